@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fallow.h: everything that libfallow offers.
+ *
+ *   arena.h   heaps with a limit, figures and an end of their own
+ *   pool.h    memory of a request
+ *   osmem.h   address space in four states
+ */
+#ifndef FALLOW_FALLOW_H
+#define FALLOW_FALLOW_H
+
+#include "arena.h"
+#include "osmem.h"
+#include "pool.h"
+#include "version.h"
+
+#endif

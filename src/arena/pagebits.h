@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagebits.h: arithmetic on bitmaps with one bit for each page. Pure: no state, no locks, no memory of its
+ * own. Bit i is bit (i % 64) of word (i / 64). Ranges are [first, first + count).
+ */
+#ifndef FL_PAGEBITS_H
+#define FL_PAGEBITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FL_PAGEBITS_NONE SIZE_MAX
+
+void fl_pagebits_set(uint64_t *bits, size_t first, size_t count);
+void fl_pagebits_clear(uint64_t *bits, size_t first, size_t count);
+
+/* How many bits of the range are set. */
+size_t fl_pagebits_count(const uint64_t *bits, size_t first, size_t count);
+
+/* The first set (clear) bit at or after first, or limit where there is none below it. */
+size_t fl_pagebits_next_set(const uint64_t *bits, size_t first, size_t limit);
+size_t fl_pagebits_next_clear(const uint64_t *bits, size_t first, size_t limit);
+
+/* The lowest run of count clear bits below limit that starts at a multiple of alignment (a power of two),
+ * or FL_PAGEBITS_NONE. count is at least 1. */
+size_t fl_pagebits_find(const uint64_t *bits, size_t limit, size_t count, size_t alignment);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+#include "window.h"
+
+#include <string.h>
+
+#include "../osmem/fatal.h"
+#include "../osmem/lock.h"
+#include "../osmem/system.h"
+
+#define WINDOW_BYTES_MAX ((size_t)1 << 43)
+#define WINDOW_BYTES_WHOLE ((size_t)1 << 36) /* where it has to be reserved whole */
+#define WINDOW_BYTES_MIN ((size_t)1 << 28)
+#define TABLE_STEP_BYTES (FL_REGION_PAGES * sizeof(fl_entry)) /* one region's entries */
+#define META_STEP_BYTES ((size_t)64 << 10)
+#define DESCRIPTOR_ROOM_BYTES 128
+
+fl_window fl_the_window;
+osmem_stat fl_stat_process;
+osmem_stat fl_stat_meta;
+
+static fl_lock window_lock = FL_LOCK_INIT;
+static fl_lock meta_lock = FL_LOCK_INIT;
+static size_t regions_taken;  /* all below have been taken at least once; guarded by window_lock */
+static size_t regions_lowest; /* none below is free; guarded by window_lock */
+static size_t regions_max;
+static bool reserved_whole;
+static fl_stretch table, descriptors, regions, meta;
+static size_t meta_used_bytes; /* guarded by meta_lock */
+
+static size_t rounded(size_t bytes) {
+    return (bytes + META_STEP_BYTES - 1) & ~(META_STEP_BYTES - 1);
+}
+
+/* Where the parts lie for a window of this size at this place; returns the bytes of them all. */
+static size_t lay_out(char *start, size_t window_bytes) {
+    size_t pages = window_bytes >> FL_PAGE_SHIFT;
+    fl_stretch *parts[] = {&table, &descriptors, &regions, &meta};
+    size_t sizes[] = {pages * sizeof(fl_entry), pages / 4 * DESCRIPTOR_ROOM_BYTES,
+                      (window_bytes >> FL_REGION_SHIFT) * sizeof(fl_region), window_bytes / 64};
+    char *at = start;
+    for (size_t i = 0; i < 4; i++) {
+        *parts[i] = (fl_stretch){.start = at, .bytes = rounded(sizes[i]), .stat = &fl_stat_meta};
+        at += rounded(sizes[i]);
+    }
+    at = (char *)(((uintptr_t)at + FL_REGION_BYTES - 1) & ~(FL_REGION_BYTES - 1));
+    fl_the_window.base = (uintptr_t)at;
+    regions_max = window_bytes >> FL_REGION_SHIFT;
+    return (size_t)(at - start) + window_bytes;
+}
+
+/* A little of each part, as much as the smallest program needs. */
+static bool start_parts(void) {
+    size_t step = META_STEP_BYTES;
+    return fl_stretch_grow(&table, TABLE_STEP_BYTES, TABLE_STEP_BYTES) &&
+           fl_stretch_grow(&descriptors, step, step) && fl_stretch_grow(&regions, step, step) &&
+           fl_stretch_grow(&meta, step, step);
+}
+
+static bool place_in_quiet_addresses(void) {
+    uintptr_t first, end;
+    fl_system_quiet_addresses(&first, &end);
+    uint64_t random = fl_system_random();
+    size_t need = lay_out((char *)first, WINDOW_BYTES_MAX);
+    for (int attempt = 0; attempt < 3 && end - first > need; attempt++) {
+        size_t places = (end - first - need) >> FL_REGION_SHIFT;
+        lay_out((char *)first + ((random % places) << FL_REGION_SHIFT), WINDOW_BYTES_MAX);
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        if (start_parts())
+            return true;
+        /* What of the parts was had stays reserved: a few hundred KiB of addresses. */
+    }
+    return false;
+}
+
+static bool place_whole(void) {
+    for (size_t bytes = WINDOW_BYTES_WHOLE; bytes >= WINDOW_BYTES_MIN; bytes /= 2) {
+        size_t need = lay_out(NULL, bytes) + FL_REGION_BYTES;
+        char *start = osmem_reserve(NULL, need, FL_REGION_BYTES, &fl_stat_meta);
+        if (!start)
+            continue;
+        lay_out(start, bytes);
+        fl_stretch *parts[] = {&table, &descriptors, &regions, &meta};
+        for (size_t i = 0; i < 4; i++)
+            parts[i]->reserved_bytes = parts[i]->bytes;
+        reserved_whole = true;
+        return start_parts();
+    }
+    return false;
+}
+
+bool fl_window_init(void) {
+    osmem_stat_init(&fl_stat_process, "process", NULL, NULL);
+    osmem_stat_init(&fl_stat_meta, "meta", NULL, &fl_stat_process);
+    fl_the_window.os_page_bytes = osmem_os_page_bytes();
+    fl_the_window.grain_pages =
+        fl_the_window.os_page_bytes > FL_PAGE_BYTES ? fl_the_window.os_page_bytes >> FL_PAGE_SHIFT : 1;
+    if (!place_in_quiet_addresses() && !place_whole())
+        return false;
+    fl_the_window.table = (_Atomic fl_entry *)table.start;
+    fl_the_window.descriptors = descriptors.start;
+    fl_the_window.regions = (fl_region *)regions.start;
+    return true;
+}
+
+/* Regions up to `end` get a header and entries in the table. Holds window_lock. */
+static bool reach(size_t end) {
+    if (end > regions_max)
+        return false;
+    if (end <= regions_taken)
+        return true;
+    if (!fl_stretch_grow(&table, end * TABLE_STEP_BYTES, TABLE_STEP_BYTES) ||
+        !fl_stretch_grow(&regions, end * sizeof(fl_region), META_STEP_BYTES))
+        return false;
+    for (size_t i = regions_taken; i < end; i++)
+        fl_the_window.regions[i].reserved = reserved_whole;
+    regions_taken = end;
+    /* Release: who reads this (acquire in fl_entry_of) finds the table that long. */
+    atomic_store_explicit(&fl_the_window.pages, end * FL_REGION_PAGES, memory_order_release);
+    return true;
+}
+
+/* The lowest place for count free regions side by side; it may reach beyond those taken so far. */
+static size_t find_place(size_t count) {
+    size_t run = 0;
+    for (size_t i = regions_lowest; i < regions_taken; i++) {
+        run = fl_the_window.regions[i].arena ? 0 : run + 1;
+        if (run == count)
+            return i + 1 - count;
+    }
+    return regions_taken - run;
+}
+
+fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
+    fl_region *first = NULL;
+    fl_lock_take(&window_lock);
+    size_t place = find_place(count);
+    if (place <= regions_max && count <= regions_max - place && reach(place + count)) {
+        first = &fl_the_window.regions[place];
+        for (size_t i = 0; i < count; i++) {
+            bool reserved = first[i].reserved;
+            memset(&first[i], 0, sizeof first[i]);
+            first[i].arena = arena;
+            first[i].reserved = reserved;
+            first[i].end_pages = FL_REGION_PAGES;
+            first[i].longest_run = FL_REGION_PAGES;
+        }
+        while (regions_lowest < regions_taken && fl_the_window.regions[regions_lowest].arena)
+            regions_lowest++;
+    }
+    fl_lock_drop(&window_lock);
+    return first;
+}
+
+void fl_window_give(fl_region *region) {
+    fl_lock_take(&window_lock);
+    region->arena = NULL;
+    if (fl_region_index(region) < regions_lowest)
+        regions_lowest = fl_region_index(region);
+    fl_lock_drop(&window_lock);
+}
+
+void *fl_meta_alloc(size_t bytes) {
+    bytes = (bytes + 63) & ~(size_t)63;
+    fl_lock_take(&meta_lock);
+    char *got = NULL;
+    if (fl_stretch_grow(&meta, meta_used_bytes + bytes, META_STEP_BYTES)) {
+        got = meta.start + meta_used_bytes;
+        meta_used_bytes += bytes;
+    }
+    fl_lock_drop(&meta_lock);
+    return got;
+}
+
+bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
+    FL_ASSERT(descriptor_bytes <= DESCRIPTOR_ROOM_BYTES);
+    fl_lock_take(&meta_lock);
+    bool grown = fl_stretch_grow(&descriptors, count * descriptor_bytes, META_STEP_BYTES);
+    fl_lock_drop(&meta_lock);
+    return grown;
+}
+
+void fl_window_fork_prepare(void) {
+    fl_lock_take(&window_lock);
+    fl_lock_take(&meta_lock);
+}
+
+void fl_window_fork_done(void) {
+    fl_lock_drop(&meta_lock);
+    fl_lock_drop(&window_lock);
+}

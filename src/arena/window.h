@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * window.h: the one stretch of address space in which everything that fallow hands out lies, and the table
+ * that says for each of its pages whose it is.
+ *
+ *     ┌ table ┬ descriptors ┬ regions ┬ meta ┬─────────────── window ───────────────┐
+ *     │ 8 B a │ 128 B each  │ a header│ the  │ region │ region │ region │ …         │
+ *     │ page  │             │ for each│ rest │ 64 MiB │        │        │           │
+ *     └───────┴─────────────┴─────────┴──────┴──────────────────────────────────────┘
+ *
+ * The window is a range of addresses, not a reservation: regions are reserved in it one after the other, so
+ * that a limit on address space (ulimit -v, also one set later) is not eaten by what nobody uses. Only
+ * where no quiet range of addresses is to be had (under some sanitizers and valgrind) is a smaller one
+ * reserved whole. The table reaches as far as regions have been taken: a pointer beyond is not ours.
+ *
+ * All bookkeeping lies outside the blocks: writing past a block's end cannot reach it.
+ *
+ * An entry of the table:   descriptor index (32 bits, high) │ owner's tag (32 bits, low)
+ *   0                 nobody's page: a pointer to it is not ours
+ *   index, tag 0      a slab that belongs to no heap, or a large block
+ *   index, tag        a slab that the heap with this tag owns: its thread may free without an atomic
+ */
+#ifndef FL_WINDOW_H
+#define FL_WINDOW_H
+
+#include <stdatomic.h>
+
+#include "fallow/osmem.h"
+#include "stretch.h"
+
+#define FL_PAGE_SHIFT 14
+#define FL_PAGE_BYTES ((size_t)1 << FL_PAGE_SHIFT)
+#define FL_CHUNK_PAGES ((size_t)256)
+#define FL_REGION_SHIFT 26
+#define FL_REGION_BYTES ((size_t)1 << FL_REGION_SHIFT)
+#define FL_REGION_PAGES (FL_REGION_BYTES >> FL_PAGE_SHIFT)
+#define FL_REGION_WORDS (FL_REGION_PAGES / 64)
+
+typedef uint64_t fl_entry;
+
+struct fl_arena;
+
+/*
+ * A region and its pages. Pages at and above mapped_pages are Reserved or None; below, a page is
+ *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
+ *   prepared  free and Prepared
+ *   neither   free and Ready: idle
+ * Guarded by the arena's lock; arena itself by the window's.
+ */
+typedef struct fl_region {
+    struct fl_arena *arena; /* NULL: free for the taking */
+    struct fl_region *next; /* of the same arena, by address */
+    struct fl_region *previous;
+    uint32_t mapped_pages;
+    uint32_t end_pages;   /* FL_REGION_PAGES; less where somebody else sits in the rest */
+    uint32_t longest_run; /* no free run is longer; may be too high */
+    bool reserved;        /* the whole of it is Reserved at least; else pages from mapped_pages on are None */
+    uint64_t in_use[FL_REGION_WORDS];
+    uint64_t prepared[FL_REGION_WORDS];
+} fl_region;
+
+/* What the fast paths read, on one cache line that nobody writes after start, but for `pages` as it grows. */
+typedef struct fl_window {
+    uintptr_t base;
+    _Atomic size_t pages; /* the table has this many entries; 0 before fl_window_init */
+    _Atomic fl_entry *table;
+    char *descriptors;
+    fl_region *regions;
+    size_t grain_pages; /* what is granted is a multiple of this: the OS page, where that is larger */
+    size_t os_page_bytes;
+} fl_window;
+
+extern fl_window fl_the_window;
+
+/* The stats of the process: everything, and fallow's own bookkeeping in it. */
+extern osmem_stat fl_stat_process;
+extern osmem_stat fl_stat_meta;
+
+/* Finds a place for the window. Once, before anything else; false where the system has no room at all. */
+bool fl_window_init(void);
+
+/* Takes count regions that lie side by side for an arena, lowest first; NULL where there are none. They come
+ * with nothing mapped, and not yet in the arena's list. */
+fl_region *fl_window_take(size_t count, struct fl_arena *arena);
+
+/* Gives one region back. All of it must be None, or Reserved if region->reserved says so. */
+void fl_window_give(fl_region *region);
+
+/* Memory for bookkeeping, zeroed, aligned to 64 bytes, never given back: keep it by type and use it again. */
+void *fl_meta_alloc(size_t bytes);
+
+/* Makes sure that descriptors up to this index can be written. */
+bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes);
+
+void fl_window_fork_prepare(void);
+void fl_window_fork_done(void);
+
+static inline size_t fl_region_index(const fl_region *region) {
+    return (size_t)(region - fl_the_window.regions);
+}
+
+static inline char *fl_region_start(const fl_region *region) {
+    return (char *)fl_the_window.base + (fl_region_index(region) << FL_REGION_SHIFT);
+}
+
+static inline size_t fl_page_of(const void *address) {
+    return ((uintptr_t)address - fl_the_window.base) >> FL_PAGE_SHIFT;
+}
+
+static inline fl_region *fl_region_of(const void *address) {
+    return fl_the_window.regions + (((uintptr_t)address - fl_the_window.base) >> FL_REGION_SHIFT);
+}
+
+/* The entry of the page that an address lies in; 0 for any address that is not in a region of ours. */
+static inline fl_entry fl_entry_of(const void *address) {
+    size_t page = fl_page_of(address);
+    if (page >= atomic_load_explicit(&fl_the_window.pages, memory_order_acquire))
+        return 0;
+    return atomic_load_explicit(&fl_the_window.table[page], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fallow.c: the `fallow` command. It runs beside fallow, not on it: an ordinary program.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "fallow/version.h"
+
+static const char usage[] = "usage: fallow run [--stats] [--] PROGRAM [ARGUMENT...]\n"
+                            "       fallow --version | --help\n"
+                            "\n"
+                            "run      runs a program with its malloc replaced by fallow\n"
+                            "  --stats  when it has ended, prints its memory by state on standard error\n";
+
+int main(int argc, char **argv) {
+    const char *command = argc > 1 ? argv[1] : "";
+    if (!strcmp(command, "run"))
+        return fl_command_run(argc - 2, argv + 2);
+    if (!strcmp(command, "--version")) {
+        puts("fallow " FALLOW_VERSION);
+        return 0;
+    }
+    if (!strcmp(command, "--help")) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (*command)
+        fprintf(stderr, "fallow: unknown command '%s'\n", command);
+    fputs(usage, stderr);
+    return 2;
+}

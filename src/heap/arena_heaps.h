@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena_heaps.h: what the heap floor adds to an arena of pages: its heaps, and its slabs that are nobody's.
+ */
+#ifndef FL_ARENA_HEAPS_H
+#define FL_ARENA_HEAPS_H
+
+#include "../arena/arena.h"
+#include "slab.h"
+
+struct fl_heap;
+
+typedef struct fallow_arena {
+    fl_arena pages;
+    fl_lock lists_lock;                 /* the lists of slabs that nobody owns */
+    fl_slab *listed[FL_CLASS_COUNT];
+    fl_lock heaps_lock;                 /* the list of heaps: registry rank */
+    struct fl_heap *heaps;
+    fl_slab *unsettled;                 /* taken from owners that were in the middle; the scavenger's */
+    struct fallow_arena *next_free;     /* destroyed: descriptors of arenas are used again */
+    uint32_t slot;                      /* its place in every thread's directory */
+    bool alive;
+    char name[32];
+} fallow_arena;
+
+/*
+ * Finds the last place of a slab in the caller's claim: listed, floating or dead. Its live count is
+ * published, its tag is out of the table.
+ */
+void fl_slab_settle(fl_slab *slab);
+
+/* The slab was LISTED, and the caller's push claimed it by freeing its last block. */
+void fl_slab_unlist_and_settle(fl_slab *slab);
+
+/* Takes a listed slab of a class for an owner: the fullest of the first few. NULL: none. The slab is
+ * CURRENT then, tagged, with all that was freed in its free list. */
+fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned class, uint32_t tag);
+
+#endif

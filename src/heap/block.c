@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "block.h"
+
+#include "../osmem/fatal.h"
+#include "large.h"
+
+void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
+    if (alignment <= 16)
+        return fl_heap_alloc(heap, bytes);
+    if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
+        return NULL;
+    if (bytes < alignment)
+        bytes = alignment;
+    /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
+    if (alignment <= FL_PAGE_BYTES && bytes <= FL_CLASS_BYTES_MAX)
+        for (unsigned class = fl_sizeclass_of(bytes); class < FL_CLASS_COUNT; class++)
+            if (fl_classes[class].block_bytes % alignment == 0)
+                return fl_heap_alloc(heap, fl_classes[class].block_bytes);
+    size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;
+    return fl_large_alloc(heap->arena, bytes, alignment_pages);
+}
+
+void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
+    bool zeroed = false;
+    void *block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc_known(heap->arena, bytes, 1, &zeroed)
+                                             : fl_heap_alloc(heap, bytes);
+    if (block && !zeroed)
+        memset(block, 0, bytes);
+    return block;
+}
+
+fl_slab *fl_block_slab(const void *block, const char *doing) {
+    fl_entry entry = fl_entry_of(block);
+    if (entry == 0)
+        fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
+    return fl_slab_at((uint32_t)(entry >> 32));
+}
+
+size_t fl_block_usable_bytes(const fl_slab *slab) {
+    return slab->kind == FL_KIND_LARGE ? slab->pages << FL_PAGE_SHIFT : slab->block_bytes;
+}
+
+bool fl_block_resize(fl_slab *slab, size_t bytes) {
+    size_t usable = fl_block_usable_bytes(slab);
+    if (slab->kind == FL_KIND_SLAB)
+        return bytes <= usable && bytes >= usable / 2;
+    return bytes > FL_CLASS_BYTES_MAX && fl_large_resize(slab, bytes);
+}

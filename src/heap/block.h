@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * block.h: what the fronts need beside plain allocation and free: aligned, zeroed, resized, measured. The
+ * same for malloc and for arenas.
+ */
+#ifndef FL_BLOCK_H
+#define FL_BLOCK_H
+
+#include "heap.h"
+
+/* alignment is a power of two. NULL: out of memory. */
+void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes);
+
+/* All zero; what is known to be zero is not cleared again. */
+void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes);
+
+/* The slab or run that a block lies in. Stops the process if the pointer is not ours; `doing` says what was
+ * asked ("realloc of"). */
+fl_slab *fl_block_slab(const void *block, const char *doing);
+
+/* What may be used of a block, from its start. */
+size_t fl_block_usable_bytes(const fl_slab *slab);
+
+/* Makes a block fit `bytes` where it is, if that neither moves it nor wastes half. */
+bool fl_block_resize(fl_slab *slab, size_t bytes);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * free_other.c: frees that the owner's fast path passed on: NULL, another thread's block, nobody's, a large
+ * one, or no block at all.
+ */
+#include "../arena/scavenger.h"
+#include "../osmem/fatal.h"
+#include "heap.h"
+#include "large.h"
+#include "owner.h"
+#include "thread.h"
+
+void fl_heap_free_other(fl_heap *heap, void *block) {
+    if (!block)
+        return;
+    fl_entry entry = fl_entry_of(block);
+    if (entry == 0)
+        fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
+    fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
+    if (slab->kind == FL_KIND_LARGE) {
+        fl_large_free(slab, block);
+        return;
+    }
+    fl_slab_check_block(slab, block);
+    /* A thread that only frees gets a heap all the same: `busy` of the empty one is on a line that all such
+     * threads would write. */
+    if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
+        fl_thread_become_known();
+    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
+    fl_arena *arena = &slab->arena->pages;
+    uint32_t owner;
+    switch (fl_slab_push(slab, block, &owner)) {
+    case FL_PUSH_DONE:
+        return;
+    case FL_PUSH_TELL:
+        fl_owner_tell(slab, owner);
+        return;
+    case FL_PUSH_UNLIST:
+        fl_slab_unlist_and_settle(slab);
+        break;
+    case FL_PUSH_SETTLE:
+        fl_slab_settle(slab);
+        break;
+    }
+    fl_scavenger_note(arena);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap.c: the owner's slow paths: where the next slab comes from, and where drained ones go.
+ */
+#include "heap.h"
+
+#include "../arena/scavenger.h"
+#include "../osmem/fatal.h"
+#include "large.h"
+#include "owner.h"
+#include "thread.h"
+
+/* A heap keeps this much in current slabs that have become empty; what is more goes. */
+#define EMPTY_CURRENT_BYTES_MAX ((size_t)256 << 10)
+
+fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER, .current = {[0 ... FL_CLASS_COUNT - 1] = &fl_empty_slab}};
+
+/* A current slab that has become empty: `left` hits 0 with nothing used. Kept slabs are told apart by
+ * being due at -1, that is never; carving makes them due again. */
+#define DUE_WHEN_EMPTY 0
+#define DUE_NEVER (-1)
+
+/* Puts an exhausted current slab among the parked ones. False: others freed blocks of it meanwhile, which
+ * are in its free list now. Holds heap->lock. */
+static bool park(fl_heap *heap, fl_slab *slab) {
+    const fl_class *sizes = &fl_classes[slab->class];
+    for (;;) {
+        fl_word word = fl_word_make(FL_CURRENT, heap->tag, 0, 0);
+        /* Release: whoever claims the slab from here sees it as it is now. */
+        if (atomic_compare_exchange_strong_explicit(&slab->word, &word, fl_word_make(FL_PARKED, heap->tag, 0, 0),
+                                                    memory_order_release, memory_order_relaxed))
+            break;
+        if (fl_slab_collect(slab))
+            return false;
+    }
+    /* Exhausted, so in use to the last block: due again when a fair number is free. */
+    fl_slab_set_due(slab, (int32_t)(fl_slab_used(slab) - sizes->fair_blocks));
+    slab->partial = 0;
+    fl_parked_link(heap, slab);
+    return true;
+}
+
+/* Makes a parked slab with free blocks the current one. Holds heap->lock. */
+static fl_slab *unpark(fl_heap *heap, unsigned class) {
+    for (fl_slab *slab = heap->parked[class].first; slab && slab->partial; slab = slab->next) {
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        bool taken = false;
+        /* A told slab is in the stack of told ones, or about to be: it stays parked until it is heard. */
+        while (!taken && fl_word_state(word) == FL_PARKED)
+            taken = atomic_compare_exchange_weak_explicit(&slab->word, &word,
+                                                          fl_word_make(FL_CURRENT, heap->tag, 0, 0),
+                                                          memory_order_acquire, memory_order_relaxed);
+        if (!taken)
+            continue;
+        fl_parked_unlink(heap, slab);
+        slab->left -= (int32_t)fl_word_pushed(word);
+        fl_slab_splice(slab, fl_word_head(word));
+        fl_slab_set_due(slab, DUE_WHEN_EMPTY);
+        return slab;
+    }
+    return NULL;
+}
+
+static fl_slab *from_parked(fl_heap *heap, unsigned class) {
+    fl_slab *current = heap->current[class];
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_owner_hear(heap, true);
+    fl_slab *slab = NULL;
+    if (current != &fl_empty_slab && !park(heap, current))
+        slab = current;
+    else {
+        heap->current[class] = &fl_empty_slab;
+        slab = unpark(heap, class);
+    }
+    fl_lock_drop(&heap->lock);
+    return slab;
+}
+
+/* The next slab to allocate from, with something in its free list. NULL: out of memory. */
+static fl_slab *next_slab(fl_heap *heap, unsigned class) {
+    fl_slab *slab = from_parked(heap, class);
+    if (slab)
+        return slab;
+    slab = fl_slab_adopt(heap->arena, class, heap->tag);
+    if (!slab)
+        slab = fl_slab_new(heap->arena, class, heap->tag);
+    if (slab)
+        atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
+    return slab;
+}
+
+static bool refill(fl_heap *heap, unsigned class) {
+    fl_slab *slab = heap->current[class];
+    if (slab != &fl_empty_slab && fl_slab_collect(slab))
+        return true;
+    while (!slab->free) {
+        if (slab->carved < slab->capacity) {
+            fl_slab_set_due(slab, DUE_WHEN_EMPTY);
+            fl_slab_carve(slab);
+            break;
+        }
+        slab = next_slab(heap, class);
+        if (!slab)
+            return false;
+        heap->current[class] = slab;
+    }
+    return true;
+}
+
+void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
+    if (heap == &fl_empty_heap)
+        return fl_thread_alloc_first(bytes);
+    if (bytes > FL_CLASS_BYTES_MAX)
+        return fl_large_alloc(heap->arena, bytes, 1);
+    unsigned class = fl_sizeclass_of(bytes);
+    fl_slab *slab = heap->current[class];
+    if (!slab->free) {
+        if (!refill(heap, class))
+            return NULL;
+        slab = heap->current[class];
+    }
+    void *block = slab->free;
+    slab->free = fl_link_get(block);
+    slab->left++;
+    return block;
+}
+
+static size_t empty_current_bytes(const fl_heap *heap) {
+    size_t bytes = 0;
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class++) {
+        const fl_slab *slab = heap->current[class];
+        if (slab->base_used == DUE_NEVER && fl_slab_used(slab) == 0)
+            bytes += (size_t)slab->carved * slab->block_bytes;
+    }
+    return bytes;
+}
+
+/* The current slab of a class has become empty: keep it warm, or let it go if there is much of that. */
+static void current_emptied(fl_heap *heap, fl_slab *slab) {
+    size_t bytes = (size_t)slab->carved * slab->block_bytes;
+    if (empty_current_bytes(heap) + bytes <= EMPTY_CURRENT_BYTES_MAX) {
+        fl_slab_set_due(slab, DUE_NEVER);
+        return;
+    }
+    heap->current[slab->class] = &fl_empty_slab;
+    fl_owner_let_go(heap, slab, FL_CURRENT);
+}
+
+/* A parked slab has come to where it was due. */
+static void parked_drained(fl_heap *heap, fl_slab *slab) {
+    const fl_class *sizes = &fl_classes[slab->class];
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_owner_hear(heap, true);
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    bool parked = fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_TOLD;
+    if (!parked || fl_word_owner(word) != heap->tag) {
+        /* The scavenger has just taken it, or hearing let it go: the descriptor may be another slab's. */
+    } else if (fl_slab_used(slab) > sizes->watermark) {
+        if (!slab->partial)
+            fl_parked_make_partial(heap, slab);
+        fl_slab_set_due(slab, (int32_t)sizes->watermark);
+    } else {
+        /* If this fails it is told, and on its way: hearing it will find it drained. */
+        fl_owner_let_go(heap, slab, FL_PARKED);
+    }
+    fl_lock_drop(&heap->lock);
+}
+
+void fl_heap_drained(fl_heap *heap, fl_slab *slab) {
+    fallow_arena *arena = heap->arena;
+    if (heap->current[slab->class] == slab)
+        current_emptied(heap, slab);
+    else
+        parked_drained(heap, slab);
+    atomic_store_explicit(&heap->busy, 0, memory_order_release);
+    fl_scavenger_note(&arena->pages);
+}
+
+_Noreturn void fl_heap_double_free(fl_heap *heap, void *block) {
+    (void)heap;
+    fl_fatal("free of", block, "freed twice (it is the newest free block of its slab)");
+}

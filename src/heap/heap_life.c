@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_life.c: heaps come and go: made for a thread, released when it ends, recycled when the last slab with
+ * their tag is settled; and what the child of a fork makes of those whose threads it does not have.
+ */
+#include "../osmem/fatal.h"
+#include "heap.h"
+#include "owner.h"
+#include "thread.h"
+
+#define HEAPS_IN_A_BLOCK 512
+#define BLOCKS_MAX ((1 << 24) / HEAPS_IN_A_BLOCK)
+
+/* A heap keeps its tag for ever, also when it is recycled for another thread. */
+static fl_lock heaps_lock = FL_LOCK_INIT;
+static fl_heap *recycled;  /* through next */
+static uint32_t last_tag;  /* 0 is nobody's */
+static _Atomic(fl_heap **) blocks[BLOCKS_MAX];
+
+fl_heap *fl_heap_by_tag(uint32_t tag) {
+    return atomic_load_explicit(&blocks[tag / HEAPS_IN_A_BLOCK], memory_order_acquire)[tag % HEAPS_IN_A_BLOCK];
+}
+
+static fl_heap *new_heap(void) {
+    uint32_t tag = last_tag + 1;
+    if (tag / HEAPS_IN_A_BLOCK >= BLOCKS_MAX)
+        return NULL;
+    _Atomic(fl_heap **) *block = &blocks[tag / HEAPS_IN_A_BLOCK];
+    fl_heap **heaps = atomic_load_explicit(block, memory_order_relaxed);
+    if (!heaps) {
+        heaps = fl_meta_alloc(HEAPS_IN_A_BLOCK * sizeof *heaps);
+        if (!heaps)
+            return NULL;
+        /* Release: the zeroes, with the acquire in fl_heap_by_tag. */
+        atomic_store_explicit(block, heaps, memory_order_release);
+    }
+    fl_heap *heap = fl_meta_alloc(sizeof *heap);
+    if (!heap)
+        return NULL;
+    heap->tag = last_tag = tag;
+    /* Read only by who found the tag in a slab's word, hence after this. */
+    heaps[tag % HEAPS_IN_A_BLOCK] = heap;
+    return heap;
+}
+
+fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
+    fl_lock_take(&heaps_lock);
+    fl_heap *heap = recycled;
+    if (heap)
+        recycled = heap->next;
+    else
+        heap = new_heap();
+    fl_lock_drop(&heaps_lock);
+    if (!heap)
+        return NULL;
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class++) {
+        heap->current[class] = &fl_empty_slab;
+        heap->parked[class] = (fl_parked){NULL, NULL};
+    }
+    heap->arena = arena;
+    heap->thread = thread;
+    fl_lock_init(&heap->lock);
+    heap->visits = heap->visits_seen = 0;
+    heap->quiet_ticks = 0;
+    heap->next_of_thread = NULL;
+    atomic_store_explicit(&heap->busy, 0, memory_order_relaxed);
+    atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
+    atomic_store_explicit(&heap->told, NULL, memory_order_relaxed);
+
+    fl_lock_take(&arena->heaps_lock);
+    heap->previous = NULL;
+    heap->next = arena->heaps;
+    if (heap->next)
+        heap->next->previous = heap;
+    arena->heaps = heap;
+    fl_lock_drop(&arena->heaps_lock);
+    return heap;
+}
+
+static void recycle(fl_heap *heap) {
+    fl_lock_take(&heaps_lock);
+    heap->arena = NULL;
+    heap->thread = NULL;
+    heap->next = recycled;
+    recycled = heap;
+    fl_lock_drop(&heaps_lock);
+}
+
+void fl_heap_disown(fl_heap *heap) {
+    /* Release, and acquire for the last one: all that was done to the heap comes before it is recycled. */
+    if (atomic_fetch_sub_explicit(&heap->owned, 1, memory_order_acq_rel) == 1)
+        recycle(heap);
+}
+
+/* Nobody can tell this heap of a slab from here on: who wants to settles the slab. */
+static void close_told(fl_heap *heap) {
+    fl_slab *slab = atomic_exchange_explicit(&heap->told, FL_TOLD_CLOSED, memory_order_acq_rel);
+    for (fl_slab *next; slab; slab = next) {
+        next = slab->told_next;
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
+                                                      memory_order_acq_rel, memory_order_relaxed))
+            ;
+    }
+}
+
+static void let_all_go(fl_heap *heap, unsigned class) {
+    fl_slab *current = heap->current[class];
+    heap->current[class] = &fl_empty_slab;
+    if (current != &fl_empty_slab)
+        fl_owner_let_go(heap, current, FL_CURRENT);
+    for (fl_slab *slab = heap->parked[class].first, *next; slab; slab = next) {
+        next = slab->next;
+        /* A slab that is told still has a pusher on its way here, who will find the door closed. */
+        if (!fl_owner_let_go(heap, slab, FL_PARKED))
+            fl_parked_unlink(heap, slab);
+    }
+}
+
+void fl_heap_release(fl_heap *heap) {
+    fallow_arena *arena = heap->arena;
+    fl_lock_take(&arena->heaps_lock);
+    *(heap->previous ? &heap->previous->next : &arena->heaps) = heap->next;
+    if (heap->next)
+        heap->next->previous = heap->previous;
+    fl_lock_drop(&arena->heaps_lock);
+
+    fl_lock_take(&heap->lock);
+    close_told(heap);
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class++)
+        let_all_go(heap, class);
+    fl_lock_drop(&heap->lock);
+    fl_heap_disown(heap);
+}
+
+void fl_heap_abandon_all(fallow_arena *arena) {
+    fl_lock_take(&arena->heaps_lock);
+    fl_heap *heap = arena->heaps;
+    arena->heaps = NULL;
+    fl_lock_drop(&arena->heaps_lock);
+    for (fl_heap *next; heap; heap = next) {
+        next = heap->next;
+        fl_thread_forget(heap);
+        recycle(heap);
+    }
+}
+
+void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
+        if (heap->thread == self)
+            continue;
+        /* Its thread is not in this process. If it was in a slow path, its lists are in an unknown state and
+         * are given up: what it owned stays where it is, and its blocks can still be freed. */
+        if (fl_lock_try(&heap->lock))
+            fl_lock_drop(&heap->lock);
+        else
+            for (unsigned class = 0; class < FL_CLASS_COUNT; class++)
+                heap->parked[class] = (fl_parked){NULL, NULL};
+        fl_lock_init(&heap->lock);
+    }
+}
+
+void fl_heap_fork_prepare(void) {
+    fl_lock_take(&heaps_lock);
+}
+
+void fl_heap_fork_done(void) {
+    fl_lock_drop(&heaps_lock);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "large.h"
+
+#include "../arena/scavenger.h"
+#include "../osmem/fatal.h"
+#include "arena_heaps.h"
+
+#define TABLED_PAGES ((size_t)64) /* one MiB */
+
+static size_t tabled(size_t pages) {
+    return pages < TABLED_PAGES ? pages : TABLED_PAGES;
+}
+
+static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry entry) {
+    _Atomic fl_entry *at = &fl_the_window.table[fl_page_of(run->start)];
+    for (size_t i = from; i < to; i++)
+        atomic_store_explicit(&at[i], entry, memory_order_relaxed);
+}
+
+void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alignment_pages, bool *zeroed) {
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    fl_slab *run = fl_descriptor_take();
+    if (!run)
+        return NULL;
+    size_t pages = fl_pages_for(bytes ? bytes : 1);
+    char *start = fl_pages_grant(&arena->pages, pages, alignment_pages, zeroed);
+    if (!start) {
+        fl_descriptor_give(run);
+        return NULL;
+    }
+    run->start = start;
+    run->arena = arena;
+    run->pages = pages;
+    run->block_bytes = 0;
+    run->kind = FL_KIND_LARGE;
+    write_entries(run, 0, tabled(pages), fl_entry_make(run, 0));
+    return start;
+}
+
+void *fl_large_alloc(struct fallow_arena *arena, size_t bytes, size_t alignment_pages) {
+    bool zeroed;
+    return fl_large_alloc_known(arena, bytes, alignment_pages, &zeroed);
+}
+
+void fl_large_free(fl_slab *run, void *block) {
+    if (run->start != block)
+        fl_fatal("free of", block, "not the start of a block (it lies inside a large one)");
+    /* Two threads that free the same block: the entry lets one of them go on. */
+    fl_entry expected = fl_entry_make(run, 0);
+    if (!atomic_compare_exchange_strong_explicit(&fl_the_window.table[fl_page_of(block)], &expected, 0,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        fl_fatal("free of", block, "freed twice (its entry in the table is gone)");
+    fl_arena *arena = &run->arena->pages;
+    write_entries(run, 1, tabled(run->pages), 0);
+    fl_pages_return(arena, run->start, run->pages);
+    fl_descriptor_give(run);
+    fl_scavenger_note(arena);
+}
+
+bool fl_large_resize(fl_slab *run, size_t bytes) {
+    if (bytes > PTRDIFF_MAX)
+        return false;
+    fl_arena *arena = &run->arena->pages;
+    size_t pages = fl_pages_for(bytes);
+    if (pages < run->pages) {
+        write_entries(run, tabled(pages), tabled(run->pages), 0);
+        fl_pages_return(arena, run->start + (pages << FL_PAGE_SHIFT), run->pages - pages);
+    } else if (pages > run->pages) {
+        if (!fl_pages_extend(arena, run->start, run->pages, pages - run->pages))
+            return false;
+        write_entries(run, tabled(run->pages), tabled(pages), fl_entry_make(run, 0));
+    }
+    run->pages = pages;
+    return true;
+}

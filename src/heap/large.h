@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * large.h: blocks above the largest size class: a run of pages each, with a descriptor, owned by nobody.
+ *
+ * The table has entries for the first MiB of a run; the rest reads as nobody's, so that a block of a GiB
+ * costs no more bookkeeping than one of a MiB.
+ */
+#ifndef FL_LARGE_H
+#define FL_LARGE_H
+
+#include "slab.h"
+
+/* alignment_pages is a power of two. NULL: out of memory. */
+void *fl_large_alloc(struct fallow_arena *arena, size_t bytes, size_t alignment_pages);
+
+/* The same; *zeroed says whether all of it reads as zero already. */
+void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alignment_pages, bool *zeroed);
+
+/* Stops the process if the block is not the start of the run, or was freed meanwhile. */
+void fl_large_free(fl_slab *run, void *block);
+
+/* Makes it longer or shorter where it is; false where that cannot be. */
+bool fl_large_resize(fl_slab *run, size_t bytes);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "owner.h"
+
+#include "../arena/scavenger.h"
+#include "../osmem/fatal.h"
+
+void fl_parked_link(fl_heap *heap, fl_slab *slab) {
+    fl_parked *list = &heap->parked[slab->class];
+    slab->linked = 1;
+    if (slab->partial) {
+        slab->previous = NULL;
+        slab->next = list->first;
+        *(list->first ? &list->first->previous : &list->last) = slab;
+        list->first = slab;
+    } else {
+        slab->next = NULL;
+        slab->previous = list->last;
+        *(list->last ? &list->last->next : &list->first) = slab;
+        list->last = slab;
+    }
+}
+
+void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
+    fl_parked *list = &heap->parked[slab->class];
+    *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
+    *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
+    slab->linked = 0;
+}
+
+void fl_parked_make_partial(fl_heap *heap, fl_slab *slab) {
+    fl_parked_unlink(heap, slab);
+    slab->partial = 1;
+    fl_parked_link(heap, slab);
+}
+
+/* From a state to CLAIMED, published. False: it is no longer in that state. Acquire: the blocks that others
+ * pushed, and what an earlier owner left. */
+static bool claim_from(fl_slab *slab, fl_slab_state from) {
+    uint32_t used = fl_slab_used(slab);
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    while (fl_word_state(word) == from)
+        if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_published(word, used),
+                                                  memory_order_acq_rel, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+void fl_owner_settle_claimed(fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
+    claim_from(slab, FL_CLAIMED); /* by us: this publishes */
+    fl_slab_settle(slab);
+    fl_heap_disown(heap);
+}
+
+bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
+    if (!claim_from(slab, from))
+        return false;
+    if (slab->linked)
+        fl_parked_unlink(heap, slab);
+    fl_slab_tag(slab, 0);
+    fl_slab_settle(slab);
+    fl_heap_disown(heap);
+    return true;
+}
+
+static bool is_drained(const fl_slab *slab, fl_word word) {
+    return fl_slab_used(slab) - fl_word_pushed(word) <= fl_classes[slab->class].watermark;
+}
+
+void fl_owner_hear(fl_heap *heap, bool by_owner) {
+    if (!atomic_load_explicit(&heap->told, memory_order_relaxed))
+        return;
+    /* Acquire: the links that the tellers wrote. */
+    fl_slab *slab = atomic_exchange_explicit(&heap->told, NULL, memory_order_acquire);
+    for (fl_slab *next; slab; slab = next) {
+        next = slab->told_next;
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        FL_ASSERT(fl_word_state(word) == FL_TOLD && slab->linked);
+        while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
+                                                      memory_order_acq_rel, memory_order_relaxed))
+            ;
+        if (!(by_owner && is_drained(slab, word) && fl_owner_let_go(heap, slab, FL_PARKED)))
+            fl_parked_make_partial(heap, slab);
+    }
+}
+
+/* The owner's life has ended while its slab was on the way to being told of: the pusher holds it now. */
+static void settle_orphan(fl_heap *heap, fl_slab *slab) {
+    /* The release of the heap, which holds this lock, has taken the slab out of its lists. */
+    fl_lock_take(&heap->lock);
+    fl_lock_drop(&heap->lock);
+    fl_owner_let_go(heap, slab, FL_TOLD);
+}
+
+void fl_owner_tell(fl_slab *slab, uint32_t tag) {
+    fl_heap *heap = fl_heap_by_tag(tag);
+    size_t bytes = slab->pages << FL_PAGE_SHIFT;
+    fl_slab *top = atomic_load_explicit(&heap->told, memory_order_acquire);
+    do {
+        if (top == FL_TOLD_CLOSED) {
+            settle_orphan(heap, slab);
+            return;
+        }
+        slab->told_next = top;
+        /* Release: the link. From here on the slab is the hearer's. */
+    } while (!atomic_compare_exchange_weak_explicit(&heap->told, &top, slab, memory_order_release,
+                                                    memory_order_acquire));
+    fl_scavenger_note_reclaimable(bytes);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * owner.h: the ends of ownership: parked slabs in a heap's lists, slabs that others tell their owner of,
+ * slabs that are let go. Private to the floor. Unless said otherwise, the caller holds heap->lock.
+ */
+#ifndef FL_OWNER_H
+#define FL_OWNER_H
+
+#include "heap.h"
+
+/* Full slabs at the end of their class's list, those with a fair number free at its front. */
+void fl_parked_link(fl_heap *heap, fl_slab *slab);
+void fl_parked_unlink(fl_heap *heap, fl_slab *slab);
+void fl_parked_make_partial(fl_heap *heap, fl_slab *slab);
+
+/* Takes the slabs that others told of: they have a fair number free, and go to the front. by_owner: lets
+ * go what is drained; another thread does not know how far the owner has drained it. */
+void fl_owner_hear(fl_heap *heap, bool by_owner);
+
+/* Claims a slab and gives it up, if it is (still) in that state. False: it is not, and nothing has changed;
+ * a parked slab becomes TOLD whenever another thread likes. For a CURRENT slab no lock is needed. */
+bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from);
+
+/* The caller's push freed a fair number of a parked slab. No lock may be held. */
+void fl_owner_tell(fl_slab *slab, uint32_t tag);
+
+/* A claimed slab whose former owner can no longer touch it: publishes what is live, and settles it. No lock
+ * need be held. */
+void fl_owner_settle_claimed(fl_slab *slab);
+
+fl_heap *fl_heap_by_tag(uint32_t tag);
+
+/* One slab less with the heap's tag, or its life has ended; the last one recycles it. */
+void fl_heap_disown(fl_heap *heap);
+
+#define FL_TOLD_CLOSED ((fl_slab *)1)
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim.c: the scavenger's part of the heap floor: takes parked slabs with free blocks away from owners
+ * that sleep, so that what others freed of them can be used or given back.
+ *
+ * The steps of one batch, in the order that makes them right:
+ *   1. with the heap's lock: out of the owner's list, PARKED to CLAIMED
+ *   2. the owner's tag out of the table: frees that start later are atomic pushes
+ *   3. a fence in every thread: a free that read the tag before has its `busy` seen from here on
+ *   4. `busy` is 0: no such free is under way; the owner's line is ours. It is 1: that slab waits a tick
+ *   5. publish and settle
+ */
+#include "../arena/scavenger.h"
+#include "../osmem/fatal.h"
+#include "../osmem/system.h"
+#include "heap.h"
+#include "owner.h"
+
+#define BATCH_SLABS 64
+#define QUIET_TICKS 3
+
+typedef struct batch {
+    fl_slab *slabs[BATCH_SLABS];
+    unsigned count;
+} batch;
+
+/* Step 1. A slab is worth taking when a fair number is free, as far as this thread can know. */
+static bool claim_parked(fl_heap *heap, fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    while (fl_word_state(word) == FL_PARKED) {
+        if (!slab->partial && fl_word_pushed(word) < fl_classes[slab->class].fair_blocks)
+            return false;
+        if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
+                                                  memory_order_acquire, memory_order_relaxed)) {
+            fl_parked_unlink(heap, slab);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_from(fl_heap *heap, batch *batch) {
+    fl_lock_take(&heap->lock);
+    fl_owner_hear(heap, false);
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class++)
+        for (fl_slab *slab = heap->parked[class].first, *next; slab && batch->count < BATCH_SLABS; slab = next) {
+            next = slab->next;
+            if (!slab->partial)
+                break; /* the full ones follow; who frees a fair number of them tells */
+            if (claim_parked(heap, slab)) {
+                fl_slab_tag(slab, 0);
+                batch->slabs[batch->count++] = slab;
+            }
+        }
+    fl_lock_drop(&heap->lock);
+}
+
+static bool is_quiet(fl_heap *heap) {
+    fl_lock_take(&heap->lock);
+    heap->quiet_ticks = heap->visits == heap->visits_seen ? heap->quiet_ticks + 1 : 0;
+    heap->visits_seen = heap->visits;
+    bool quiet = heap->quiet_ticks >= QUIET_TICKS;
+    fl_lock_drop(&heap->lock);
+    return quiet;
+}
+
+/* Steps 3 to 5. */
+static void settle(fallow_arena *arena, batch *batch) {
+    if (batch->count == 0)
+        return;
+    bool fenced = fl_system_fence_everywhere();
+    for (unsigned i = 0; i < batch->count; i++) {
+        fl_slab *slab = batch->slabs[i];
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
+        /* Acquire, with the owner's release: its last pushes. */
+        if (fenced && atomic_load_explicit(&heap->busy, memory_order_acquire) == 0)
+            fl_owner_settle_claimed(slab);
+        else {
+            slab->next = arena->unsettled;
+            arena->unsettled = slab;
+        }
+    }
+    batch->count = 0;
+}
+
+/* Those whose owner was in the middle of a free, at the tick before. */
+static void settle_leftovers(fallow_arena *arena) {
+    batch batch = {.count = 0};
+    for (fl_slab *slab = arena->unsettled, *next; slab && batch.count < BATCH_SLABS; slab = next) {
+        next = slab->next;
+        arena->unsettled = next;
+        batch.slabs[batch.count++] = slab;
+    }
+    settle(arena, &batch);
+}
+
+bool fl_heap_reclaim(fl_arena *pages, bool quiet) {
+    fallow_arena *arena = (fallow_arena *)pages; /* its first member */
+    batch batch = {.count = 0};
+    bool left = false;
+    if (!fl_system_fence_everywhere())
+        return false; /* without it, memory of a thread that sleeps stays with it */
+    settle_leftovers(arena);
+    fl_lock_take(&arena->heaps_lock);
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
+        if (!is_quiet(heap) && !quiet)
+            continue;
+        do {
+            settle(arena, &batch);
+            take_from(heap, &batch);
+        } while (batch.count == BATCH_SLABS);
+    }
+    settle(arena, &batch);
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
+        left |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
+    fl_lock_drop(&arena->heaps_lock);
+    return left;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "sizeclass.h"
+
+#include "../arena/window.h"
+
+fl_class fl_classes[FL_CLASS_COUNT];
+uint8_t fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16 + 1];
+
+#define OS_PAGE_USUAL_BYTES 4096
+
+static size_t slab_bytes_for(size_t block_bytes) {
+    return block_bytes <= 1024    ? (size_t)64 << 10
+           : block_bytes <= 8192  ? (size_t)128 << 10
+           : block_bytes <= 32768 ? (size_t)256 << 10
+                                  : (size_t)1 << 20;
+}
+
+static uint32_t at_least_one(uint32_t n) {
+    return n ? n : 1;
+}
+
+static void describe(fl_class *class, size_t block_bytes) {
+    size_t slab_bytes = slab_bytes_for(block_bytes);
+    uint32_t capacity = (uint32_t)(slab_bytes / block_bytes);
+    uint32_t few = capacity / 4 < 4 ? at_least_one(capacity / 4) : 4;
+    class->block_bytes = (uint32_t)block_bytes;
+    class->slab_pages = (uint32_t)(slab_bytes >> FL_PAGE_SHIFT);
+    class->capacity = capacity;
+    class->fair_blocks = capacity / 16 > few ? capacity / 16 : few;
+    /* From an eighth for the smallest blocks, which drain together, to half for the largest. */
+    class->watermark = block_bytes <= 256 ? capacity / 8 : block_bytes <= 4096 ? capacity / 4 : capacity / 2;
+    class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
+    class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
+}
+
+void fl_sizeclass_init(void) {
+    unsigned count = 0;
+    size_t bytes = 0;
+    while (count < FL_CLASS_COUNT) {
+        size_t doubling = 128;
+        while (doubling * 2 <= bytes)
+            doubling *= 2;
+        bytes += bytes < 128 ? 16 : doubling / (bytes < FL_CLASS_TABLE_BYTES_MAX ? 8 : 4);
+        describe(&fl_classes[count++], bytes);
+    }
+    unsigned class = 0;
+    for (size_t i = 0; i < sizeof fl_class_table; i++) {
+        while (fl_classes[class].block_bytes < i * 16)
+            class++;
+        fl_class_table[i] = (uint8_t)class;
+    }
+}
+
+unsigned fl_sizeclass_of(size_t bytes) {
+    if (bytes <= FL_CLASS_TABLE_BYTES_MAX)
+        return fl_class_table[(bytes + 15) / 16];
+    unsigned class = fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16] + 1u;
+    while (fl_classes[class].block_bytes < bytes)
+        class++;
+    return class;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "slab.h"
+
+#include "../osmem/fatal.h"
+#include "arena_heaps.h"
+
+fl_slab fl_empty_slab;
+
+static fl_lock descriptors_lock = FL_LOCK_INIT;
+static fl_slab *descriptors_free;        /* linked through next */
+static uint32_t descriptors_count = 1;   /* index 0 stands for "no descriptor" */
+
+fl_slab *fl_descriptor_take(void) {
+    fl_lock_take(&descriptors_lock);
+    fl_slab *slab = descriptors_free;
+    if (slab)
+        descriptors_free = slab->next;
+    else if (descriptors_count < UINT32_MAX && fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab)) {
+        slab = fl_slab_at(descriptors_count);
+        slab->index = descriptors_count++;
+    }
+    fl_lock_drop(&descriptors_lock);
+    return slab;
+}
+
+void fl_descriptor_give(fl_slab *slab) {
+    fl_lock_take(&descriptors_lock);
+    slab->next = descriptors_free;
+    descriptors_free = slab;
+    fl_lock_drop(&descriptors_lock);
+}
+
+void fl_descriptor_fork_prepare(void) {
+    fl_lock_take(&descriptors_lock);
+}
+
+void fl_descriptor_fork_done(void) {
+    fl_lock_drop(&descriptors_lock);
+}
+
+static void write_entries(const fl_slab *slab, fl_entry entry) {
+    _Atomic fl_entry *at = &fl_the_window.table[fl_page_of(slab->start)];
+    /* Relaxed: whoever gets a pointer into the slab gets it through the program's own synchronisation, and
+     * the scavenger, which takes tags away, fences everybody afterwards. */
+    for (size_t i = 0; i < slab->pages; i++)
+        atomic_store_explicit(&at[i], entry, memory_order_relaxed);
+}
+
+void fl_slab_tag(const fl_slab *slab, uint32_t tag) {
+    write_entries(slab, fl_entry_make(slab, tag));
+}
+
+void fl_slab_untable(const fl_slab *slab) {
+    write_entries(slab, 0);
+}
+
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
+    const fl_class *sizes = &fl_classes[class];
+    fl_slab *slab = fl_descriptor_take();
+    if (!slab)
+        return NULL;
+    bool zeroed;
+    char *start = fl_pages_grant(&arena->pages, sizes->slab_pages, 1, &zeroed);
+    if (!start) {
+        fl_descriptor_give(slab);
+        return NULL;
+    }
+    slab->free = NULL;
+    slab->left = slab->base_used = 0;
+    slab->carved = 0;
+    slab->capacity = sizes->capacity;
+    slab->next = slab->previous = NULL;
+    slab->partial = slab->linked = 0;
+    slab->start = start;
+    slab->arena = arena;
+    slab->pages = sizes->slab_pages;
+    slab->block_bytes = sizes->block_bytes;
+    slab->class = (uint8_t)class;
+    slab->kind = FL_KIND_SLAB;
+    atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
+    fl_slab_tag(slab, tag);
+    return slab;
+}
+
+bool fl_slab_carve(fl_slab *slab) {
+    uint32_t count = slab->capacity - slab->carved;
+    if (count == 0)
+        return false;
+    if (count > fl_classes[slab->class].carve_blocks)
+        count = fl_classes[slab->class].carve_blocks;
+    char *block = slab->start + (size_t)slab->carved * slab->block_bytes;
+    slab->carved += count;
+    void *first = block;
+    for (; count > 1; count--, block += slab->block_bytes)
+        fl_link_set(block, block + slab->block_bytes);
+    fl_link_set(block, slab->free);
+    slab->free = first;
+    return true;
+}
+
+void fl_slab_splice(fl_slab *slab, uint32_t head) {
+    if (head == 0)
+        return;
+    void *first = slab->start + (size_t)(head - 1) * 16;
+    if (slab->free) {
+        void *last = first;
+        for (void *next; (next = fl_link_get(last)) != NULL;)
+            last = next;
+        fl_link_set(last, slab->free);
+    }
+    slab->free = first;
+}
+
+bool fl_slab_collect(fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    do {
+        if (fl_word_head(word) == 0)
+            return false;
+        /* Acquire, with the release of every push: what the freeing threads did to the blocks, and the
+         * links that they wrote, come before what is done to them from here on. */
+    } while (!atomic_compare_exchange_weak_explicit(
+        &slab->word, &word, fl_word_make(fl_word_state(word), fl_word_owner(word), 0, 0), memory_order_acquire,
+        memory_order_relaxed));
+    slab->left -= (int32_t)fl_word_pushed(word);
+    fl_slab_splice(slab, fl_word_head(word));
+    return true;
+}
+
+void fl_slab_check_block(const fl_slab *slab, const void *block) {
+    size_t offset = (size_t)((const char *)block - slab->start);
+    uint64_t index = (offset * fl_classes[slab->class].inverse) >> FL_CLASS_INVERSE_SHIFT;
+    if (index * slab->block_bytes != offset || index >= slab->capacity)
+        fl_fatal("free of", block, "not the start of a block (found by its place in its slab)");
+}
+
+fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
+    const fl_class *sizes = &fl_classes[slab->class];
+    uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    fl_word pushed;
+    do {
+        uint32_t before = fl_word_head(word);
+        if (before == head)
+            fl_fatal("free of", block, "freed twice (it is the newest block in the list of frees)");
+        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : NULL);
+        pushed = fl_word_push(word, head, sizes->fair_blocks, sizes->capacity);
+        /* Release: the link, and all that this thread did to the block, before the owner takes the list.
+         * Acquire: a push that claims goes on to read what the last owner left. */
+    } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    if (fl_word_state(word) == fl_word_state(pushed))
+        return FL_PUSH_DONE;
+    *owner = fl_word_owner(word);
+    switch (fl_word_state(word)) {
+    case FL_PARKED:
+        return FL_PUSH_TELL;
+    case FL_LISTED:
+        return FL_PUSH_UNLIST;
+    default:
+        return FL_PUSH_SETTLE;
+    }
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab.h: a span cut into blocks of one size class; and, with the same descriptor, a large block.
+ *
+ * Descriptors lie outside the memory that they describe, are of 128 bytes, keep their type for ever, and are
+ * found by an index in the window's table. The first line is written by the owner alone (or by the claimer,
+ * while there is one); the second is shared.
+ */
+#ifndef FL_SLAB_H
+#define FL_SLAB_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "../arena/arena.h"
+#include "sizeclass.h"
+#include "slabword.h"
+
+struct fallow_arena;
+
+typedef enum fl_slab_kind { FL_KIND_SLAB = 1, FL_KIND_LARGE } fl_slab_kind;
+
+typedef struct fl_slab {
+    /* The owner's line. */
+    void *free;       /* list of free blocks, linked through their first words */
+    int32_t left;     /* used - base_used: a free counts it down, and 0 means that something is due */
+    int32_t base_used;
+    uint32_t carved;  /* blocks that have ever been handed out; the rest is untouched */
+    uint32_t capacity;
+    struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
+    struct fl_slab *previous;
+    uint8_t partial;  /* in the heap's list, with a fair number free */
+    uint8_t linked;   /* in the heap's list */
+    uint8_t padding[14];
+
+    /* The shared line. What is not atomic is written before the slab's first block is handed out. */
+    _Alignas(64) _Atomic fl_word word;
+    struct fl_slab *told_next; /* in the owner's stack of told slabs */
+    char *start;
+    struct fallow_arena *arena;
+    size_t pages;
+    uint32_t block_bytes;
+    uint32_t index; /* of this descriptor */
+    uint8_t class;
+    uint8_t kind;
+} fl_slab;
+
+_Static_assert(sizeof(fl_slab) == 128, "two cache lines");
+
+/* The slab from which nothing can be had: what a heap allocates from before it has a slab of a class. */
+extern fl_slab fl_empty_slab;
+
+static inline fl_slab *fl_slab_at(uint32_t index) {
+    return (fl_slab *)(fl_the_window.descriptors) + index;
+}
+
+static inline fl_entry fl_entry_make(const fl_slab *slab, uint32_t tag) {
+    return (fl_entry)slab->index << 32 | tag;
+}
+
+/* Blocks are linked through their first word. Read and written as bytes: to C they are the user's objects. */
+static inline void *fl_link_get(const void *block) {
+    void *next;
+    memcpy(&next, block, sizeof next);
+    return next;
+}
+
+static inline void fl_link_set(void *block, void *next) {
+    memcpy(block, &next, sizeof next);
+}
+
+static inline uint32_t fl_slab_used(const fl_slab *slab) {
+    return (uint32_t)(slab->left + slab->base_used);
+}
+
+/* From now on, the free that leaves `due_at` blocks in use finds `left` zero. */
+static inline void fl_slab_set_due(fl_slab *slab, int32_t due_at) {
+    slab->left = (int32_t)fl_slab_used(slab) - due_at;
+    slab->base_used = due_at;
+}
+
+/* Descriptors, for slabs and large blocks alike. NULL: out of memory. */
+fl_slab *fl_descriptor_take(void);
+void fl_descriptor_give(fl_slab *slab);
+
+/* Writes the table's entries of a slab. */
+void fl_slab_tag(const fl_slab *slab, uint32_t tag);
+void fl_slab_untable(const fl_slab *slab);
+
+/* A new slab for an owner, CURRENT, with nothing carved. */
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag);
+
+/* Carves a few more blocks into the free list of an owned slab. False: all are carved. */
+bool fl_slab_carve(fl_slab *slab);
+
+/* Takes all that others freed into the free list, keeping the state; for the owner. False: nothing there. */
+bool fl_slab_collect(fl_slab *slab);
+
+/* The list behind a head that was taken out of the word, put in front of the slab's free list. */
+void fl_slab_splice(fl_slab *slab, uint32_t head);
+
+/* What a push has to do afterwards. */
+typedef enum fl_push_duty { FL_PUSH_DONE, FL_PUSH_TELL, FL_PUSH_SETTLE, FL_PUSH_UNLIST } fl_push_duty;
+
+/* Pushes a block that another thread than the owner frees. *owner is set for FL_PUSH_TELL. */
+fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner);
+
+/* Stops the process unless the address is that of a block of this slab. */
+void fl_slab_check_block(const fl_slab *slab, const void *block);
+
+void fl_descriptor_fork_prepare(void);
+void fl_descriptor_fork_done(void);
+
+#endif

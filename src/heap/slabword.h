@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slabword.h: the protocol of frees between threads: one 64-bit word for each slab.
+ *
+ *      63       44 43        20 19       3 2     0
+ *     ┌───────────┬────────────┬──────────┬───────┐
+ *     │   count   │   owner    │   head   │ state │
+ *     └───────────┴────────────┴──────────┴───────┘
+ *
+ *   head    the newest block of the list of blocks that other threads freed: offset / 16 + 1; 0: none.
+ *           Only "push one" and "take all" happen to the list, so it needs no generation.
+ *   count   every push takes one off, modulo 2^20. While a heap owns the slab it starts at 0, so it is minus
+ *           the pushes not yet collected; once nobody owns it, it is the number of live blocks. A claimer that
+ *           takes a slab from its owner adds the owner's count of used blocks and so turns one into the other.
+ *   owner   the tag of the owning heap, in CURRENT, PARKED and TOLD; so a compare-and-swap from "parked,
+ *           mine" cannot be fooled by a descriptor that was recycled meanwhile.
+ *
+ *   state      meaning                                                 who may leave it
+ *   DEAD       no slab                                                 who makes one of it
+ *   CURRENT    the owner allocates from it                             the owner
+ *   PARKED     the owner's, in its lists, not allocated from           owner, scavenger (both hold the heap's
+ *                                                                      lock), the push that frees a fair number
+ *   TOLD       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
+ *              of slabs that others freed a fair number of             that finds the stack closed
+ *   LISTED     nobody's, in its arena's list                           an adopter, the push that frees the last
+ *   FLOATING   nobody's, nearly full, in no list                       the push that makes it worth listing
+ *   CLAIMED    in the hands of one thread                              that thread alone
+ *
+ * A push that changes the state does so in its own compare-and-swap, and thereby holds what it must do next.
+ * Any other push never touches the slab again: the slab may be gone the moment after. Nobody waits for a
+ * claim. The model of this is tests/model/slabword.pml; change both together.
+ */
+#ifndef FL_SLABWORD_H
+#define FL_SLABWORD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint64_t fl_word;
+
+typedef enum fl_slab_state {
+    FL_DEAD,
+    FL_CURRENT,
+    FL_PARKED,
+    FL_TOLD,
+    FL_LISTED,
+    FL_FLOATING,
+    FL_CLAIMED
+} fl_slab_state;
+
+#define FL_WORD_HEAD_SHIFT 3
+#define FL_WORD_OWNER_SHIFT 20
+#define FL_WORD_COUNT_SHIFT 44
+#define FL_WORD_STATE_MASK UINT64_C(7)
+#define FL_WORD_HEAD_MASK ((UINT64_C(1) << 17) - 1)
+#define FL_WORD_OWNER_MASK ((UINT64_C(1) << 24) - 1)
+#define FL_WORD_COUNT_MASK ((UINT64_C(1) << 20) - 1)
+#define FL_WORD_COUNT_ONE (UINT64_C(1) << FL_WORD_COUNT_SHIFT)
+
+static inline fl_word fl_word_make(fl_slab_state state, uint32_t owner, uint32_t count, uint32_t head) {
+    return (fl_word)state | (uint64_t)head << FL_WORD_HEAD_SHIFT | (uint64_t)owner << FL_WORD_OWNER_SHIFT |
+           (uint64_t)count << FL_WORD_COUNT_SHIFT;
+}
+
+static inline fl_slab_state fl_word_state(fl_word word) {
+    return (fl_slab_state)(word & FL_WORD_STATE_MASK);
+}
+
+static inline uint32_t fl_word_head(fl_word word) {
+    return (uint32_t)((word >> FL_WORD_HEAD_SHIFT) & FL_WORD_HEAD_MASK);
+}
+
+static inline uint32_t fl_word_owner(fl_word word) {
+    return (uint32_t)((word >> FL_WORD_OWNER_SHIFT) & FL_WORD_OWNER_MASK);
+}
+
+/* Live blocks; only of a slab that nobody owns, or that its claimer has published. */
+static inline uint32_t fl_word_live(fl_word word) {
+    return (uint32_t)(word >> FL_WORD_COUNT_SHIFT);
+}
+
+/* Pushes not yet collected; only of a slab that is owned, or claimed and not yet published. */
+static inline uint32_t fl_word_pushed(fl_word word) {
+    return (uint32_t)(-(word >> FL_WORD_COUNT_SHIFT) & FL_WORD_COUNT_MASK);
+}
+
+static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
+    return (word & ~FL_WORD_STATE_MASK) | (fl_word)state;
+}
+
+/*
+ * The word after a push of the block at `head`. The state changes where this push is the one that must act:
+ * PARKED to TOLD, FLOATING or LISTED to CLAIMED.
+ */
+static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_blocks, uint32_t capacity) {
+    fl_word pushed = (word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT)) - FL_WORD_COUNT_ONE;
+    pushed |= (fl_word)head << FL_WORD_HEAD_SHIFT;
+    switch (fl_word_state(word)) {
+    case FL_PARKED:
+        return fl_word_pushed(pushed) == fair_blocks ? fl_word_with_state(pushed, FL_TOLD) : pushed;
+    case FL_FLOATING:
+        return fl_word_live(pushed) + fair_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
+    case FL_LISTED:
+        return fl_word_live(pushed) == 0 ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
+    default:
+        return pushed;
+    }
+}
+
+/* Claims and publishes in one: what was owned with `used` blocks out is nobody's with so many live. */
+static inline fl_word fl_word_published(fl_word word, uint32_t used) {
+    word += (fl_word)used << FL_WORD_COUNT_SHIFT;
+    word &= ~(FL_WORD_OWNER_MASK << FL_WORD_OWNER_SHIFT);
+    return fl_word_with_state(word, FL_CLAIMED);
+}
+
+#endif

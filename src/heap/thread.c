@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+#include "thread.h"
+
+#include <pthread.h>
+
+#include "../arena/scavenger.h"
+#include "../osmem/fatal.h"
+#include "../osmem/ledger.h"
+
+/* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. */
+#define SLOTS_IN_A_PAGE 64
+#define SLOT_PAGES 512
+#define ARENAS_MAX (SLOTS_IN_A_PAGE * SLOT_PAGES)
+
+typedef struct slot_page {
+    fl_heap *heaps[SLOTS_IN_A_PAGE];
+} slot_page;
+
+typedef struct fl_thread {
+    fl_heap *heaps;           /* all of them, through next_of_thread */
+    struct fl_thread *next;   /* recycled ones */
+    slot_page *pages[SLOT_PAGES];
+} fl_thread;
+
+/* A thread whose end has been seen to: what it still allocates is from a heap of the moment. */
+#define ENDED ((fl_thread *)1)
+
+_Thread_local fl_heap *fl_thread_heap = &fl_empty_heap;
+_Thread_local fl_thread *fl_thread_self;
+
+/* Threads' lists of heaps, and their directories: registry rank. */
+static fl_lock threads_lock = FL_LOCK_INIT;
+static fl_thread *recycled;
+static pthread_key_t end_key;
+
+static void thread_end(void *self);
+
+static pthread_once_t init_once = PTHREAD_ONCE_INIT;
+fallow_arena *fl_process_arena;
+
+static void init(void) {
+    fl_sizeclass_init();
+    if (!fl_window_init())
+        return;
+    fl_scavenger_init(fl_heap_reclaim);
+    if (pthread_key_create(&end_key, thread_end))
+        return;
+    fl_process_arena = fl_arena_new("malloc", 0);
+}
+
+bool fl_process_init(void) {
+    pthread_once(&init_once, init);
+    return fl_process_arena != NULL;
+}
+
+static fl_thread *thread_new(void) {
+    fl_lock_take(&threads_lock);
+    fl_thread *self = recycled;
+    if (self)
+        recycled = self->next;
+    fl_lock_drop(&threads_lock);
+    if (!self)
+        self = fl_meta_alloc(sizeof *self);
+    return self;
+}
+
+/* The calling thread's record; made where there is none. */
+static fl_thread *thread_self(void) {
+    if (fl_thread_self)
+        return fl_thread_self;
+    if (!fl_process_init())
+        return NULL;
+    fl_thread *self = thread_new();
+    if (!self)
+        return NULL;
+    /* First ours, then the C library's word: setting it may allocate. */
+    fl_thread_self = self;
+    if (pthread_setspecific(end_key, self))
+        fl_thread_self = self; /* its heaps stay behind when it ends; the scavenger empties them */
+    return self;
+}
+
+/* Slots are read by their thread only, and written by it or by who destroys the arena meanwhile unused. */
+static fl_heap **slot_of(fl_thread *self, const fallow_arena *arena) {
+    slot_page *page = self->pages[arena->slot / SLOTS_IN_A_PAGE];
+    return page ? &page->heaps[arena->slot % SLOTS_IN_A_PAGE] : NULL;
+}
+
+static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
+    slot_page **page = &self->pages[arena->slot / SLOTS_IN_A_PAGE];
+    if (!*page && !(*page = fl_meta_alloc(sizeof **page)))
+        return NULL;
+    fl_heap *heap = fl_heap_acquire(arena, self);
+    if (!heap)
+        return NULL;
+    fl_lock_take(&threads_lock);
+    heap->next_of_thread = self->heaps;
+    self->heaps = heap;
+    fl_lock_drop(&threads_lock);
+    *slot_of(self, arena) = heap;
+    if (arena == fl_process_arena)
+        fl_thread_heap = heap;
+    return heap;
+}
+
+fl_heap *fl_thread_heap_in(fallow_arena *arena) {
+    fl_thread *self = thread_self();
+    if (!self)
+        return NULL;
+    if (self == ENDED)
+        return fl_heap_acquire(arena, ENDED);
+    fl_heap **slot = slot_of(self, arena);
+    return slot && *slot ? *slot : add_heap(self, arena);
+}
+
+void fl_thread_heap_done(fl_heap *heap) {
+    if (heap->thread == ENDED)
+        fl_heap_release(heap);
+}
+
+void fl_thread_become_known(void) {
+    if (fl_thread_self != ENDED)
+        fl_thread_heap_in(fl_process_arena); /* if there is no memory for it: the next time */
+}
+
+fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
+    fl_thread *self = fl_thread_self;
+    fl_heap **slot = self && self != ENDED ? slot_of(self, arena) : NULL;
+    return slot && *slot ? *slot : &fl_empty_heap;
+}
+
+void *fl_thread_alloc_first(size_t bytes) {
+    fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
+    if (!heap)
+        return NULL;
+    void *block = fl_heap_alloc(heap, bytes);
+    fl_thread_heap_done(heap);
+    return block;
+}
+
+static void thread_end(void *argument) {
+    fl_thread *self = argument;
+    fl_thread_heap = &fl_empty_heap;
+    fl_thread_self = ENDED;
+    fl_lock_take(&threads_lock);
+    fl_heap *heap = self->heaps;
+    self->heaps = NULL;
+    while (heap) {
+        fl_heap *next = heap->next_of_thread;
+        *slot_of(self, heap->arena) = NULL;
+        fl_heap_release(heap);
+        heap = next;
+    }
+    self->next = recycled;
+    recycled = self;
+    fl_lock_drop(&threads_lock);
+}
+
+void fl_thread_forget(fl_heap *heap) {
+    fl_lock_take(&threads_lock);
+    fl_thread *thread = heap->thread;
+    if (thread && thread != ENDED) {
+        fl_heap **link = &thread->heaps;
+        while (*link && *link != heap)
+            link = &(*link)->next_of_thread;
+        if (*link)
+            *link = heap->next_of_thread;
+        *slot_of(thread, heap->arena) = NULL;
+    }
+    fl_lock_drop(&threads_lock);
+}
+
+/* Arenas. */
+
+static fl_lock arenas_lock = FL_LOCK_INIT;
+static fallow_arena *arenas_free;
+static fallow_arena *arenas[ARENAS_MAX]; /* by slot, living or not */
+static uint32_t slots_used;
+
+static fallow_arena *arena_descriptor(void) {
+    fl_lock_take(&arenas_lock);
+    fallow_arena *arena = arenas_free;
+    if (arena)
+        arenas_free = arena->next_free;
+    else if (slots_used < ARENAS_MAX && (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
+        arena->slot = slots_used;
+        arenas[slots_used++] = arena;
+    }
+    fl_lock_drop(&arenas_lock);
+    return arena;
+}
+
+fallow_arena *fl_arena_new(const char *name, size_t limit_bytes) {
+    fallow_arena *arena = arena_descriptor();
+    if (!arena)
+        return NULL;
+    size_t length = 0;
+    while (name && name[length] && length < sizeof arena->name - 1) {
+        arena->name[length] = name[length];
+        length++;
+    }
+    arena->name[length] = '\0';
+    fl_arena_init(&arena->pages, arena->name, &fl_stat_process, limit_bytes);
+    fl_lock_init(&arena->lists_lock);
+    fl_lock_init(&arena->heaps_lock);
+    memset(arena->listed, 0, sizeof arena->listed);
+    arena->heaps = NULL;
+    arena->unsettled = NULL;
+    arena->alive = true;
+    fl_scavenger_join(&arena->pages);
+    return arena;
+}
+
+/* Table entries of a region, and the descriptors behind them. */
+static void forget_blocks(const fl_region *region) {
+    _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
+    for (size_t page = 0; page < region->mapped_pages; page++) {
+        fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
+        if (entry == 0)
+            continue;
+        fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
+        atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
+        if (slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT))
+            fl_descriptor_give(slab);
+    }
+}
+
+void fl_arena_destroy(fallow_arena *arena) {
+    fl_scavenger_leave(&arena->pages);
+    fl_heap_abandon_all(arena);
+    for (fl_region *region = arena->pages.first; region; region = region->next)
+        forget_blocks(region);
+    fl_arena_end(&arena->pages);
+    fl_lock_take(&arenas_lock);
+    arena->alive = false;
+    arena->next_free = arenas_free;
+    arenas_free = arena;
+    fl_lock_drop(&arenas_lock);
+}
+
+/* Fork. */
+
+void fl_fork_prepare(void) {
+    fl_lock_take(&threads_lock);
+    fl_lock_take(&arenas_lock);
+    fl_scavenger_fork_prepare();
+    for (uint32_t slot = 0; slot < slots_used; slot++) {
+        fl_lock_take(&arenas[slot]->heaps_lock);
+        fl_lock_take(&arenas[slot]->lists_lock);
+        fl_lock_take(&arenas[slot]->pages.lock);
+    }
+    fl_heap_fork_prepare();
+    fl_descriptor_fork_prepare();
+    fl_window_fork_prepare();
+    fl_ledger_fork_prepare();
+}
+
+static void release_shared(void) {
+    fl_ledger_fork_done();
+    fl_window_fork_done();
+    fl_descriptor_fork_done();
+    fl_heap_fork_done();
+    for (uint32_t slot = slots_used; slot-- > 0;) {
+        fl_lock_drop(&arenas[slot]->pages.lock);
+        fl_lock_drop(&arenas[slot]->lists_lock);
+        fl_lock_drop(&arenas[slot]->heaps_lock);
+    }
+}
+
+void fl_fork_parent(void) {
+    release_shared();
+    fl_scavenger_fork_parent();
+    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(&threads_lock);
+}
+
+void fl_fork_child(void) {
+    const fl_thread *self = fl_thread_self;
+    for (uint32_t slot = 0; slot < slots_used; slot++)
+        if (arenas[slot]->alive)
+            fl_heap_fork_child(arenas[slot], self);
+    release_shared();
+    fl_scavenger_fork_child();
+    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(&threads_lock);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.h: what fallow knows of a thread: its heap in the process's own arena, and in every other arena
+ * that it has used.
+ */
+#ifndef FL_THREAD_H
+#define FL_THREAD_H
+
+#include "heap.h"
+
+/* How thread-local storage is reached is the build's choice: initial-exec in libfallow-malloc, the general
+ * model in libfallow, which may be loaded late. Two words, so that it fits where there is little room. */
+extern _Thread_local fl_heap *fl_thread_heap;          /* in the process's arena; never NULL */
+extern _Thread_local struct fl_thread *fl_thread_self; /* NULL: none yet */
+
+/* Brings fallow into being; may be called any number of times, from any thread. False: no memory at all. */
+bool fl_process_init(void);
+
+/* The arena of malloc, and of what names no other. NULL before fl_process_init. */
+extern fallow_arena *fl_process_arena;
+
+/* The first allocation of a thread from the process's arena: it gets a heap. */
+void *fl_thread_alloc_first(size_t bytes);
+
+/* Gives the calling thread its heap in the process's arena before it allocates. */
+void fl_thread_become_known(void);
+
+/* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
+fl_heap *fl_thread_heap_in(fallow_arena *arena);
+void fl_thread_heap_done(fl_heap *heap);
+
+/* The calling thread's heap in an arena, or the empty heap where it has none. For freeing. */
+fl_heap *fl_thread_heap_if_any(fallow_arena *arena);
+
+/* A heap goes with its arena, whichever thread it belonged to. */
+void fl_thread_forget(fl_heap *heap);
+
+/* An arena's descriptor, with a slot that no other living arena has. NULL: out of memory, or too many. */
+fallow_arena *fl_arena_new(const char *name, size_t limit_bytes);
+void fl_arena_destroy(fallow_arena *arena);
+
+/* Around fork: every lock that is not one thread's. */
+void fl_fork_prepare(void);
+void fl_fork_parent(void);
+void fl_fork_child(void);
+
+#endif

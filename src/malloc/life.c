@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * life.c: the malloc front in the life of a process: start, fork, end. Allocation works before the start and
+ * after the end; what stands here only adds to it.
+ */
+#include <pthread.h>
+
+#include "../arena/scavenger.h"
+#include "../heap/thread.h"
+#include "../osmem/line.h"
+#include "../osmem/system.h"
+#include "options.h"
+
+__attribute__((constructor)) static void start(void) {
+    if (!fl_process_init())
+        return;
+    fl_options_init();
+    pthread_atfork(fl_fork_prepare, fl_fork_parent, fl_fork_child);
+    fl_scavenger_allow_thread(fl_the_options.background_thread);
+}
+
+static void add_figure(fl_line *line, const char *name, uint64_t value) {
+    fl_line_add(line, " ");
+    fl_line_add(line, name);
+    fl_line_add(line, "=");
+    fl_line_add_number(line, value);
+}
+
+/* One line for each process: several may append to the same file. Read by `fallow run --stats`. */
+__attribute__((destructor)) static void end(void) {
+    if (!fl_the_options.stats_file[0] || !fl_process_arena)
+        return;
+    size_t ready_peak;
+    osmem_bytes bytes = osmem_stat_read(&fl_stat_process, &ready_peak);
+    fl_line line;
+    fl_line_start(&line);
+    fl_line_add(&line, "process=");
+    fl_line_add_number(&line, fl_system_process());
+    add_figure(&line, "reserved_bytes", bytes.reserved);
+    add_figure(&line, "prepared_bytes", bytes.prepared);
+    add_figure(&line, "ready_bytes", bytes.ready);
+    add_figure(&line, "ready_peak_bytes", ready_peak);
+    add_figure(&line, "system_calls", osmem_system_calls());
+    fl_line_add(&line, "\n");
+    fl_system_write_file(fl_the_options.stats_file, line.text, line.length);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc.c: the C library's allocator, replaced: what C and POSIX promise, and glibc's habits where they
+ * leave a choice. errno is ENOMEM after a failure and untouched otherwise.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../heap/block.h"
+#include "../heap/thread.h"
+#include "fallow/version.h"
+
+#define EXPORT FALLOW_API
+
+static void *no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* The calling thread's heap, made if there is none; NULL: out of memory. heap_done when finished. */
+static fl_heap *heap_here(void) {
+    fl_heap *heap = fl_thread_heap;
+    if (heap != &fl_empty_heap)
+        return heap;
+    return fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
+}
+
+EXPORT void *malloc(size_t bytes) {
+    void *block = fl_heap_alloc(fl_thread_heap, bytes);
+    return __builtin_expect(block != NULL, 1) ? block : no_memory();
+}
+
+EXPORT void free(void *block) {
+    fl_heap_free(fl_thread_heap, block);
+}
+
+EXPORT void *calloc(size_t count, size_t bytes) {
+    size_t total;
+    fl_heap *heap;
+    if (__builtin_mul_overflow(count, bytes, &total) || !(heap = heap_here()))
+        return no_memory();
+    void *block = fl_block_alloc_zeroed(heap, total);
+    fl_thread_heap_done(heap);
+    return block ? block : no_memory();
+}
+
+static void *resize_by_moving(void *block, size_t usable, size_t bytes) {
+    void *moved = malloc(bytes);
+    if (moved) {
+        memcpy(moved, block, usable < bytes ? usable : bytes);
+        free(block);
+    }
+    return moved;
+}
+
+EXPORT void *realloc(void *block, size_t bytes) {
+    if (!block)
+        return malloc(bytes);
+    if (bytes == 0) { /* as glibc does */
+        free(block);
+        return NULL;
+    }
+    fl_slab *slab = fl_block_slab(block, "realloc of");
+    if (fl_block_resize(slab, bytes))
+        return block;
+    return resize_by_moving(block, fl_block_usable_bytes(slab), bytes);
+}
+
+EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
+    size_t total;
+    return __builtin_mul_overflow(count, bytes, &total) ? no_memory() : realloc(block, total);
+}
+
+static void *alloc_aligned(size_t alignment, size_t bytes) {
+    fl_heap *heap = heap_here();
+    if (!heap)
+        return NULL;
+    void *block = fl_block_alloc_aligned(heap, alignment, bytes);
+    fl_thread_heap_done(heap);
+    return block;
+}
+
+static bool is_power_of_two(size_t n) {
+    return n != 0 && (n & (n - 1)) == 0;
+}
+
+EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes) {
+    if (!is_power_of_two(alignment) || alignment % sizeof(void *))
+        return EINVAL;
+    int saved_errno = errno;
+    void *block = alloc_aligned(alignment, bytes);
+    errno = saved_errno;
+    if (!block)
+        return ENOMEM;
+    *out = block;
+    return 0;
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t bytes) {
+    if (!is_power_of_two(alignment)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    void *block = alloc_aligned(alignment, bytes);
+    return block ? block : no_memory();
+}
+
+/* glibc rounds an alignment that is no power of two up to one. */
+EXPORT void *memalign(size_t alignment, size_t bytes) {
+    size_t rounded = 16;
+    while (rounded < alignment && rounded <= SIZE_MAX / 4)
+        rounded *= 2;
+    if (rounded < alignment) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return aligned_alloc(rounded, bytes);
+}
+
+EXPORT void *valloc(size_t bytes) {
+    return aligned_alloc(osmem_os_page_bytes(), bytes);
+}
+
+EXPORT void *pvalloc(size_t bytes) {
+    size_t page = osmem_os_page_bytes();
+    if (bytes > SIZE_MAX - page)
+        return no_memory();
+    return aligned_alloc(page, (bytes + page - 1) & ~(page - 1));
+}
+
+EXPORT size_t malloc_usable_size(void *block) {
+    return block ? fl_block_usable_bytes(fl_block_slab(block, "malloc_usable_size of")) : 0;
+}

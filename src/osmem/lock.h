@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.h: the lock that every floor uses, and the order in which locks may be taken.
+ *
+ * A thread that holds a lock may take only locks further down this list:
+ *
+ *   registry   arenas that exist, threads that have heaps in them
+ *   heap       one heap's lists of parked slabs
+ *   lists      an arena's lists of slabs that belong to nobody
+ *   arena      an arena's pages
+ *   window     regions of the window
+ *   meta       memory for fallow's own bookkeeping
+ *   ledger     the counters of osmem
+ *
+ * Plain mutexes: they are taken on slow paths only, they sleep under contention, and tools know them.
+ */
+#ifndef FL_LOCK_H
+#define FL_LOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+typedef pthread_mutex_t fl_lock;
+
+#define FL_LOCK_INIT PTHREAD_MUTEX_INITIALIZER
+
+static inline void fl_lock_init(fl_lock *lock) {
+    *lock = (fl_lock)PTHREAD_MUTEX_INITIALIZER;
+}
+
+static inline void fl_lock_take(fl_lock *lock) {
+    pthread_mutex_lock(lock);
+}
+
+static inline bool fl_lock_try(fl_lock *lock) {
+    return pthread_mutex_trylock(lock) == 0;
+}
+
+static inline void fl_lock_drop(fl_lock *lock) {
+    pthread_mutex_unlock(lock);
+}
+
+#endif

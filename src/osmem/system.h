@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * system.h: what the floors above want to know of the system, or have done by it, besides memory. With
+ * osmem.h and the back ends this is all of the operating system that fallow sees.
+ */
+#ifndef FL_SYSTEM_H
+#define FL_SYSTEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* 0 where there are no transparent huge pages. */
+size_t fl_system_huge_page_bytes(void);
+
+/* The first and the end of the addresses that a program may be given and that nobody else tends to use:
+ * away from the program, its stack, and where the system puts what it is free to place. 0, 0: unknown. */
+void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end);
+
+/* Unpredictable, from what the system gave the process at its start. Not for keys. */
+uint64_t fl_system_random(void);
+
+/* Nanoseconds of a clock that never goes back. */
+uint64_t fl_system_now_ns(void);
+void fl_system_sleep_ns(uint64_t duration_ns);
+
+/*
+ * After this call, every thread of the process has passed a full memory fence: what each had written before
+ * is seen by the caller, and what the caller had written before is seen by each from then on. Its price is
+ * paid by the caller alone, which is why the owners' fast paths need no fence (an asymmetric fence).
+ * False where the system has none: then the other side needs real fences, and nothing may rely on this.
+ */
+bool fl_system_fence_everywhere(void);
+
+/* Has the process more than one thread? Unknown is answered with true. */
+bool fl_system_is_threaded(void);
+
+/*
+ * Starts a detached thread with every signal blocked and a small stack. False where that fails. May
+ * allocate (the C library sets up the thread's own storage), so no lock may be held.
+ */
+bool fl_system_start_thread(void *(*body)(void *), void *argument);
+
+/* Writes a whole new file; true where that worked. */
+bool fl_system_write_file(const char *path, const char *text, size_t bytes);
+
+/* The process, as a number for people. */
+uint64_t fl_system_process(void);
+
+#endif

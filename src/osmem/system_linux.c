@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fallow/osmem.h"
+#include "system.h"
+
+size_t osmem_os_page_bytes(void) {
+    static _Atomic size_t page_bytes; /* the same whoever writes it first */
+    size_t bytes = atomic_load_explicit(&page_bytes, memory_order_relaxed);
+    if (bytes == 0) {
+        bytes = (size_t)sysconf(_SC_PAGESIZE);
+        atomic_store_explicit(&page_bytes, bytes, memory_order_relaxed);
+    }
+    return bytes;
+}
+
+/* Reads a small file of the kernel's. Returns the bytes read, 0 where there is no such file. */
+static size_t read_small(const char *path, char *buffer, size_t bytes) {
+    int saved_errno = errno;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = file < 0 ? 0 : read(file, buffer, bytes);
+    if (file >= 0)
+        close(file);
+    errno = saved_errno;
+    return got > 0 ? (size_t)got : 0;
+}
+
+size_t fl_system_huge_page_bytes(void) {
+    static _Atomic size_t huge_bytes; /* 1: none */
+    size_t bytes = atomic_load_explicit(&huge_bytes, memory_order_relaxed);
+    if (bytes == 0) {
+        char text[32];
+        size_t length = read_small("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text, sizeof text);
+        for (size_t i = 0; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+            bytes = bytes * 10 + (size_t)(text[i] - '0');
+        if (bytes == 0 || (bytes & (bytes - 1)))
+            bytes = 1;
+        atomic_store_explicit(&huge_bytes, bytes, memory_order_relaxed);
+    }
+    return bytes == 1 ? 0 : bytes;
+}
+
+void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end) {
+#if UINTPTR_MAX > 0xffffffffu
+    /* Linux places programs at the end of the second third of a 47-bit space or at its bottom, and
+     * everything else downwards from its top. */
+    *first = (uintptr_t)1 << 45;
+    *end = (uintptr_t)5 << 44;
+#else
+    *first = *end = 0;
+#endif
+}
+
+uint64_t fl_system_random(void) {
+    uint64_t number = fl_system_now_ns();
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    if (bytes) {
+        uint64_t given;
+        memcpy(&given, bytes, sizeof given);
+        number ^= given * 0x9e3779b97f4a7c15u; /* mixed, so as not to show the stack protector's canary */
+    }
+    return number ^ (number >> 29);
+}
+
+uint64_t fl_system_now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void fl_system_sleep_ns(uint64_t duration_ns) {
+    struct timespec duration = {(time_t)(duration_ns / 1000000000u), (long)(duration_ns % 1000000000u)};
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
+}
+
+bool fl_system_fence_everywhere(void) {
+    static _Atomic int known; /* 0 unknown, 1 works, 2 does not; the same whoever writes it */
+    int saved_errno = errno;
+    if (atomic_load_explicit(&known, memory_order_relaxed) == 0) {
+        long code = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        atomic_store_explicit(&known, code == 0 ? 1 : 2, memory_order_relaxed);
+    }
+    bool fenced = atomic_load_explicit(&known, memory_order_relaxed) == 1 &&
+                  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+    errno = saved_errno;
+    return fenced;
+}
+
+bool fl_system_is_threaded(void) {
+#ifdef __GLIBC__
+    extern char __libc_single_threaded __attribute__((weak));
+    if (&__libc_single_threaded)
+        return !__libc_single_threaded;
+#endif
+    return true;
+}
+
+bool fl_system_start_thread(void *(*body)(void *), void *argument) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+    if (pthread_attr_init(&attributes))
+        return false;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* Small first; static thread-local storage of other libraries may need the default. */
+    pthread_attr_setstacksize(&attributes, 128 << 10);
+    bool started = pthread_create(&thread, &attributes, body, argument) == 0;
+    if (!started) {
+        pthread_attr_setstacksize(&attributes, 8 << 20);
+        started = pthread_create(&thread, &attributes, body, argument) == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return started;
+}
+
+bool fl_system_write_file(const char *path, const char *text, size_t bytes) {
+    int saved_errno = errno;
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool written = file >= 0 && write(file, text, bytes) == (ssize_t)bytes;
+    if (file >= 0)
+        close(file);
+    errno = saved_errno;
+    return written;
+}
+
+uint64_t fl_system_process(void) {
+    return (uint64_t)getpid();
+}
