@@ -19,7 +19,7 @@ bool fl_stretch_grow(fl_stretch *stretch, size_t bytes, size_t step_bytes) {
         return false;
     size_t more_reserved = bytes > stretch->reserved_bytes ? bytes - stretch->reserved_bytes : 0;
     if (more_reserved) {
-        if (!fl_reserve_exactly(stretch->start + stretch->reserved_bytes, more_reserved, stretch->stat) !=
+        if (fl_reserve_exactly(stretch->start + stretch->reserved_bytes, more_reserved, stretch->stat) !=
             OSMEM_OK)
             return false;
         stretch->reserved_bytes = bytes;

@@ -51,14 +51,18 @@ size_t fl_system_huge_page_bytes(void) {
     return bytes == 1 ? 0 : bytes;
 }
 
+/* There in a program under ThreadSanitizer, which stops on a mapping outside the addresses it knows. */
+extern void __tsan_init(void) __attribute__((weak));
+
 void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end) {
+    *first = *end = 0;
 #if UINTPTR_MAX > 0xffffffffu
+    if (__tsan_init)
+        return;
     /* Linux places programs at the end of the second third of a 47-bit space or at its bottom, and
      * everything else downwards from its top. */
     *first = (uintptr_t)1 << 45;
     *end = (uintptr_t)5 << 44;
-#else
-    *first = *end = 0;
 #endif
 }
 
