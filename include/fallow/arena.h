@@ -54,7 +54,8 @@ FALLOW_API void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) FALLOW_MU
 FALLOW_API void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) FALLOW_MUST_USE;
 
 /* The same, aligned to a power of two. NULL with errno EINVAL if it is none. */
-FALLOW_API void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t bytes) FALLOW_MUST_USE;
+FALLOW_API void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment,
+                                            size_t bytes) FALLOW_MUST_USE;
 
 /* Frees a block of this arena; NULL does nothing. A pointer that is no block stops the process. */
 FALLOW_API void fallow_arena_free(fallow_arena *arena, void *block);

@@ -33,7 +33,7 @@ FALLOW_API fallow_pool *fallow_pool_create(fallow_arena *arena) FALLOW_MUST_USE;
 /* `bytes`, aligned to 16, not cleared, until the pool is reset or destroyed. NULL with errno ENOMEM. */
 FALLOW_API void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) FALLOW_MUST_USE;
 
-/* All that was allocated is gone. The newest chunk stays Ready for what comes, the others go back. */
+/* All that was allocated is gone. One chunk stays Ready for what comes, the others go back. */
 FALLOW_API void fallow_pool_reset(fallow_pool *pool);
 
 /* The pool and all that was allocated in it are gone. NULL does nothing. */

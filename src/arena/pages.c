@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "../osmem/fatal.h"
-#include "arena.h"
 #include "pagebits.h"
+#include "pages.h"
 
 void fl_arena_init(fl_arena *arena, const char *name, osmem_stat *parent, size_t limit_bytes) {
     memset(arena, 0, sizeof *arena);
@@ -157,6 +157,11 @@ static bool region_is_empty(const fl_region *region) {
            fl_pagebits_next_set(region->in_use, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
 }
 
+/* How many regions an address lies behind one that is aligned to so many. */
+static size_t regions_past_alignment(const fl_region *region, size_t alignment_regions) {
+    return ((uintptr_t)fl_region_start(region) >> FL_REGION_SHIFT) & (alignment_regions - 1);
+}
+
 /* Empty regions of this arena that lie side by side. */
 static fl_region *find_empty_regions(fl_arena *arena, size_t count, size_t alignment_regions) {
     fl_region *start = NULL;
@@ -171,7 +176,7 @@ static fl_region *find_empty_regions(fl_arena *arena, size_t count, size_t align
             start = region;
             run = 0;
         }
-        if (run == 0 && (fl_region_index(region) & (alignment_regions - 1)))
+        if (run == 0 && regions_past_alignment(region, alignment_regions))
             continue;
         if (run == 0)
             start = region;
@@ -187,7 +192,8 @@ static fl_region *take_regions(fl_arena *arena, size_t count, size_t alignment_r
     fl_region *start = fl_window_take(more, arena);
     if (!start)
         return NULL;
-    size_t skip = (alignment_regions - fl_region_index(start) % alignment_regions) % alignment_regions;
+    size_t skip =
+        (alignment_regions - regions_past_alignment(start, alignment_regions)) & (alignment_regions - 1);
     for (size_t i = 0; i < more; i++) {
         if (i < skip || i >= skip + count)
             fl_window_give(start + i);
@@ -309,7 +315,8 @@ static void region_free(fl_arena *arena, fl_region *region) {
     size_t pages = region->mapped_pages;
     if (pages) {
         size_t prepared = fl_pagebits_count(region->prepared, 0, pages);
-        osmem_bytes by_state = {.prepared = prepared << FL_PAGE_SHIFT, .ready = (pages - prepared) << FL_PAGE_SHIFT};
+        osmem_bytes by_state = {.prepared = prepared << FL_PAGE_SHIFT,
+                                .ready = (pages - prepared) << FL_PAGE_SHIFT};
         osmem_result result =
             osmem_free(fl_region_start(region), pages << FL_PAGE_SHIFT, by_state, &arena->stat);
         if (result != OSMEM_OK)

@@ -5,8 +5,8 @@
  * While the system call runs, the pages are marked in use, so that nobody is granted them; the arena's lock
  * is not held. (The Go runtime's scavenger protects itself in the same way.)
  */
-#include "arena.h"
 #include "pagebits.h"
+#include "pages.h"
 
 #define BATCH_RANGES 64
 #define BATCH_PAGES ((size_t)512)
@@ -22,8 +22,8 @@ static uint64_t idle_word(const fl_region *region, size_t word) {
     size_t first = word * 64;
     if (first >= region->mapped_pages)
         return 0;
-    uint64_t mapped = region->mapped_pages - first >= 64 ? UINT64_MAX
-                                                         : (UINT64_C(1) << (region->mapped_pages - first)) - 1;
+    uint64_t mapped =
+        region->mapped_pages - first >= 64 ? UINT64_MAX : (UINT64_C(1) << (region->mapped_pages - first)) - 1;
     return ~region->in_use[word] & ~region->prepared[word] & mapped;
 }
 

@@ -14,7 +14,7 @@
 #ifndef FL_SCAVENGER_H
 #define FL_SCAVENGER_H
 
-#include "arena.h"
+#include "pages.h"
 
 /* What a floor above does in a tick before pages are given back: free what it can in an arena. quiet says
  * that the arena's grants and returns have ceased. Returns true while it has work left. */

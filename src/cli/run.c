@@ -31,7 +31,8 @@ static bool library_path(char *path, size_t bytes) {
         if (snprintf(path, bytes, "%s/" LIBRARY_NAME, own) < (int)bytes && access(path, R_OK) == 0)
             return true;
     }
-    return snprintf(path, bytes, "%s", FALLOW_LIBRARY_DIR "/" LIBRARY_NAME) < (int)bytes && access(path, R_OK) == 0;
+    return snprintf(path, bytes, "%s", FALLOW_LIBRARY_DIR "/" LIBRARY_NAME) < (int)bytes &&
+           access(path, R_OK) == 0;
 }
 
 /* name=value, behind what is there already and a separator; in front if first is set. */
@@ -63,10 +64,11 @@ static bool read_figures(const char *path, pid_t process, unsigned long long fig
     bool found = false;
     while (file && fgets(line, sizeof line, file)) {
         unsigned long long its, read[5];
-        if (sscanf(line,
-                   "process=%llu reserved_bytes=%llu prepared_bytes=%llu ready_bytes=%llu ready_peak_bytes=%llu "
-                   "system_calls=%llu",
-                   &its, &read[0], &read[1], &read[2], &read[3], &read[4]) == 6 &&
+        if (sscanf(
+                line,
+                "process=%llu reserved_bytes=%llu prepared_bytes=%llu ready_bytes=%llu ready_peak_bytes=%llu "
+                "system_calls=%llu",
+                &its, &read[0], &read[1], &read[2], &read[3], &read[4]) == 6 &&
             its == (unsigned long long)process) {
             memcpy(figures, read, sizeof read);
             found = true;
@@ -81,7 +83,8 @@ static void print_figures(const char *path, pid_t process, const struct rusage *
     unsigned long long figures[5];
     if (!read_figures(path, process, figures)) {
         fprintf(stderr, "fallow: no figures: the program ended without running its exit handlers\n");
-        fprintf(stderr, "fallow: peak resident %13.1f MiB\n", mib((unsigned long long)usage->ru_maxrss << 10));
+        fprintf(stderr, "fallow: peak resident %13.1f MiB\n",
+                mib((unsigned long long)usage->ru_maxrss << 10));
         return;
     }
     fprintf(stderr,

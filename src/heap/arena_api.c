@@ -66,7 +66,8 @@ fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
     fl_lock_drop(lock);
     figures.prepared_bytes = bytes.prepared;
     figures.ready_bytes = bytes.ready;
-    figures.limit_bytes = arena->pages.limit_pages == SIZE_MAX ? 0 : arena->pages.limit_pages << FL_PAGE_SHIFT;
+    figures.limit_bytes =
+        arena->pages.limit_pages == SIZE_MAX ? 0 : arena->pages.limit_pages << FL_PAGE_SHIFT;
     return figures;
 }
 

@@ -5,20 +5,20 @@
 #ifndef FL_ARENA_HEAPS_H
 #define FL_ARENA_HEAPS_H
 
-#include "../arena/arena.h"
+#include "../arena/pages.h"
 #include "slab.h"
 
 struct fl_heap;
 
 typedef struct fallow_arena {
     fl_arena pages;
-    fl_lock lists_lock;                 /* the lists of slabs that nobody owns */
+    fl_lock lists_lock; /* the lists of slabs that nobody owns */
     fl_slab *listed[FL_CLASS_COUNT];
-    fl_lock heaps_lock;                 /* the list of heaps: registry rank */
+    fl_lock heaps_lock; /* the list of heaps: registry rank */
     struct fl_heap *heaps;
-    fl_slab *unsettled;                 /* taken from owners that were in the middle; the scavenger's */
-    struct fallow_arena *next_free;     /* destroyed: descriptors of arenas are used again */
-    uint32_t slot;                      /* its place in every thread's directory */
+    fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
+    struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
+    uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];
 } fallow_arena;

@@ -13,7 +13,7 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
         bytes = alignment;
     /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
     if (alignment <= FL_PAGE_BYTES && bytes <= FL_CLASS_BYTES_MAX)
-        for (unsigned class = fl_sizeclass_of(bytes); class < FL_CLASS_COUNT; class++)
+        for (unsigned class = fl_sizeclass_of(bytes); class < FL_CLASS_COUNT; class ++)
             if (fl_classes[class].block_bytes % alignment == 0)
                 return fl_heap_alloc(heap, fl_classes[class].block_bytes);
     size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;

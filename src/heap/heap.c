@@ -27,7 +27,8 @@ static bool park(fl_heap *heap, fl_slab *slab) {
     for (;;) {
         fl_word word = fl_word_make(FL_CURRENT, heap->tag, 0, 0);
         /* Release: whoever claims the slab from here sees it as it is now. */
-        if (atomic_compare_exchange_strong_explicit(&slab->word, &word, fl_word_make(FL_PARKED, heap->tag, 0, 0),
+        if (atomic_compare_exchange_strong_explicit(&slab->word, &word,
+                                                    fl_word_make(FL_PARKED, heap->tag, 0, 0),
                                                     memory_order_release, memory_order_relaxed))
             break;
         if (fl_slab_collect(slab))
@@ -128,7 +129,7 @@ void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
 
 static size_t empty_current_bytes(const fl_heap *heap) {
     size_t bytes = 0;
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
         const fl_slab *slab = heap->current[class];
         if (slab->base_used == DUE_NEVER && fl_slab_used(slab) == 0)
             bytes += (size_t)slab->carved * slab->block_bytes;

@@ -42,10 +42,10 @@ typedef struct fl_heap {
     struct fl_thread *thread;
     fl_lock lock;
     fl_parked parked[FL_CLASS_COUNT];
-    uint64_t visits;                /* of slow paths; guarded by lock */
-    _Atomic(fl_slab *) told;        /* slabs that others freed a fair number of, linked by told_next */
-    _Atomic uint32_t owned;         /* slabs with our tag, and one while the heap lives: then it is recycled */
-    struct fl_heap *next;           /* in the arena (heaps_lock), or among the recycled */
+    uint64_t visits;         /* of slow paths; guarded by lock */
+    _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
+    _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
+    struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
     struct fl_heap *next_of_thread; /* the thread's own list */
     uint64_t visits_seen;           /* the scavenger's */

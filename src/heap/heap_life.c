@@ -13,12 +13,13 @@
 
 /* A heap keeps its tag for ever, also when it is recycled for another thread. */
 static fl_lock heaps_lock = FL_LOCK_INIT;
-static fl_heap *recycled;  /* through next */
-static uint32_t last_tag;  /* 0 is nobody's */
+static fl_heap *recycled; /* through next */
+static uint32_t last_tag; /* 0 is nobody's */
 static _Atomic(fl_heap **) blocks[BLOCKS_MAX];
 
 fl_heap *fl_heap_by_tag(uint32_t tag) {
-    return atomic_load_explicit(&blocks[tag / HEAPS_IN_A_BLOCK], memory_order_acquire)[tag % HEAPS_IN_A_BLOCK];
+    return atomic_load_explicit(&blocks[tag / HEAPS_IN_A_BLOCK],
+                                memory_order_acquire)[tag % HEAPS_IN_A_BLOCK];
 }
 
 static fl_heap *new_heap(void) {
@@ -53,7 +54,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_lock_drop(&heaps_lock);
     if (!heap)
         return NULL;
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
         heap->current[class] = &fl_empty_slab;
         heap->parked[class] = (fl_parked){NULL, NULL};
     }
@@ -127,7 +128,7 @@ void fl_heap_release(fl_heap *heap) {
 
     fl_lock_take(&heap->lock);
     close_told(heap);
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class++)
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
         let_all_go(heap, class);
     fl_lock_drop(&heap->lock);
     fl_heap_disown(heap);
@@ -154,7 +155,7 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
         if (fl_lock_try(&heap->lock))
             fl_lock_drop(&heap->lock);
         else
-            for (unsigned class = 0; class < FL_CLASS_COUNT; class++)
+            for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
                 heap->parked[class] = (fl_parked){NULL, NULL};
         fl_lock_init(&heap->lock);
     }

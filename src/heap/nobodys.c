@@ -57,13 +57,12 @@ void fl_slab_settle(fl_slab *slab) {
                 return;
             continue;
         }
-        /* Linked before it is listed, so that the push that frees its last block finds it in the list. */
+        /* Under the lock, so that the push that frees its last block finds it in the list. */
         fallow_arena *arena = slab->arena;
         fl_lock_take(&arena->lists_lock);
-        link_slab(slab);
         bool listed = unclaim(slab, word, FL_LISTED);
-        if (!listed)
-            unlink_slab(slab);
+        if (listed)
+            link_slab(slab);
         fl_lock_drop(&arena->lists_lock);
         if (listed)
             return;

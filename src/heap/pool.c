@@ -96,18 +96,16 @@ static bool holds_pool(const fallow_pool *pool, const chunk *it) {
 }
 
 void fallow_pool_reset(fallow_pool *pool) {
-    chunk *keep = pool->newest;
-    for (chunk *it = keep->older, *older; it; it = older) {
+    chunk *keep = NULL;
+    for (chunk *it = pool->newest, *older; it; it = older) {
         older = it->older;
-        if (holds_pool(pool, it)) {
-            keep->older = it; /* it ends with the pool */
-            it->older = NULL;
-        } else
+        if (holds_pool(pool, it))
+            keep = it;
+        else
             chunk_free(pool->arena, it);
     }
-    if (holds_pool(pool, keep))
-        keep->older = NULL;
-    start_in(pool, keep, holds_pool(pool, keep) ? POOL_HEADER_BYTES : 0);
+    keep->older = NULL;
+    start_in(pool, keep, POOL_HEADER_BYTES);
     pool->used_bytes = 0;
 }
 

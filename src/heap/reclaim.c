@@ -42,8 +42,9 @@ static bool claim_parked(fl_heap *heap, fl_slab *slab) {
 static void take_from(fl_heap *heap, batch *batch) {
     fl_lock_take(&heap->lock);
     fl_owner_hear(heap, false);
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class++)
-        for (fl_slab *slab = heap->parked[class].first, *next; slab && batch->count < BATCH_SLABS; slab = next) {
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
+        for (fl_slab *slab = heap->parked[class].first, *next; slab && batch->count < BATCH_SLABS;
+             slab = next) {
             next = slab->next;
             if (!slab->partial)
                 break; /* the full ones follow; who frees a fair number of them tells */

@@ -46,8 +46,8 @@ void fl_sizeclass_init(void) {
     unsigned class = 0;
     for (size_t i = 0; i < sizeof fl_class_table; i++) {
         while (fl_classes[class].block_bytes < i * 16)
-            class++;
-        fl_class_table[i] = (uint8_t)class;
+            class ++;
+        fl_class_table[i] = (uint8_t) class;
     }
 }
 
@@ -56,6 +56,6 @@ unsigned fl_sizeclass_of(size_t bytes) {
         return fl_class_table[(bytes + 15) / 16];
     unsigned class = fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16] + 1u;
     while (fl_classes[class].block_bytes < bytes)
-        class++;
+        class ++;
     return class;
 }

@@ -23,11 +23,11 @@
 typedef struct fl_class {
     uint32_t block_bytes;
     uint32_t slab_pages;
-    uint32_t capacity;      /* blocks in a slab */
-    uint32_t fair_blocks;   /* so many free blocks make a slab worth allocating from again */
-    uint32_t watermark;     /* an owner lets a parked slab go at so many used blocks */
-    uint32_t carve_blocks;  /* how many are carved together */
-    uint64_t inverse;       /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
+    uint32_t capacity;     /* blocks in a slab */
+    uint32_t fair_blocks;  /* so many free blocks make a slab worth allocating from again */
+    uint32_t watermark;    /* an owner lets a parked slab go at so many used blocks */
+    uint32_t carve_blocks; /* how many are carved together */
+    uint64_t inverse;      /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
 } fl_class;
 
 /* Exact: offsets are below 2^20 and blocks at most 2^17, so the rounding error stays below 2^37. */

@@ -7,15 +7,16 @@
 fl_slab fl_empty_slab;
 
 static fl_lock descriptors_lock = FL_LOCK_INIT;
-static fl_slab *descriptors_free;        /* linked through next */
-static uint32_t descriptors_count = 1;   /* index 0 stands for "no descriptor" */
+static fl_slab *descriptors_free;      /* linked through next */
+static uint32_t descriptors_count = 1; /* index 0 stands for "no descriptor" */
 
 fl_slab *fl_descriptor_take(void) {
     fl_lock_take(&descriptors_lock);
     fl_slab *slab = descriptors_free;
     if (slab)
         descriptors_free = slab->next;
-    else if (descriptors_count < UINT32_MAX && fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab)) {
+    else if (descriptors_count < UINT32_MAX &&
+             fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab)) {
         slab = fl_slab_at(descriptors_count);
         slab->index = descriptors_count++;
     }
@@ -75,7 +76,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
     slab->arena = arena;
     slab->pages = sizes->slab_pages;
     slab->block_bytes = sizes->block_bytes;
-    slab->class = (uint8_t)class;
+    slab->class = (uint8_t) class;
     slab->kind = FL_KIND_SLAB;
     atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
     fl_slab_tag(slab, tag);
@@ -119,8 +120,8 @@ bool fl_slab_collect(fl_slab *slab) {
         /* Acquire, with the release of every push: what the freeing threads did to the blocks, and the
          * links that they wrote, come before what is done to them from here on. */
     } while (!atomic_compare_exchange_weak_explicit(
-        &slab->word, &word, fl_word_make(fl_word_state(word), fl_word_owner(word), 0, 0), memory_order_acquire,
-        memory_order_relaxed));
+        &slab->word, &word, fl_word_make(fl_word_state(word), fl_word_owner(word), 0, 0),
+        memory_order_acquire, memory_order_relaxed));
     slab->left -= (int32_t)fl_word_pushed(word);
     fl_slab_splice(slab, fl_word_head(word));
     return true;

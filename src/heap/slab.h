@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "../arena/arena.h"
+#include "../arena/pages.h"
 #include "sizeclass.h"
 #include "slabword.h"
 
@@ -22,15 +22,15 @@ typedef enum fl_slab_kind { FL_KIND_SLAB = 1, FL_KIND_LARGE } fl_slab_kind;
 
 typedef struct fl_slab {
     /* The owner's line. */
-    void *free;       /* list of free blocks, linked through their first words */
-    int32_t left;     /* used - base_used: a free counts it down, and 0 means that something is due */
+    void *free;   /* list of free blocks, linked through their first words */
+    int32_t left; /* used - base_used: a free counts it down, and 0 means that something is due */
     int32_t base_used;
-    uint32_t carved;  /* blocks that have ever been handed out; the rest is untouched */
+    uint32_t carved; /* blocks that have ever been handed out; the rest is untouched */
     uint32_t capacity;
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
     struct fl_slab *previous;
-    uint8_t partial;  /* in the heap's list, with a fair number free */
-    uint8_t linked;   /* in the heap's list */
+    uint8_t partial; /* in the heap's list, with a fair number free */
+    uint8_t linked;  /* in the heap's list */
     uint8_t padding[14];
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */

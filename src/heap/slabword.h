@@ -100,7 +100,8 @@ static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_bl
     case FL_PARKED:
         return fl_word_pushed(pushed) == fair_blocks ? fl_word_with_state(pushed, FL_TOLD) : pushed;
     case FL_FLOATING:
-        return fl_word_live(pushed) + fair_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
+        return fl_word_live(pushed) + fair_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED)
+                                                              : pushed;
     case FL_LISTED:
         return fl_word_live(pushed) == 0 ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
     default:

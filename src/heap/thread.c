@@ -17,8 +17,8 @@ typedef struct slot_page {
 } slot_page;
 
 typedef struct fl_thread {
-    fl_heap *heaps;           /* all of them, through next_of_thread */
-    struct fl_thread *next;   /* recycled ones */
+    fl_heap *heaps;         /* all of them, through next_of_thread */
+    struct fl_thread *next; /* recycled ones */
     slot_page *pages[SLOT_PAGES];
 } fl_thread;
 

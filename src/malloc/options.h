@@ -9,8 +9,8 @@
 #include <stdbool.h>
 
 typedef struct fl_options {
-    bool background_thread;  /* idle memory goes back by a thread of fallow's own */
-    char stats_file[256];    /* figures are appended there when the process exits; empty: nowhere */
+    bool background_thread; /* idle memory goes back by a thread of fallow's own */
+    char stats_file[256];   /* figures are appended there when the process exits; empty: nowhere */
 } fl_options;
 
 extern fl_options fl_the_options;

@@ -22,10 +22,10 @@ void fl_warn(const char *what, const char *detail, const char *accepted);
 #endif
 #define FL_TEXT_(x) #x
 #define FL_TEXT(x) FL_TEXT_(x)
-#define FL_ASSERT_AT(level, condition)                                                                             \
-    do {                                                                                                           \
-        if (FL_CHECKS >= (level) && !(condition))                                                                  \
-            fl_fatal("internal error", 0, __FILE__ ":" FL_TEXT(__LINE__) ": " #condition);                        \
+#define FL_ASSERT_AT(level, condition)                                                     \
+    do {                                                                                   \
+        if (FL_CHECKS >= (level) && !(condition))                                          \
+            fl_fatal("internal error", 0, __FILE__ ":" FL_TEXT(__LINE__) ": " #condition); \
     } while (0)
 #define FL_ASSERT(condition) FL_ASSERT_AT(1, condition)
 

@@ -8,7 +8,8 @@
 #include "ledger.h"
 
 void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend, osmem_stat *parent) {
-    *stat = (osmem_stat){.name = name, .backend = backend ? backend : osmem_backend_system(), .parent = parent};
+    *stat =
+        (osmem_stat){.name = name, .backend = backend ? backend : osmem_backend_system(), .parent = parent};
     stat->backend->traits(stat->backend->context, &stat->traits);
 }
 
@@ -127,7 +128,8 @@ osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat) {
 }
 
 osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state, osmem_stat *stat) {
-    if (!range_is_legal(stat, start, bytes) || by_state.reserved + by_state.prepared + by_state.ready != bytes)
+    if (!range_is_legal(stat, start, bytes) ||
+        by_state.reserved + by_state.prepared + by_state.ready != bytes)
         return OSMEM_INVALID;
     osmem_result result = stat->backend->free(stat->backend->context, start, bytes);
     if (result == OSMEM_OK)

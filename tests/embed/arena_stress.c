@@ -16,8 +16,12 @@ int main(int argc, char **argv) {
     for (unsigned round = 0; round < 3; round++) {
         fallow_arena *arena = fallow_arena_create("stress", 0);
         CHECK(arena);
-        stress_plan plan = {.allocator = {alloc, release, arena}, .seed = seed + round, .threads = 6,
-                            .generations = 5, .steps = 8000, .large_bytes_max = 1 << 19};
+        stress_plan plan = {.allocator = {alloc, release, arena},
+                            .seed = seed + round,
+                            .threads = 6,
+                            .generations = 5,
+                            .steps = 8000,
+                            .large_bytes_max = 1 << 19};
         stress_run(&plan);
         while (fallow_tick())
             ;

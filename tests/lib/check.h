@@ -11,29 +11,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHECK(condition)                                                                                           \
-    do {                                                                                                           \
-        if (!(condition)) {                                                                                        \
-            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                               \
-            exit(1);                                                                                               \
-        }                                                                                                          \
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+            exit(1);                                                                \
+        }                                                                           \
     } while (0)
 
-#define CHECK_EQUAL(got, wanted)                                                                                   \
-    do {                                                                                                           \
-        uintmax_t got_ = (uintmax_t)(got), wanted_ = (uintmax_t)(wanted);                                          \
-        if (got_ != wanted_) {                                                                                     \
-            fprintf(stderr, "%s:%d: failed: %s is %" PRIuMAX " (0x%" PRIxMAX "), wanted %s = %" PRIuMAX "\n",      \
-                    __FILE__, __LINE__, #got, got_, got_, #wanted, wanted_);                                       \
-            exit(1);                                                                                               \
-        }                                                                                                          \
+#define CHECK_EQUAL(got, wanted)                                                                      \
+    do {                                                                                              \
+        uintmax_t got_ = (uintmax_t)(got), wanted_ = (uintmax_t)(wanted);                             \
+        if (got_ != wanted_) {                                                                        \
+            fprintf(stderr,                                                                           \
+                    "%s:%d: failed: %s is %" PRIuMAX " (0x%" PRIxMAX "), wanted %s = %" PRIuMAX "\n", \
+                    __FILE__, __LINE__, #got, got_, got_, #wanted, wanted_);                          \
+            exit(1);                                                                                  \
+        }                                                                                             \
     } while (0)
 
-#define RUN(test)                                                                                                  \
-    do {                                                                                                           \
-        test();                                                                                                    \
-        printf("ok %s\n", #test);                                                                                  \
-        fflush(stdout);                                                                                            \
+#define RUN(test)                 \
+    do {                          \
+        test();                   \
+        printf("ok %s\n", #test); \
+        fflush(stdout);           \
     } while (0)
 
 /* A small generator (splitmix64), so that a printed seed repeats a run. */

@@ -10,6 +10,18 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Sanitizers keep memory of their own for every thread and block: what is resident then says nothing of us. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RESIDENT_IS_OURS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define RESIDENT_IS_OURS 0
+#endif
+#endif
+#ifndef RESIDENT_IS_OURS
+#define RESIDENT_IS_OURS 1
+#endif
+
 /* Resident bytes, from /proc/self/statm; 0 if it cannot be read. */
 static inline size_t resident_bytes(void) {
     char text[128];

@@ -22,9 +22,9 @@ typedef struct stress_allocator {
 typedef struct stress_plan {
     stress_allocator allocator;
     uint64_t seed;
-    unsigned threads;      /* at a time */
-    unsigned generations;  /* of threads, one after the other */
-    unsigned steps;        /* of each thread */
+    unsigned threads;     /* at a time */
+    unsigned generations; /* of threads, one after the other */
+    unsigned steps;       /* of each thread */
     size_t large_bytes_max;
 } stress_plan;
 

@@ -15,8 +15,12 @@ static void release(void *context, void *block) {
 }
 
 int main(int argc, char **argv) {
-    stress_plan plan = {.allocator = {alloc, release, NULL}, .seed = check_seed(argc, argv), .threads = 8,
-                        .generations = 20, .steps = 20000, .large_bytes_max = 1 << 20};
+    stress_plan plan = {.allocator = {alloc, release, NULL},
+                        .seed = check_seed(argc, argv),
+                        .threads = 8,
+                        .generations = 20,
+                        .steps = 20000,
+                        .large_bytes_max = 1 << 20};
     stress_run(&plan);
     puts("ok malloc_stress_contents");
     return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena.h: an owner of regions. It grants runs of pages, takes them back, and gives idle ones back to the
- * system; it knows nothing of blocks. This is the face of the floor: floors above include this and window.h.
+ * pages.h: an arena of pages, the owner of regions. It grants runs of pages, takes them back, and gives idle
+ * ones back to the system; it knows nothing of blocks. With window.h and scavenger.h the face of the floor.
  *
  *     granted:   Prepared or idle Ready pages ──▶ in use      (Ready afterwards, all of them)
  *     returned:  in use ──▶ idle                              (still Ready: the cheapest to grant again)
@@ -10,8 +10,8 @@
  * Threads: everything may be called from any thread; the arena's lock makes it so. The lock is not held in
  * the system calls that give memory back.
  */
-#ifndef FL_ARENA_H
-#define FL_ARENA_H
+#ifndef FL_PAGES_H
+#define FL_PAGES_H
 
 #include "../osmem/lock.h"
 #include "window.h"

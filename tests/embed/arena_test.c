@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Arenas as an embedder sees them: a limit, figures, an end; and the kernel asked for the truth. */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "../lib/check.h"
+#include "../lib/resident.h"
+#include "fallow/fallow.h"
+
+static void arena_refuses_at_its_limit_and_loses_nothing(void) {
+    enum { LIMIT = 8 << 20, BLOCKS = 100000 };
+    static void *blocks[BLOCKS];
+    fallow_arena *arena = fallow_arena_create("tenant", LIMIT);
+    CHECK(arena);
+    size_t first = 0;
+    for (int round = 0; round < 3; round++) {
+        size_t count = 0;
+        errno = 0;
+        while (count < BLOCKS && (blocks[count] = fallow_arena_alloc(arena, 200)) != NULL) {
+            memset(blocks[count], 1, 200);
+            count++;
+        }
+        CHECK_EQUAL(errno, ENOMEM);
+        CHECK(count * 200 > LIMIT * 8 / 10 && count * 200 <= LIMIT);
+        if (round == 0)
+            first = count;
+        CHECK_EQUAL(count, first); /* failing has cost nothing */
+        CHECK(fallow_arena_read(arena).ready_bytes <= LIMIT);
+        CHECK(!fallow_arena_alloc(arena, 1 << 20));
+        CHECK(!fallow_arena_alloc_zeroed(arena, (size_t)1 << 50));
+        while (count > 0)
+            fallow_arena_free(arena, blocks[--count]);
+    }
+    fallow_arena_destroy(arena);
+}
+
+static void arena_destroy_gives_everything_back(void) {
+    size_t base = resident_bytes();
+    for (int round = 0; round < 20; round++) {
+        fallow_arena *arena = fallow_arena_create("short", 0);
+        for (int i = 0; i < 20000; i++)
+            memset(fallow_arena_alloc(arena, 1000), 1, 1000);
+        char *large = fallow_arena_alloc(arena, (size_t)200 << 20);
+        CHECK(large);
+        large[0] = large[((size_t)200 << 20) - 1] = 1;
+        CHECK(resident_bytes() > base + (16 << 20));
+        fallow_arena_destroy(arena);
+        CHECK(!RESIDENT_IS_OURS || resident_bytes() < base + (4 << 20));
+    }
+}
+
+static void *use_arena(void *arena) {
+    for (int i = 0; i < 1000; i++)
+        fallow_arena_free(arena, fallow_arena_alloc(arena, 100));
+    CHECK(fallow_arena_alloc(arena, 5000)); /* left behind */
+    return NULL;
+}
+
+static void arena_many_of_them_by_many_threads(void) {
+    size_t warm = 0;
+    for (int round = 0; round < 300; round++) {
+        fallow_arena *arena = fallow_arena_create("many", 0);
+        pthread_t threads[3];
+        for (int i = 0; i < 3; i++)
+            CHECK_EQUAL(pthread_create(&threads[i], NULL, use_arena, arena), 0);
+        use_arena(arena);
+        for (int i = 0; i < 3; i++)
+            CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+        fallow_arena_destroy(arena);
+        if (round == 50)
+            warm = resident_bytes();
+    }
+    CHECK(!RESIDENT_IS_OURS || resident_bytes() < warm + (1 << 20));
+}
+
+static void arena_zeroed_aligned_and_found(void) {
+    fallow_arena *one = fallow_arena_create("one", 0), *two = fallow_arena_create("two", 0);
+    for (size_t bytes = 1; bytes < 3000000; bytes = bytes * 3 / 2 + 1) {
+        for (int again = 0; again < 2; again++) {
+            char *block = fallow_arena_alloc_zeroed(one, bytes);
+            CHECK(block);
+            for (size_t i = 0; i < bytes; i++)
+                CHECK_EQUAL(block[i], 0);
+            memset(block, 9, bytes);
+            CHECK(fallow_arena_of(block) == one);
+            CHECK(fallow_arena_of(block + bytes / 2) == one || bytes > 1 << 20);
+            fallow_arena_free(one, block);
+        }
+    }
+    for (size_t alignment = 1; alignment <= (size_t)256 << 20; alignment *= 2)
+        for (size_t bytes = 0; bytes <= 300000; bytes = bytes * 5 + 1) {
+            char *block = fallow_arena_alloc_aligned(two, alignment, bytes);
+            CHECK(block);
+            CHECK_EQUAL((uintptr_t)block % alignment, 0);
+            memset(block, 1, bytes);
+            CHECK(fallow_arena_of(block) == two);
+            fallow_arena_free(two, block);
+        }
+    errno = 0;
+    CHECK(!fallow_arena_alloc_aligned(one, 24, 10));
+    CHECK_EQUAL(errno, EINVAL);
+    int on_the_stack;
+    CHECK(!fallow_arena_of(&on_the_stack));
+    CHECK(!fallow_arena_of(NULL));
+    fallow_arena_destroy(one);
+    fallow_arena_destroy(two);
+}
+
+static void arena_tick_gives_idle_memory_back(void) {
+    enum { BLOCKS = 300 };
+    char *blocks[BLOCKS];
+    fallow_arena *arena = fallow_arena_create("idle", 0);
+    size_t base = resident_bytes();
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(fallow_arena_alloc(arena, 300000), 1, 300000);
+    CHECK(resident_bytes() > base + ((size_t)80 << 20));
+    for (int i = 0; i < BLOCKS; i++)
+        fallow_arena_free(arena, blocks[i]);
+    for (int i = 0; i < 10000 && fallow_arena_read(arena).ready_bytes > 0; i++)
+        fallow_tick();
+    CHECK(!RESIDENT_IS_OURS || resident_bytes() <= base + (2 << 20));
+    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    fallow_arena_destroy(arena);
+}
+
+int main(void) {
+    RUN(arena_refuses_at_its_limit_and_loses_nothing);
+    RUN(arena_destroy_gives_everything_back);
+    RUN(arena_many_of_them_by_many_threads);
+    RUN(arena_zeroed_aligned_and_found);
+    RUN(arena_tick_gives_idle_memory_back);
+    return 0;
+}

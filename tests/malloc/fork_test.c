@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* fork while other threads allocate: the child allocates, frees what it inherited, makes threads, and ends. */
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/check.h"
+
+#define WORKERS 4
+#define BLOCKS 2000
+
+static _Atomic int stop;
+static void *inherited[BLOCKS];
+
+static void *work(void *argument) {
+    uint64_t random = (uintptr_t)argument;
+    void *own[64] = {0};
+    while (!stop) {
+        size_t i = check_random(&random) % 64;
+        free(own[i]);
+        own[i] = malloc(1 + check_random(&random) % (i ? 2000 : 300000));
+        CHECK(own[i]);
+    }
+    for (int i = 0; i < 64; i++)
+        free(own[i]);
+    return NULL;
+}
+
+static void *child_thread(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 1000; i++) {
+        char *block = calloc(1, (size_t)i * 10 + 1);
+        CHECK(block);
+        CHECK_EQUAL(block[i], 0);
+        free(block);
+    }
+    return NULL;
+}
+
+/* What a child does; generations: how many children it has below it, one in the other. */
+static void in_child(int generations) {
+    alarm(60); /* a deadlock ends as a failure */
+    pthread_t thread;
+    for (int i = 0; i < BLOCKS; i++) {
+        CHECK_EQUAL(*(unsigned char *)inherited[i], i & 0xff);
+        free(inherited[i]);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        inherited[i] = malloc(100 + (size_t)i);
+        CHECK(inherited[i]);
+        memset(inherited[i], i & 0xff, 100);
+    }
+    CHECK_EQUAL(pthread_create(&thread, NULL, child_thread, NULL), 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    if (generations > 0) {
+        pid_t grandchild = fork();
+        if (grandchild == 0) {
+            in_child(generations - 1);
+            _exit(0);
+        }
+        int status;
+        CHECK_EQUAL(waitpid(grandchild, &status, 0), grandchild);
+        CHECK_EQUAL(status, 0);
+    }
+}
+
+static void *allocate_inherited(void *unused) {
+    (void)unused;
+    for (int i = 0; i < BLOCKS; i++) {
+        inherited[i] = malloc(50 + (size_t)i);
+        memset(inherited[i], i & 0xff, 50);
+    }
+    while (!stop)
+        usleep(1000);
+    return NULL;
+}
+
+static void fork_in_a_storm(void) {
+    pthread_t workers[WORKERS], owner;
+    CHECK_EQUAL(pthread_create(&owner, NULL, allocate_inherited, NULL), 0);
+    usleep(50000);
+    for (uintptr_t i = 0; i < WORKERS; i++)
+        CHECK_EQUAL(pthread_create(&workers[i], NULL, work, (void *)(i + 1)), 0);
+    for (int round = 0; round < 200; round++) {
+        fflush(stdout);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            in_child(round % 10 == 0);
+            _exit(0);
+        }
+        int status;
+        CHECK_EQUAL(waitpid(child, &status, 0), child);
+        CHECK_EQUAL(status, 0);
+    }
+    stop = 1;
+    for (int i = 0; i < WORKERS; i++)
+        CHECK_EQUAL(pthread_join(workers[i], NULL), 0);
+    CHECK_EQUAL(pthread_join(owner, NULL), 0);
+}
+
+int main(void) {
+    alarm(250);
+    RUN(fork_in_a_storm);
+    return 0;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Misuse, each in a process of its own: one line that says what and how it was found, and SIGABRT. */
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <pthread.h>
+
+#include "../lib/check.h"
+
+static char global[64];
+
+static void free_of_a_local(void) {
+    char local[64];
+    free(local + (local[0] = 0));
+}
+static void free_of_a_global(void) {
+    free(global + 16);
+}
+static void free_of_a_mapping(void) {
+    free(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+static void free_of_a_wild_pointer(void) {
+    free((void *)(uintptr_t)0x123456789abc);
+}
+static void free_of_a_small_integer(void) {
+    free((void *)16);
+}
+static void free_of_heap_never_granted(void) {
+    char *block = malloc(100);
+    free(block + (32 << 20));
+}
+static void realloc_of_a_local(void) {
+    char local[64];
+    if (realloc(local + (local[0] = 0), 100))
+        local[1] = 1;
+}
+static void small_freed_twice_in_a_row(void) {
+    char *block = malloc(64);
+    free(block);
+    free(block);
+}
+static void first_of_many_freed_twice_in_a_row(void) {
+    char *blocks[5000];
+    for (int i = 0; i < 5000; i++)
+        blocks[i] = malloc(48);
+    free(blocks[0]);
+    free(blocks[0]);
+}
+static void large_freed_twice_in_a_row(void) {
+    char *block = malloc(10 << 20);
+    free(block);
+    free(block);
+}
+static void *free_it_twice(void *block) {
+    free(block);
+    free(block);
+    return NULL;
+}
+static void freed_twice_in_a_row_by_another_thread(void) {
+    pthread_t thread;
+    void *blocks[3] = {malloc(64), malloc(64), malloc(64)};
+    pthread_create(&thread, NULL, free_it_twice, blocks[1]);
+    pthread_join(thread, NULL);
+}
+static void inside_a_large_block(void) {
+    char *block = malloc(1 << 20);
+    free(block + 16384);
+}
+static void *free_inside(void *block) {
+    free((char *)block + 8);
+    return NULL;
+}
+static void inside_a_small_block_by_another_thread(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, free_inside, malloc(64));
+    pthread_join(thread, NULL);
+}
+
+static const struct misuse {
+    const char *name;
+    void (*commit)(void);
+    const char *wanted; /* in the line */
+} misuses[] = {
+#define CASE(function, wanted) \
+    { #function, function, wanted }
+    CASE(free_of_a_local, "not a block of this heap"),
+    CASE(free_of_a_global, "not a block of this heap"),
+    CASE(free_of_a_mapping, "not a block of this heap"),
+    CASE(free_of_a_wild_pointer, "not a block of this heap"),
+    CASE(free_of_a_small_integer, "free of 0x10: not a block of this heap"),
+    CASE(free_of_heap_never_granted, "not a block of this heap"),
+    CASE(realloc_of_a_local, "realloc of 0x"),
+    CASE(small_freed_twice_in_a_row, "freed twice"),
+    CASE(first_of_many_freed_twice_in_a_row, "freed twice"),
+    CASE(large_freed_twice_in_a_row, "not a block of this heap"),
+    CASE(freed_twice_in_a_row_by_another_thread, "freed twice"),
+    CASE(inside_a_large_block, "inside a large one"),
+    CASE(inside_a_small_block_by_another_thread, "not the start of a block"),
+};
+
+static void expect_line_and_abort(const struct misuse *it) {
+    int ends[2];
+    char text[2048];
+    size_t length = 0;
+    CHECK_EQUAL(pipe(ends), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rlimit none = {0, 0};
+        setrlimit(RLIMIT_CORE, &none);
+        dup2(ends[1], 2);
+        it->commit();
+        _exit(0);
+    }
+    close(ends[1]);
+    for (ssize_t n; (n = read(ends[0], text + length, sizeof text - 1 - length)) > 0;)
+        length += (size_t)n;
+    close(ends[0]);
+    text[length] = '\0';
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(text, it->wanted))
+        fprintf(stderr, "%s: status %d, wrote: %s\n", it->name, status, text);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    CHECK(!strncmp(text, "fallow: ", 8));
+    CHECK(strstr(text, it->wanted));
+    CHECK(strchr(text, '\n') == text + length - 1); /* one line */
+}
+
+int main(void) {
+    for (size_t i = 0; i < sizeof misuses / sizeof *misuses; i++) {
+        expect_line_and_abort(&misuses[i]);
+        printf("ok misuse_%s\n", misuses[i].name);
+    }
+    return 0;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slabword.pml: a model of the protocol of src/heap/slabword.h, for spin.
+ *
+ * One slab of N blocks, one descriptor that is recycled once it is dead. Processes:
+ *   owner      allocates some blocks, parks, frees one by plain push, may let go, ends
+ *   pusher     (two) free the blocks that they were handed, by atomic push
+ *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at busy
+ *   adopter    takes a listed slab
+ *
+ * A compare-and-swap is one atomic step. The owner's plain accesses (tag, push, count) are single steps, so
+ * that others come in between. Memory is sequentially consistent here; the one place where that is too kind
+ * is the owner's "store busy, load tag", whose reordering is modelled: the tag may be read first, unless the
+ * scavenger's fence has come between (then the owner starts again; a fence is a step in which no owner is
+ * between the two).
+ *
+ * Claims: nobody touches the owner's line but who may (owner_line); no block is lost or handed out twice; the
+ * slab dies once, when nothing is live, and nobody touches it afterwards.
+ *
+ * Seeded bugs, each found by spin with -D: see `grep BUG_`.
+ */
+#define N 3    /* blocks */
+#define FAIR 1 /* free blocks that make a slab worth telling of, or listing */
+
+mtype = { DEAD, CURRENT, PARKED, TOLD, LISTED, FLOATING, CLAIMED };
+
+/* The word. count: pushes not collected while owned, live blocks once published. */
+mtype state = CURRENT;
+byte pushed = 0;       /* in the remote list */
+byte live = 0;         /* meaningful once published */
+bool published = false;
+
+/* The owner's line. */
+byte used = N;         /* the owner's view: pushed blocks are still used */
+byte local_free = 0;
+bool tag = true;       /* the table says: the owner's */
+bool busy = false;
+
+/* The heap. */
+bool closed = false;   /* told stack */
+bool told = false;     /* the slab is in it */
+bool linked = false;   /* in the owner's list of parked slabs */
+bool heap_lock = false;
+bool list_lock = false;
+bool in_list = false;  /* the arena's */
+byte deaths = 0;
+byte touching = 0;     /* who is at work on the owner's line by right of ownership or claim */
+byte in_hands = N;     /* blocks that the program holds */
+bool owner_fencing = false; /* the owner is between its store of busy and what it read of the tag */
+
+#define LOCK(l)   atomic { !l -> l = true }
+#define UNLOCK(l) l = false
+
+inline touch_begin() { atomic { assert(deaths == 0); assert(touching == 0); touching++ } }
+inline touch_end()   { touching-- }
+
+/* The claimer's last steps: dead, floating, or listed. */
+inline settle() {
+    do
+    :: atomic { state == CLAIMED && live == 0 ->
+           assert(published); assert(in_hands == 0); assert(!in_list); assert(!told);
+           state = DEAD; deaths++; assert(deaths == 1); break }
+    :: atomic { state == CLAIMED && live > 0 && live + FAIR > N -> state = FLOATING; break }
+    :: (live > 0 && live + FAIR <= N) ->
+#ifndef BUG_LISTED_WITHOUT_LOCK
+           LOCK(list_lock);
+#endif
+           /* the compare-and-swap fails if a push came in between; here: if the last block went */
+           if
+           :: atomic { live > 0 -> state = LISTED };
+#ifdef BUG_LISTED_WITHOUT_LOCK
+              LOCK(list_lock);
+#endif
+              in_list = true; UNLOCK(list_lock); break
+           :: live == 0 ->
+#ifndef BUG_LISTED_WITHOUT_LOCK
+              UNLOCK(list_lock)
+#else
+              skip
+#endif
+           fi
+    od
+}
+
+inline publish() { atomic { live = used - pushed; published = true } }
+
+/* By the owner, or by a pusher that found the stack closed: from a given state. ok says whether it did. */
+inline let_go(from, ok) {
+    atomic {
+        if
+        :: state == from -> state = CLAIMED; live = used - pushed; published = true; ok = true
+        :: else -> ok = false
+        fi
+    }
+    if
+    :: ok -> touch_begin(); linked = false; tag = false; touch_end(); settle()
+    :: else -> skip
+    fi
+}
+
+inline hear() {
+    if
+    :: atomic { told -> told = false; assert(state == TOLD); state = PARKED }
+    :: else -> skip
+    fi
+}
+
+/* A free by the owner's thread of a block that it holds. */
+inline owner_free() {
+    /* store busy; load tag: may be seen in either order unless the scavenger's fence comes between */
+    if
+    :: atomic { mine = tag; owner_fencing = true } ; atomic { busy = true; owner_fencing = false }
+    :: busy = true; mine = tag
+    fi;
+    if
+    :: mine ->
+        atomic { assert(deaths == 0); assert(touching == 0); touching++ }
+        local_free++;
+        atomic { used--; in_hands--; touching-- }
+        busy = false
+    :: else -> busy = false; push()
+    fi
+}
+
+/* The atomic push, and the duty that it brings. */
+inline push() {
+    duty = DEAD;
+    atomic {
+        assert(deaths == 0 && state != DEAD); /* a live block holds its slab */
+        in_hands--;
+        pushed++;
+        if :: published -> live-- :: else -> skip fi;
+        if
+#ifdef BUG_PUSH_TELLS_EACH_TIME
+        :: state == PARKED && pushed >= FAIR -> state = TOLD; duty = TOLD
+        :: state == TOLD -> duty = TOLD
+#else
+        :: state == PARKED && pushed == FAIR -> state = TOLD; duty = TOLD
+#endif
+        :: state == FLOATING && live + FAIR <= N -> state = CLAIMED; duty = FLOATING
+        :: state == LISTED && live == 0 -> state = CLAIMED; duty = LISTED
+        :: else -> skip
+        fi
+    }
+    if
+    :: duty == TOLD ->
+        if
+        :: atomic { !closed -> assert(!told); told = true }
+        :: closed ->
+#ifndef BUG_ORPHAN_WITHOUT_LOCK
+            LOCK(heap_lock); UNLOCK(heap_lock);
+#endif
+            assert(!linked);
+            let_go(TOLD, gone); assert(gone)
+        fi
+    :: duty == FLOATING -> settle()
+    :: duty == LISTED -> LOCK(list_lock); assert(in_list); in_list = false; UNLOCK(list_lock); settle()
+    :: else -> skip
+    fi
+}
+
+proctype pusher() {
+    bool gone;
+    mtype duty;
+    push()
+}
+
+proctype owner() {
+    bool gone, mine, holds_one = true;
+    mtype duty;
+    /* exhausted: park, unless something was pushed meanwhile: then collect first */
+    LOCK(heap_lock);
+    do
+    :: atomic { pushed == 0 -> state = PARKED; linked = true; break }
+    :: atomic { pushed > 0 -> used = used - pushed; local_free = local_free + pushed; pushed = 0 }
+    od;
+    UNLOCK(heap_lock);
+    /* frees a block of its own, or keeps it for others to free when the thread has ended */
+    if
+    :: owner_free(); holds_one = false
+    :: skip
+    fi;
+    /* drained: lets go if it is still its own, as in parked_drained */
+    if
+    :: busy = true; LOCK(heap_lock);
+       if
+       :: tag && linked -> hear();
+#ifdef BUG_LET_GO_OF_TOLD
+            if :: state == PARKED || state == TOLD -> state = PARKED; let_go(PARKED, gone) :: else -> skip fi
+#else
+            let_go(PARKED, gone)
+#endif
+       :: else -> skip
+       fi;
+       UNLOCK(heap_lock); busy = false
+    :: skip
+    fi;
+    /* the thread ends */
+    LOCK(heap_lock);
+    closed = true;
+    hear();
+    if
+    :: linked -> let_go(PARKED, gone); linked = false
+    :: else -> skip
+    fi;
+    UNLOCK(heap_lock);
+    if
+    :: holds_one -> push()
+    :: else -> skip
+    fi
+}
+
+proctype scavenger() {
+    bool taken = false;
+    LOCK(heap_lock);
+    if
+    :: !closed ->
+        hear();
+        atomic { if :: linked && state == PARKED -> state = CLAIMED; linked = false; taken = true :: else -> skip fi }
+    :: else -> skip
+    fi;
+    if :: taken -> tag = false :: else -> skip fi;
+    UNLOCK(heap_lock);
+    if
+    :: taken ->
+#ifndef BUG_NO_FENCE
+        !owner_fencing; /* the fence: no owner is between its store and its load */
+#endif
+#ifndef BUG_NO_QUIET_CHECK
+        !busy;          /* else: the next tick */
+#endif
+        touch_begin(); publish(); touch_end();
+        settle()
+    :: else -> skip
+    fi
+}
+
+proctype adopter() {
+    bool got = false;
+    LOCK(list_lock);
+    atomic { if :: in_list && state == LISTED -> state = CLAIMED; got = true :: else -> skip fi };
+    if :: got -> in_list = false :: else -> skip fi;
+    UNLOCK(list_lock);
+    if
+    :: got ->
+        touch_begin(); local_free = local_free + 0; touch_end();
+        /* it would allocate from it now; here it gives it up again at once */
+        settle()
+    :: else -> skip
+    fi
+}
+
+init {
+    atomic { run owner(); run pusher(); run pusher(); run scavenger(); run adopter() }
+    /* when all have ended, every block has been freed exactly once and the slab is dead */
+    (_nr_pr == 1);
+    assert(in_hands == 0);
+    assert(deaths == 1);
+    assert(!in_list && !told && !linked)
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The tree keeps its own rules: floors call downwards, OS calls stay in osmem, names and headers are clean.
+set -u
+source=$1 build=$2
+failed=0
+cd "$source" || exit 1
+
+fail() { echo "failed: $*"; failed=1; }
+passed() { [ "$failed" = "$1" ] && echo "ok $2"; }
+
+before=$failed # Each floor may include its own headers and those of floors below.
+declare -A below=([osmem]="" [arena]="osmem" [heap]="osmem arena" [malloc]="osmem arena heap" [cli]="")
+for floor in "${!below[@]}"; do
+  while IFS=: read -r file _ include; do
+    target=$(sed -n 's/.*"\.\.\/\([a-z]*\)\/.*/\1/p' <<<"$include")
+    [ -z "$target" ] && continue
+    [[ " ${below[$floor]} " == *" $target "* ]] || fail "$file includes a header of '$target', which is not below '$floor'"
+  done < <(grep -n '#include "\.\./' src/"$floor"/*.[ch] /dev/null)
+done
+passed $before tree_includes_point_downwards
+
+before=$failed # Memory and the operating system are osmem's.
+found=$(grep -nE '\b(mmap|munmap|mprotect|madvise|mremap|sbrk|brk|syscall|prctl|sysconf|getpagesize)\(|sys/mman\.h|sys/syscall\.h|#.*\b(__linux__|__APPLE__|_WIN32|__FreeBSD__)' \
+  src/{arena,heap,malloc}/*.[ch])
+[ -z "$found" ] || fail "system calls or systems above osmem: $found"
+passed $before tree_system_calls_stay_in_osmem
+
+before=$failed # What could allocate has no place in the library.
+found=$(grep -nE '\b(printf|fprintf|snprintf|fopen|fputs|puts|strdup|asprintf)\(|<stdio\.h>' src/{osmem,arena,heap,malloc}/*.[ch])
+[ -z "$found" ] || fail "stdio in the library: $found"
+passed $before tree_library_without_stdio
+
+before=$failed # Public headers compile alone, as C99 and as C++.
+for header in include/fallow/*.h; do
+  name=fallow/$(basename "$header")
+  for compiler in "cc -std=c99 -x c" "c++ -std=c++11 -x c++"; do
+    printf '#include "%s"\ntypedef int unit;\n' "$name" | $compiler -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only - ||
+      fail "$name does not compile alone with: $compiler"
+  done
+done
+passed $before tree_public_headers_compile_alone
+
+family='malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size|_Zn[wa].*|_Zd[la].*'
+before=$failed # What a linker can see.
+found=$(nm -g --defined-only "$build"/libfallow.a "$build"/libfallow-malloc.a 2>/dev/null | awk 'NF == 3 { print $3 }' |
+  grep -vE "^((fallow|osmem|fl)_.*|$family)$" | sort -u)
+[ -z "$found" ] || fail "names that are not ours to take, in the static libraries: $found"
+found=$(nm -g --defined-only "$build"/libfallow.a | awk 'NF == 3 { print $3 }' | grep -E "^($family)$")
+[ -z "$found" ] || fail "libfallow overrides: $found"
+found=$(nm -D --defined-only "$build"/libfallow.so | awk '{ print $3 }' | grep -vE '^(fallow|osmem)_')
+[ -z "$found" ] || fail "libfallow.so exports: $found"
+found=$(nm -D --defined-only "$build"/libfallow-malloc.so | awk '{ print $3 }' | grep -vE "^((fallow|osmem)_.*|$family)$")
+[ -z "$found" ] || fail "libfallow-malloc.so exports: $found"
+passed $before tree_symbols
+
+before=$failed # Two words of thread-local storage, initial-exec in the preload library only.
+bytes=$(($(readelf -lW "$build"/libfallow-malloc.so | awk '$1 == "TLS" { print $6 }')))
+[ "${bytes:-0}" -le 16 ] || fail "libfallow-malloc.so has $bytes bytes of thread-local storage"
+readelf -d "$build"/libfallow-malloc.so | grep -q STATIC_TLS || fail "libfallow-malloc.so is not initial-exec"
+readelf -d "$build"/libfallow.so | grep -q STATIC_TLS && fail "libfallow.so is initial-exec: dlopen may fail"
+passed $before tree_thread_local_storage
+
+before=$failed # File names say what is where, once.
+found=$(find src include tests examples -name '*.[ch]' -printf '%f\n' | grep -v '^fallow' | sort | uniq -d)
+[ -z "$found" ] || fail "file names that occur twice: $found"
+found=$(find src -name '*.[ch]' -exec awk 'END { if (NR > 500) print FILENAME, NR }' {} \;)
+[ -z "$found" ] || fail "longer than 500 lines: $found"
+passed $before tree_files
+
+before=$failed # The formatter's settings hold for every file.
+if command -v clang-format >/dev/null; then
+  find src include tests examples -name '*.[ch]' -o -name '*.cpp' -path './tests/*' | xargs clang-format --dry-run -Werror 2>&1 | head -20 |
+    grep . && fail "clang-format -i would change files"
+  passed $before tree_format
+else
+  echo "skipped tree_format: no clang-format"
+fi
+exit $failed

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* Each move between the states, with the kernel asked what it made of it. */
+#include "fallow/osmem.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../lib/check.h"
+
+static size_t page;
+static osmem_stat total, heap;
+
+/* "---p", "rw-p" or "" of the mapping that holds an address, from /proc/self/maps. */
+static const char *permissions_at(const void *address) {
+    static char permissions[5];
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    CHECK(maps);
+    permissions[0] = '\0';
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long first, end;
+        char read[5];
+        if (sscanf(line, "%lx-%lx %4s", &first, &end, read) == 3 && first <= (uintptr_t)address &&
+            (uintptr_t)address < end)
+            strcpy(permissions, read);
+    }
+    fclose(maps);
+    return permissions;
+}
+
+static size_t resident_pages(void *start, size_t bytes) {
+    unsigned char in_core[1024];
+    CHECK(bytes / page <= sizeof in_core);
+    CHECK_EQUAL(mincore(start, bytes, in_core), 0);
+    size_t pages = 0;
+    for (size_t i = 0; i < bytes / page; i++)
+        pages += in_core[i] & 1;
+    return pages;
+}
+
+/* Tried in a child: the signal that ends it, or 0. */
+static int signal_on_read(const volatile char *address) {
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGBUS, SIG_DFL);
+        (void)*address;
+        _exit(0);
+    }
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void expect_bytes(size_t reserved, size_t prepared, size_t ready) {
+    osmem_bytes its = osmem_stat_read(&heap, NULL), all = osmem_stat_read(&total, NULL);
+    CHECK_EQUAL(its.reserved, reserved);
+    CHECK_EQUAL(its.prepared, prepared);
+    CHECK_EQUAL(its.ready, ready);
+    CHECK_EQUAL(all.reserved, reserved);
+    CHECK_EQUAL(all.prepared, prepared);
+    CHECK_EQUAL(all.ready, ready);
+}
+
+static void osmem_whole_life_of_a_range(void) {
+    size_t n = 16 * page;
+    char *v = osmem_reserve(NULL, n, 0, &heap);
+    CHECK(v);
+    expect_bytes(n, 0, 0);
+    CHECK(!strcmp(permissions_at(v), "---p"));
+    CHECK_EQUAL(signal_on_read(v), SIGSEGV);
+
+    CHECK_EQUAL(osmem_map(v, n, &heap), OSMEM_OK);
+    expect_bytes(0, n, 0);
+    CHECK_EQUAL(resident_pages(v, n), 0);
+
+    CHECK_EQUAL(osmem_used(v, 8 * page, 8 * page, &heap), OSMEM_OK);
+    expect_bytes(0, 8 * page, 8 * page);
+    CHECK(!strcmp(permissions_at(v), "rw-p"));
+    CHECK_EQUAL(resident_pages(v, n), 0);
+    memset(v, 1, 8 * page);
+    CHECK_EQUAL(resident_pages(v, n), 8);
+
+    /* The whole range: half of it is Ready already, and keeps its contents. */
+    CHECK_EQUAL(osmem_used(v, n, 8 * page, &heap), OSMEM_OK);
+    expect_bytes(0, 0, n);
+    CHECK_EQUAL(v[0], 1);
+    memset(v, 2, n);
+    CHECK_EQUAL(resident_pages(v, n), 16);
+
+    CHECK_EQUAL(osmem_unused(v + 4 * page, 4 * page, &heap), OSMEM_OK);
+    expect_bytes(0, 4 * page, 12 * page);
+    CHECK_EQUAL(resident_pages(v, n), 12);
+    CHECK(heap.traits.zero_after_unused);
+    CHECK_EQUAL(osmem_used(v + 4 * page, 4 * page, 4 * page, &heap), OSMEM_OK);
+    for (size_t i = 4 * page; i < 8 * page; i++)
+        CHECK_EQUAL(v[i], 0);
+    CHECK_EQUAL(v[4 * page - 1], 2);
+
+    CHECK_EQUAL(osmem_fault(v, page, &heap), OSMEM_OK);
+    expect_bytes(page, 0, 15 * page);
+    CHECK_EQUAL(signal_on_read(v), SIGSEGV);
+
+    CHECK_EQUAL(osmem_unused(v + page, page, &heap), OSMEM_OK);
+    CHECK_EQUAL(osmem_unmap(v + page, page, &heap), OSMEM_OK);
+    expect_bytes(2 * page, 0, 14 * page);
+    CHECK_EQUAL(signal_on_read(v + page), SIGSEGV);
+
+    size_t peak;
+    osmem_stat_read(&heap, &peak);
+    CHECK_EQUAL(peak, n);
+    osmem_bytes by_state = {.reserved = 2 * page, .ready = 14 * page};
+    CHECK_EQUAL(osmem_free(v, n, by_state, &heap), OSMEM_OK);
+    expect_bytes(0, 0, 0);
+    CHECK(!strcmp(permissions_at(v), ""));
+}
+
+static void osmem_alloc_is_ready_and_zero(void) {
+    char *v = osmem_alloc(4 * page, &heap);
+    CHECK(v);
+    expect_bytes(0, 0, 4 * page);
+    for (size_t i = 0; i < 4 * page; i++)
+        CHECK_EQUAL(v[i], 0);
+    CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.ready = 4 * page}, &heap), OSMEM_OK);
+    expect_bytes(0, 0, 0);
+}
+
+static void osmem_reserve_takes_hint_and_alignment(void) {
+    size_t alignment = (size_t)4 << 20;
+    char *v = osmem_reserve(NULL, 2 * page, alignment, &heap);
+    CHECK(v && (uintptr_t)v % alignment == 0);
+    expect_bytes(2 * page, 0, 0);
+    /* What was reserved too much to align it is given back. */
+    CHECK(!strcmp(permissions_at(v + 2 * page), "") || strcmp(permissions_at(v + 2 * page), "---p"));
+    /* A hint that is taken is not obeyed, and what is there stays. */
+    char *other = osmem_reserve(v, page, 0, &heap);
+    CHECK(other && other != v && other != v + page);
+    CHECK_EQUAL(osmem_free(v, 2 * page, (osmem_bytes){.reserved = 2 * page}, &heap), OSMEM_OK);
+    /* A hint that is free is. */
+    char *again = osmem_reserve(v, page, 0, &heap);
+    CHECK_EQUAL((uintptr_t)again, (uintptr_t)v);
+    CHECK_EQUAL(osmem_free(again, page, (osmem_bytes){.reserved = page}, &heap), OSMEM_OK);
+    CHECK_EQUAL(osmem_free(other, page, (osmem_bytes){.reserved = page}, &heap), OSMEM_OK);
+    expect_bytes(0, 0, 0);
+}
+
+static void osmem_unused_over_many_ranges(void) {
+    enum { RANGES = 150 }; /* more than one call takes */
+    size_t n = RANGES * 2 * page;
+    char *v = osmem_alloc(n, &heap);
+    osmem_range ranges[RANGES];
+    memset(v, 3, n);
+    for (size_t i = 0; i < RANGES; i++)
+        ranges[i] = (osmem_range){v + i * 2 * page, page};
+    size_t done = 0;
+    CHECK_EQUAL(osmem_unused_ranges(ranges, RANGES, &done, &heap), OSMEM_OK);
+    CHECK_EQUAL(done, RANGES);
+    expect_bytes(0, RANGES * page, RANGES * page);
+    CHECK_EQUAL(resident_pages(v, n), RANGES);
+    for (size_t i = 0; i < RANGES; i++)
+        CHECK_EQUAL(v[i * 2 * page + page], 3);
+    osmem_bytes by_state = {.prepared = RANGES * page, .ready = RANGES * page};
+    CHECK_EQUAL(osmem_free(v, n, by_state, &heap), OSMEM_OK);
+    expect_bytes(0, 0, 0);
+}
+
+static void osmem_illegal_arguments_change_nothing(void) {
+    char *v = osmem_alloc(4 * page, &heap);
+    CHECK(!osmem_alloc(page + 1, &heap));
+    CHECK(!osmem_alloc(0, &heap));
+    CHECK(!osmem_reserve(NULL, page, 3 * page, &heap));
+    CHECK_EQUAL(osmem_unused(v + 1, page, &heap), OSMEM_INVALID);
+    CHECK_EQUAL(osmem_unused(v, page / 2, &heap), OSMEM_INVALID);
+    CHECK_EQUAL(osmem_unused(v, 0, &heap), OSMEM_INVALID);
+    CHECK_EQUAL(osmem_used(v, page, 2 * page, &heap), OSMEM_INVALID);
+    CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.ready = page}, &heap), OSMEM_INVALID);
+    expect_bytes(0, 0, 4 * page);
+    CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.ready = 4 * page}, &heap), OSMEM_OK);
+}
+
+/* A back end that refuses everything: nothing is counted, and the error comes through. */
+static osmem_result refuse_range(void *context, void *start, size_t bytes) {
+    (void)context, (void)start, (void)bytes;
+    return OSMEM_NOMEM;
+}
+
+static osmem_result refuse_after_one(void *context, const osmem_range *ranges, size_t count, size_t *done) {
+    (void)context, (void)ranges;
+    *done = count > 1 ? 1 : 0;
+    return OSMEM_NOMEM;
+}
+
+static void *refuse_alloc(void *context, size_t bytes) {
+    (void)context, (void)bytes;
+    return NULL;
+}
+
+static void osmem_counts_only_what_succeeded(void) {
+    osmem_backend refusing = *osmem_backend_system();
+    refusing.alloc = refuse_alloc;
+    refusing.map = refusing.used = refusing.unmap = refusing.fault = refusing.free = refuse_range;
+    refusing.unused = refuse_after_one;
+    char *v = osmem_alloc(4 * page, &heap);
+    heap.backend = &refusing;
+    CHECK(!osmem_alloc(page, &heap));
+    CHECK_EQUAL(osmem_map(v, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_used(v, page, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_unused(v, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_unmap(v, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_fault(v, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.ready = 4 * page}, &heap), OSMEM_NOMEM);
+    expect_bytes(0, 0, 4 * page);
+    osmem_range two[] = {{v, page}, {v + 2 * page, page}};
+    size_t done;
+    CHECK_EQUAL(osmem_unused_ranges(two, 2, &done, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(done, 1);
+    expect_bytes(0, page, 3 * page);
+    heap.backend = osmem_backend_system();
+    CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.prepared = page, .ready = 3 * page}, &heap), OSMEM_OK);
+    expect_bytes(0, 0, 0);
+}
+
+static void osmem_no_memory_is_an_error(void) {
+    size_t far_too_much = (size_t)1 << 60;
+    errno = 0;
+    CHECK(!osmem_alloc(far_too_much, &heap));
+    CHECK(!osmem_reserve(NULL, far_too_much, 0, &heap));
+    CHECK_EQUAL(errno, 0);
+    expect_bytes(0, 0, 0);
+}
+
+int main(void) {
+    page = osmem_os_page_bytes();
+    osmem_stat_init(&total, "total", NULL, NULL);
+    osmem_stat_init(&heap, "heap", NULL, &total);
+    CHECK_EQUAL(heap.traits.os_page_bytes, (size_t)sysconf(_SC_PAGESIZE));
+    RUN(osmem_whole_life_of_a_range);
+    RUN(osmem_alloc_is_ready_and_zero);
+    RUN(osmem_reserve_takes_hint_and_alignment);
+    RUN(osmem_unused_over_many_ranges);
+    RUN(osmem_illegal_arguments_change_nothing);
+    RUN(osmem_counts_only_what_succeeded);
+    RUN(osmem_no_memory_is_an_error);
+    return 0;
+}

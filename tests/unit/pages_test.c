@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Grants of pages: where they lie, what the kernel holds for them, limits, and random runs against a model. */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../../src/arena/pages.h"
+#include "../lib/check.h"
+
+static fl_arena arena;
+static uint64_t seed;
+
+static size_t resident_pages(const char *start, size_t pages) {
+    size_t os_page = fl_the_window.os_page_bytes, count = (pages << FL_PAGE_SHIFT) / os_page;
+    unsigned char *in_core = malloc(count);
+    size_t resident = 0;
+    CHECK_EQUAL(mincore((void *)start, count * os_page, in_core), 0);
+    for (size_t i = 0; i < count; i++)
+        resident += in_core[i] & 1;
+    free(in_core);
+    return resident * os_page >> FL_PAGE_SHIFT;
+}
+
+static void start_arena(size_t limit_bytes) {
+    fl_arena_init(&arena, "test", &fl_stat_process, limit_bytes);
+}
+
+static void end_arena(void) {
+    fl_arena_end(&arena);
+    osmem_bytes left = osmem_stat_read(&arena.stat, NULL);
+    CHECK_EQUAL(left.reserved + left.prepared + left.ready, 0);
+}
+
+static char *grant(size_t pages, size_t alignment) {
+    bool zeroed;
+    return fl_pages_grant(&arena, pages, alignment, &zeroed);
+}
+
+static void pages_lowest_address_first(void) {
+    start_arena(0);
+    char *a = grant(3, 1), *b = grant(5, 1), *c = grant(2, 1);
+    CHECK(b == a + 3 * FL_PAGE_BYTES && c == b + 5 * FL_PAGE_BYTES);
+    fl_pages_return(&arena, b, 5);
+    CHECK(grant(6, 1) == c + 2 * FL_PAGE_BYTES); /* does not fit the hole */
+    CHECK(grant(4, 1) == b);
+    CHECK(grant(1, 1) == b + 4 * FL_PAGE_BYTES);
+    fl_pages_return(&arena, a, 3);
+    CHECK(grant(4, 4) ==
+          c + 8 * FL_PAGE_BYTES + ((0 - fl_page_of(c + 8 * FL_PAGE_BYTES)) % 4 << FL_PAGE_SHIFT));
+    CHECK(grant(3, 1) == a);
+    end_arena();
+}
+
+static void pages_zeroed_is_told_truly(void) {
+    bool zeroed = false;
+    start_arena(0);
+    char *v = fl_pages_grant(&arena, 8, 1, &zeroed);
+    CHECK(zeroed);
+    memset(v, 7, 8 * FL_PAGE_BYTES);
+    fl_pages_return(&arena, v, 8);
+    CHECK(fl_pages_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(!zeroed);
+    CHECK_EQUAL(v[0], 7);
+    fl_pages_return(&arena, v, 8);
+    CHECK_EQUAL(fl_pages_scavenge(&arena, 4), 4); /* the upper half: highest addresses first */
+    CHECK_EQUAL(resident_pages(v, 8), 4);
+    CHECK_EQUAL(resident_pages(v, 4), 4);
+    CHECK(fl_pages_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(!zeroed);
+    for (size_t i = 4 * FL_PAGE_BYTES; i < 8 * FL_PAGE_BYTES; i++)
+        CHECK_EQUAL(v[i], 0);
+    fl_pages_return(&arena, v, 8);
+    while (fl_pages_scavenge(&arena, SIZE_MAX))
+        ;
+    CHECK_EQUAL(resident_pages(v, 8), 0);
+    CHECK(fl_pages_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(zeroed);
+    end_arena();
+}
+
+static void pages_extend_into_free_pages_only(void) {
+    start_arena(0);
+    char *v = grant(4, 1);
+    CHECK(fl_pages_extend(&arena, v, 4, 4));
+    memset(v, 1, 8 * FL_PAGE_BYTES);
+    CHECK(grant(1, 1) == v + 8 * FL_PAGE_BYTES);
+    CHECK(!fl_pages_extend(&arena, v, 8, 1));
+    fl_pages_return(&arena, v + 8 * FL_PAGE_BYTES, 1);
+    CHECK(fl_pages_extend(&arena, v, 8, FL_REGION_PAGES / 2));
+    CHECK(!fl_pages_extend(&arena, v, 8 + FL_REGION_PAGES / 2, FL_REGION_PAGES));
+    end_arena();
+}
+
+static void pages_longer_than_a_region(void) {
+    bool zeroed;
+    start_arena(0);
+    size_t pages = FL_REGION_PAGES * 2 + 17;
+    char *small = grant(1, 1);
+    char *v = fl_pages_grant(&arena, pages, 1, &zeroed);
+    CHECK(v && zeroed);
+    v[0] = v[pages * FL_PAGE_BYTES - 1] = 1;
+    /* Its last region's rest is used by others; after the end all is found again. */
+    fl_pages_return(&arena, v, pages);
+    CHECK(fl_pages_grant(&arena, pages, 1, &zeroed) == v);
+    CHECK(!zeroed);
+    char *aligned = grant(3, FL_REGION_PAGES * 2);
+    CHECK(aligned && (uintptr_t)aligned % (FL_REGION_BYTES * 2) == 0);
+    fl_pages_return(&arena, small, 1);
+    end_arena();
+}
+
+static void pages_limit_gives_idle_back_before_it_refuses(void) {
+    start_arena(64 * FL_PAGE_BYTES);
+    char *a = grant(40, 1), *b = grant(24, 1);
+    CHECK(a && b);
+    memset(a, 1, 40 * FL_PAGE_BYTES);
+    CHECK(!grant(1, 1));
+    fl_pages_return(&arena, a, 40);
+    char *c = grant(41, 1); /* does not fit where the idle ones are; they go for it */
+    CHECK(!c);
+    CHECK(grant(40, 1) == a);
+    fl_pages_return(&arena, b, 24);
+    c = grant(24, 64);
+    CHECK(c && c != b);
+    CHECK(resident_pages(b, 24) == 0);
+    osmem_bytes bytes = osmem_stat_read(&arena.stat, NULL);
+    CHECK_EQUAL(bytes.ready, 64 * FL_PAGE_BYTES);
+    CHECK(!grant((size_t)1 << 40, 1));
+    end_arena();
+}
+
+static void pages_more_than_the_system_has(void) {
+    start_arena(0);
+    osmem_bytes before = osmem_stat_read(&fl_stat_process, NULL);
+    CHECK(!grant(((size_t)1 << 46) >> FL_PAGE_SHIFT, 1));
+    osmem_bytes after = osmem_stat_read(&fl_stat_process, NULL);
+    CHECK_EQUAL(after.ready, before.ready);
+    CHECK(grant(1, 1));
+    end_arena();
+}
+
+/* What a naive allocator would say: who holds each page. */
+#define MODEL_PAGES (2 * 4096)
+static unsigned short holder[MODEL_PAGES];
+
+static void pages_random_against_model(void) {
+    enum { LIVE = 200 };
+    struct {
+        char *start;
+        size_t pages;
+    } live[LIVE] = {{0}};
+    uint64_t random = seed;
+    start_arena(0);
+    char *base = grant(1, FL_REGION_PAGES);
+    fl_pages_return(&arena, base, 1);
+    memset(holder, 0, sizeof holder);
+    for (int step = 0; step < 20000; step++) {
+        size_t k = check_random(&random) % LIVE;
+        if (live[k].start) {
+            size_t first = (size_t)(live[k].start - base) >> FL_PAGE_SHIFT;
+            for (size_t i = 0; i < live[k].pages; i++) {
+                CHECK_EQUAL(holder[first + i], k + 1);
+                CHECK_EQUAL(*(unsigned short *)(live[k].start + (i << FL_PAGE_SHIFT)), k + 1);
+                holder[first + i] = 0;
+            }
+            fl_pages_return(&arena, live[k].start, live[k].pages);
+            live[k].start = NULL;
+            if (step % 50 == 0)
+                fl_pages_scavenge(&arena, check_random(&random) % 300);
+            continue;
+        }
+        size_t pages = 1 + check_random(&random) % (step % 7 ? 8 : 90),
+               alignment = (size_t)1 << check_random(&random) % 4;
+        size_t wanted = 0, run = 0;
+        for (; wanted + pages <= MODEL_PAGES; wanted += alignment) {
+            for (run = 0; run < pages && !holder[wanted + run];)
+                run++;
+            /* a run does not cross from one region to the next */
+            if (run == pages && wanted / FL_REGION_PAGES == (wanted + pages - 1) / FL_REGION_PAGES)
+                break;
+        }
+        char *start = grant(pages, alignment);
+        CHECK(start);
+        CHECK_EQUAL((size_t)(start - base) >> FL_PAGE_SHIFT, wanted);
+        for (size_t i = 0; i < pages; i++) {
+            holder[wanted + i] = (unsigned short)(k + 1);
+            *(unsigned short *)(start + (i << FL_PAGE_SHIFT)) = (unsigned short)(k + 1);
+        }
+        live[k].start = start;
+        live[k].pages = pages;
+    }
+    /* What is mapped read-write is Prepared and Ready, and resident is at most Ready. */
+    osmem_bytes bytes = osmem_stat_read(&arena.stat, NULL);
+    size_t mapped = 0, resident = 0;
+    for (fl_region *region = arena.first; region; region = region->next) {
+        mapped += (size_t)region->mapped_pages << FL_PAGE_SHIFT;
+        if (region->mapped_pages)
+            resident += resident_pages(fl_region_start(region), region->mapped_pages) << FL_PAGE_SHIFT;
+    }
+    CHECK_EQUAL(bytes.prepared + bytes.ready, mapped);
+    CHECK(resident <= bytes.ready);
+    end_arena();
+}
+
+int main(int argc, char **argv) {
+    seed = check_seed(argc, argv);
+    CHECK(fl_window_init());
+    RUN(pages_lowest_address_first);
+    RUN(pages_zeroed_is_told_truly);
+    RUN(pages_extend_into_free_pages_only);
+    RUN(pages_longer_than_a_region);
+    RUN(pages_limit_gives_idle_back_before_it_refuses);
+    RUN(pages_more_than_the_system_has);
+    RUN(pages_random_against_model);
+    return 0;
+}
