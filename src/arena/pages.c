@@ -310,24 +310,45 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
     fl_lock_drop(&arena->lock);
 }
 
+/* The system does not take the range back now (it has no mappings left for the split): its memory goes, the
+ * addresses stay ours, and the region is never used again. */
+static void region_keep(fl_arena *arena, fl_region *region, osmem_bytes by_state) {
+    for (size_t first = 0, end; first < region->mapped_pages; first = end) {
+        first = fl_pagebits_next_clear(region->prepared, first, region->mapped_pages);
+        end = fl_pagebits_next_set(region->prepared, first, region->mapped_pages);
+        size_t bytes = (end - first) << FL_PAGE_SHIFT;
+        char *start = fl_region_start(region) + (first << FL_PAGE_SHIFT);
+        if (bytes && osmem_unused(start, bytes, &arena->stat) == OSMEM_OK) {
+            by_state.ready -= bytes;
+            by_state.prepared += bytes;
+        }
+    }
+    osmem_transfer(by_state, &arena->stat, &fl_stat_meta);
+}
+
 /* A region's mapped part goes back to None. */
 static void region_free(fl_arena *arena, fl_region *region) {
     size_t pages = region->mapped_pages;
-    if (pages) {
-        size_t prepared = fl_pagebits_count(region->prepared, 0, pages);
-        osmem_bytes by_state = {.prepared = prepared << FL_PAGE_SHIFT,
-                                .ready = (pages - prepared) << FL_PAGE_SHIFT};
-        osmem_result result =
-            osmem_free(fl_region_start(region), pages << FL_PAGE_SHIFT, by_state, &arena->stat);
-        if (result != OSMEM_OK)
-            fl_fatal("end of an arena", fl_region_start(region), "the system does not take its memory back");
-        if (region->reserved) {
-            /* The rest is Reserved still: make it all None, so that the next owner finds it the same. */
-            size_t rest = FL_REGION_BYTES - (pages << FL_PAGE_SHIFT);
-            if (rest == 0 || osmem_free(fl_region_start(region) + (pages << FL_PAGE_SHIFT), rest,
-                                        (osmem_bytes){.reserved = rest}, &fl_stat_meta) == OSMEM_OK)
-                region->reserved = false;
-        }
+    if (pages == 0) {
+        fl_window_give(region);
+        return;
+    }
+    size_t prepared = fl_pagebits_count(region->prepared, 0, pages);
+    osmem_bytes by_state = {.prepared = prepared << FL_PAGE_SHIFT,
+                            .ready = (pages - prepared) << FL_PAGE_SHIFT};
+    char *start = fl_region_start(region);
+    if (osmem_free(start, pages << FL_PAGE_SHIFT, by_state, &arena->stat) != OSMEM_OK) {
+        region_keep(arena, region, by_state);
+        return;
+    }
+    if (region->reserved) {
+        /* The rest is Reserved still: make it all None, so that the next owner finds it the same. */
+        size_t rest = FL_REGION_BYTES - (pages << FL_PAGE_SHIFT);
+        osmem_bytes as_reserved = {.reserved = rest};
+        if (rest &&
+            osmem_free(start + (pages << FL_PAGE_SHIFT), rest, as_reserved, &fl_stat_meta) != OSMEM_OK)
+            return; /* half of it None: never used again */
+        region->reserved = false;
     }
     fl_window_give(region);
 }

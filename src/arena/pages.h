@@ -24,10 +24,13 @@ typedef struct fl_arena {
     osmem_stat stat;
     size_t limit_pages; /* Ready pages are never more */
     size_t ready_pages;
-    size_t used_pages;      /* granted */
-    size_t leaving_pages;   /* idle before, now in the scavenger's hands */
-    size_t used_peak_pages; /* decays; kept by the scavenger */
-    uint64_t grants;        /* grants and returns so far: how the scavenger knows that something goes on */
+    size_t used_pages;              /* granted */
+    size_t leaving_pages;           /* idle before, now in the scavenger's hands */
+    size_t used_peak_pages;         /* decays; kept by the scavenger */
+    struct fl_arena *next_attended; /* this and the next two are the scavenger's */
+    uint64_t grants_seen;
+    unsigned quiet_ticks;
+    uint64_t grants; /* grants and returns so far: how the scavenger knows that something goes on */
 } fl_arena;
 
 /* parent: the stat that includes this arena's. limit_bytes 0: none. name is kept, not copied. */

@@ -10,19 +10,11 @@
 #define START_SINGLE_BYTES ((size_t)64 << 20)
 #define PEAK_HALF_LIFE_TICKS 100
 #define KEEP_ABOVE_PEAK 10 /* keep this part of the peak above it: one tenth */
-#define ARENAS_MAX 1024    /* looked after; more are scavenged on their own slow paths only */
-
-typedef struct attended {
-    fl_arena *arena;
-    uint64_t grants_seen;
-    unsigned quiet_ticks;
-} attended;
 
 /* Also held during a tick's system calls. Who wants it says so, and the tick ends after its batch. */
 static fl_lock arenas_lock = FL_LOCK_INIT;
 static _Atomic unsigned arenas_wanted;
-static attended arenas[ARENAS_MAX];
-static size_t arena_count;
+static fl_arena *arenas; /* looked after, through next_attended */
 static fl_scavenger_reclaim *reclaim_above;
 
 static _Atomic bool thread_allowed;
@@ -45,16 +37,20 @@ void fl_scavenger_allow_thread(bool allowed) {
 
 void fl_scavenger_join(fl_arena *arena) {
     take_arenas();
-    if (arena_count < ARENAS_MAX)
-        arenas[arena_count++] = (attended){.arena = arena};
+    arena->grants_seen = 0;
+    arena->quiet_ticks = 0;
+    arena->next_attended = arenas;
+    arenas = arena;
     fl_lock_drop(&arenas_lock);
 }
 
 void fl_scavenger_leave(fl_arena *arena) {
     take_arenas();
-    for (size_t i = 0; i < arena_count; i++)
-        if (arenas[i].arena == arena)
-            arenas[i] = arenas[--arena_count];
+    fl_arena **link = &arenas;
+    while (*link && *link != arena)
+        link = &(*link)->next_attended;
+    if (*link)
+        *link = arena->next_attended;
     fl_lock_drop(&arenas_lock);
 }
 
@@ -67,14 +63,13 @@ static size_t pages_to_keep(fl_arena *arena, bool quiet) {
 }
 
 /* Follows the arena's use; returns whether it is quiet, and its idle pages that are too many. */
-static bool look(attended *it, size_t *excess_pages) {
-    fl_arena *arena = it->arena;
+static bool look(fl_arena *arena, size_t *excess_pages) {
     fl_lock_take(&arena->lock);
-    it->quiet_ticks = arena->grants == it->grants_seen ? it->quiet_ticks + 1 : 0;
-    it->grants_seen = arena->grants;
+    arena->quiet_ticks = arena->grants == arena->grants_seen ? arena->quiet_ticks + 1 : 0;
+    arena->grants_seen = arena->grants;
     if (arena->used_peak_pages > arena->used_pages)
         arena->used_peak_pages -= (arena->used_peak_pages - arena->used_pages) / PEAK_HALF_LIFE_TICKS + 1;
-    bool quiet = it->quiet_ticks >= QUIET_TICKS;
+    bool quiet = arena->quiet_ticks >= QUIET_TICKS;
     size_t idle = fl_arena_idle_pages(arena);
     size_t keep = pages_to_keep(arena, quiet);
     *excess_pages = idle > keep ? idle - keep : 0;
@@ -83,10 +78,10 @@ static bool look(attended *it, size_t *excess_pages) {
 }
 
 /* Our own returns of pages must not look like the program's doing. */
-static void forget_own_grants(attended *it) {
-    fl_lock_take(&it->arena->lock);
-    it->grants_seen = it->arena->grants;
-    fl_lock_drop(&it->arena->lock);
+static void forget_own_grants(fl_arena *arena) {
+    fl_lock_take(&arena->lock);
+    arena->grants_seen = arena->grants;
+    fl_lock_drop(&arena->lock);
 }
 
 static size_t idle_pages(fl_arena *arena) {
@@ -97,22 +92,22 @@ static size_t idle_pages(fl_arena *arena) {
 }
 
 /* One arena's share of a tick. Returns true where work is left. */
-static bool attend(attended *it, uint64_t deadline_ns) {
+static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     size_t excess;
-    bool quiet = look(it, &excess);
-    bool left = reclaim_above && reclaim_above(it->arena, quiet);
-    forget_own_grants(it);
+    bool quiet = look(arena, &excess);
+    bool left = reclaim_above && reclaim_above(arena, quiet);
+    forget_own_grants(arena);
     if (quiet)
-        excess = idle_pages(it->arena);
+        excess = idle_pages(arena);
     while (excess) {
         if (fl_system_now_ns() >= deadline_ns || atomic_load_explicit(&arenas_wanted, memory_order_relaxed))
             return true;
-        size_t went = fl_pages_scavenge(it->arena, excess);
+        size_t went = fl_pages_scavenge(arena, excess);
         if (went == 0)
-            break; /* refused by the system: the next tick tries again */
+            return left; /* refused by the system: to ask it again and again is no work */
         excess -= went < excess ? went : excess;
     }
-    return left || idle_pages(it->arena) > 0;
+    return left || idle_pages(arena) > 0;
 }
 
 bool fl_scavenger_tick(uint64_t budget_ns) {
@@ -120,8 +115,8 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     bool left = false;
     atomic_store_explicit(&reclaimable_bytes, 0, memory_order_relaxed);
     take_arenas();
-    for (size_t i = 0; i < arena_count; i++)
-        left |= attend(&arenas[i], deadline_ns);
+    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
+        left |= attend(arena, deadline_ns);
     fl_lock_drop(&arenas_lock);
     return left;
 }
@@ -129,8 +124,8 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
 static bool anyone_busy(void) {
     bool busy = false;
     take_arenas();
-    for (size_t i = 0; i < arena_count; i++)
-        busy |= arenas[i].quiet_ticks < QUIET_TICKS;
+    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
+        busy |= arena->quiet_ticks < QUIET_TICKS;
     fl_lock_drop(&arenas_lock);
     return busy;
 }
@@ -142,8 +137,8 @@ static size_t start_threshold_bytes(void) {
 static bool anyone_idle(void) {
     bool idle = false;
     take_arenas();
-    for (size_t i = 0; i < arena_count; i++)
-        idle |= (idle_pages(arenas[i].arena) << FL_PAGE_SHIFT) >= start_threshold_bytes();
+    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
+        idle |= (idle_pages(arena) << FL_PAGE_SHIFT) >= start_threshold_bytes();
     fl_lock_drop(&arenas_lock);
     return idle;
 }
@@ -190,21 +185,6 @@ void fl_scavenger_note_reclaimable(size_t bytes) {
     size_t noted = atomic_fetch_add_explicit(&reclaimable_bytes, bytes, memory_order_relaxed) + bytes;
     if (noted >= start_threshold_bytes())
         start_thread();
-}
-
-size_t fl_scavenger_release_all(fl_arena *only) {
-    size_t pages = 0;
-    take_arenas();
-    for (size_t i = 0; i < arena_count; i++) {
-        if (only && arenas[i].arena != only)
-            continue;
-        if (reclaim_above)
-            reclaim_above(arenas[i].arena, true);
-        for (size_t went; (went = fl_pages_scavenge(arenas[i].arena, SIZE_MAX)) > 0;)
-            pages += went;
-    }
-    fl_lock_drop(&arenas_lock);
-    return pages << FL_PAGE_SHIFT;
 }
 
 void fl_scavenger_fork_prepare(void) {

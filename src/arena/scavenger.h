@@ -38,9 +38,6 @@ void fl_scavenger_note_reclaimable(size_t bytes);
 /* Does what is due now, for at most budget_ns. Returns true while something is left to do. */
 bool fl_scavenger_tick(uint64_t budget_ns);
 
-/* Gives everything idle back now, in all arenas or in one. Returns bytes. */
-size_t fl_scavenger_release_all(fl_arena *only);
-
 void fl_scavenger_fork_prepare(void);
 void fl_scavenger_fork_parent(void);
 void fl_scavenger_fork_child(void);

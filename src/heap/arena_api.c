@@ -15,6 +15,7 @@
 
 fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
     fallow_arena *arena = fl_process_init() ? fl_arena_new(name, limit_bytes) : NULL;
+    fl_fork_register();
     if (!arena)
         errno = ENOMEM;
     return arena;
@@ -77,5 +78,5 @@ fallow_arena *fallow_arena_of(const void *block) {
 }
 
 int fallow_tick(void) {
-    return fl_process_arena && fl_scavenger_tick(TICK_BUDGET_NS);
+    return fl_process_init() && fl_scavenger_tick(TICK_BUDGET_NS);
 }

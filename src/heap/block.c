@@ -33,7 +33,12 @@ fl_slab *fl_block_slab(const void *block, const char *doing) {
     fl_entry entry = fl_entry_of(block);
     if (entry == 0)
         fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
-    return fl_slab_at((uint32_t)(entry >> 32));
+    fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
+    if (slab->kind == FL_KIND_SLAB)
+        fl_slab_check_block(slab, block, doing);
+    else if (slab->start != block)
+        fl_fatal(doing, block, "not the start of a block (it lies inside a large one)");
+    return slab;
 }
 
 size_t fl_block_usable_bytes(const fl_slab *slab) {

@@ -21,7 +21,7 @@ void fl_heap_free_other(fl_heap *heap, void *block) {
         fl_large_free(slab, block);
         return;
     }
-    fl_slab_check_block(slab, block);
+    fl_slab_check_block(slab, block, "free of");
     /* A thread that only frees gets a heap all the same: `busy` of the empty one is on a line that all such
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)

@@ -48,6 +48,7 @@ static void start_in(fallow_pool *pool, chunk *it, size_t skip_bytes) {
 fallow_pool *fallow_pool_create(fallow_arena *arena) {
     chunk *first = NULL;
     if (fl_process_init()) {
+        fl_fork_register();
         arena = arena ? arena : fl_process_arena;
         first = chunk_new(arena, POOL_HEADER_BYTES);
     }

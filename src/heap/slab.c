@@ -127,11 +127,11 @@ bool fl_slab_collect(fl_slab *slab) {
     return true;
 }
 
-void fl_slab_check_block(const fl_slab *slab, const void *block) {
+void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doing) {
     size_t offset = (size_t)((const char *)block - slab->start);
     uint64_t index = (offset * fl_classes[slab->class].inverse) >> FL_CLASS_INVERSE_SHIFT;
     if (index * slab->block_bytes != offset || index >= slab->capacity)
-        fl_fatal("free of", block, "not the start of a block (found by its place in its slab)");
+        fl_fatal(doing, block, "not the start of a block (found by its place in its slab)");
 }
 
 fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {

@@ -105,8 +105,8 @@ typedef enum fl_push_duty { FL_PUSH_DONE, FL_PUSH_TELL, FL_PUSH_SETTLE, FL_PUSH_
 /* Pushes a block that another thread than the owner frees. *owner is set for FL_PUSH_TELL. */
 fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner);
 
-/* Stops the process unless the address is that of a block of this slab. */
-void fl_slab_check_block(const fl_slab *slab, const void *block);
+/* Stops the process unless the address is that of a block of this slab. doing: "free of", "realloc of". */
+void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doing);
 
 void fl_descriptor_fork_prepare(void);
 void fl_descriptor_fork_done(void);

@@ -240,7 +240,7 @@ void fl_arena_destroy(fallow_arena *arena) {
 
 /* Fork. */
 
-void fl_fork_prepare(void) {
+static void fork_prepare(void) {
     fl_lock_take(&threads_lock);
     fl_lock_take(&arenas_lock);
     fl_scavenger_fork_prepare();
@@ -267,14 +267,14 @@ static void release_shared(void) {
     }
 }
 
-void fl_fork_parent(void) {
+static void fork_parent(void) {
     release_shared();
     fl_scavenger_fork_parent();
     fl_lock_drop(&arenas_lock);
     fl_lock_drop(&threads_lock);
 }
 
-void fl_fork_child(void) {
+static void fork_child(void) {
     const fl_thread *self = fl_thread_self;
     for (uint32_t slot = 0; slot < slots_used; slot++)
         if (arenas[slot]->alive)
@@ -283,4 +283,10 @@ void fl_fork_child(void) {
     fl_scavenger_fork_child();
     fl_lock_drop(&arenas_lock);
     fl_lock_drop(&threads_lock);
+}
+
+void fl_fork_register(void) {
+    static _Atomic bool registered;
+    if (!atomic_exchange_explicit(&registered, true, memory_order_relaxed))
+        pthread_atfork(fork_prepare, fork_parent, fork_child);
 }

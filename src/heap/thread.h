@@ -39,9 +39,8 @@ void fl_thread_forget(fl_heap *heap);
 fallow_arena *fl_arena_new(const char *name, size_t limit_bytes);
 void fl_arena_destroy(fallow_arena *arena);
 
-/* Around fork: every lock that is not one thread's. */
-void fl_fork_prepare(void);
-void fl_fork_parent(void);
-void fl_fork_child(void);
+/* Has fork take every lock that is not one thread's, from the first call on. May allocate: not for use where
+ * an allocation leads. */
+void fl_fork_register(void);
 
 #endif

@@ -3,8 +3,6 @@
  * life.c: the malloc front in the life of a process: start, fork, end. Allocation works before the start and
  * after the end; what stands here only adds to it.
  */
-#include <pthread.h>
-
 #include "../arena/scavenger.h"
 #include "../heap/thread.h"
 #include "../osmem/line.h"
@@ -15,7 +13,7 @@ __attribute__((constructor)) static void start(void) {
     if (!fl_process_init())
         return;
     fl_options_init();
-    pthread_atfork(fl_fork_prepare, fl_fork_parent, fl_fork_child);
+    fl_fork_register();
     fl_scavenger_allow_thread(fl_the_options.background_thread);
 }
 

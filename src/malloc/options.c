@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "../osmem/fatal.h"
 #include "../osmem/line.h"
+#include "../osmem/system.h"
 
 fl_options fl_the_options = {.background_thread = true};
 
@@ -58,7 +58,7 @@ static void set_one(const char *text, size_t length) {
 }
 
 void fl_options_init(void) {
-    const char *text = getenv("FALLOW_OPTIONS");
+    const char *text = fl_system_environment("FALLOW_OPTIONS");
     while (text && *text) {
         size_t length = strcspn(text, ",");
         if (length)

@@ -8,6 +8,7 @@
  *   heap       one heap's lists of parked slabs
  *   lists      an arena's lists of slabs that belong to nobody
  *   arena      an arena's pages
+ *   recycled   descriptors of slabs, and heaps, that wait to be used again
  *   window     regions of the window
  *   meta       memory for fallow's own bookkeeping
  *   ledger     the counters of osmem

@@ -44,6 +44,10 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument);
 /* Writes a whole new file; true where that worked. */
 bool fl_system_write_file(const char *path, const char *text, size_t bytes);
 
+/* A variable of the environment; NULL where there is none, or where the program runs with more rights than
+ * whoever set it. */
+const char *fl_system_environment(const char *name);
+
 /* The process, as a number for people. */
 uint64_t fl_system_process(void);
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
@@ -114,6 +115,7 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument) {
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, before;
+    int saved_errno = errno;
     if (pthread_attr_init(&attributes))
         return false;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -128,6 +130,7 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument) {
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
+    errno = saved_errno;
     return started;
 }
 
@@ -139,6 +142,10 @@ bool fl_system_write_file(const char *path, const char *text, size_t bytes) {
         close(file);
     errno = saved_errno;
     return written;
+}
+
+const char *fl_system_environment(const char *name) {
+    return getauxval(AT_SECURE) ? NULL : getenv(name);
 }
 
 uint64_t fl_system_process(void) {

@@ -11,23 +11,45 @@ static void release(void *context, void *block) {
     fallow_arena_free((fallow_arena *)context, block);
 }
 
+static _Atomic int stop;
+
+/* The scavenger at work all the time: whoever rests for a moment has parked slabs taken away. */
+static void *tick(void *unused) {
+    (void)unused;
+    while (!stop)
+        fallow_tick();
+    return NULL;
+}
+
+/* Arenas of all sizes, used, given back, used again, destroyed; small and many blocks by turns. */
+static void stress_arena(const stress_plan *plan) {
+    stress_plan its = *plan;
+    fallow_arena *arena = fallow_arena_create("stress", 0);
+    CHECK(arena);
+    its.allocator = (stress_allocator){alloc, release, arena};
+    stress_run(&its);
+    while (!stop && fallow_tick())
+        ;
+    stress_run(&its);
+    fallow_arena_destroy(arena);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = check_seed(argc, argv);
-    for (unsigned round = 0; round < 3; round++) {
-        fallow_arena *arena = fallow_arena_create("stress", 0);
-        CHECK(arena);
-        stress_plan plan = {.allocator = {alloc, release, arena},
-                            .seed = seed + round,
-                            .threads = 6,
-                            .generations = 5,
-                            .steps = 8000,
-                            .large_bytes_max = 1 << 19};
-        stress_run(&plan);
-        while (fallow_tick())
-            ;
-        stress_run(&plan);
-        fallow_arena_destroy(arena);
-    }
+    stress_plan mixed = {
+        .seed = seed, .threads = 6, .generations = 5, .steps = 8000, .large_bytes_max = 1 << 19, .live = 256};
+    stress_plan narrow = {
+        .seed = seed + 1, .threads = 4, .generations = 6, .steps = 20000, .live = 3000, .narrow_bytes = 1100};
+    stress_plan short_lived = {
+        .seed = seed + 2, .threads = 8, .generations = 60, .steps = 600, .live = 500, .narrow_bytes = 4000};
+    pthread_t ticker;
+    CHECK_EQUAL(pthread_create(&ticker, NULL, tick, NULL), 0);
+    stress_arena(&mixed);
+    stress_arena(&narrow);
+    stress_arena(&short_lived);
+    stop = 1;
+    CHECK_EQUAL(pthread_join(ticker, NULL), 0);
+    stress_arena(&narrow); /* and without */
     puts("ok arena_stress_contents");
     return 0;
 }

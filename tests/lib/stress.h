@@ -26,7 +26,12 @@ typedef struct stress_plan {
     unsigned generations; /* of threads, one after the other */
     unsigned steps;       /* of each thread */
     size_t large_bytes_max;
+    unsigned live; /* blocks that a thread holds at most, up to STRESS_LIVE_MAX */
+    size_t
+        narrow_bytes; /* not 0: all blocks are of half to all of this, so that few classes fill many slabs */
 } stress_plan;
+
+#define STRESS_LIVE_MAX 4096
 
 /* A block says how long it is and is filled with a pattern of its own. */
 typedef struct stress_block {
@@ -58,16 +63,18 @@ static inline void stress_verify(const stress_block *block) {
 }
 
 /* Mostly small, log-uniform; now and then large. */
-static inline size_t stress_size(uint64_t *random, size_t large_bytes_max) {
+static inline size_t stress_size(const stress_plan *plan, uint64_t *random) {
     uint64_t r = check_random(random);
-    if (large_bytes_max && r % 1000 == 0)
-        return sizeof(stress_block) + check_random(random) % large_bytes_max;
+    if (plan->large_bytes_max && r % 1000 == 0)
+        return sizeof(stress_block) + check_random(random) % plan->large_bytes_max;
+    if (plan->narrow_bytes)
+        return plan->narrow_bytes / 2 + (size_t)(r >> 32) % (plan->narrow_bytes / 2);
     unsigned bits = 3 + (unsigned)(r >> 32) % 11;
     return sizeof(stress_block) + (size_t)((r >> 40) & (((uint64_t)1 << bits) - 1));
 }
 
 static inline stress_block *stress_new(const stress_plan *plan, uint64_t *random) {
-    size_t bytes = stress_size(random, plan->large_bytes_max);
+    size_t bytes = stress_size(plan, random);
     stress_block *block = plan->allocator.alloc(plan->allocator.context, bytes);
     CHECK(block);
     CHECK_EQUAL((uintptr_t)block % 16, 0);
@@ -92,11 +99,10 @@ static inline void *stress_body(void *argument) {
     stress_thread *self = (stress_thread *)argument;
     const stress_plan *plan = self->plan;
     uint64_t random = self->seed;
-    enum { OWN = 256 };
-    stress_block *own[OWN] = {NULL};
+    stress_block *own[STRESS_LIVE_MAX] = {NULL};
     for (unsigned step = 0; step < plan->steps; step++) {
         uint64_t r = check_random(&random);
-        stress_block **mine = &own[(r >> 8) % OWN];
+        stress_block **mine = &own[(r >> 8) % plan->live];
         if (r % 4 == 0) {
             /* Hand one over, and free what lay there: mostly another thread's. */
             stress_block *given = *mine ? *mine : stress_new(plan, &random);
@@ -108,7 +114,7 @@ static inline void *stress_body(void *argument) {
         }
     }
     /* A third stays behind for others to free after this thread has ended. */
-    for (unsigned i = 0; i < OWN; i++) {
+    for (unsigned i = 0; i < plan->live; i++) {
         if (own[i] && i % 3 == 0)
             own[i] = atomic_exchange(&stress_exchange[check_random(&random) % STRESS_SLOTS], own[i]);
         stress_end(plan, own[i]);
@@ -121,7 +127,7 @@ static inline void stress_run(const stress_plan *plan) {
     pthread_t threads[THREADS_MAX];
     stress_thread selves[THREADS_MAX];
     uint64_t random = plan->seed;
-    CHECK(plan->threads <= THREADS_MAX);
+    CHECK(plan->threads <= THREADS_MAX && plan->live <= STRESS_LIVE_MAX);
     for (unsigned generation = 0; generation < plan->generations; generation++) {
         for (unsigned i = 0; i < plan->threads; i++) {
             selves[i].plan = plan;

@@ -15,13 +15,22 @@ static void release(void *context, void *block) {
 }
 
 int main(int argc, char **argv) {
-    stress_plan plan = {.allocator = {alloc, release, NULL},
-                        .seed = check_seed(argc, argv),
-                        .threads = 8,
-                        .generations = 20,
-                        .steps = 20000,
-                        .large_bytes_max = 1 << 20};
-    stress_run(&plan);
+    uint64_t seed = check_seed(argc, argv);
+    stress_plan mixed = {.allocator = {alloc, release, NULL},
+                         .seed = seed,
+                         .threads = 8,
+                         .generations = 20,
+                         .steps = 20000,
+                         .large_bytes_max = 1 << 20,
+                         .live = 256};
+    stress_run(&mixed);
+    stress_plan narrow = mixed;
+    narrow.large_bytes_max = 0;
+    narrow.live = 4000;
+    narrow.narrow_bytes = 1200;
+    narrow.steps = 40000;
+    narrow.generations = 5;
+    stress_run(&narrow);
     puts("ok malloc_stress_contents");
     return 0;
 }

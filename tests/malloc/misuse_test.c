@@ -38,6 +38,11 @@ static void realloc_of_a_local(void) {
     if (realloc(local + (local[0] = 0), 100))
         local[1] = 1;
 }
+static void realloc_inside_a_block(void) {
+    char *block = malloc(200);
+    if (realloc(block + 16, 300))
+        block[0] = 1;
+}
 static void small_freed_twice_in_a_row(void) {
     char *block = malloc(64);
     free(block);
@@ -94,6 +99,7 @@ static const struct misuse {
     CASE(free_of_a_small_integer, "free of 0x10: not a block of this heap"),
     CASE(free_of_heap_never_granted, "not a block of this heap"),
     CASE(realloc_of_a_local, "realloc of 0x"),
+    CASE(realloc_inside_a_block, "not the start of a block"),
     CASE(small_freed_twice_in_a_row, "freed twice"),
     CASE(first_of_many_freed_twice_in_a_row, "freed twice"),
     CASE(large_freed_twice_in_a_row, "not a block of this heap"),
