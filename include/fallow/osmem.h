@@ -25,7 +25,8 @@
  * overlapping ranges at the same time. The counters are exact at every moment, and consistent with each
  * other in any one osmem_stat_read.
  *
- * Misuse (a range in another state than the call needs) is undefined here, as it is in the contract.
+ * Misuse (a range in another state than the call needs) is undefined, as it is in the contract; a stat that
+ * is checked (osmem_stat_check, or a build with -Dchecks=2) stops the process at it.
  */
 #ifndef FALLOW_OSMEM_H
 #define FALLOW_OSMEM_H
@@ -94,6 +95,9 @@ typedef struct osmem_backend {
 /* The system that the program runs on. */
 FALLOW_API const osmem_backend *osmem_backend_system(void);
 
+/* What POSIX, the BSDs and macOS have in common, on any of them: to start a port from, and to compare with. */
+FALLOW_API const osmem_backend *osmem_backend_posix(void);
+
 /*
  * A stat says what a range is for, who provides it, and how many bytes of it are in each state: the
  * contract's sysStat. A stat may have a parent, whose figures include it; the parent must outlive it. The
@@ -107,11 +111,19 @@ typedef struct osmem_stat {
     osmem_traits traits;
     osmem_bytes bytes;
     size_t ready_peak_bytes;
+    bool checked;
 } osmem_stat;
 
 /* Sets up a stat with nothing in it. backend NULL: the system. parent may be NULL. */
 FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend,
                                 osmem_stat *parent);
+
+/*
+ * From now on, the state of every OS page that this stat counts is kept, and a call that finds another state
+ * than it needs stops the process with one line: call, range, page, state found and since which call, state
+ * needed. To be called before anything is counted in the stat. Costs a byte for each OS page and a lock.
+ */
+FALLOW_API void osmem_stat_check(osmem_stat *stat);
 
 /* Figures of a stat as they are at one moment, together. ready_peak_bytes may be NULL. */
 FALLOW_API osmem_bytes osmem_stat_read(const osmem_stat *stat, size_t *ready_peak_bytes);
@@ -163,7 +175,8 @@ FALLOW_API osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat)
 FALLOW_API osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state,
                                    osmem_stat *stat) FALLOW_MUST_USE;
 
-/* Moves the count of a range from one stat to another of the same back end; the memory stays as it is. */
+/* Moves the count of a range from one stat to another of the same back end; the memory stays as it is. Both
+ * are checked, or neither. */
 FALLOW_API void osmem_transfer(osmem_bytes by_state, osmem_stat *from, osmem_stat *to);
 
 /*

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "../arena/scavenger.h"
+#include "../osmem/checker.h"
 #include "../osmem/fatal.h"
 #include "../osmem/ledger.h"
 
@@ -252,11 +253,13 @@ static void fork_prepare(void) {
     fl_heap_fork_prepare();
     fl_descriptor_fork_prepare();
     fl_window_fork_prepare();
+    fl_checker_fork_prepare();
     fl_ledger_fork_prepare();
 }
 
 static void release_shared(void) {
     fl_ledger_fork_done();
+    fl_checker_fork_done();
     fl_window_fork_done();
     fl_descriptor_fork_done();
     fl_heap_fork_done();

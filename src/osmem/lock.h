@@ -11,6 +11,7 @@
  *   recycled   descriptors of slabs, and heaps, that wait to be used again
  *   window     regions of the window
  *   meta       memory for fallow's own bookkeeping
+ *   checker    the state of every OS page
  *   ledger     the counters of osmem
  *
  * Plain mutexes: they are taken on slow paths only, they sleep under contention, and tools know them.

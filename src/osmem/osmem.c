@@ -5,12 +5,31 @@
  */
 #include "fallow/osmem.h"
 
+#include "checker.h"
+#include "fatal.h"
 #include "ledger.h"
 
 void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend, osmem_stat *parent) {
     *stat =
         (osmem_stat){.name = name, .backend = backend ? backend : osmem_backend_system(), .parent = parent};
     stat->backend->traits(stat->backend->context, &stat->traits);
+    stat->checked = FL_CHECKS >= 2;
+}
+
+void osmem_stat_check(osmem_stat *stat) {
+    stat->checked = true;
+}
+
+/* Before the back end is asked, and after it has done what it was asked. */
+static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
+                   osmem_bytes expected) {
+    if (stat->checked)
+        fl_checker_expect(stat, call, start, bytes, expected);
+}
+
+static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_new_state now) {
+    if (stat->checked && bytes)
+        fl_checker_note(stat, call, start, bytes, now);
 }
 
 static bool is_power_of_two(size_t n) {
@@ -31,8 +50,10 @@ void *osmem_alloc(size_t bytes, osmem_stat *stat) {
     if (!size_is_legal(stat, bytes))
         return NULL;
     void *start = stat->backend->alloc(stat->backend->context, bytes);
-    if (start)
+    if (start) {
+        note(stat, FL_CALL_ALLOC, start, bytes, FL_NOW_READY);
         fl_ledger_move(stat, FL_NONE, FL_READY, bytes);
+    }
     return start;
 }
 
@@ -66,26 +87,35 @@ void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat
             start = (void *)aligned;
         }
     }
-    if (start)
+    if (start) {
+        note(stat, FL_CALL_RESERVE, start, bytes, FL_NOW_RESERVED);
         fl_ledger_move(stat, FL_NONE, FL_RESERVED, bytes);
+    }
     return start;
 }
 
 osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes))
         return OSMEM_INVALID;
+    expect(stat, FL_CALL_MAP, start, bytes, (osmem_bytes){.reserved = bytes});
     osmem_result result = stat->backend->map(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK)
+    if (result == OSMEM_OK) {
+        note(stat, FL_CALL_MAP, start, bytes, FL_NOW_PREPARED);
         fl_ledger_move(stat, FL_RESERVED, FL_PREPARED, bytes);
+    }
     return result;
 }
 
 osmem_result osmem_used(void *start, size_t bytes, size_t prepared_bytes, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes) || prepared_bytes > bytes)
         return OSMEM_INVALID;
+    expect(stat, FL_CALL_USED, start, bytes,
+           (osmem_bytes){.prepared = prepared_bytes, .ready = bytes - prepared_bytes});
     osmem_result result = stat->backend->used(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK)
+    if (result == OSMEM_OK) {
+        note(stat, FL_CALL_USED, start, bytes, FL_NOW_READY);
         fl_ledger_move(stat, FL_PREPARED, FL_READY, prepared_bytes);
+    }
     return result;
 }
 
@@ -98,11 +128,16 @@ osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t
     for (size_t i = 0; i < count; i++)
         if (!range_is_legal(stat, ranges[i].start, ranges[i].bytes))
             return OSMEM_INVALID;
+    for (size_t i = 0; i < count; i++)
+        expect(stat, FL_CALL_UNUSED, ranges[i].start, ranges[i].bytes,
+               (osmem_bytes){.ready = ranges[i].bytes});
     size_t finished = 0;
     osmem_result result = stat->backend->unused(stat->backend->context, ranges, count, &finished);
     size_t bytes = 0;
-    for (size_t i = 0; i < finished; i++)
+    for (size_t i = 0; i < finished; i++) {
+        note(stat, FL_CALL_UNUSED, ranges[i].start, ranges[i].bytes, FL_NOW_PREPARED);
         bytes += ranges[i].bytes;
+    }
     fl_ledger_move(stat, FL_READY, FL_PREPARED, bytes);
     if (done)
         *done = finished;
@@ -112,18 +147,24 @@ osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t
 osmem_result osmem_unmap(void *start, size_t bytes, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes))
         return OSMEM_INVALID;
+    expect(stat, FL_CALL_UNMAP, start, bytes, (osmem_bytes){.prepared = bytes});
     osmem_result result = stat->backend->unmap(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK)
+    if (result == OSMEM_OK) {
+        note(stat, FL_CALL_UNMAP, start, bytes, FL_NOW_RESERVED);
         fl_ledger_move(stat, FL_PREPARED, FL_RESERVED, bytes);
+    }
     return result;
 }
 
 osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes))
         return OSMEM_INVALID;
+    expect(stat, FL_CALL_FAULT, start, bytes, (osmem_bytes){.ready = bytes});
     osmem_result result = stat->backend->fault(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK)
+    if (result == OSMEM_OK) {
+        note(stat, FL_CALL_FAULT, start, bytes, FL_NOW_RESERVED);
         fl_ledger_move(stat, FL_READY, FL_RESERVED, bytes);
+    }
     return result;
 }
 
@@ -131,7 +172,11 @@ osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state, osmem_s
     if (!range_is_legal(stat, start, bytes) ||
         by_state.reserved + by_state.prepared + by_state.ready != bytes)
         return OSMEM_INVALID;
+    if (stat->checked)
+        fl_checker_free_begin(stat, start, bytes, by_state);
     osmem_result result = stat->backend->free(stat->backend->context, start, bytes);
+    if (stat->checked)
+        fl_checker_free_end(stat, start, bytes, result == OSMEM_OK);
     if (result == OSMEM_OK)
         fl_ledger_add(stat, by_state, -1);
     return result;
@@ -149,6 +194,8 @@ static osmem_result hint_whole_huge_pages(hint_function hint, void *start, size_
     size_t huge = stat->traits.huge_page_bytes;
     if (!range_is_legal(stat, start, bytes))
         return OSMEM_INVALID;
+    if (stat->checked)
+        fl_checker_expect_mapped(stat, start, bytes);
     if (huge == 0)
         return OSMEM_UNSUPPORTED;
     uintptr_t first = ((uintptr_t)start + huge - 1) & ~(huge - 1);
@@ -167,5 +214,7 @@ osmem_result osmem_collapse(void *start, size_t bytes, osmem_stat *stat) {
 osmem_result osmem_no_huge_page(void *start, size_t bytes, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes))
         return OSMEM_INVALID;
+    if (stat->checked)
+        fl_checker_expect_mapped(stat, start, bytes);
     return stat->backend->no_huge_page(stat->backend->context, start, bytes);
 }

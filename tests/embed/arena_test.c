@@ -124,11 +124,46 @@ static void arena_tick_gives_idle_memory_back(void) {
     fallow_arena_destroy(arena);
 }
 
+/* Allocated here, freed there, a thousand times over: within a limit that holds it hardly twice. */
+enum { HANDED = 500 };
+static void *handed[HANDED];
+static pthread_barrier_t full, empty;
+
+static void *free_what_is_handed(void *arena) {
+    for (int round = 0; round < 1000; round++) {
+        pthread_barrier_wait(&full);
+        for (int i = 0; i < HANDED; i++)
+            fallow_arena_free(arena, handed[i]);
+        pthread_barrier_wait(&empty);
+    }
+    return NULL;
+}
+
+static void arena_blocks_freed_by_others_are_used_again(void) {
+    pthread_t other;
+    fallow_arena *arena = fallow_arena_create("handed", 1200000);
+    pthread_barrier_init(&full, NULL, 2);
+    pthread_barrier_init(&empty, NULL, 2);
+    CHECK_EQUAL(pthread_create(&other, NULL, free_what_is_handed, arena), 0);
+    for (int round = 0; round < 1000; round++) {
+        for (int i = 0; i < HANDED; i++) {
+            handed[i] = fallow_arena_alloc(arena, 1000);
+            CHECK(handed[i]);
+            memset(handed[i], round, 1000);
+        }
+        pthread_barrier_wait(&full);
+        pthread_barrier_wait(&empty);
+    }
+    CHECK_EQUAL(pthread_join(other, NULL), 0);
+    fallow_arena_destroy(arena);
+}
+
 int main(void) {
     RUN(arena_refuses_at_its_limit_and_loses_nothing);
     RUN(arena_destroy_gives_everything_back);
     RUN(arena_many_of_them_by_many_threads);
     RUN(arena_zeroed_aligned_and_found);
+    RUN(arena_blocks_freed_by_others_are_used_again);
     RUN(arena_tick_gives_idle_memory_back);
     return 0;
 }

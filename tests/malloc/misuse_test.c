@@ -55,6 +55,14 @@ static void first_of_many_freed_twice_in_a_row(void) {
     free(blocks[0]);
     free(blocks[0]);
 }
+static void freed_twice_after_its_slab_is_gone(void) {
+    char *blocks[5000];
+    for (int i = 0; i < 5000; i++)
+        blocks[i] = malloc(1000);
+    for (int i = 0; i < 5000; i++)
+        free(blocks[i]);
+    free(blocks[100]);
+}
 static void large_freed_twice_in_a_row(void) {
     char *block = malloc(10 << 20);
     free(block);
@@ -79,6 +87,11 @@ static void *free_inside(void *block) {
     free((char *)block + 8);
     return NULL;
 }
+static void inside_a_large_block_that_is_gone(void) {
+    char *block = malloc(1 << 20);
+    free(block);
+    free(block + 16384);
+}
 static void inside_a_small_block_by_another_thread(void) {
     pthread_t thread;
     pthread_create(&thread, NULL, free_inside, malloc(64));
@@ -102,9 +115,11 @@ static const struct misuse {
     CASE(realloc_inside_a_block, "not the start of a block"),
     CASE(small_freed_twice_in_a_row, "freed twice"),
     CASE(first_of_many_freed_twice_in_a_row, "freed twice"),
+    CASE(freed_twice_after_its_slab_is_gone, "not a block of this heap"),
     CASE(large_freed_twice_in_a_row, "not a block of this heap"),
     CASE(freed_twice_in_a_row_by_another_thread, "freed twice"),
     CASE(inside_a_large_block, "inside a large one"),
+    CASE(inside_a_large_block_that_is_gone, "not a block of this heap"),
     CASE(inside_a_small_block_by_another_thread, "not the start of a block"),
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Each move between the states, with the kernel asked what it made of it. */
+/* Each move between the states, on the back ends linux and posix, with the kernel asked what it made of it. */
 #include "fallow/osmem.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "../lib/check.h"
 
 static size_t page;
+static const osmem_backend *backend;
 static osmem_stat total, heap;
 
 /* "---p", "rw-p" or "" of the mapping that holds an address, from /proc/self/maps. */
@@ -201,27 +202,29 @@ static void *refuse_alloc(void *context, size_t bytes) {
 }
 
 static void osmem_counts_only_what_succeeded(void) {
-    osmem_backend refusing = *osmem_backend_system();
+    osmem_backend refusing = *backend;
     refusing.alloc = refuse_alloc;
     refusing.map = refusing.used = refusing.unmap = refusing.fault = refusing.free = refuse_range;
     refusing.unused = refuse_after_one;
-    char *v = osmem_alloc(4 * page, &heap);
+    char *v = osmem_alloc(4 * page, &heap), *r = osmem_reserve(NULL, 2 * page, 0, &heap);
+    CHECK_EQUAL(osmem_map(r + page, page, &heap), OSMEM_OK);
     heap.backend = &refusing;
     CHECK(!osmem_alloc(page, &heap));
-    CHECK_EQUAL(osmem_map(v, page, &heap), OSMEM_NOMEM);
-    CHECK_EQUAL(osmem_used(v, page, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_map(r, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_used(r + page, page, page, &heap), OSMEM_NOMEM);
     CHECK_EQUAL(osmem_unused(v, page, &heap), OSMEM_NOMEM);
-    CHECK_EQUAL(osmem_unmap(v, page, &heap), OSMEM_NOMEM);
+    CHECK_EQUAL(osmem_unmap(r + page, page, &heap), OSMEM_NOMEM);
     CHECK_EQUAL(osmem_fault(v, page, &heap), OSMEM_NOMEM);
     CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.ready = 4 * page}, &heap), OSMEM_NOMEM);
-    expect_bytes(0, 0, 4 * page);
+    expect_bytes(page, page, 4 * page);
     osmem_range two[] = {{v, page}, {v + 2 * page, page}};
     size_t done;
     CHECK_EQUAL(osmem_unused_ranges(two, 2, &done, &heap), OSMEM_NOMEM);
     CHECK_EQUAL(done, 1);
-    expect_bytes(0, page, 3 * page);
-    heap.backend = osmem_backend_system();
+    expect_bytes(page, 2 * page, 3 * page);
+    heap.backend = backend;
     CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.prepared = page, .ready = 3 * page}, &heap), OSMEM_OK);
+    CHECK_EQUAL(osmem_free(r, 2 * page, (osmem_bytes){.reserved = page, .prepared = page}, &heap), OSMEM_OK);
     expect_bytes(0, 0, 0);
 }
 
@@ -234,17 +237,98 @@ static void osmem_no_memory_is_an_error(void) {
     expect_bytes(0, 0, 0);
 }
 
+/* Every call from every state that it does not start from: stopped, with one line that says all. */
+static char *in_state(int state) {
+    char *v = osmem_reserve(NULL, 2 * page, 0, &heap);
+    CHECK(v);
+    if (state >= 1)
+        CHECK_EQUAL(osmem_map(v, 2 * page, &heap), OSMEM_OK);
+    if (state >= 2)
+        CHECK_EQUAL(osmem_used(v, 2 * page, 2 * page, &heap), OSMEM_OK);
+    if (state == 3) /* None again */
+        CHECK_EQUAL(osmem_free(v, 2 * page, (osmem_bytes){.ready = 2 * page}, &heap), OSMEM_OK);
+    return v;
+}
+
+static osmem_result move(int call, char *v) {
+    size_t n = 2 * page;
+    switch (call) {
+    case 0:
+        return osmem_map(v, n, &heap);
+    case 1:
+        return osmem_used(v, n, n, &heap);
+    case 2:
+        return osmem_unused(v, n, &heap);
+    case 3:
+        return osmem_unmap(v, n, &heap);
+    case 4:
+        return osmem_fault(v, n, &heap);
+    case 5:
+        return osmem_used(v, n, page, &heap); /* half of it Prepared: true of none of the ranges */
+    case 6:
+        return osmem_free(v, n, (osmem_bytes){.reserved = page, .ready = page}, &heap);
+    case 7:
+        return osmem_huge_page(v, n, &heap);
+    default:
+        return osmem_collapse(v, n, &heap);
+    }
+}
+
+static void osmem_checker_stops_each_wrong_move(void) {
+    static const char *const calls[] = {"map",  "used", "unused", "unmap", "fault",
+                                        "used", "free", "a hint", "a hint"};
+    static const char *const states[] = {"Reserved", "Prepared", "Ready", "None"};
+    static const int starts_from[] = {0, 1, 2, 1, 2, -1, -1, -2, -2}; /* -2: Prepared and Ready */
+    for (int call = 0; call < 9; call++)
+        for (int state = 0; state < 4; state++) {
+            bool legal =
+                starts_from[call] == state || (starts_from[call] == -2 && (state == 1 || state == 2));
+            int ends[2], status;
+            char text[512] = "", wanted[64];
+            CHECK_EQUAL(pipe(ends), 0);
+            fflush(stdout);
+            pid_t child = fork();
+            if (child == 0) {
+                dup2(ends[1], 2);
+                osmem_stat_check(&heap);
+                move(call, in_state(state));
+                _exit(0);
+            }
+            close(ends[1]);
+            ssize_t length = read(ends[0], text, sizeof text - 1);
+            close(ends[0]);
+            CHECK_EQUAL(waitpid(child, &status, 0), child);
+            if (legal) {
+                CHECK(length == 0 && status == 0);
+                continue;
+            }
+            CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+            snprintf(wanted, sizeof wanted, "wrong move: %s of [0x", calls[call]);
+            CHECK(strstr(text, wanted));
+            snprintf(wanted, sizeof wanted, " is %s since ", states[state]);
+            if (call < 5 || call > 6)
+                CHECK(strstr(text, wanted));
+            CHECK(strstr(text, "; needed: ") && strchr(text, '\n') == text + length - 1);
+        }
+}
+
 int main(void) {
+    const osmem_backend *backends[] = {osmem_backend_system(), osmem_backend_posix()};
     page = osmem_os_page_bytes();
-    osmem_stat_init(&total, "total", NULL, NULL);
-    osmem_stat_init(&heap, "heap", NULL, &total);
-    CHECK_EQUAL(heap.traits.os_page_bytes, (size_t)sysconf(_SC_PAGESIZE));
-    RUN(osmem_whole_life_of_a_range);
-    RUN(osmem_alloc_is_ready_and_zero);
-    RUN(osmem_reserve_takes_hint_and_alignment);
-    RUN(osmem_unused_over_many_ranges);
-    RUN(osmem_illegal_arguments_change_nothing);
-    RUN(osmem_counts_only_what_succeeded);
-    RUN(osmem_no_memory_is_an_error);
+    for (int i = 0; i < 2; i++) {
+        backend = backends[i];
+        printf("# %s\n", backend->name);
+        osmem_stat_init(&total, "total", backend, NULL);
+        osmem_stat_init(&heap, "heap", backend, &total);
+        CHECK_EQUAL(heap.traits.os_page_bytes, (size_t)sysconf(_SC_PAGESIZE));
+        RUN(osmem_whole_life_of_a_range);
+        RUN(osmem_alloc_is_ready_and_zero);
+        RUN(osmem_reserve_takes_hint_and_alignment);
+        RUN(osmem_unused_over_many_ranges);
+        RUN(osmem_illegal_arguments_change_nothing);
+        RUN(osmem_counts_only_what_succeeded);
+        RUN(osmem_no_memory_is_an_error);
+        RUN(osmem_checker_stops_each_wrong_move);
+    }
     return 0;
 }

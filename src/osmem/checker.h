@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * checker.h: the state of every OS page, kept beside the ledger, and a stop at the first wrong move.
+ *
+ * For stats that ask for it (osmem_stat_check), and for all in a build with -Dchecks=2. Before a move, each
+ * page of the range must be in a state that the call starts from, in exactly the numbers that the caller
+ * gave; after the back end has done it, the new state is noted, and by which call.
+ */
+#ifndef FL_CHECKER_H
+#define FL_CHECKER_H
+
+#include "fallow/osmem.h"
+
+/* The calls, for the report: "the page was last moved by". */
+typedef enum fl_call {
+    FL_CALL_NONE,
+    FL_CALL_ALLOC,
+    FL_CALL_RESERVE,
+    FL_CALL_MAP,
+    FL_CALL_USED,
+    FL_CALL_UNUSED,
+    FL_CALL_UNMAP,
+    FL_CALL_FAULT,
+    FL_CALL_FREE,
+    FL_CALL_HINT
+} fl_call;
+
+/* Stops the process unless the range holds exactly so many bytes in each state, and none in None. */
+void fl_checker_expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
+                       osmem_bytes expected);
+
+/* Stops the process unless every page is Prepared or Ready. */
+void fl_checker_expect_mapped(const osmem_stat *stat, const void *start, size_t bytes);
+
+/* Notes that the range is in a state now. From None, it must have been None. */
+typedef enum fl_new_state { FL_NOW_NONE, FL_NOW_RESERVED, FL_NOW_PREPARED, FL_NOW_READY } fl_new_state;
+void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_new_state now);
+
+/*
+ * Around the back end's free. What is given back may be another thread's before this one has noted it, so
+ * the checker's lock is held from the one to the other.
+ */
+void fl_checker_free_begin(const osmem_stat *stat, const void *start, size_t bytes, osmem_bytes expected);
+void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes, bool freed);
+
+void fl_checker_fork_prepare(void);
+void fl_checker_fork_done(void);
+
+#endif
