@@ -5,6 +5,7 @@
  *   arena.h   heaps with a limit, figures and an end of their own
  *   pool.h    memory of a request
  *   osmem.h   address space in four states
+ *   osmem_sim.h (not included here) a simulated system under it, for tests
  */
 #ifndef FALLOW_FALLOW_H
 #define FALLOW_FALLOW_H

@@ -90,10 +90,16 @@ typedef struct osmem_backend {
     osmem_result (*huge_page)(void *context, void *start, size_t bytes);
     osmem_result (*no_huge_page)(void *context, void *start, size_t bytes);
     osmem_result (*collapse)(void *context, void *start, size_t bytes);
+    /* May be NULL: shows what a range is for, where the system has a place for that (/proc/PID/maps). */
+    void (*show_name)(void *context, void *start, size_t bytes, const char *name);
 } osmem_backend;
 
 /* The system that the program runs on. */
 FALLOW_API const osmem_backend *osmem_backend_system(void);
+
+/* The same, but unused memory stays until the system needs it (MADV_FREE): cheaper to use again, not known to
+ * be zero, and still counted as resident meanwhile. Where the system cannot, as osmem_backend_system. */
+FALLOW_API const osmem_backend *osmem_backend_system_lazy(void);
 
 /* What POSIX, the BSDs and macOS have in common, on any of them: to start a port from, and to compare with. */
 FALLOW_API const osmem_backend *osmem_backend_posix(void);
@@ -117,6 +123,9 @@ typedef struct osmem_stat {
 /* Sets up a stat with nothing in it. backend NULL: the system. parent may be NULL. */
 FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend,
                                 osmem_stat *parent);
+
+/* What is true of the memory of a back end: page sizes, whether it comes back zeroed, what is charged. */
+FALLOW_API osmem_traits osmem_backend_traits(const osmem_backend *backend);
 
 /*
  * From now on, the state of every OS page that this stat counts is kept, and a call that finds another state

@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -23,6 +25,10 @@
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
 #endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -165,6 +171,39 @@ static osmem_result linux_unused(void *context, const osmem_range *ranges, size_
     return OSMEM_OK;
 }
 
+/* [anon:fallow <name>] in /proc/PID/maps, since Linux 5.17 where the kernel was built with it. */
+static void linux_show_name(void *context, void *start, size_t bytes, const char *name) {
+    static _Atomic bool refused;
+    char text[80] = "fallow ";
+    size_t length = strlen(text);
+    (void)context;
+    if (atomic_load_explicit(&refused, memory_order_relaxed))
+        return;
+    for (; *name && length < sizeof text - 1; name++) /* these the kernel does not take */
+        text[length++] = *name < ' ' || *name > '~' || strchr("\\`$[]", *name) ? '_' : *name;
+    text[length] = '\0';
+    int saved_errno = errno;
+    count_call();
+    if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, bytes, text) && errno == EINVAL)
+        atomic_store_explicit(&refused, true, memory_order_relaxed);
+    errno = saved_errno;
+}
+
+static void lazy_traits(void *context, osmem_traits *out) {
+    linux_traits(context, out);
+    out->zero_after_unused = false;
+}
+
+static osmem_result lazy_unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
+    for (*done = 0; *done < count; ++*done)
+        if (call_madvise(ranges[*done].start, ranges[*done].bytes, MADV_FREE) != OSMEM_OK)
+            break;
+    size_t rest = 0;
+    osmem_result result = linux_unused(context, ranges + *done, count - *done, &rest);
+    *done += rest;
+    return result;
+}
+
 static osmem_result linux_reserve_again(void *context, void *start, size_t bytes) {
     (void)context;
     return replace(start, bytes, PROT_NONE, MAP_NORESERVE);
@@ -208,8 +247,30 @@ static const osmem_backend linux_backend = {
     .huge_page = linux_huge_page,
     .no_huge_page = linux_no_huge_page,
     .collapse = linux_collapse,
+    .show_name = linux_show_name,
+};
+
+static const osmem_backend lazy_backend = {
+    .name = "linux-lazy",
+    .traits = lazy_traits,
+    .alloc = linux_alloc,
+    .reserve = linux_reserve,
+    .map = linux_map,
+    .used = linux_used,
+    .unused = lazy_unused,
+    .unmap = linux_reserve_again,
+    .fault = linux_reserve_again,
+    .free = linux_free,
+    .huge_page = linux_huge_page,
+    .no_huge_page = linux_no_huge_page,
+    .collapse = linux_collapse,
+    .show_name = linux_show_name,
 };
 
 const osmem_backend *osmem_backend_system(void) {
     return &linux_backend;
+}
+
+const osmem_backend *osmem_backend_system_lazy(void) {
+    return &lazy_backend;
 }

@@ -2,6 +2,7 @@
 #include "checker.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "fatal.h"
 #include "line.h"
@@ -18,7 +19,7 @@
 #define STATE_MASK 3
 
 static fl_lock shadow_lock = FL_LOCK_INIT;
-static uint8_t *leaves[LEAVES];
+static uint8_t **leaves; /* made on first use: a process that checks nothing has none of it */
 
 static const char *const state_names[] = {"None", "Reserved", "Prepared", "Ready"};
 static const char *const call_names[] = {"nothing", "alloc", "reserve", "map",  "used",
@@ -28,18 +29,24 @@ static size_t page_number(const void *address) {
     return (uintptr_t)address >> PAGE_SHIFT_MIN;
 }
 
+static void *memory_for_shadow(size_t bytes) {
+    const osmem_backend *system = osmem_backend_system();
+    void *memory = system->alloc(system->context, bytes);
+    if (!memory)
+        fl_fatal("osmem", NULL, "no memory for the checker");
+    return memory;
+}
+
 /* The shadow of one page; NULL for a page of a leaf that was never needed, which is None. */
 static uint8_t *shadow_of(size_t page, bool make) {
     if (page >> LEAF_SHIFT >= LEAVES)
         fl_fatal("osmem: address", (void *)(page << PAGE_SHIFT_MIN),
                  "beyond the 48 bits that the checker keeps");
+    if (!leaves)
+        leaves = memory_for_shadow(LEAVES * sizeof *leaves);
     uint8_t **leaf = &leaves[page >> LEAF_SHIFT];
-    if (!*leaf && make) {
-        const osmem_backend *system = osmem_backend_system();
-        *leaf = system->alloc(system->context, LEAF_PAGES);
-        if (!*leaf)
-            fl_fatal("osmem", NULL, "no memory for the checker");
-    }
+    if (!*leaf && make)
+        *leaf = memory_for_shadow(LEAF_PAGES);
     return *leaf ? *leaf + page % LEAF_PAGES : NULL;
 }
 
@@ -144,6 +151,16 @@ void fl_checker_free_begin(const osmem_stat *stat, const void *start, size_t byt
 void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes, bool freed) {
     if (freed)
         note(stat, FL_CALL_FREE, start, bytes, FL_NOW_NONE);
+    fl_lock_drop(&shadow_lock);
+}
+
+void fl_checker_forget(uintptr_t start, size_t bytes) {
+    size_t first = start >> PAGE_SHIFT_MIN >> LEAF_SHIFT;
+    size_t count = ((bytes >> PAGE_SHIFT_MIN) + LEAF_PAGES - 1) >> LEAF_SHIFT;
+    fl_lock_take(&shadow_lock);
+    for (size_t i = 0; leaves && i < count; i++)
+        if (leaves[first + i])
+            memset(leaves[first + i], 0, LEAF_PAGES);
     fl_lock_drop(&shadow_lock);
 }
 

@@ -43,6 +43,9 @@ void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, si
 void fl_checker_free_begin(const osmem_stat *stat, const void *start, size_t bytes, osmem_bytes expected);
 void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes, bool freed);
 
+/* A back end has ended with all its memory, whatever state that was in. */
+void fl_checker_forget(uintptr_t start, size_t bytes);
+
 void fl_checker_fork_prepare(void);
 void fl_checker_fork_done(void);
 

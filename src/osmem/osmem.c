@@ -9,10 +9,16 @@
 #include "fatal.h"
 #include "ledger.h"
 
+osmem_traits osmem_backend_traits(const osmem_backend *backend) {
+    osmem_traits traits;
+    backend->traits(backend->context, &traits);
+    return traits;
+}
+
 void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend, osmem_stat *parent) {
     *stat =
         (osmem_stat){.name = name, .backend = backend ? backend : osmem_backend_system(), .parent = parent};
-    stat->backend->traits(stat->backend->context, &stat->traits);
+    stat->traits = osmem_backend_traits(stat->backend);
     stat->checked = FL_CHECKS >= 2;
 }
 
@@ -46,12 +52,19 @@ static bool size_is_legal(const osmem_stat *stat, size_t bytes) {
     return bytes && (bytes & (stat->traits.os_page_bytes - 1)) == 0;
 }
 
+/* A fresh mapping has no name yet. */
+static void show_name(const osmem_stat *stat, void *start, size_t bytes) {
+    if (stat->backend->show_name)
+        stat->backend->show_name(stat->backend->context, start, bytes, stat->name);
+}
+
 void *osmem_alloc(size_t bytes, osmem_stat *stat) {
     if (!size_is_legal(stat, bytes))
         return NULL;
     void *start = stat->backend->alloc(stat->backend->context, bytes);
     if (start) {
         note(stat, FL_CALL_ALLOC, start, bytes, FL_NOW_READY);
+        show_name(stat, start, bytes);
         fl_ledger_move(stat, FL_NONE, FL_READY, bytes);
     }
     return start;
@@ -101,6 +114,7 @@ osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) {
     osmem_result result = stat->backend->map(stat->backend->context, start, bytes);
     if (result == OSMEM_OK) {
         note(stat, FL_CALL_MAP, start, bytes, FL_NOW_PREPARED);
+        show_name(stat, start, bytes);
         fl_ledger_move(stat, FL_RESERVED, FL_PREPARED, bytes);
     }
     return result;

@@ -70,7 +70,7 @@ passed $before tree_files
 
 before=$failed # The formatter's settings hold for every file.
 if command -v clang-format >/dev/null; then
-  find src include tests examples -name '*.[ch]' -o -name '*.cpp' -path './tests/*' | xargs clang-format --dry-run -Werror 2>&1 | head -20 |
+  find src include tests examples bench -name '*.[ch]' -o -name '*.cpp' | xargs clang-format --dry-run -Werror 2>&1 | head -20 |
     grep . && fail "clang-format -i would change files"
   passed $before tree_format
 else

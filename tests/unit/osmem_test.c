@@ -312,6 +312,51 @@ static void osmem_checker_stops_each_wrong_move(void) {
         }
 }
 
+/* A stat that is taken more from than it holds: an internal mistake, and a checking build stops at it. */
+static void osmem_ledger_underflow_is_found(void) {
+#if FL_CHECKS >= 1
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        osmem_stat empty;
+        osmem_stat_init(&empty, "empty", backend, NULL);
+        fclose(stderr);
+        osmem_transfer((osmem_bytes){.ready = page}, &empty, &heap);
+        _exit(0);
+    }
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+#endif
+}
+
+/* The lazy back end: the kernel knows that it may take the pages, though it has not yet. */
+static void osmem_lazy_memory_may_be_taken(void) {
+    osmem_stat lazy;
+    char line[256];
+    bool here = false;
+    size_t lazy_kib = 0, kib;
+    osmem_stat_init(&lazy, "lazy", osmem_backend_system_lazy(), NULL);
+    CHECK(!lazy.traits.zero_after_unused);
+    char *v = osmem_alloc(1024 * page, &lazy);
+    memset(v, 1, 1024 * page);
+    CHECK_EQUAL(osmem_unused(v, 512 * page, &lazy), OSMEM_OK);
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    CHECK(maps);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long first, end;
+        if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+            here = first <= (uintptr_t)v && (uintptr_t)v < end;
+        if (here && sscanf(line, "LazyFree: %zu kB", &kib) == 1)
+            lazy_kib += kib;
+    }
+    fclose(maps);
+    CHECK(lazy_kib >= 400 * page >> 10); /* not all: the kernel keeps the last few in a queue */
+    CHECK_EQUAL(v[512 * page], 1);
+    osmem_bytes by_state = {.prepared = 512 * page, .ready = 512 * page};
+    CHECK_EQUAL(osmem_free(v, 1024 * page, by_state, &lazy), OSMEM_OK);
+}
+
 int main(void) {
     const osmem_backend *backends[] = {osmem_backend_system(), osmem_backend_posix()};
     page = osmem_os_page_bytes();
@@ -329,6 +374,8 @@ int main(void) {
         RUN(osmem_counts_only_what_succeeded);
         RUN(osmem_no_memory_is_an_error);
         RUN(osmem_checker_stops_each_wrong_move);
+        RUN(osmem_ledger_underflow_is_found);
     }
+    RUN(osmem_lazy_memory_may_be_taken);
     return 0;
 }
