@@ -259,7 +259,7 @@ char *fl_pages_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool
     fl_lock_take(&arena->lock);
     arena->grants++;
     /* Refused before a byte of address space is taken for it. */
-    if (pages > arena->limit_pages)
+    if (pages > arena->limit_pages || pages > fl_window_pages_max())
         start = NULL;
     else if (pages <= FL_REGION_PAGES && alignment_pages <= FL_REGION_PAGES)
         start = grant_in_region(arena, pages, alignment_pages, zeroed);

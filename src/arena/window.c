@@ -130,6 +130,10 @@ static size_t find_place(size_t count) {
     return regions_taken - run;
 }
 
+size_t fl_window_pages_max(void) {
+    return regions_max * FL_REGION_PAGES;
+}
+
 fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
     fl_region *first = NULL;
     fl_lock_take(&window_lock);

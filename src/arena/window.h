@@ -79,6 +79,9 @@ extern osmem_stat fl_stat_meta;
 /* Finds a place for the window. Once, before anything else; false where the system has no room at all. */
 bool fl_window_init(void);
 
+/* The longest run that the window could ever hold. */
+size_t fl_window_pages_max(void);
+
 /* Takes count regions that lie side by side for an arena, lowest first; NULL where there are none. They come
  * with nothing mapped, and not yet in the arena's list. */
 fl_region *fl_window_take(size_t count, struct fl_arena *arena);

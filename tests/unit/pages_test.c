@@ -128,7 +128,7 @@ static void pages_limit_gives_idle_back_before_it_refuses(void) {
     end_arena();
 }
 
-static void pages_more_than_the_system_has(void) {
+static void pages_more_than_the_window_has(void) {
     start_arena(0);
     osmem_bytes before = osmem_stat_read(&fl_stat_process, NULL);
     CHECK(!grant(((size_t)1 << 46) >> FL_PAGE_SHIFT, 1));
@@ -209,7 +209,7 @@ int main(int argc, char **argv) {
     RUN(pages_extend_into_free_pages_only);
     RUN(pages_longer_than_a_region);
     RUN(pages_limit_gives_idle_back_before_it_refuses);
-    RUN(pages_more_than_the_system_has);
+    RUN(pages_more_than_the_window_has);
     RUN(pages_random_against_model);
     return 0;
 }
