@@ -14,10 +14,21 @@ namespace {
 const osmem_backend *backends[] = {osmem_backend_system(), osmem_backend_system_lazy(),
                                    osmem_backend_posix()};
 
+// Of the process, as the kernel counts them.
+std::size_t mappings() {
+    std::size_t lines = 0;
+    std::FILE *maps = std::fopen("/proc/self/maps", "r");
+    for (int c; maps && (c = std::fgetc(maps)) != EOF;)
+        lines += c == '\n';
+    if (maps)
+        std::fclose(maps);
+    return lines;
+}
+
 // A range of one back end, and the stat that counts it.
 class Range {
   public:
-    Range(benchmark::State &state, std::size_t bytes) : bytes_(bytes) {
+    Range(benchmark::State &state, std::size_t bytes) : bytes_(bytes), mappings_before_(mappings()) {
         const osmem_backend *backend = backends[state.range(0)];
         state.SetLabel(backend->name);
         osmem_stat_init(&stat_, "bench", backend, nullptr);
@@ -47,6 +58,10 @@ class Range {
             start_[at] = 1;
         benchmark::ClobberMemory();
     }
+    // Left by what was measured: 1 is the range itself.
+    void count_mappings(benchmark::State &state) {
+        state.counters["mappings"] = static_cast<double>(mappings()) - static_cast<double>(mappings_before_);
+    }
     char *start() {
         return start_;
     }
@@ -61,18 +76,8 @@ class Range {
     }
     osmem_stat stat_;
     char *start_;
-    std::size_t bytes_;
+    std::size_t bytes_, mappings_before_;
 };
-
-std::size_t mappings() {
-    std::size_t lines = 0;
-    std::FILE *maps = std::fopen("/proc/self/maps", "r");
-    for (int c; maps && (c = std::fgetc(maps)) != EOF;)
-        lines += c == '\n';
-    if (maps)
-        std::fclose(maps);
-    return lines;
-}
 
 std::size_t bytes_of(const benchmark::State &state) {
     return static_cast<std::size_t>(state.range(1));
@@ -84,6 +89,8 @@ void map_and_unmap(benchmark::State &state) {
         range.map();
         range.unmap();
     }
+    range.map();
+    range.count_mappings(state);
 }
 
 void used_untouched(benchmark::State &state) {
@@ -95,6 +102,7 @@ void used_untouched(benchmark::State &state) {
         range.unused();
         state.ResumeTiming();
     }
+    range.count_mappings(state);
 }
 
 void first_touch(benchmark::State &state) {
@@ -107,6 +115,7 @@ void first_touch(benchmark::State &state) {
         range.unused();
         state.ResumeTiming();
     }
+    range.count_mappings(state);
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * bytes_of(state)));
 }
 
@@ -120,13 +129,14 @@ void unused_touched(benchmark::State &state) {
         state.ResumeTiming();
         range.unused();
     }
+    range.count_mappings(state);
     state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * bytes_of(state)));
 }
 
 // Every second page of the range given back: in one call for all of them, or in one call for each.
 void unused_scattered(benchmark::State &state, bool together) {
     Range range(state, bytes_of(state));
-    std::size_t page = osmem_os_page_bytes(), before = mappings();
+    std::size_t page = osmem_os_page_bytes();
     std::vector<osmem_range> ranges;
     for (std::size_t at = 0; at < bytes_of(state); at += 2 * page)
         ranges.push_back({range.start() + at, page});
@@ -148,7 +158,7 @@ void unused_scattered(benchmark::State &state, bool together) {
             std::abort();
         state.ResumeTiming();
     }
-    state.counters["mappings"] = static_cast<double>(mappings() - before);
+    range.count_mappings(state);
     state.counters["ranges"] = static_cast<double>(ranges.size());
 }
 
