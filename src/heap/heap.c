@@ -4,6 +4,8 @@
  */
 #include "heap.h"
 
+#include <errno.h>
+
 #include "../arena/scavenger.h"
 #include "../osmem/fatal.h"
 #include "large.h"
@@ -109,21 +111,27 @@ static bool refill(fl_heap *heap, unsigned class) {
     return true;
 }
 
-void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
-    if (heap == &fl_empty_heap)
-        return fl_thread_alloc_first(bytes);
-    if (bytes > FL_CLASS_BYTES_MAX)
-        return fl_large_alloc(heap->arena, bytes, 1);
+static void *alloc_small(fl_heap *heap, size_t bytes) {
     unsigned class = fl_sizeclass_of(bytes);
+    if (!heap->current[class]->free && !refill(heap, class))
+        return NULL;
     fl_slab *slab = heap->current[class];
-    if (!slab->free) {
-        if (!refill(heap, class))
-            return NULL;
-        slab = heap->current[class];
-    }
     void *block = slab->free;
     slab->free = fl_link_get(block);
     slab->left++;
+    return block;
+}
+
+void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
+    void *block;
+    if (heap == &fl_empty_heap)
+        block = fl_thread_alloc_first(bytes);
+    else if (bytes > FL_CLASS_BYTES_MAX)
+        block = fl_large_alloc(heap->arena, bytes, 1);
+    else
+        block = alloc_small(heap, bytes);
+    if (!block)
+        errno = ENOMEM;
     return block;
 }
 

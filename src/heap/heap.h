@@ -62,7 +62,8 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread);
 /* Lets all slabs go; they live on as nobody's while they hold live blocks. */
 void fl_heap_release(fl_heap *heap);
 
-/* The rest of fl_heap_alloc and fl_heap_free. They may be given the empty heap. */
+/* The rest of fl_heap_alloc and fl_heap_free. They may be given the empty heap. errno is set here, so that the
+ * fast path has nothing to do after it: it ends in a jump. */
 void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes);
 void fl_heap_free_other(fl_heap *heap, void *block);
 void fl_heap_drained(fl_heap *heap, fl_slab *slab);
@@ -81,7 +82,7 @@ void fl_heap_fork_prepare(void);
 void fl_heap_fork_done(void);
 
 /*
- * A block of at least `bytes`, aligned to 16; NULL with nothing lost when there is no memory.
+ * A block of at least `bytes`, aligned to 16; NULL with errno ENOMEM and nothing lost when there is no memory.
  */
 static inline void *fl_heap_alloc(fl_heap *heap, size_t bytes) {
     if (__builtin_expect(bytes > FL_CLASS_TABLE_BYTES_MAX, 0))

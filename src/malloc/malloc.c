@@ -28,8 +28,7 @@ static fl_heap *heap_here(void) {
 }
 
 EXPORT void *malloc(size_t bytes) {
-    void *block = fl_heap_alloc(fl_thread_heap, bytes);
-    return __builtin_expect(block != NULL, 1) ? block : no_memory();
+    return fl_heap_alloc(fl_thread_heap, bytes);
 }
 
 EXPORT void free(void *block) {
