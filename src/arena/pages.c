@@ -310,54 +310,82 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
     fl_lock_drop(&arena->lock);
 }
 
-/* The system does not take the range back now (it has no mappings left for the split): its memory goes, the
- * addresses stay ours, and the region is never used again. */
-static void region_keep(fl_arena *arena, fl_region *region, osmem_bytes by_state) {
+/*
+ * Regions that the system did not take back when their arena ended (it had no mappings left for the split).
+ * Their memory has gone, their addresses are counted as bookkeeping, and whenever another arena ends it is
+ * tried again.
+ */
+static fl_lock kept_lock = FL_LOCK_INIT;
+static fl_region *kept; /* through next */
+
+static osmem_bytes mapped_by_state(const fl_region *region) {
+    size_t prepared = fl_pagebits_count(region->prepared, 0, region->mapped_pages);
+    return (osmem_bytes){.prepared = prepared << FL_PAGE_SHIFT,
+                         .ready = (region->mapped_pages - prepared) << FL_PAGE_SHIFT};
+}
+
+/* What is mapped of a region, and what is Reserved of the rest, to None. False: not all; it can be called again. */
+static bool region_release(osmem_stat *stat, fl_region *region) {
+    char *start = fl_region_start(region);
+    size_t mapped = (size_t)region->mapped_pages << FL_PAGE_SHIFT, rest = FL_REGION_BYTES - mapped;
+    if (mapped && osmem_free(start, mapped, mapped_by_state(region), stat) != OSMEM_OK)
+        return false;
+    region->mapped_pages = 0;
+    /* Of a region that has never been mapped the reservation stays as it is, for the next owner. */
+    if (mapped && rest && region->reserved) {
+        osmem_bytes as_reserved = {.reserved = rest};
+        if (osmem_free(start + mapped, rest, as_reserved, &fl_stat_meta) != OSMEM_OK)
+            return true; /* half of it None: its addresses are lost, and nothing else */
+    }
+    region->reserved = region->reserved && !mapped;
+    fl_window_give(region);
+    return true;
+}
+
+/* The memory of a region goes, the addresses stay. */
+static void region_keep(fl_arena *arena, fl_region *region) {
     for (size_t first = 0, end; first < region->mapped_pages; first = end) {
         first = fl_pagebits_next_clear(region->prepared, first, region->mapped_pages);
         end = fl_pagebits_next_set(region->prepared, first, region->mapped_pages);
         size_t bytes = (end - first) << FL_PAGE_SHIFT;
         char *start = fl_region_start(region) + (first << FL_PAGE_SHIFT);
-        if (bytes && osmem_unused(start, bytes, &arena->stat) == OSMEM_OK) {
-            by_state.ready -= bytes;
-            by_state.prepared += bytes;
-        }
+        if (bytes && osmem_unused(start, bytes, &arena->stat) == OSMEM_OK)
+            fl_pagebits_set(region->prepared, first, end - first);
     }
-    osmem_transfer(by_state, &arena->stat, &fl_stat_meta);
+    osmem_transfer(mapped_by_state(region), &arena->stat, &fl_stat_meta);
+    fl_lock_take(&kept_lock);
+    region->next = kept;
+    kept = region;
+    fl_lock_drop(&kept_lock);
 }
 
-/* A region's mapped part goes back to None. */
-static void region_free(fl_arena *arena, fl_region *region) {
-    size_t pages = region->mapped_pages;
-    if (pages == 0) {
-        fl_window_give(region);
-        return;
+static void try_kept_again(void) {
+    fl_lock_take(&kept_lock);
+    for (fl_region **link = &kept, *region; (region = *link) != NULL;) {
+        fl_region *next = region->next;
+        if (region_release(&fl_stat_meta, region))
+            *link = next;
+        else
+            link = &region->next;
     }
-    size_t prepared = fl_pagebits_count(region->prepared, 0, pages);
-    osmem_bytes by_state = {.prepared = prepared << FL_PAGE_SHIFT,
-                            .ready = (pages - prepared) << FL_PAGE_SHIFT};
-    char *start = fl_region_start(region);
-    if (osmem_free(start, pages << FL_PAGE_SHIFT, by_state, &arena->stat) != OSMEM_OK) {
-        region_keep(arena, region, by_state);
-        return;
-    }
-    if (region->reserved) {
-        /* The rest is Reserved still: make it all None, so that the next owner finds it the same. */
-        size_t rest = FL_REGION_BYTES - (pages << FL_PAGE_SHIFT);
-        osmem_bytes as_reserved = {.reserved = rest};
-        if (rest &&
-            osmem_free(start + (pages << FL_PAGE_SHIFT), rest, as_reserved, &fl_stat_meta) != OSMEM_OK)
-            return; /* half of it None: never used again */
-        region->reserved = false;
-    }
-    fl_window_give(region);
+    fl_lock_drop(&kept_lock);
 }
 
 void fl_arena_end(fl_arena *arena) {
+    try_kept_again();
     for (fl_region *region = arena->first, *next; region; region = next) {
         next = region->next;
-        region_free(arena, region);
+        if (!region_release(&arena->stat, region))
+            region_keep(arena, region);
     }
     arena->first = arena->last = arena->roomy = NULL;
     arena->ready_pages = arena->used_pages = 0;
+}
+
+void fl_pages_fork_prepare(void) {
+    fl_lock_take(&kept_lock);
+}
+
+void fl_pages_fork_done(void) {
+    fl_lock_drop(&kept_lock);
 }

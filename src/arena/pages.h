@@ -36,7 +36,8 @@ typedef struct fl_arena {
 /* parent: the stat that includes this arena's. limit_bytes 0: none. name is kept, not copied. */
 void fl_arena_init(fl_arena *arena, const char *name, osmem_stat *parent, size_t limit_bytes);
 
-/* Everything to None. Nobody may use the arena or anything in it; table entries must be cleared before. */
+/* Everything to None; what the system does not take back now is tried again when another arena ends. Nobody may
+ * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);
 
 /*
@@ -60,6 +61,9 @@ static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
  * bounded length. Returns how many pages went; 0: nothing is idle, or the system refuses.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages);
+
+void fl_pages_fork_prepare(void);
+void fl_pages_fork_done(void);
 
 /* A size in pages of a whole number of grains. */
 static inline size_t fl_pages_for(size_t bytes) {

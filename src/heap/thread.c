@@ -252,6 +252,7 @@ static void fork_prepare(void) {
     }
     fl_heap_fork_prepare();
     fl_descriptor_fork_prepare();
+    fl_pages_fork_prepare();
     fl_window_fork_prepare();
     fl_checker_fork_prepare();
     fl_ledger_fork_prepare();
@@ -261,6 +262,7 @@ static void release_shared(void) {
     fl_ledger_fork_done();
     fl_checker_fork_done();
     fl_window_fork_done();
+    fl_pages_fork_done();
     fl_descriptor_fork_done();
     fl_heap_fork_done();
     for (uint32_t slot = slots_used; slot-- > 0;) {

@@ -9,6 +9,7 @@
  *   lists      an arena's lists of slabs that belong to nobody
  *   arena      an arena's pages
  *   recycled   descriptors of slabs, and heaps, that wait to be used again
+ *   kept       regions that the system did not take back yet
  *   window     regions of the window
  *   meta       memory for fallow's own bookkeeping
  *   checker    the state of every OS page

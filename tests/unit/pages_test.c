@@ -138,6 +138,31 @@ static void pages_more_than_the_window_has(void) {
     end_arena();
 }
 
+static osmem_result refuse(void *context, void *start, size_t bytes) {
+    (void)context, (void)start, (void)bytes;
+    return OSMEM_NOMEM;
+}
+
+/* No mappings left when an arena ends: its memory goes all the same, and its addresses when there are. */
+static void pages_refused_end_is_tried_again(void) {
+    unsigned char in_core;
+    osmem_backend refusing = *osmem_backend_system();
+    refusing.free = refuse;
+    start_arena(0);
+    char *v = grant(100, 1);
+    memset(v, 1, 100 * FL_PAGE_BYTES);
+    arena.stat.backend = &refusing;
+    end_arena();
+    CHECK_EQUAL(resident_pages(v, 100), 0);
+    osmem_bytes kept = osmem_stat_read(&fl_stat_meta, NULL);
+    start_arena(0);
+    char *w = grant(1, 1);
+    CHECK(fl_region_of(w) != fl_region_of(v)); /* not handed out meanwhile */
+    end_arena();
+    CHECK(mincore(v, fl_the_window.os_page_bytes, &in_core) < 0); /* nothing is mapped there */
+    CHECK(osmem_stat_read(&fl_stat_meta, NULL).prepared < kept.prepared);
+}
+
 /* What a naive allocator would say: who holds each page. */
 #define MODEL_PAGES (2 * 4096)
 static unsigned short holder[MODEL_PAGES];
@@ -210,6 +235,7 @@ int main(int argc, char **argv) {
     RUN(pages_longer_than_a_region);
     RUN(pages_limit_gives_idle_back_before_it_refuses);
     RUN(pages_more_than_the_window_has);
+    RUN(pages_refused_end_is_tried_again);
     RUN(pages_random_against_model);
     return 0;
 }
