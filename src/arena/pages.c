@@ -167,19 +167,17 @@ static fl_region *find_empty_regions(fl_arena *arena, size_t count, size_t align
     fl_region *start = NULL;
     size_t run = 0;
     for (fl_region *region = arena->first; region; region = region->next) {
-        bool follows = run && region == start + run;
         if (!region_is_empty(region)) {
             run = 0;
             continue;
         }
-        if (!follows) {
-            start = region;
+        if (run && region != start + run)
             run = 0;
-        }
-        if (run == 0 && regions_past_alignment(region, alignment_regions))
-            continue;
-        if (run == 0)
+        if (run == 0) {
+            if (regions_past_alignment(region, alignment_regions))
+                continue;
             start = region;
+        }
         if (++run == count)
             return start;
     }

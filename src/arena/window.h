@@ -114,6 +114,16 @@ static inline fl_region *fl_region_of(const void *address) {
     return fl_the_window.regions + (((uintptr_t)address - fl_the_window.base) >> FL_REGION_SHIFT);
 }
 
+/*
+ * Writes the entries of a run of pages. Relaxed: whoever gets a pointer into them gets it through the program's
+ * own synchronisation, and the scavenger, which takes tags away, fences everybody afterwards.
+ */
+static inline void fl_entries_write(const char *start, size_t pages, fl_entry entry) {
+    _Atomic fl_entry *at = &fl_the_window.table[fl_page_of(start)];
+    for (size_t i = 0; i < pages; i++)
+        atomic_store_explicit(&at[i], entry, memory_order_relaxed);
+}
+
 /* The entry of the page that an address lies in; 0 for any address that is not in a region of ours. */
 static inline fl_entry fl_entry_of(const void *address) {
     size_t page = fl_page_of(address);

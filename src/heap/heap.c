@@ -115,11 +115,7 @@ static void *alloc_small(fl_heap *heap, size_t bytes) {
     unsigned class = fl_sizeclass_of(bytes);
     if (!heap->current[class]->free && !refill(heap, class))
         return NULL;
-    fl_slab *slab = heap->current[class];
-    void *block = slab->free;
-    slab->free = fl_link_get(block);
-    slab->left++;
-    return block;
+    return fl_slab_pop(heap->current[class]);
 }
 
 void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {

@@ -88,12 +88,9 @@ static inline void *fl_heap_alloc(fl_heap *heap, size_t bytes) {
     if (__builtin_expect(bytes > FL_CLASS_TABLE_BYTES_MAX, 0))
         return fl_heap_alloc_slow(heap, bytes);
     fl_slab *slab = heap->current[fl_class_table[(bytes + 15) / 16]];
-    void *block = slab->free;
-    if (__builtin_expect(!block, 0))
+    if (__builtin_expect(!slab->free, 0))
         return fl_heap_alloc_slow(heap, bytes);
-    slab->free = fl_link_get(block);
-    slab->left++;
-    return block;
+    return fl_slab_pop(slab);
 }
 
 /* Frees any block of any arena in the window, or NULL. */

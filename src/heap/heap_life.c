@@ -98,10 +98,7 @@ static void close_told(fl_heap *heap) {
     fl_slab *slab = atomic_exchange_explicit(&heap->told, FL_TOLD_CLOSED, memory_order_acq_rel);
     for (fl_slab *next; slab; slab = next) {
         next = slab->told_next;
-        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-        while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
-                                                      memory_order_acq_rel, memory_order_relaxed))
-            ;
+        fl_slab_untell(slab);
     }
 }
 

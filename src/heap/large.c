@@ -11,10 +11,9 @@ static size_t tabled(size_t pages) {
     return pages < TABLED_PAGES ? pages : TABLED_PAGES;
 }
 
+/* The entries of pages from to to - 1 of a run. */
 static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry entry) {
-    _Atomic fl_entry *at = &fl_the_window.table[fl_page_of(run->start)];
-    for (size_t i = from; i < to; i++)
-        atomic_store_explicit(&at[i], entry, memory_order_relaxed);
+    fl_entries_write(run->start + (from << FL_PAGE_SHIFT), to - from, entry);
 }
 
 void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alignment_pages, bool *zeroed) {

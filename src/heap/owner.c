@@ -68,6 +68,15 @@ static bool is_drained(const fl_slab *slab, fl_word word) {
     return fl_slab_used(slab) - fl_word_pushed(word) <= fl_classes[slab->class].watermark;
 }
 
+fl_word fl_slab_untell(fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    FL_ASSERT(fl_word_state(word) == FL_TOLD && slab->linked);
+    while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
+                                                  memory_order_acq_rel, memory_order_relaxed))
+        ;
+    return word;
+}
+
 void fl_owner_hear(fl_heap *heap, bool by_owner) {
     if (!atomic_load_explicit(&heap->told, memory_order_relaxed))
         return;
@@ -75,11 +84,7 @@ void fl_owner_hear(fl_heap *heap, bool by_owner) {
     fl_slab *slab = atomic_exchange_explicit(&heap->told, NULL, memory_order_acquire);
     for (fl_slab *next; slab; slab = next) {
         next = slab->told_next;
-        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-        FL_ASSERT(fl_word_state(word) == FL_TOLD && slab->linked);
-        while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
-                                                      memory_order_acq_rel, memory_order_relaxed))
-            ;
+        fl_word word = fl_slab_untell(slab);
         if (!(by_owner && is_drained(slab, word) && fl_owner_let_go(heap, slab, FL_PARKED)))
             fl_parked_make_partial(heap, slab);
     }

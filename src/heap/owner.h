@@ -28,6 +28,9 @@ void fl_owner_tell(fl_slab *slab, uint32_t tag);
  * need be held. */
 void fl_owner_settle_claimed(fl_slab *slab);
 
+/* A slab taken out of the stack of told ones: PARKED again. Returns its word as it was when that happened. */
+fl_word fl_slab_untell(fl_slab *slab);
+
 fl_heap *fl_heap_by_tag(uint32_t tag);
 
 /* One slab less with the heap's tag, or its life has ended; the last one recycles it. */

@@ -39,20 +39,12 @@ void fl_descriptor_fork_done(void) {
     fl_lock_drop(&descriptors_lock);
 }
 
-static void write_entries(const fl_slab *slab, fl_entry entry) {
-    _Atomic fl_entry *at = &fl_the_window.table[fl_page_of(slab->start)];
-    /* Relaxed: whoever gets a pointer into the slab gets it through the program's own synchronisation, and
-     * the scavenger, which takes tags away, fences everybody afterwards. */
-    for (size_t i = 0; i < slab->pages; i++)
-        atomic_store_explicit(&at[i], entry, memory_order_relaxed);
-}
-
 void fl_slab_tag(const fl_slab *slab, uint32_t tag) {
-    write_entries(slab, fl_entry_make(slab, tag));
+    fl_entries_write(slab->start, slab->pages, fl_entry_make(slab, tag));
 }
 
 void fl_slab_untable(const fl_slab *slab) {
-    write_entries(slab, 0);
+    fl_entries_write(slab->start, slab->pages, 0);
 }
 
 fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {

@@ -73,6 +73,14 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
     return (uint32_t)(slab->left + slab->base_used);
 }
 
+/* Takes the first block of the free list, which is not empty. */
+static inline void *fl_slab_pop(fl_slab *slab) {
+    void *block = slab->free;
+    slab->free = fl_link_get(block);
+    slab->left++;
+    return block;
+}
+
 /* From now on, the free that leaves `due_at` blocks in use finds `left` zero. */
 static inline void fl_slab_set_due(fl_slab *slab, int32_t due_at) {
     slab->left = (int32_t)fl_slab_used(slab) - due_at;

@@ -233,39 +233,18 @@ static osmem_result linux_collapse(void *context, void *start, size_t bytes) {
     return call_madvise(start, bytes, MADV_COLLAPSE);
 }
 
+/* What the two back ends share: they differ in how memory is given back, and in what is true of it then. */
+#define LINUX_CALLS                                                                               \
+    .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, .used = linux_used,         \
+    .unmap = linux_reserve_again, .fault = linux_reserve_again, .free = linux_free,               \
+    .huge_page = linux_huge_page, .no_huge_page = linux_no_huge_page, .collapse = linux_collapse, \
+    .show_name = linux_show_name
+
 static const osmem_backend linux_backend = {
-    .name = "linux",
-    .traits = linux_traits,
-    .alloc = linux_alloc,
-    .reserve = linux_reserve,
-    .map = linux_map,
-    .used = linux_used,
-    .unused = linux_unused,
-    .unmap = linux_reserve_again,
-    .fault = linux_reserve_again,
-    .free = linux_free,
-    .huge_page = linux_huge_page,
-    .no_huge_page = linux_no_huge_page,
-    .collapse = linux_collapse,
-    .show_name = linux_show_name,
-};
+    .name = "linux", .traits = linux_traits, .unused = linux_unused, LINUX_CALLS};
 
 static const osmem_backend lazy_backend = {
-    .name = "linux-lazy",
-    .traits = lazy_traits,
-    .alloc = linux_alloc,
-    .reserve = linux_reserve,
-    .map = linux_map,
-    .used = linux_used,
-    .unused = lazy_unused,
-    .unmap = linux_reserve_again,
-    .fault = linux_reserve_again,
-    .free = linux_free,
-    .huge_page = linux_huge_page,
-    .no_huge_page = linux_no_huge_page,
-    .collapse = linux_collapse,
-    .show_name = linux_show_name,
-};
+    .name = "linux-lazy", .traits = lazy_traits, .unused = lazy_unused, LINUX_CALLS};
 
 const osmem_backend *osmem_backend_system(void) {
     return &linux_backend;

@@ -104,13 +104,13 @@ static void expect(const osmem_stat *stat, fl_call call, const void *start, size
 }
 
 /* Holds the lock. */
-static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_new_state now) {
+static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
     size_t step = stat->traits.os_page_bytes;
     bool from_none = call == FL_CALL_ALLOC || call == FL_CALL_RESERVE;
     for (size_t at = 0; at < bytes; at += step) {
         size_t page = page_number((const char *)start + at);
         uint8_t *shadow = shadow_of(page, true);
-        if (from_none && (*shadow & STATE_MASK) != FL_NOW_NONE)
+        if (from_none && (*shadow & STATE_MASK) != FL_NONE)
             stop(stat, call, start, bytes, page, *shadow, "None (the back end gave what is not free)");
         *shadow = (uint8_t)(now | (unsigned)call << 2);
     }
@@ -130,14 +130,13 @@ void fl_checker_expect_mapped(const osmem_stat *stat, const void *start, size_t 
         size_t page = page_number((const char *)start + at);
         const uint8_t *shadow = shadow_of(page, false);
         uint8_t found = shadow ? *shadow : 0;
-        if ((found & STATE_MASK) < FL_NOW_PREPARED)
+        if ((found & STATE_MASK) < FL_PREPARED)
             stop(stat, FL_CALL_HINT, start, bytes, page, found, "Prepared or Ready");
     }
     fl_lock_drop(&shadow_lock);
 }
 
-void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
-                     fl_new_state now) {
+void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
     fl_lock_take(&shadow_lock);
     note(stat, call, start, bytes, now);
     fl_lock_drop(&shadow_lock);
@@ -150,7 +149,7 @@ void fl_checker_free_begin(const osmem_stat *stat, const void *start, size_t byt
 
 void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes, bool freed) {
     if (freed)
-        note(stat, FL_CALL_FREE, start, bytes, FL_NOW_NONE);
+        note(stat, FL_CALL_FREE, start, bytes, FL_NONE);
     fl_lock_drop(&shadow_lock);
 }
 

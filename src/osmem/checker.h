@@ -10,6 +10,7 @@
 #define FL_CHECKER_H
 
 #include "fallow/osmem.h"
+#include "state.h"
 
 /* The calls, for the report: "the page was last moved by". */
 typedef enum fl_call {
@@ -33,8 +34,7 @@ void fl_checker_expect(const osmem_stat *stat, fl_call call, const void *start, 
 void fl_checker_expect_mapped(const osmem_stat *stat, const void *start, size_t bytes);
 
 /* Notes that the range is in a state now. From None, it must have been None. */
-typedef enum fl_new_state { FL_NOW_NONE, FL_NOW_RESERVED, FL_NOW_PREPARED, FL_NOW_READY } fl_new_state;
-void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_new_state now);
+void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now);
 
 /*
  * Around the back end's free. What is given back may be another thread's before this one has noted it, so

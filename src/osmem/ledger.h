@@ -8,8 +8,7 @@
 #define FL_LEDGER_H
 
 #include "fallow/osmem.h"
-
-typedef enum fl_state { FL_NONE, FL_RESERVED, FL_PREPARED, FL_READY } fl_state;
+#include "state.h"
 
 /* Moves bytes from one state to another, in a stat and all its parents. */
 void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, size_t bytes);

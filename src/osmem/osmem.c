@@ -33,7 +33,7 @@ static void expect(const osmem_stat *stat, fl_call call, const void *start, size
         fl_checker_expect(stat, call, start, bytes, expected);
 }
 
-static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_new_state now) {
+static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
     if (stat->checked && bytes)
         fl_checker_note(stat, call, start, bytes, now);
 }
@@ -63,7 +63,7 @@ void *osmem_alloc(size_t bytes, osmem_stat *stat) {
         return NULL;
     void *start = stat->backend->alloc(stat->backend->context, bytes);
     if (start) {
-        note(stat, FL_CALL_ALLOC, start, bytes, FL_NOW_READY);
+        note(stat, FL_CALL_ALLOC, start, bytes, FL_READY);
         show_name(stat, start, bytes);
         fl_ledger_move(stat, FL_NONE, FL_READY, bytes);
     }
@@ -101,7 +101,7 @@ void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat
         }
     }
     if (start) {
-        note(stat, FL_CALL_RESERVE, start, bytes, FL_NOW_RESERVED);
+        note(stat, FL_CALL_RESERVE, start, bytes, FL_RESERVED);
         fl_ledger_move(stat, FL_NONE, FL_RESERVED, bytes);
     }
     return start;
@@ -113,7 +113,7 @@ osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) {
     expect(stat, FL_CALL_MAP, start, bytes, (osmem_bytes){.reserved = bytes});
     osmem_result result = stat->backend->map(stat->backend->context, start, bytes);
     if (result == OSMEM_OK) {
-        note(stat, FL_CALL_MAP, start, bytes, FL_NOW_PREPARED);
+        note(stat, FL_CALL_MAP, start, bytes, FL_PREPARED);
         show_name(stat, start, bytes);
         fl_ledger_move(stat, FL_RESERVED, FL_PREPARED, bytes);
     }
@@ -127,7 +127,7 @@ osmem_result osmem_used(void *start, size_t bytes, size_t prepared_bytes, osmem_
            (osmem_bytes){.prepared = prepared_bytes, .ready = bytes - prepared_bytes});
     osmem_result result = stat->backend->used(stat->backend->context, start, bytes);
     if (result == OSMEM_OK) {
-        note(stat, FL_CALL_USED, start, bytes, FL_NOW_READY);
+        note(stat, FL_CALL_USED, start, bytes, FL_READY);
         fl_ledger_move(stat, FL_PREPARED, FL_READY, prepared_bytes);
     }
     return result;
@@ -149,7 +149,7 @@ osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t
     osmem_result result = stat->backend->unused(stat->backend->context, ranges, count, &finished);
     size_t bytes = 0;
     for (size_t i = 0; i < finished; i++) {
-        note(stat, FL_CALL_UNUSED, ranges[i].start, ranges[i].bytes, FL_NOW_PREPARED);
+        note(stat, FL_CALL_UNUSED, ranges[i].start, ranges[i].bytes, FL_PREPARED);
         bytes += ranges[i].bytes;
     }
     fl_ledger_move(stat, FL_READY, FL_PREPARED, bytes);
@@ -164,7 +164,7 @@ osmem_result osmem_unmap(void *start, size_t bytes, osmem_stat *stat) {
     expect(stat, FL_CALL_UNMAP, start, bytes, (osmem_bytes){.prepared = bytes});
     osmem_result result = stat->backend->unmap(stat->backend->context, start, bytes);
     if (result == OSMEM_OK) {
-        note(stat, FL_CALL_UNMAP, start, bytes, FL_NOW_RESERVED);
+        note(stat, FL_CALL_UNMAP, start, bytes, FL_RESERVED);
         fl_ledger_move(stat, FL_PREPARED, FL_RESERVED, bytes);
     }
     return result;
@@ -176,7 +176,7 @@ osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat) {
     expect(stat, FL_CALL_FAULT, start, bytes, (osmem_bytes){.ready = bytes});
     osmem_result result = stat->backend->fault(stat->backend->context, start, bytes);
     if (result == OSMEM_OK) {
-        note(stat, FL_CALL_FAULT, start, bytes, FL_NOW_RESERVED);
+        note(stat, FL_CALL_FAULT, start, bytes, FL_RESERVED);
         fl_ledger_move(stat, FL_READY, FL_RESERVED, bytes);
     }
     return result;
