@@ -75,3 +75,33 @@ size_t fl_pagebits_find(const uint64_t *bits, size_t limit, size_t count, size_t
         first = obstacle + 1;
     }
 }
+
+static uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+fl_runs fl_pagebits_runs(const uint64_t *bits, size_t limit) {
+    fl_runs runs = {0, 0, 0};
+    for (size_t end = 0; end < limit;) {
+        size_t first = fl_pagebits_next_clear(bits, end, limit);
+        end = fl_pagebits_next_set(bits, first, limit);
+        uint32_t run = (uint32_t)(end - first);
+        if (first == 0)
+            runs.first = run;
+        runs.longest = larger(runs.longest, run);
+        runs.last = end == limit ? run : 0;
+    }
+    return runs;
+}
+
+fl_runs fl_runs_join(const fl_runs *parts, size_t count, size_t width) {
+    fl_runs runs = {0, 0, 0};
+    for (size_t i = 0; i < count; i++) {
+        const fl_runs *part = &parts[i];
+        runs.longest = larger(runs.longest, larger(part->longest, runs.last + part->first));
+        if (runs.first == i * width)
+            runs.first += part->first;
+        runs.last = part->first == width ? runs.last + (uint32_t)width : part->last;
+    }
+    return runs;
+}

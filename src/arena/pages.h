@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pages.h: an arena of pages, the owner of regions. It grants runs of pages, takes them back, and gives idle
- * ones back to the system; it knows nothing of blocks. With window.h and scavenger.h the face of the floor.
+ * ones back to the system; it knows nothing of blocks, nor what to do at a limit (grant.h).
  *
  *     granted:   Prepared or idle Ready pages ──▶ in use      (Ready afterwards, all of them)
  *     returned:  in use ──▶ idle                              (still Ready: the cheapest to grant again)
@@ -14,39 +14,85 @@
 #define FL_PAGES_H
 
 #include "../osmem/lock.h"
-#include "window.h"
+#include "pace.h"
+#include "pagetree.h"
+
+/* Why memory is given back. */
+typedef enum fl_cause {
+    FL_CAUSE_GOAL,     /* more is idle than the arena's recent peak makes likely to be used again */
+    FL_CAUSE_QUIET,    /* nothing goes on in the arena */
+    FL_CAUSE_LIMIT,    /* a limit is in the way of a grant, or a soft one is exceeded */
+    FL_CAUSE_PRESSURE, /* the system, or the container, is short of memory */
+    FL_CAUSE_REQUEST,  /* the program asked for it */
+    FL_CAUSE_COUNT
+} fl_cause;
+
+/* An arena's limits in pages, SIZE_MAX for none, and whom to ask for memory at the hard one. */
+typedef struct fl_limits {
+    size_t soft_pages;
+    size_t hard_pages;
+    bool (*shed)(void *context, size_t bytes);
+    void *shed_context;
+} fl_limits;
 
 typedef struct fl_arena {
     fl_lock lock;
-    fl_region *first; /* by address */
-    fl_region *last;
-    fl_region *roomy; /* regions before this one are full; a hint */
+    fl_region *regions; /* all of them */
+    fl_pagetree tree;
     osmem_stat stat;
-    size_t limit_pages; /* Ready pages are never more */
+    fl_limits limits;
     size_t ready_pages;
-    size_t used_pages;              /* granted */
-    size_t leaving_pages;           /* idle before, now in the scavenger's hands */
-    size_t used_peak_pages;         /* decays; kept by the scavenger */
-    struct fl_arena *next_attended; /* this and the next two are the scavenger's */
-    uint64_t grants_seen;
-    unsigned quiet_ticks;
-    uint64_t grants; /* grants and returns so far: how the scavenger knows that something goes on */
+    size_t used_pages;         /* granted */
+    size_t leaving_pages;      /* idle before, now in the scavenger's hands */
+    _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
+    uint64_t activity;         /* grants and returns so far: how the scavenger knows that something goes on */
+    fl_pace pace;
+
+    /* Figures: pages that went from Prepared to Ready, system calls, and what was given back by cause. */
+    uint64_t grown_pages;
+    uint64_t system_calls;
+    uint64_t given_pages[FL_CAUSE_COUNT];
+    uint64_t given_ns[FL_CAUSE_COUNT];
+
+    fl_lock shed_lock;              /* one thread at a time asks the owner; see grant.c */
+    struct fl_arena *next_attended; /* the scavenger's */
 } fl_arena;
 
-/* parent: the stat that includes this arena's. limit_bytes 0: none. name is kept, not copied. */
-void fl_arena_init(fl_arena *arena, const char *name, osmem_stat *parent, size_t limit_bytes);
+/* The Ready pages of all arenas together, and the limits on them; see grant.h. */
+extern _Atomic size_t fl_process_ready_pages;
+extern _Atomic size_t fl_process_hard_pages;
+extern _Atomic size_t fl_process_soft_pages;
+
+/* parent: the stat that includes this arena's. backend NULL: the system's. name is kept, not copied. */
+void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent);
 
 /* Everything to None; what the system does not take back now is tried again when another arena ends. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);
 
-/*
- * Grants pages (a multiple of the window's grain) at an alignment in pages (a power of two). *zeroed says
- * whether all of it reads as zero. NULL: over the limit, or the system has no memory; nothing is lost.
- */
-char *fl_pages_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed);
+/* Why a grant was not made. */
+typedef enum fl_refusal {
+    FL_REFUSED_NEVER,   /* it can never be made, or there is no memory for bookkeeping */
+    FL_REFUSED_SOFT,    /* a soft limit, and idle pages that could go first */
+    FL_REFUSED_ARENA,   /* the arena's hard limit */
+    FL_REFUSED_PROCESS, /* the process's */
+    FL_REFUSED_SYSTEM   /* the system has no memory to map */
+} fl_refusal;
 
-/* Grants the pages right behind [start, start + pages) as well, if they are free. */
+typedef struct fl_shortage {
+    fl_refusal why;
+    size_t pages; /* so many too many */
+} fl_shortage;
+
+/*
+ * Grants pages (a multiple of the window's grain) at an alignment in pages (a power of two), at the lowest address
+ * where they fit. *zeroed says whether all of it reads as zero. NULL: *shortage says why; nothing is lost.
+ * With heed_soft, a soft limit that is exceeded while pages are idle counts as a refusal.
+ */
+char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
+                   fl_shortage *shortage);
+
+/* Grants the pages right behind [start, start + pages) as well, if they are free and no limit is in the way. */
 bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pages);
 
 /* Takes pages back; they need not be all that was granted together. */
@@ -56,14 +102,17 @@ static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
     return arena->ready_pages - arena->used_pages - arena->leaving_pages;
 }
 
-/*
- * Gives back to the system up to wanted_pages of what is idle, highest addresses first, in one batch of
- * bounded length. Returns how many pages went; 0: nothing is idle, or the system refuses.
- */
-size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages);
+/* To be called, with the lock, whenever the number of idle pages has changed. */
+static inline void fl_arena_show_idle(fl_arena *arena) {
+    atomic_store_explicit(&arena->idle_shown, fl_arena_idle_pages(arena), memory_order_relaxed);
+}
 
-void fl_pages_fork_prepare(void);
-void fl_pages_fork_done(void);
+/*
+ * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks
+ * first, highest addresses first. For FL_CAUSE_GOAL, chunks that are nearly full are left alone; otherwise regions
+ * that have become empty leave the arena. Returns how many pages went; 0: nothing is idle, or the system refuses.
+ */
+size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause);
 
 /* A size in pages of a whole number of grains. */
 static inline size_t fl_pages_for(size_t bytes) {

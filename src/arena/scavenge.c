@@ -5,26 +5,25 @@
  * While the system call runs, the pages are marked in use, so that nobody is granted them; the arena's lock
  * is not held. (The Go runtime's scavenger protects itself in the same way.)
  */
-#include "pagebits.h"
-#include "pages.h"
+#include "../osmem/system.h"
+#include "regions.h"
 
 #define BATCH_RANGES 64
 #define BATCH_PAGES ((size_t)512)
+#define DENSE_PAGES (FL_CHUNK_PAGES - FL_CHUNK_PAGES / 32) /* 31/32 of a chunk in use: left alone */
+#define LOOKS_MAX 1024                                     /* chunks, in one batch */
 
 typedef struct batch {
     osmem_range ranges[BATCH_RANGES];
     size_t count;
     size_t pages;
+    size_t wanted_pages;
+    bool spare_dense;
 } batch;
 
-/* The idle pages among 64: mapped, neither in use nor prepared. */
+/* The idle pages among 64 of a mapped chunk: neither in use nor prepared. */
 static uint64_t idle_word(const fl_region *region, size_t word) {
-    size_t first = word * 64;
-    if (first >= region->mapped_pages)
-        return 0;
-    uint64_t mapped =
-        region->mapped_pages - first >= 64 ? UINT64_MAX : (UINT64_C(1) << (region->mapped_pages - first)) - 1;
-    return ~region->in_use[word] & ~region->prepared[word] & mapped;
+    return ~region->in_use[word] & ~region->prepared[word];
 }
 
 static void batch_add(batch *batch, const fl_region *region, size_t first, size_t pages) {
@@ -40,82 +39,115 @@ static void batch_add(batch *batch, const fl_region *region, size_t first, size_
     batch->ranges[batch->count++] = (osmem_range){start, bytes};
 }
 
-static bool batch_is_full(const batch *batch, size_t wanted_pages) {
-    return batch->count == BATCH_RANGES || batch->pages >= BATCH_PAGES || batch->pages >= wanted_pages;
+static bool batch_is_full(const batch *batch) {
+    return batch->count == BATCH_RANGES || batch->pages >= BATCH_PAGES || batch->pages >= batch->wanted_pages;
 }
 
-/* Takes idle runs of a region from its end downwards. */
-static void gather(fl_region *region, batch *batch, size_t wanted_pages) {
+/* Takes idle runs of one word of a region, highest first, in whole grains. */
+static void gather_word(fl_region *region, size_t word, batch *batch) {
     size_t grain = fl_the_window.grain_pages;
-    for (size_t word = FL_REGION_WORDS; word-- > 0;) {
-        for (uint64_t idle = idle_word(region, word); idle;) {
-            if (batch_is_full(batch, wanted_pages))
-                return;
-            /* The highest run of this word, whole grains of it, not more than is still wanted. */
-            size_t end = 64 - (size_t)__builtin_clzll(idle);
-            uint64_t gaps = ~idle & (end == 64 ? UINT64_MAX : (UINT64_C(1) << end) - 1);
-            size_t first = gaps ? 64 - (size_t)__builtin_clzll(gaps) : 0;
-            size_t still = BATCH_PAGES < wanted_pages ? BATCH_PAGES : wanted_pages;
-            still = (still - batch->pages + grain - 1) / grain * grain;
-            if (end - first > still)
-                first = end - still;
-            size_t at = word * 64 + first;
-            fl_pagebits_set(region->in_use, at, end - first);
-            batch_add(batch, region, at, end - first);
-            idle = first ? idle & ((UINT64_C(1) << first) - 1) : 0;
-        }
+    for (uint64_t idle = idle_word(region, word); idle && !batch_is_full(batch);) {
+        size_t end = 64 - (size_t)__builtin_clzll(idle);
+        uint64_t gaps = ~idle & (end == 64 ? UINT64_MAX : (UINT64_C(1) << end) - 1);
+        size_t first = gaps ? 64 - (size_t)__builtin_clzll(gaps) : 0;
+        size_t still = BATCH_PAGES < batch->wanted_pages ? BATCH_PAGES : batch->wanted_pages;
+        still = (still - batch->pages + grain - 1) / grain * grain;
+        if (end - first > still)
+            first = end - still;
+        size_t at = word * 64 + first;
+        fl_pagebits_set(region->in_use, at, end - first);
+        batch_add(batch, region, at, end - first);
+        idle = first ? idle & ((UINT64_C(1) << first) - 1) : 0;
     }
 }
 
-static void put_back(fl_arena *arena, const osmem_range *range, bool prepared) {
-    fl_region *region = fl_region_of(range->start);
-    char *start = range->start;
-    for (size_t pages = range->bytes >> FL_PAGE_SHIFT; pages;) {
-        size_t first = fl_page_of(start) - fl_region_index(region) * FL_REGION_PAGES;
-        size_t part = FL_REGION_PAGES - first < pages ? FL_REGION_PAGES - first : pages;
-        fl_pagebits_clear(region->in_use, first, part);
-        region->longest_run = FL_REGION_PAGES;
-        if (prepared) {
-            fl_pagebits_set(region->prepared, first, part);
-            arena->ready_pages -= part;
-        }
-        if (region < arena->roomy || !arena->roomy)
-            arena->roomy = region;
-        start += part << FL_PAGE_SHIFT;
-        pages -= part;
-        region++;
+static bool is_dense(const fl_region *region, size_t chunk) {
+    return fl_pagebits_count(region->in_use, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES) >= DENSE_PAGES;
+}
+
+static void gather_chunk(fl_region *region, size_t chunk, batch *batch) {
+    if (batch->spare_dense && is_dense(region, chunk))
+        return;
+    for (size_t word = (chunk + 1) * FL_CHUNK_WORDS; word-- > chunk * FL_CHUNK_WORDS;)
+        gather_word(region, word, batch);
+    fl_pagetree_update(region, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
+}
+
+/* From the highest chunk downwards. */
+static void gather(fl_arena *arena, bool vacant, batch *batch) {
+    size_t chunk = SIZE_MAX;
+    for (unsigned looks = 0; looks < LOOKS_MAX && !batch_is_full(batch); looks++) {
+        chunk = fl_pagetree_last_idle(&arena->tree, chunk, vacant);
+        if (chunk == FL_PAGEBITS_NONE)
+            break;
+        gather_chunk(&fl_the_window.regions[chunk / FL_REGION_CHUNKS], chunk % FL_REGION_CHUNKS, batch);
     }
 }
 
-size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages) {
-    batch batch;
-    batch.count = batch.pages = 0;
+/* What went is Prepared, what was refused stays idle. Returns the pages that went. */
+static size_t put_back(fl_arena *arena, const osmem_range *range, bool went) {
+    size_t page = fl_page_of(range->start), pages = range->bytes >> FL_PAGE_SHIFT;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        fl_pagebits_clear(piece.region->in_use, piece.first, piece.pages);
+        if (went)
+            fl_pagebits_set(piece.region->prepared, piece.first, piece.pages);
+        fl_pagetree_update(piece.region, piece.first, piece.pages);
+    }
+    if (!went)
+        return 0;
+    arena->ready_pages -= range->bytes >> FL_PAGE_SHIFT;
+    return range->bytes >> FL_PAGE_SHIFT;
+}
+
+/* Regions that have become empty leave the arena, through next. */
+static fl_region *take_out_empty(fl_arena *arena, const batch *batch) {
+    fl_region *empty = NULL;
+    for (size_t i = 0; i < batch->count; i++) {
+        size_t page = fl_page_of(batch->ranges[i].start), pages = batch->ranges[i].bytes >> FL_PAGE_SHIFT;
+        for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+            if (!piece.region->branch || !fl_region_leave_if_empty(arena, piece.region))
+                continue; /* it has left already, or stays */
+            piece.region->next = empty;
+            empty = piece.region;
+        }
+    }
+    return empty;
+}
+
+size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+    batch batch = {.count = 0, .spare_dense = cause == FL_CAUSE_GOAL};
+    uint64_t started_ns = fl_system_now_ns();
     fl_lock_take(&arena->lock);
     size_t idle = fl_arena_idle_pages(arena);
-    if (wanted_pages > idle)
-        wanted_pages = idle;
-    for (fl_region *region = arena->last; region && batch.pages < wanted_pages; region = region->previous) {
-        if (batch_is_full(&batch, wanted_pages))
-            break;
-        gather(region, &batch, wanted_pages);
-    }
+    batch.wanted_pages = wanted_pages < idle ? wanted_pages : idle;
+    gather(arena, true, &batch);
+    gather(arena, false, &batch);
     arena->leaving_pages += batch.pages;
+    fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
     if (batch.count == 0)
         return 0;
 
-    size_t done = 0;
+    size_t done = 0, went = 0;
     osmem_result result = osmem_unused_ranges(batch.ranges, batch.count, &done, &arena->stat);
     (void)result; /* `done` says it all: what was refused stays idle */
 
-    size_t went = 0;
+    fl_region *empty = NULL;
     fl_lock_take(&arena->lock);
     arena->leaving_pages -= batch.pages;
-    for (size_t i = 0; i < batch.count; i++) {
-        put_back(arena, &batch.ranges[i], i < done);
-        if (i < done)
-            went += batch.ranges[i].bytes >> FL_PAGE_SHIFT;
-    }
+    for (size_t i = 0; i < batch.count; i++)
+        went += put_back(arena, &batch.ranges[i], i < done);
+    atomic_fetch_sub_explicit(&fl_process_ready_pages, went, memory_order_relaxed);
+    fl_arena_show_idle(arena);
+    arena->system_calls++;
+    arena->given_pages[cause] += went;
+    arena->given_ns[cause] += fl_system_now_ns() - started_ns;
+    if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
+        empty = take_out_empty(arena, &batch);
     fl_lock_drop(&arena->lock);
+    for (fl_region *next; empty; empty = next) {
+        next = empty->next;
+        fl_region_release(arena, empty);
+    }
     return went;
 }

@@ -2,23 +2,31 @@
 #include "scavenger.h"
 
 #include "../osmem/system.h"
+#include "grant.h"
+#include "regions.h"
 
 #define TICK_NS UINT64_C(100000000)
-#define QUIET_TICKS 3
 #define END_AFTER_TICKS 20 /* without work */
 #define START_THREADED_BYTES ((size_t)16 << 20)
 #define START_SINGLE_BYTES ((size_t)64 << 20)
-#define PEAK_HALF_LIFE_TICKS 100
-#define KEEP_ABOVE_PEAK 10 /* keep this part of the peak above it: one tenth */
+#define PIGGY_BACK_NS UINT64_C(1000000)
+#define STALLS_EVERY_NS UINT64_C(1000000000)
+#define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
 
-/* Also held during a tick's system calls. Who wants it says so, and the tick ends after its batch. */
+/* Also held during a tick's system calls, so that one give-back is under way at a time and none in a fork. Who
+ * wants it says so, and the tick ends after its batch. */
 static fl_lock arenas_lock = FL_LOCK_INIT;
 static _Atomic unsigned arenas_wanted;
 static fl_arena *arenas; /* looked after, through next_attended */
 static fl_scavenger_reclaim *reclaim_above;
+static fl_allowance allowance; /* of the active regime */
+
+static uint64_t stalls_looked_ns, stalls_seen_ns; /* guarded by arenas_lock */
+static bool under_pressure;
 
 static _Atomic bool thread_allowed;
 static _Atomic bool thread_runs;
+static _Atomic uint64_t ticked_ns;
 static _Atomic size_t reclaimable_bytes; /* noted by the floor above since the last tick */
 
 static void take_arenas(void) {
@@ -37,8 +45,6 @@ void fl_scavenger_allow_thread(bool allowed) {
 
 void fl_scavenger_join(fl_arena *arena) {
     take_arenas();
-    arena->grants_seen = 0;
-    arena->quiet_ticks = 0;
     arena->next_attended = arenas;
     arenas = arena;
     fl_lock_drop(&arenas_lock);
@@ -54,91 +60,160 @@ void fl_scavenger_leave(fl_arena *arena) {
     fl_lock_drop(&arenas_lock);
 }
 
-/* The pages that the arena may keep idle now. */
-static size_t pages_to_keep(fl_arena *arena, bool quiet) {
-    if (quiet)
-        return 0;
-    size_t goal = arena->used_peak_pages + arena->used_peak_pages / KEEP_ABOVE_PEAK;
-    return goal > arena->used_pages ? goal - arena->used_pages : 0;
-}
-
-/* Follows the arena's use; returns whether it is quiet, and its idle pages that are too many. */
-static bool look(fl_arena *arena, size_t *excess_pages) {
-    fl_lock_take(&arena->lock);
-    arena->quiet_ticks = arena->grants == arena->grants_seen ? arena->quiet_ticks + 1 : 0;
-    arena->grants_seen = arena->grants;
-    if (arena->used_peak_pages > arena->used_pages)
-        arena->used_peak_pages -= (arena->used_peak_pages - arena->used_pages) / PEAK_HALF_LIFE_TICKS + 1;
-    bool quiet = arena->quiet_ticks >= QUIET_TICKS;
+/* The idle pages that are too many by one goal or another: the strictest wins. Holds the arena's lock. */
+static size_t excess_pages(const fl_arena *arena, bool everything) {
     size_t idle = fl_arena_idle_pages(arena);
-    size_t keep = pages_to_keep(arena, quiet);
-    *excess_pages = idle > keep ? idle - keep : 0;
-    fl_lock_drop(&arena->lock);
-    return quiet;
+    size_t keep = everything ? 0 : fl_pace_keep(&arena->pace, arena->used_pages);
+    size_t excess = idle > keep ? idle - keep : 0;
+    size_t soft = arena->limits.soft_pages;
+    size_t over = arena->ready_pages > soft ? arena->ready_pages - soft : 0;
+    size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
+    soft = atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed);
+    if (all > soft && all - soft > over)
+        over = all - soft;
+    if (over > idle)
+        over = idle;
+    return excess > over ? excess : over;
 }
 
-/* Our own returns of pages must not look like the program's doing. */
-static void forget_own_grants(fl_arena *arena) {
-    fl_lock_take(&arena->lock);
-    arena->grants_seen = arena->grants;
-    fl_lock_drop(&arena->lock);
+/* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
+static bool look(fl_arena *arena, uint64_t now_ns) {
+    fl_look look = {now_ns, arena->activity, arena->used_pages, fl_arena_idle_pages(arena),
+                    arena->ready_pages};
+    return fl_pace_look(&arena->pace, &look);
 }
 
-static size_t idle_pages(fl_arena *arena) {
+/* What the floor above can free; its returns of pages must not look like the program's doing. */
+static bool reclaim(fl_arena *arena, bool everything) {
+    bool left = reclaim_above && reclaim_above(arena, everything);
     fl_lock_take(&arena->lock);
-    size_t pages = fl_arena_idle_pages(arena);
+    arena->pace.activity_seen = arena->activity;
     fl_lock_drop(&arena->lock);
-    return pages;
+    return left;
+}
+
+static bool time_is_up(uint64_t deadline_ns) {
+    return fl_system_now_ns() >= deadline_ns || atomic_load_explicit(&arenas_wanted, memory_order_relaxed);
+}
+
+/* Batches of what is too much. Returns true where some is left for the next tick. */
+static bool give_excess(fl_arena *arena, bool everything, fl_cause cause, uint64_t deadline_ns) {
+    for (;;) {
+        fl_lock_take(&arena->lock);
+        size_t excess = excess_pages(arena, everything);
+        fl_lock_drop(&arena->lock);
+        if (excess == 0)
+            return false;
+        if (time_is_up(deadline_ns))
+            return true;
+        if (fl_pages_scavenge(arena, excess, cause) == 0)
+            return false; /* refused by the system: to ask it again and again is no work */
+    }
 }
 
 /* One arena's share of a tick. Returns true where work is left. */
 static bool attend(fl_arena *arena, uint64_t deadline_ns) {
-    size_t excess;
-    bool quiet = look(arena, &excess);
-    bool left = reclaim_above && reclaim_above(arena, quiet);
-    forget_own_grants(arena);
-    if (quiet)
-        excess = idle_pages(arena);
-    while (excess) {
-        if (fl_system_now_ns() >= deadline_ns || atomic_load_explicit(&arenas_wanted, memory_order_relaxed))
-            return true;
-        size_t went = fl_pages_scavenge(arena, excess);
-        if (went == 0)
-            return left; /* refused by the system: to ask it again and again is no work */
-        excess -= went < excess ? went : excess;
-    }
-    return left || idle_pages(arena) > 0;
+    uint64_t now_ns = fl_system_now_ns(), started_ns = fl_system_thread_cpu_ns();
+    uint64_t allowed_ns = fl_allowance_look(&allowance, fl_system_process_cpu_ns());
+    fl_lock_take(&arena->lock);
+    bool quiet = look(arena, now_ns), everything = quiet || under_pressure;
+    size_t ready_before = arena->ready_pages;
+    fl_lock_drop(&arena->lock);
+    if (!everything && allowed_ns == 0)
+        return true;
+    if (!everything && deadline_ns > now_ns + allowed_ns)
+        deadline_ns = now_ns + allowed_ns;
+    bool left = reclaim(arena, everything);
+    left |= give_excess(arena, everything,
+                        quiet            ? FL_CAUSE_QUIET
+                        : under_pressure ? FL_CAUSE_PRESSURE
+                                         : FL_CAUSE_GOAL,
+                        deadline_ns);
+    fl_lock_take(&arena->lock);
+    if (quiet && arena->ready_pages < ready_before)
+        fl_pace_gave(&arena->pace, now_ns, ready_before, arena->ready_pages);
+    left |= fl_arena_idle_pages(arena) > 0;
+    fl_lock_drop(&arena->lock);
+    if (!everything)
+        fl_allowance_spend(&allowance, fl_system_thread_cpu_ns() - started_ns);
+    return left;
+}
+
+/* Did tasks have to wait for memory lately? */
+static void look_for_pressure(uint64_t now_ns) {
+    if (now_ns - stalls_looked_ns < STALLS_EVERY_NS)
+        return;
+    uint64_t stalls_ns = fl_system_memory_stalls_ns();
+    under_pressure =
+        stalls_looked_ns && stalls_ns - stalls_seen_ns > (now_ns - stalls_looked_ns) / STALLS_PART;
+    stalls_looked_ns = now_ns;
+    stalls_seen_ns = stalls_ns;
 }
 
 bool fl_scavenger_tick(uint64_t budget_ns) {
-    uint64_t deadline_ns = fl_system_now_ns() + budget_ns;
+    uint64_t now_ns = fl_system_now_ns();
     bool left = false;
+    atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&reclaimable_bytes, 0, memory_order_relaxed);
+    fl_limits_follow_container(now_ns);
     take_arenas();
+    look_for_pressure(now_ns);
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        left |= attend(arena, deadline_ns);
+        left |= attend(arena, now_ns + budget_ns);
     fl_lock_drop(&arenas_lock);
     return left;
 }
 
-static bool anyone_busy(void) {
-    bool busy = false;
+static size_t give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+    size_t all = 0;
+    while (all < wanted_pages) {
+        size_t went = fl_pages_scavenge(arena, wanted_pages - all, cause);
+        if (went == 0)
+            break;
+        all += went;
+    }
+    return all;
+}
+
+size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim_too) {
+    size_t all = 0;
     take_arenas();
-    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        busy |= arena->quiet_ticks < QUIET_TICKS;
+    /* What is idle already, before anything is taken out of a heap's hands for it. */
+    for (int round = 0; round <= (reclaim_too && reclaim_above); round++)
+        for (fl_arena *it = arena ? arena : arenas; it && all < wanted_pages;
+             it = arena ? NULL : it->next_attended) {
+            if (round == 1)
+                reclaim(it, true);
+            all += give_back_of(it, wanted_pages - all, cause);
+        }
     fl_lock_drop(&arenas_lock);
-    return busy;
+    return all;
+}
+
+void fl_scavenger_unmap_spare(void) {
+    take_arenas();
+    for (fl_arena *arena = arenas; arena; arena = arena->next_attended) {
+        fl_lock_take(&arena->lock);
+        fl_regions_unmap_spare(arena);
+        fl_lock_drop(&arena->lock);
+    }
+    fl_lock_drop(&arenas_lock);
 }
 
 static size_t start_threshold_bytes(void) {
     return fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES;
 }
 
+static bool is_worth_it(const fl_arena *arena) {
+    return (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT) >=
+           start_threshold_bytes();
+}
+
 static bool anyone_idle(void) {
     bool idle = false;
     take_arenas();
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        idle |= (idle_pages(arena) << FL_PAGE_SHIFT) >= start_threshold_bytes();
+        idle |= is_worth_it(arena);
     fl_lock_drop(&arenas_lock);
     return idle;
 }
@@ -150,9 +225,8 @@ static void *thread_body(void *unused) {
     unsigned ticks_without_work = 0;
     while (ticks_without_work < END_AFTER_TICKS) {
         fl_system_sleep_ns(TICK_NS);
-        /* At most 1 % of a core while the program is at work, half of one when it rests. */
-        uint64_t budget_ns = anyone_busy() ? TICK_NS / 100 : TICK_NS / 2;
-        ticks_without_work = fl_scavenger_tick(budget_ns) ? 0 : ticks_without_work + 1;
+        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. */
+        ticks_without_work = fl_scavenger_tick(TICK_NS / 2) ? 0 : ticks_without_work + 1;
         if (!atomic_load_explicit(&thread_allowed, memory_order_relaxed))
             break;
     }
@@ -164,8 +238,6 @@ static void *thread_body(void *unused) {
 }
 
 static void start_thread(void) {
-    if (!atomic_load_explicit(&thread_allowed, memory_order_relaxed))
-        return;
     /* One winner; its exchange is all that keeps a second thread from starting. */
     if (atomic_load_explicit(&thread_runs, memory_order_relaxed) ||
         atomic_exchange_explicit(&thread_runs, true, memory_order_acq_rel))
@@ -174,17 +246,23 @@ static void start_thread(void) {
         atomic_store_explicit(&thread_runs, false, memory_order_release);
 }
 
-void fl_scavenger_note(fl_arena *arena) {
-    if (atomic_load_explicit(&thread_runs, memory_order_relaxed))
-        return;
-    if ((idle_pages(arena) << FL_PAGE_SHIFT) >= start_threshold_bytes())
+/* There is work: the thread does it, or, where there is none, the calling thread a little of it now and then. */
+static void drive(void) {
+    if (atomic_load_explicit(&thread_allowed, memory_order_relaxed))
         start_thread();
+    else if (fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICK_NS)
+        fl_scavenger_tick(PIGGY_BACK_NS);
+}
+
+void fl_scavenger_note(fl_arena *arena) {
+    if (!atomic_load_explicit(&thread_runs, memory_order_relaxed) && is_worth_it(arena))
+        drive();
 }
 
 void fl_scavenger_note_reclaimable(size_t bytes) {
     size_t noted = atomic_fetch_add_explicit(&reclaimable_bytes, bytes, memory_order_relaxed) + bytes;
-    if (noted >= start_threshold_bytes())
-        start_thread();
+    if (noted >= start_threshold_bytes() && !atomic_load_explicit(&thread_runs, memory_order_relaxed))
+        drive();
 }
 
 void fl_scavenger_fork_prepare(void) {

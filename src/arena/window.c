@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "window.h"
 
-#include <string.h>
-
 #include "../osmem/fatal.h"
 #include "../osmem/lock.h"
 #include "../osmem/system.h"
@@ -20,8 +18,9 @@ osmem_stat fl_stat_meta;
 
 static fl_lock window_lock = FL_LOCK_INIT;
 static fl_lock meta_lock = FL_LOCK_INIT;
-static size_t regions_taken;  /* all below have been taken at least once; guarded by window_lock */
-static size_t regions_lowest; /* none below is free; guarded by window_lock */
+/* Guarded by window_lock: all regions below have been taken at least once, and a bit for each that is taken. */
+static size_t regions_reached;
+static uint64_t regions_taken[(WINDOW_BYTES_MAX >> FL_REGION_SHIFT) / 64];
 static size_t regions_max;
 static bool reserved_whole;
 static fl_stretch table, descriptors, regions, meta;
@@ -106,28 +105,17 @@ bool fl_window_init(void) {
 static bool reach(size_t end) {
     if (end > regions_max)
         return false;
-    if (end <= regions_taken)
+    if (end <= regions_reached)
         return true;
     if (!fl_stretch_grow(&table, end * TABLE_STEP_BYTES, TABLE_STEP_BYTES) ||
         !fl_stretch_grow(&regions, end * sizeof(fl_region), META_STEP_BYTES))
         return false;
-    for (size_t i = regions_taken; i < end; i++)
+    for (size_t i = regions_reached; i < end; i++)
         fl_the_window.regions[i].reserved = reserved_whole;
-    regions_taken = end;
+    regions_reached = end;
     /* Release: who reads this (acquire in fl_entry_of) finds the table that long. */
     atomic_store_explicit(&fl_the_window.pages, end * FL_REGION_PAGES, memory_order_release);
     return true;
-}
-
-/* The lowest place for count free regions side by side; it may reach beyond those taken so far. */
-static size_t find_place(size_t count) {
-    size_t run = 0;
-    for (size_t i = regions_lowest; i < regions_taken; i++) {
-        run = fl_the_window.regions[i].arena ? 0 : run + 1;
-        if (run == count)
-            return i + 1 - count;
-    }
-    return regions_taken - run;
 }
 
 size_t fl_window_pages_max(void) {
@@ -137,19 +125,12 @@ size_t fl_window_pages_max(void) {
 fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
     fl_region *first = NULL;
     fl_lock_take(&window_lock);
-    size_t place = find_place(count);
-    if (place <= regions_max && count <= regions_max - place && reach(place + count)) {
+    size_t place = fl_pagebits_find(regions_taken, regions_max, count, 1);
+    if (place != FL_PAGEBITS_NONE && reach(place + count)) {
         first = &fl_the_window.regions[place];
-        for (size_t i = 0; i < count; i++) {
-            bool reserved = first[i].reserved;
-            memset(&first[i], 0, sizeof first[i]);
-            first[i].arena = arena;
-            first[i].reserved = reserved;
-            first[i].end_pages = FL_REGION_PAGES;
-            first[i].longest_run = FL_REGION_PAGES;
-        }
-        while (regions_lowest < regions_taken && fl_the_window.regions[regions_lowest].arena)
-            regions_lowest++;
+        fl_pagebits_set(regions_taken, place, count);
+        for (size_t i = 0; i < count; i++)
+            first[i] = (fl_region){.arena = arena, .reserved = first[i].reserved};
     }
     fl_lock_drop(&window_lock);
     return first;
@@ -158,8 +139,7 @@ fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
 void fl_window_give(fl_region *region) {
     fl_lock_take(&window_lock);
     region->arena = NULL;
-    if (fl_region_index(region) < regions_lowest)
-        regions_lowest = fl_region_index(region);
+    fl_pagebits_clear(regions_taken, fl_region_index(region), 1);
     fl_lock_drop(&window_lock);
 }
 

@@ -26,22 +26,27 @@
 #include <stdatomic.h>
 
 #include "fallow/osmem.h"
+#include "pagebits.h"
 #include "stretch.h"
 
 #define FL_PAGE_SHIFT 14
 #define FL_PAGE_BYTES ((size_t)1 << FL_PAGE_SHIFT)
 #define FL_CHUNK_PAGES ((size_t)256)
+#define FL_CHUNK_BYTES (FL_CHUNK_PAGES << FL_PAGE_SHIFT)
 #define FL_REGION_SHIFT 26
 #define FL_REGION_BYTES ((size_t)1 << FL_REGION_SHIFT)
 #define FL_REGION_PAGES (FL_REGION_BYTES >> FL_PAGE_SHIFT)
 #define FL_REGION_WORDS (FL_REGION_PAGES / 64)
+#define FL_CHUNK_WORDS (FL_CHUNK_PAGES / 64)
+#define FL_REGION_CHUNKS (FL_REGION_PAGES / FL_CHUNK_PAGES)
 
 typedef uint64_t fl_entry;
 
 struct fl_arena;
 
 /*
- * A region and its pages. Pages at and above mapped_pages are Reserved or None; below, a page is
+ * A region and its pages. Pages of chunks that are not mapped are Reserved or None, and as free as others; in
+ * a mapped chunk a page is
  *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
  *   prepared  free and Prepared
  *   neither   free and Ready: idle
@@ -49,12 +54,15 @@ struct fl_arena;
  */
 typedef struct fl_region {
     struct fl_arena *arena; /* NULL: free for the taking */
-    struct fl_region *next; /* of the same arena, by address */
+    struct fl_region *next; /* of the same arena, in no order */
     struct fl_region *previous;
-    uint32_t mapped_pages;
-    uint32_t end_pages;   /* FL_REGION_PAGES; less where somebody else sits in the rest */
-    uint32_t longest_run; /* no free run is longer; may be too high */
-    bool reserved;        /* the whole of it is Reserved at least; else pages from mapped_pages on are None */
+    struct fl_branch *branch; /* above it in the arena's tree */
+    uint16_t mapped;          /* a bit for each chunk */
+    uint16_t lost;            /* chunks in which somebody else sits: in use for ever */
+    uint16_t idle;            /* chunks with idle pages */
+    uint16_t vacant;          /* of these, chunks with no page in use */
+    bool reserved; /* what is not mapped is Reserved; else it is None, and reserved when it is mapped */
+    fl_runs runs[FL_REGION_CHUNKS];
     uint64_t in_use[FL_REGION_WORDS];
     uint64_t prepared[FL_REGION_WORDS];
 } fl_region;
@@ -83,7 +91,7 @@ bool fl_window_init(void);
 size_t fl_window_pages_max(void);
 
 /* Takes count regions that lie side by side for an arena, lowest first; NULL where there are none. They come
- * with nothing mapped, and not yet in the arena's list. */
+ * with nothing mapped and no page in use. */
 fl_region *fl_window_take(size_t count, struct fl_arena *arena);
 
 /* Gives one region back. All of it must be None, or Reserved if region->reserved says so. */

@@ -68,7 +68,7 @@ fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
     figures.prepared_bytes = bytes.prepared;
     figures.ready_bytes = bytes.ready;
     figures.limit_bytes =
-        arena->pages.limit_pages == SIZE_MAX ? 0 : arena->pages.limit_pages << FL_PAGE_SHIFT;
+        arena->pages.limits.hard_pages == SIZE_MAX ? 0 : arena->pages.limits.hard_pages << FL_PAGE_SHIFT;
     return figures;
 }
 

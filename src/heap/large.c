@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "large.h"
 
+#include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../osmem/fatal.h"
 #include "arena_heaps.h"
@@ -23,7 +24,7 @@ void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alig
     if (!run)
         return NULL;
     size_t pages = fl_pages_for(bytes ? bytes : 1);
-    char *start = fl_pages_grant(&arena->pages, pages, alignment_pages, zeroed);
+    char *start = fl_grant(&arena->pages, pages, alignment_pages, zeroed);
     if (!start) {
         fl_descriptor_give(run);
         return NULL;

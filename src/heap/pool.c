@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "../arena/grant.h"
 #include "thread.h"
 
 typedef struct chunk {
@@ -29,7 +30,7 @@ struct fallow_pool {
 static chunk *chunk_new(fallow_arena *arena, size_t bytes) {
     bool zeroed;
     size_t pages = fl_pages_for(bytes + CHUNK_HEADER_BYTES);
-    chunk *made = (chunk *)fl_pages_grant(&arena->pages, pages, 1, &zeroed);
+    chunk *made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
     if (made)
         made->pages = pages;
     return made;

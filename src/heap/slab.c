@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "slab.h"
 
+#include "../arena/grant.h"
 #include "../osmem/fatal.h"
 #include "arena_heaps.h"
 
@@ -53,7 +54,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
     if (!slab)
         return NULL;
     bool zeroed;
-    char *start = fl_pages_grant(&arena->pages, sizes->slab_pages, 1, &zeroed);
+    char *start = fl_grant(&arena->pages, sizes->slab_pages, 1, &zeroed);
     if (!start) {
         fl_descriptor_give(slab);
         return NULL;

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "../arena/grant.h"
+#include "../arena/regions.h"
 #include "../arena/scavenger.h"
 #include "../osmem/checker.h"
 #include "../osmem/fatal.h"
@@ -201,7 +203,8 @@ fallow_arena *fl_arena_new(const char *name, size_t limit_bytes) {
         length++;
     }
     arena->name[length] = '\0';
-    fl_arena_init(&arena->pages, arena->name, &fl_stat_process, limit_bytes);
+    fl_arena_init(&arena->pages, arena->name, NULL, &fl_stat_process);
+    fl_limits_set(&arena->pages, 0, limit_bytes);
     fl_lock_init(&arena->lists_lock);
     fl_lock_init(&arena->heaps_lock);
     memset(arena->listed, 0, sizeof arena->listed);
@@ -215,7 +218,11 @@ fallow_arena *fl_arena_new(const char *name, size_t limit_bytes) {
 /* Table entries of a region, and the descriptors behind them. */
 static void forget_blocks(const fl_region *region) {
     _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
-    for (size_t page = 0; page < region->mapped_pages; page++) {
+    for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+        if (!(region->mapped >> (page / FL_CHUNK_PAGES) & 1)) {
+            page += FL_CHUNK_PAGES - 1;
+            continue;
+        }
         fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
         if (entry == 0)
             continue;
@@ -229,7 +236,7 @@ static void forget_blocks(const fl_region *region) {
 void fl_arena_destroy(fallow_arena *arena) {
     fl_scavenger_leave(&arena->pages);
     fl_heap_abandon_all(arena);
-    for (fl_region *region = arena->pages.first; region; region = region->next)
+    for (fl_region *region = arena->pages.regions; region; region = region->next)
         forget_blocks(region);
     fl_arena_end(&arena->pages);
     fl_lock_take(&arenas_lock);
@@ -252,7 +259,8 @@ static void fork_prepare(void) {
     }
     fl_heap_fork_prepare();
     fl_descriptor_fork_prepare();
-    fl_pages_fork_prepare();
+    fl_pagetree_fork_prepare();
+    fl_regions_fork_prepare();
     fl_window_fork_prepare();
     fl_checker_fork_prepare();
     fl_ledger_fork_prepare();
@@ -262,7 +270,8 @@ static void release_shared(void) {
     fl_ledger_fork_done();
     fl_checker_fork_done();
     fl_window_fork_done();
-    fl_pages_fork_done();
+    fl_regions_fork_done();
+    fl_pagetree_fork_done();
     fl_descriptor_fork_done();
     fl_heap_fork_done();
     for (uint32_t slot = slots_used; slot-- > 0;) {

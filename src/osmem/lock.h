@@ -4,10 +4,12 @@
  *
  * A thread that holds a lock may take only locks further down this list:
  *
+ *   shed       an owner that is asked to free something: its call-back may take any of these
  *   registry   arenas that exist, threads that have heaps in them
  *   heap       one heap's lists of parked slabs
  *   lists      an arena's lists of slabs that belong to nobody
  *   arena      an arena's pages
+ *   branches   branches of arenas' trees, to be used again
  *   recycled   descriptors of slabs, and heaps, that wait to be used again
  *   kept       regions that the system did not take back yet
  *   window     regions of the window
@@ -30,6 +32,10 @@ typedef pthread_mutex_t fl_lock;
 static inline void fl_lock_init(fl_lock *lock) {
     *lock = (fl_lock)PTHREAD_MUTEX_INITIALIZER;
 }
+
+/* For a lock that a thread may come to again while it holds it: fl_lock_take_unless_mine is then false. */
+void fl_lock_init_checking(fl_lock *lock);
+bool fl_lock_take_unless_mine(fl_lock *lock);
 
 static inline void fl_lock_take(fl_lock *lock) {
     pthread_mutex_lock(lock);

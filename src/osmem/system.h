@@ -24,6 +24,16 @@ uint64_t fl_system_random(void);
 uint64_t fl_system_now_ns(void);
 void fl_system_sleep_ns(uint64_t duration_ns);
 
+/* Nanoseconds of CPU time that the process, the calling thread has used. */
+uint64_t fl_system_process_cpu_ns(void);
+uint64_t fl_system_thread_cpu_ns(void);
+
+/* The memory in bytes that the container, if the process is in one, may use; 0: no limit is known. */
+size_t fl_system_memory_limit(void);
+
+/* For how long, in all, tasks of the container (or the machine) had to wait for memory; 0 where unknown. */
+uint64_t fl_system_memory_stalls_ns(void);
+
 /*
  * After this call, every thread of the process has passed a full memory fence: what each had written before
  * is seen by the caller, and what the caller had written before is seen by each from then on. Its price is
@@ -40,6 +50,9 @@ bool fl_system_is_threaded(void);
  * allocate (the C library sets up the thread's own storage), so no lock may be held.
  */
 bool fl_system_start_thread(void *(*body)(void *), void *argument);
+
+/* Reads the start of a file. Returns how many bytes; 0 where there is no such file. */
+size_t fl_system_read_file(const char *path, char *buffer, size_t bytes);
 
 /* Writes a whole new file; true where that worked. */
 bool fl_system_write_file(const char *path, const char *text, size_t bytes);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "container.h"
 #include "fallow/osmem.h"
 #include "system.h"
 
@@ -26,8 +27,7 @@ size_t osmem_os_page_bytes(void) {
     return bytes;
 }
 
-/* Reads a small file of the kernel's. Returns the bytes read, 0 where there is no such file. */
-static size_t read_small(const char *path, char *buffer, size_t bytes) {
+size_t fl_system_read_file(const char *path, char *buffer, size_t bytes) {
     int saved_errno = errno;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = file < 0 ? 0 : read(file, buffer, bytes);
@@ -42,7 +42,8 @@ size_t fl_system_huge_page_bytes(void) {
     size_t bytes = atomic_load_explicit(&huge_bytes, memory_order_relaxed);
     if (bytes == 0) {
         char text[32];
-        size_t length = read_small("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text, sizeof text);
+        size_t length =
+            fl_system_read_file("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", text, sizeof text);
         for (size_t i = 0; i < length && text[i] >= '0' && text[i] <= '9'; i++)
             bytes = bytes * 10 + (size_t)(text[i] - '0');
         if (bytes == 0 || (bytes & (bytes - 1)))
@@ -78,10 +79,30 @@ uint64_t fl_system_random(void) {
     return number ^ (number >> 29);
 }
 
-uint64_t fl_system_now_ns(void) {
+static uint64_t read_clock(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t fl_system_now_ns(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t fl_system_process_cpu_ns(void) {
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+uint64_t fl_system_thread_cpu_ns(void) {
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+size_t fl_system_memory_limit(void) {
+    return fl_container_limit("");
+}
+
+uint64_t fl_system_memory_stalls_ns(void) {
+    return fl_container_stalls_ns("");
 }
 
 void fl_system_sleep_ns(uint64_t duration_ns) {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "../../src/arena/pages.h"
+#include "../../src/arena/grant.h"
 #include "../lib/check.h"
 
 static fl_arena arena;
@@ -21,7 +21,8 @@ static size_t resident_pages(const char *start, size_t pages) {
 }
 
 static void start_arena(size_t limit_bytes) {
-    fl_arena_init(&arena, "test", &fl_stat_process, limit_bytes);
+    fl_arena_init(&arena, "test", NULL, &fl_stat_process);
+    fl_limits_set(&arena, 0, limit_bytes);
 }
 
 static void end_arena(void) {
@@ -32,7 +33,7 @@ static void end_arena(void) {
 
 static char *grant(size_t pages, size_t alignment) {
     bool zeroed;
-    return fl_pages_grant(&arena, pages, alignment, &zeroed);
+    return fl_grant(&arena, pages, alignment, &zeroed);
 }
 
 static void pages_lowest_address_first(void) {
@@ -53,26 +54,27 @@ static void pages_lowest_address_first(void) {
 static void pages_zeroed_is_told_truly(void) {
     bool zeroed = false;
     start_arena(0);
-    char *v = fl_pages_grant(&arena, 8, 1, &zeroed);
+    char *v = fl_grant(&arena, 8, 1, &zeroed);
     CHECK(zeroed);
     memset(v, 7, 8 * FL_PAGE_BYTES);
     fl_pages_return(&arena, v, 8);
-    CHECK(fl_pages_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
     CHECK(!zeroed);
     CHECK_EQUAL(v[0], 7);
     fl_pages_return(&arena, v, 8);
-    CHECK_EQUAL(fl_pages_scavenge(&arena, 4), 4); /* the upper half: highest addresses first */
+    CHECK_EQUAL(fl_pages_scavenge(&arena, 4, FL_CAUSE_LIMIT),
+                4); /* the upper half: highest addresses first */
     CHECK_EQUAL(resident_pages(v, 8), 4);
     CHECK_EQUAL(resident_pages(v, 4), 4);
-    CHECK(fl_pages_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
     CHECK(!zeroed);
     for (size_t i = 4 * FL_PAGE_BYTES; i < 8 * FL_PAGE_BYTES; i++)
         CHECK_EQUAL(v[i], 0);
     fl_pages_return(&arena, v, 8);
-    while (fl_pages_scavenge(&arena, SIZE_MAX))
+    while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
         ;
     CHECK_EQUAL(resident_pages(v, 8), 0);
-    CHECK(fl_pages_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
     CHECK(zeroed);
     end_arena();
 }
@@ -95,12 +97,12 @@ static void pages_longer_than_a_region(void) {
     start_arena(0);
     size_t pages = FL_REGION_PAGES * 2 + 17;
     char *small = grant(1, 1);
-    char *v = fl_pages_grant(&arena, pages, 1, &zeroed);
+    char *v = fl_grant(&arena, pages, 1, &zeroed);
     CHECK(v && zeroed);
     v[0] = v[pages * FL_PAGE_BYTES - 1] = 1;
     /* Its last region's rest is used by others; after the end all is found again. */
     fl_pages_return(&arena, v, pages);
-    CHECK(fl_pages_grant(&arena, pages, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, pages, 1, &zeroed) == v);
     CHECK(!zeroed);
     char *aligned = grant(3, FL_REGION_PAGES * 2);
     CHECK(aligned && (uintptr_t)aligned % (FL_REGION_BYTES * 2) == 0);
@@ -167,6 +169,15 @@ static void pages_refused_end_is_tried_again(void) {
 #define MODEL_PAGES (2 * 4096)
 static unsigned short holder[MODEL_PAGES];
 
+static size_t lowest_run(size_t pages) {
+    for (size_t first = 0, run = 0; first < MODEL_PAGES; first++) {
+        run = holder[first] ? 0 : run + 1;
+        if (run == pages)
+            return first + 1 - pages;
+    }
+    return MODEL_PAGES;
+}
+
 static void pages_random_against_model(void) {
     enum { LIVE = 200 };
     struct {
@@ -190,18 +201,15 @@ static void pages_random_against_model(void) {
             fl_pages_return(&arena, live[k].start, live[k].pages);
             live[k].start = NULL;
             if (step % 50 == 0)
-                fl_pages_scavenge(&arena, check_random(&random) % 300);
+                fl_pages_scavenge(&arena, check_random(&random) % 300, FL_CAUSE_LIMIT);
             continue;
         }
         size_t pages = 1 + check_random(&random) % (step % 7 ? 8 : 90),
                alignment = (size_t)1 << check_random(&random) % 4;
-        size_t wanted = 0, run = 0;
-        for (; wanted + pages <= MODEL_PAGES; wanted += alignment) {
-            for (run = 0; run < pages && !holder[wanted + run];)
-                run++;
-            /* a run does not cross from one region to the next */
-            if (run == pages && wanted / FL_REGION_PAGES == (wanted + pages - 1) / FL_REGION_PAGES)
-                break;
+        size_t wanted = lowest_run(pages);
+        if (wanted % alignment) {
+            wanted = lowest_run(pages + alignment - 1);
+            wanted = (wanted + alignment - 1) / alignment * alignment;
         }
         char *start = grant(pages, alignment);
         CHECK(start);
@@ -216,11 +224,13 @@ static void pages_random_against_model(void) {
     /* What is mapped read-write is Prepared and Ready, and resident is at most Ready. */
     osmem_bytes bytes = osmem_stat_read(&arena.stat, NULL);
     size_t mapped = 0, resident = 0;
-    for (fl_region *region = arena.first; region; region = region->next) {
-        mapped += (size_t)region->mapped_pages << FL_PAGE_SHIFT;
-        if (region->mapped_pages)
-            resident += resident_pages(fl_region_start(region), region->mapped_pages) << FL_PAGE_SHIFT;
-    }
+    for (fl_region *region = arena.regions; region; region = region->next)
+        for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++)
+            if (region->mapped >> chunk & 1) {
+                mapped += FL_CHUNK_BYTES;
+                char *start = fl_region_start(region) + chunk * FL_CHUNK_BYTES;
+                resident += resident_pages(start, FL_CHUNK_PAGES) << FL_PAGE_SHIFT;
+            }
     CHECK_EQUAL(bytes.prepared + bytes.ready, mapped);
     CHECK(resident <= bytes.ready);
     end_arena();

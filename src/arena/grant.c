@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "grant.h"
+
+#include "../osmem/system.h"
+#include "scavenger.h"
+
+#define SHEDS_MAX 16 /* a call-back that frees too little each time */
+#define FOLLOW_EVERY_PAGES ((size_t)1024)
+#define FOLLOW_EVERY_NS UINT64_C(30000000000)
+
+static _Atomic bool soft_is_set; /* by the program: the container's does not count */
+static _Atomic uint64_t followed_ns;
+
+static size_t pages_of_limit(size_t bytes) {
+    return bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX;
+}
+
+void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
+    fl_lock_take(&arena->lock);
+    arena->limits.soft_pages = pages_of_limit(soft_bytes);
+    arena->limits.hard_pages = pages_of_limit(hard_bytes);
+    fl_lock_drop(&arena->lock);
+}
+
+void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
+    atomic_store_explicit(&soft_is_set, soft_bytes != 0, memory_order_relaxed);
+    atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
+    atomic_store_explicit(&fl_process_hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
+    atomic_store_explicit(&followed_ns, 0, memory_order_relaxed);
+}
+
+void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t bytes), void *context) {
+    fl_lock_take(&arena->lock);
+    arena->limits.shed = shed;
+    arena->limits.shed_context = context;
+    fl_lock_drop(&arena->lock);
+}
+
+void fl_limits_follow_container(uint64_t now_ns) {
+    uint64_t last_ns = atomic_load_explicit(&followed_ns, memory_order_relaxed);
+    if (last_ns && now_ns - last_ns < FOLLOW_EVERY_NS)
+        return;
+    /* One thread asks; the others have the answer the next time. */
+    if (!atomic_compare_exchange_strong_explicit(&followed_ns, &last_ns, now_ns, memory_order_relaxed,
+                                                 memory_order_relaxed) ||
+        atomic_load_explicit(&soft_is_set, memory_order_relaxed))
+        return;
+    size_t limit = fl_system_memory_limit();
+    atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(limit - limit / 10), memory_order_relaxed);
+}
+
+/* A process that grows looks at its container every now and then, also where nothing ticks. */
+static void follow_container_when_grown(void) {
+    static _Atomic size_t looked_at_pages;
+    size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
+    if (all < atomic_load_explicit(&looked_at_pages, memory_order_relaxed) + FOLLOW_EVERY_PAGES)
+        return;
+    atomic_store_explicit(&looked_at_pages, all, memory_order_relaxed);
+    fl_limits_follow_container(fl_system_now_ns());
+}
+
+/* Asks the owner. False: there is none, it has nothing, or it is the owner that is asking. */
+static bool shed(fl_arena *arena, size_t bytes) {
+    fl_lock_take(&arena->lock);
+    fl_limits limits = arena->limits;
+    fl_lock_drop(&arena->lock);
+    if (!limits.shed)
+        return false;
+    if (!fl_lock_take_unless_mine(&arena->shed_lock))
+        return false;
+    bool worth_it = limits.shed(limits.shed_context, bytes);
+    fl_lock_drop(&arena->shed_lock);
+    return worth_it;
+}
+
+/* The ladder. Returns whether another try makes sense. */
+static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned step, size_t pages) {
+    fl_arena *whose = shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_SOFT ? arena : NULL;
+    if (shortage->why == FL_REFUSED_NEVER)
+        return false;
+    if (step == 0) {
+        fl_scavenger_give_back(whose, shortage->pages, FL_CAUSE_LIMIT, shortage->why != FL_REFUSED_SOFT);
+        if (shortage->why == FL_REFUSED_SYSTEM)
+            fl_scavenger_unmap_spare();
+        return true;
+    }
+    return step <= SHEDS_MAX && shed(arena, pages << FL_PAGE_SHIFT);
+}
+
+char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed) {
+    fl_shortage shortage;
+    follow_container_when_grown();
+    for (unsigned step = 0;; step++) {
+        char *start = fl_pages_try(arena, pages, alignment_pages, step == 0, zeroed, &shortage);
+        if (start || !make_room(arena, &shortage, step, pages))
+            return start;
+    }
+}

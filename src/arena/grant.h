@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * grant.h: pages under limits: what happens between a request and a refusal.
+ *
+ * A hard limit is kept by giving back what is idle, then by asking the owner to shed, then by failing. A soft
+ * limit is kept by giving back what is idle before growing; it refuses nothing. Limits are on Ready pages, of an
+ * arena and of all arenas of the process together (fallow's own bookkeeping is not counted).
+ *
+ * Threads: any. No lock may be held: the owner's call-back runs in here, and may allocate and free.
+ */
+#ifndef FL_GRANT_H
+#define FL_GRANT_H
+
+#include "pages.h"
+
+/* As fl_pages_try, up the whole ladder. NULL: nothing is lost. */
+char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed);
+
+/* In bytes; 0: none. They hold for what is asked for from now on. */
+void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes);
+void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes);
+
+/*
+ * Who sheds at the arena's hard limit, at the process's, and when the system has no memory: frees what it can
+ * spare of so many bytes, and returns whether it is worth trying again. One thread at a time is in it, and what
+ * it allocates itself does not call it again. NULL: nobody.
+ */
+void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t bytes), void *context);
+
+/* Looks at the container's memory limit, if that was not done lately: 90 % of it is the process's soft limit
+ * unless the program has set one. */
+void fl_limits_follow_container(uint64_t now_ns);
+
+#endif

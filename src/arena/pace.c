@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "pace.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define QUIET_AFTER_NS (3 * SECOND_NS / 10)
+#define PATIENCE_MAX_NS (10 * SECOND_NS)
+#define REGRET_WITHIN_NS (10 * SECOND_NS)
+#define REGRETS_FREE 2
+#define REGRET_PAGES_MIN 256                    /* to fault less in again costs less than 0.2 % of the time */
+#define PEAK_LIFE_NS (14427 * SECOND_NS / 1000) /* 1/e of it; the half-life is 10 s */
+#define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it: one tenth */
+#define ALLOWANCE_PART 100
+#define ALLOWANCE_MAX_NS ((int64_t)SECOND_NS / 100)
+
+static uint64_t patience_ns(const fl_pace *pace) {
+    uint64_t patience = QUIET_AFTER_NS;
+    for (unsigned i = REGRETS_FREE; i < pace->regrets && patience < PATIENCE_MAX_NS; i++)
+        patience *= 2;
+    return patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS;
+}
+
+static void decay_peak(fl_pace *pace, size_t used_pages, uint64_t elapsed_ns) {
+    if (pace->peak_pages <= used_pages)
+        pace->peak_pages = used_pages;
+    else {
+        size_t above = pace->peak_pages - used_pages;
+        double part = (double)elapsed_ns / (double)PEAK_LIFE_NS;
+        size_t less = part < 1 ? (size_t)((double)above * part) + 1 : above;
+        pace->peak_pages -= less < above ? less : above;
+    }
+}
+
+/* Was the last give-back of everything a mistake? Time tells. */
+static void judge(fl_pace *pace, const fl_look *look) {
+    if (pace->gave_ns == 0)
+        return;
+    if (look->ready_pages >= pace->regret_pages) {
+        pace->regrets++;
+        pace->gave_ns = 0;
+    } else if (look->now_ns - pace->gave_ns > REGRET_WITHIN_NS) {
+        pace->regrets = 0;
+        pace->gave_ns = 0;
+    }
+}
+
+bool fl_pace_look(fl_pace *pace, const fl_look *look) {
+    if (pace->looked_ns == 0 || look->activity != pace->activity_seen)
+        pace->busy_ns = look->now_ns;
+    pace->activity_seen = look->activity;
+    decay_peak(pace, look->used_pages, pace->looked_ns ? look->now_ns - pace->looked_ns : 0);
+    pace->looked_ns = look->now_ns;
+    judge(pace, look);
+    return look->now_ns - pace->busy_ns >= patience_ns(pace);
+}
+
+size_t fl_pace_keep(const fl_pace *pace, size_t used_pages) {
+    size_t goal = pace->peak_pages + pace->peak_pages / KEEP_ABOVE_PEAK;
+    return goal > used_pages ? goal - used_pages : 0;
+}
+
+void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after) {
+    size_t half_way = ready_after + (ready_before - ready_after) / 2 + 1;
+    /* Several ticks of one give-back are judged as one. */
+    if (pace->gave_ns == 0 && ready_before - ready_after < REGRET_PAGES_MIN)
+        return;
+    if (pace->gave_ns == 0 || half_way > pace->regret_pages)
+        pace->regret_pages = half_way;
+    pace->gave_ns = now_ns;
+}
+
+uint64_t fl_allowance_look(fl_allowance *allowance, uint64_t process_cpu_ns) {
+    if (allowance->cpu_seen_ns)
+        allowance->left_ns += (int64_t)((process_cpu_ns - allowance->cpu_seen_ns) / ALLOWANCE_PART);
+    allowance->cpu_seen_ns = process_cpu_ns;
+    if (allowance->left_ns > ALLOWANCE_MAX_NS)
+        allowance->left_ns = ALLOWANCE_MAX_NS;
+    return allowance->left_ns > 0 ? (uint64_t)allowance->left_ns : 0;
+}
+
+void fl_allowance_spend(fl_allowance *allowance, uint64_t spent_ns) {
+    allowance->left_ns -= (int64_t)spent_ns;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pace.h: how much of an arena's idle memory goes back, and how fast: arithmetic on what was observed, with the
+ * time given from outside. No locks, no system: the caller has both.
+ *
+ * Two regimes, because one pace cannot serve both:
+ *   active  pages are granted and returned: what was in use at the recent peak (half-life 10 s) and a tenth more
+ *           is kept, and giving back takes at most a hundredth of the process's CPU time
+ *   quiet   nothing of that for 300 ms: everything idle goes, at up to half of one core
+ *
+ * A program that comes back again and again for what was given back in a quiet moment pays a page fault for
+ * each page. From the third time in a row (each within ten seconds) the arena is more patient: it has to be
+ * quiet for twice as long as the time before, up to ten seconds, until a give-back is not regretted.
+ */
+#ifndef FL_PACE_H
+#define FL_PACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct fl_pace {
+    uint64_t looked_ns;
+    uint64_t busy_ns; /* when something was last seen to go on */
+    uint64_t activity_seen;
+    size_t peak_pages;   /* of use, recent: it decays */
+    uint64_t gave_ns;    /* when everything idle went; 0: not lately */
+    size_t regret_pages; /* so many Ready pages again: it should not have */
+    unsigned regrets;    /* in a row */
+} fl_pace;
+
+/* What an arena looks like at a tick. */
+typedef struct fl_look {
+    uint64_t now_ns;
+    uint64_t activity; /* changes whenever pages are granted or returned */
+    size_t used_pages;
+    size_t idle_pages;
+    size_t ready_pages;
+} fl_look;
+
+/* Pages are in use: keeps the peak. */
+static inline void fl_pace_use(fl_pace *pace, size_t used_pages) {
+    if (used_pages > pace->peak_pages)
+        pace->peak_pages = used_pages;
+}
+
+/* Follows the arena; returns whether it is quiet. */
+bool fl_pace_look(fl_pace *pace, const fl_look *look);
+
+/* The idle pages that the active regime keeps. */
+size_t fl_pace_keep(const fl_pace *pace, size_t used_pages);
+
+/* In a quiet moment, so many idle pages of what was Ready have gone. */
+void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after);
+
+/* The active regime's allowance of CPU time. */
+typedef struct fl_allowance {
+    uint64_t cpu_seen_ns;
+    int64_t left_ns;
+} fl_allowance;
+
+/* The process has used so much CPU time in all; returns what may be spent now. */
+uint64_t fl_allowance_look(fl_allowance *allowance, uint64_t process_cpu_ns);
+void fl_allowance_spend(fl_allowance *allowance, uint64_t spent_ns);
+
+#endif

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include "pagetree.h"
+
+#include "../osmem/lock.h"
+
+static fl_lock branches_lock = FL_LOCK_INIT;
+static fl_branch *branches_free; /* through parent */
+
+static fl_branch *branch_new(unsigned level) {
+    fl_lock_take(&branches_lock);
+    fl_branch *branch = branches_free;
+    if (branch)
+        branches_free = branch->parent;
+    fl_lock_drop(&branches_lock);
+    if (branch)
+        *branch = (fl_branch){.parent = NULL};
+    else
+        branch = fl_meta_alloc(sizeof *branch);
+    if (branch)
+        branch->level = (uint8_t)level;
+    return branch;
+}
+
+/* The regions that one child of a branch of this level covers, as a shift. */
+static unsigned child_shift(unsigned level) {
+    return 4 * level;
+}
+
+/* The pages that one child covers. */
+static size_t child_pages(unsigned level) {
+    return FL_REGION_PAGES << child_shift(level);
+}
+
+static size_t place_in(const fl_branch *branch, size_t region_index) {
+    return (region_index >> child_shift(branch->level)) % FL_FANOUT;
+}
+
+static bool covers(const fl_pagetree *tree, size_t region_index) {
+    size_t pages = child_pages(tree->root->level) * FL_FANOUT;
+    return region_index * FL_REGION_PAGES - tree->base < pages; /* unsigned: also false below the base */
+}
+
+static void set_bit(uint16_t *mask, size_t bit, bool on) {
+    *mask = (uint16_t)(on ? *mask | 1u << bit : *mask & ~(1u << bit));
+}
+
+/* An entry of a branch takes over what its child says; returns whether that changed it. */
+static bool set_entry(fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
+    fl_runs *entry = &branch->runs[place];
+    uint16_t idle_before = branch->idle, vacant_before = branch->vacant;
+    set_bit(&branch->idle, place, idle);
+    set_bit(&branch->vacant, place, vacant);
+    bool same = entry->first == runs.first && entry->longest == runs.longest && entry->last == runs.last;
+    *entry = runs;
+    return !same || branch->idle != idle_before || branch->vacant != vacant_before;
+}
+
+/* From an entry of a branch upwards, until nothing changes any more. */
+static void propagate(fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
+    while (set_entry(branch, place, runs, idle, vacant) && branch->parent) {
+        runs = fl_runs_join(branch->runs, FL_FANOUT, child_pages(branch->level));
+        idle = branch->idle != 0;
+        vacant = branch->vacant != 0;
+        place = branch->place;
+        branch = branch->parent;
+    }
+}
+
+static void propagate_region(fl_region *region) {
+    propagate(region->branch, fl_region_index(region) % FL_FANOUT,
+              fl_runs_join(region->runs, FL_REGION_CHUNKS, FL_CHUNK_PAGES), region->idle != 0,
+              region->vacant != 0);
+}
+
+/* One level more on top. */
+static bool raise_root(fl_pagetree *tree) {
+    fl_branch *old = tree->root, *root = branch_new(old->level + 1u);
+    if (!root)
+        return false;
+    size_t pages = child_pages(root->level);
+    old->place = (uint8_t)(tree->base / pages % FL_FANOUT);
+    root->child[old->place] = old;
+    root->runs[old->place] = fl_runs_join(old->runs, FL_FANOUT, child_pages(old->level));
+    set_bit(&root->idle, old->place, old->idle != 0);
+    set_bit(&root->vacant, old->place, old->vacant != 0);
+    tree->base = tree->base / (pages * FL_FANOUT) * (pages * FL_FANOUT);
+    tree->root = root;
+    old->parent = root;
+    return true;
+}
+
+static bool reach(fl_pagetree *tree, size_t region_index) {
+    if (!tree->root) {
+        tree->root = branch_new(0);
+        tree->base = region_index / FL_FANOUT * FL_FANOUT * FL_REGION_PAGES;
+    }
+    if (!tree->root)
+        return false;
+    while (!covers(tree, region_index))
+        if (!raise_root(tree))
+            return false;
+    return true;
+}
+
+bool fl_pagetree_insert(fl_pagetree *tree, fl_region *region) {
+    size_t index = fl_region_index(region);
+    if (!reach(tree, index))
+        return false;
+    fl_branch *branch = tree->root;
+    while (branch->level) {
+        size_t place = place_in(branch, index);
+        if (!branch->child[place]) {
+            fl_branch *made = branch_new(branch->level - 1u);
+            if (!made)
+                return false;
+            made->parent = branch;
+            made->place = (uint8_t)place;
+            branch->child[place] = made;
+        }
+        branch = branch->child[place];
+    }
+    branch->child[place_in(branch, index)] = region;
+    region->branch = branch;
+    fl_pagetree_update(region, 0, FL_REGION_PAGES);
+    return true;
+}
+
+void fl_pagetree_remove(fl_region *region) {
+    fl_branch *branch = region->branch;
+    size_t place = fl_region_index(region) % FL_FANOUT;
+    branch->child[place] = NULL;
+    region->branch = NULL;
+    propagate(branch, place, (fl_runs){0, 0, 0}, false, false);
+}
+
+/* The deepest first; bounded: the window has six levels. */
+static void clear_below(fl_branch *branch) {
+    for (size_t i = 0; branch->level && i < FL_FANOUT; i++)
+        if (branch->child[i])
+            clear_below(branch->child[i]);
+    branch->parent = branches_free;
+    branches_free = branch;
+}
+
+void fl_pagetree_clear(fl_pagetree *tree) {
+    fl_lock_take(&branches_lock);
+    if (tree->root)
+        clear_below(tree->root);
+    fl_lock_drop(&branches_lock);
+    tree->root = NULL;
+}
+
+static void look_at_chunk(fl_region *region, size_t chunk) {
+    const uint64_t *in_use = &region->in_use[chunk * FL_CHUNK_WORDS];
+    const uint64_t *prepared = &region->prepared[chunk * FL_CHUNK_WORDS];
+    uint64_t idle = 0, used = 0;
+    for (size_t i = 0; i < FL_CHUNK_WORDS; i++) {
+        idle |= ~(in_use[i] | prepared[i]);
+        used |= in_use[i];
+    }
+    bool has_idle = idle && (region->mapped >> chunk & 1);
+    region->runs[chunk] = fl_pagebits_runs(in_use, FL_CHUNK_PAGES);
+    set_bit(&region->idle, chunk, has_idle);
+    set_bit(&region->vacant, chunk, has_idle && !used);
+}
+
+void fl_pagetree_update(fl_region *region, size_t first_page, size_t pages) {
+    for (size_t chunk = first_page / FL_CHUNK_PAGES; chunk * FL_CHUNK_PAGES < first_page + pages; chunk++)
+        look_at_chunk(region, chunk);
+    propagate_region(region);
+}
+
+/* The entry that a run lies in (*inside), or the page at which a run starts that crosses entries. Nothing, if
+ * no entry is long enough: the caller has looked one level higher. */
+static size_t look_through(const fl_runs *entries, size_t base, size_t width, size_t pages, size_t *inside) {
+    size_t run = 0;
+    *inside = FL_FANOUT;
+    for (size_t i = 0; i < FL_FANOUT; i++, base += width) {
+        if (run + entries[i].first >= pages)
+            return base - run;
+        if (entries[i].longest >= pages) {
+            *inside = i;
+            return base;
+        }
+        run = entries[i].first == width ? run + width : entries[i].last;
+    }
+    return FL_PAGEBITS_NONE;
+}
+
+size_t fl_pagetree_find(const fl_pagetree *tree, size_t pages) {
+    const fl_branch *branch = tree->root;
+    if (!branch)
+        return FL_PAGEBITS_NONE;
+    size_t at = tree->base, inside;
+    for (;;) {
+        at = look_through(branch->runs, at, child_pages(branch->level), pages, &inside);
+        if (inside == FL_FANOUT)
+            return at;
+        if (branch->level == 0)
+            break;
+        branch = branch->child[inside];
+    }
+    const fl_region *region = branch->child[inside];
+    at = look_through(region->runs, at, FL_CHUNK_PAGES, pages, &inside);
+    if (inside == FL_FANOUT)
+        return at;
+    return at + fl_pagebits_find(&region->in_use[inside * FL_CHUNK_WORDS], FL_CHUNK_PAGES, pages, 1);
+}
+
+static size_t highest_bit(uint16_t mask) {
+    return 31 - (size_t)__builtin_clz(mask);
+}
+
+/* below: in chunks, from the start of what the mask covers; width: chunks to a bit. */
+static uint16_t bits_below(uint16_t mask, size_t below, size_t width) {
+    if (below >= FL_FANOUT * width)
+        return mask;
+    return (uint16_t)(mask & ((1u << ((below + width - 1) / width)) - 1));
+}
+
+static size_t last_idle_in(const fl_branch *branch, size_t first_chunk, size_t below, bool vacant) {
+    size_t width = child_pages(branch->level) / FL_CHUNK_PAGES;
+    uint16_t mask = bits_below(vacant ? branch->vacant : branch->idle, below - first_chunk, width);
+    for (; mask; mask = (uint16_t)(mask & ~(1u << highest_bit(mask)))) {
+        size_t place = highest_bit(mask), start = first_chunk + place * width, found = FL_PAGEBITS_NONE;
+        if (branch->level)
+            found = last_idle_in(branch->child[place], start, below, vacant);
+        else {
+            const fl_region *region = branch->child[place];
+            uint16_t chunks = bits_below(vacant ? region->vacant : region->idle, below - start, 1);
+            if (chunks)
+                found = start + highest_bit(chunks);
+        }
+        if (found != FL_PAGEBITS_NONE)
+            return found;
+    }
+    return FL_PAGEBITS_NONE;
+}
+
+size_t fl_pagetree_last_idle(const fl_pagetree *tree, size_t below_chunk, bool vacant) {
+    size_t first_chunk = tree->base / FL_CHUNK_PAGES;
+    if (!tree->root || below_chunk <= first_chunk)
+        return FL_PAGEBITS_NONE;
+    return last_idle_in(tree->root, first_chunk, below_chunk, vacant);
+}
+
+size_t fl_pagetree_longest(const fl_pagetree *tree) {
+    return tree->root ? fl_runs_join(tree->root->runs, FL_FANOUT, child_pages(tree->root->level)).longest : 0;
+}
+
+void fl_pagetree_fork_prepare(void) {
+    fl_lock_take(&branches_lock);
+}
+
+void fl_pagetree_fork_done(void) {
+    fl_lock_drop(&branches_lock);
+}

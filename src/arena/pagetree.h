@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagetree.h: where in an arena the free pages are, and where the idle ones: a radix tree over its regions.
+ *
+ *     branch    16 × runs of 16 GiB …          each entry says of what lies below it: free at the start,
+ *     branch    16 × runs of a GiB             longest free run, free at the end; and whether anything in
+ *     branch    16 × runs of a region          it is idle
+ *     region    16 × runs of a chunk
+ *     bitmaps   256 pages to a chunk
+ *
+ * Finding the lowest run of any length, and the highest idle chunk, looks at 16 entries a level, and levels
+ * grow with the logarithm of the address range: five at a TiB. Runs may cross chunks and regions. Regions that
+ * are not the arena's count as full. (The Go runtime's page allocator keeps the same three numbers.)
+ *
+ * A chunk is vacant when it has idle pages and none in use: the scavenger's first choice.
+ *
+ * Threads: the caller holds the arena's lock, but for branches themselves, which have a lock of their own.
+ */
+#ifndef FL_PAGETREE_H
+#define FL_PAGETREE_H
+
+#include "window.h"
+
+#define FL_FANOUT 16
+
+typedef struct fl_branch {
+    fl_runs runs[FL_FANOUT];
+    void *child[FL_FANOUT]; /* fl_region at level 0, fl_branch above; NULL: not the arena's */
+    struct fl_branch *parent;
+    uint16_t idle;   /* a bit for each child with idle pages in it */
+    uint16_t vacant; /* and for each with a vacant chunk */
+    uint8_t place;   /* in the parent */
+    uint8_t level;
+} fl_branch;
+
+typedef struct fl_pagetree {
+    fl_branch *root; /* NULL: no region yet */
+    size_t base;     /* the first page that the root covers */
+} fl_pagetree;
+
+/* A region becomes part of the tree, with its bitmaps as they are. False: no memory for a branch. */
+bool fl_pagetree_insert(fl_pagetree *tree, fl_region *region);
+void fl_pagetree_remove(fl_region *region);
+
+/* All of it; the branches are used again. */
+void fl_pagetree_clear(fl_pagetree *tree);
+
+/* Bits of these pages of a region have changed. */
+void fl_pagetree_update(fl_region *region, size_t first_page, size_t pages);
+
+/* The lowest free run of so many pages, as a page of the window, or FL_PAGEBITS_NONE. */
+size_t fl_pagetree_find(const fl_pagetree *tree, size_t pages);
+
+/* The highest chunk (page number / FL_CHUNK_PAGES) below another that has idle pages, or is vacant; or
+ * FL_PAGEBITS_NONE. */
+size_t fl_pagetree_last_idle(const fl_pagetree *tree, size_t below_chunk, bool vacant);
+
+/* The longest free run. */
+size_t fl_pagetree_longest(const fl_pagetree *tree);
+
+void fl_pagetree_fork_prepare(void);
+void fl_pagetree_fork_done(void);
+
+#endif
