@@ -27,6 +27,7 @@ void fl_arena_end(fl_arena *arena) {
         next = region->next;
         fl_region_release(arena, region);
     }
+    fl_regions_end(arena);
     fl_pagetree_clear(&arena->tree);
     arena->regions = NULL;
     atomic_fetch_sub_explicit(&fl_process_ready_pages, arena->ready_pages, memory_order_relaxed);

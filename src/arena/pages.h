@@ -38,6 +38,7 @@ typedef struct fl_limits {
 typedef struct fl_arena {
     fl_lock lock;
     fl_region *regions; /* all of them */
+    fl_region *kept;    /* left, but the system did not take them back yet */
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;

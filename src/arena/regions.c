@@ -198,11 +198,11 @@ bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region) {
 }
 
 /*
- * Regions that the system did not take back at once: it had no mappings left for the split. Their memory has
- * gone, their addresses are counted as bookkeeping.
+ * Regions that the system did not take back at once: it had no mappings left for the split. Their memory has gone,
+ * their addresses stay counted in their arena, and after its end as bookkeeping.
  */
 static fl_lock kept_lock = FL_LOCK_INIT;
-static fl_region *kept; /* through next */
+static fl_region *kept_of_ended; /* through next */
 
 /* False: not all of it; it can be called again. */
 static bool unmap_all(osmem_stat *stat, fl_region *region) {
@@ -213,34 +213,45 @@ static bool unmap_all(osmem_stat *stat, fl_region *region) {
     return true;
 }
 
-static void keep(osmem_stat *stat, fl_region *region) {
-    for (size_t first, end = 0; next_run(region->mapped, end, &first, &end);) {
-        bool ignored = forget_contents(stat, region, first, end);
-        (void)ignored;
-        osmem_transfer(mapped_by_state(region, first, end), stat, &fl_stat_meta);
-    }
-    fl_lock_take(&kept_lock);
-    region->next = kept;
-    kept = region;
-    fl_lock_drop(&kept_lock);
-}
-
-static void try_kept_again(void) {
-    fl_lock_take(&kept_lock);
-    for (fl_region **link = &kept, *region; (region = *link) != NULL;) {
+static void try_again(fl_region **list, osmem_stat *stat) {
+    for (fl_region **link = list, *region; (region = *link) != NULL;) {
         fl_region *next = region->next;
-        if (unmap_all(&fl_stat_meta, region))
+        if (unmap_all(stat, region))
             *link = next;
         else
             link = &region->next;
     }
-    fl_lock_drop(&kept_lock);
 }
 
 void fl_region_release(fl_arena *arena, fl_region *region) {
-    try_kept_again();
-    if (!unmap_all(&arena->stat, region))
-        keep(&arena->stat, region);
+    fl_lock_take(&kept_lock);
+    try_again(&arena->kept, &arena->stat);
+    fl_lock_drop(&kept_lock);
+    if (unmap_all(&arena->stat, region))
+        return;
+    for (size_t first, end = 0; next_run(region->mapped, end, &first, &end);) {
+        bool ignored = forget_contents(&arena->stat, region, first, end);
+        (void)ignored;
+    }
+    fl_lock_take(&kept_lock);
+    region->next = arena->kept;
+    arena->kept = region;
+    fl_lock_drop(&kept_lock);
+}
+
+void fl_regions_end(fl_arena *arena) {
+    fl_lock_take(&kept_lock);
+    try_again(&kept_of_ended, &fl_stat_meta);
+    try_again(&arena->kept, &arena->stat);
+    for (fl_region *region = arena->kept, *next; region; region = next) {
+        next = region->next;
+        for (size_t first, end = 0; next_run(region->mapped, end, &first, &end);)
+            osmem_transfer(mapped_by_state(region, first, end), &arena->stat, &fl_stat_meta);
+        region->next = kept_of_ended;
+        kept_of_ended = region;
+    }
+    arena->kept = NULL;
+    fl_lock_drop(&kept_lock);
 }
 
 void fl_regions_fork_prepare(void) {

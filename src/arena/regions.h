@@ -33,9 +33,12 @@ size_t fl_regions_unmap_spare(fl_arena *arena);
 /* A region with no page in use and none idle leaves the arena (true: now it is the caller's). */
 bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region);
 
-/* All of a region that is no arena's to None, and the region to the window; without the lock. What the system
- * does not take back now is counted as bookkeeping and tried again when the next one is released. */
+/* All of a region that has left to None, and the region to the window; without the lock. What the system does not
+ * take back now is tried again when the next one is released. */
 void fl_region_release(fl_arena *arena, fl_region *region);
+
+/* The arena ends: what it still keeps is counted as bookkeeping, and tried again when another one ends. */
+void fl_regions_end(fl_arena *arena);
 
 void fl_regions_fork_prepare(void);
 void fl_regions_fork_done(void);

@@ -60,20 +60,21 @@ void fl_scavenger_leave(fl_arena *arena) {
     fl_lock_drop(&arenas_lock);
 }
 
-/* The idle pages that are too many by one goal or another: the strictest wins. Holds the arena's lock. */
-static size_t excess_pages(const fl_arena *arena, bool everything) {
-    size_t idle = fl_arena_idle_pages(arena);
-    size_t keep = everything ? 0 : fl_pace_keep(&arena->pace, arena->used_pages);
-    size_t excess = idle > keep ? idle - keep : 0;
-    size_t soft = arena->limits.soft_pages;
-    size_t over = arena->ready_pages > soft ? arena->ready_pages - soft : 0;
+/* The idle pages that are above a soft limit, of the arena or of the process. Holds the arena's lock. */
+static size_t above_soft(const fl_arena *arena) {
+    size_t idle = fl_arena_idle_pages(arena), soft = arena->limits.soft_pages;
+    size_t above = arena->ready_pages > soft ? arena->ready_pages - soft : 0;
     size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
     soft = atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed);
-    if (all > soft && all - soft > over)
-        over = all - soft;
-    if (over > idle)
-        over = idle;
-    return excess > over ? excess : over;
+    if (all > soft && all - soft > above)
+        above = all - soft;
+    return above < idle ? above : idle;
+}
+
+/* Those above what the recent peak makes likely to be used again. Holds the arena's lock. */
+static size_t above_goal(const fl_arena *arena) {
+    size_t idle = fl_arena_idle_pages(arena), keep = fl_pace_keep(&arena->pace, arena->used_pages);
+    return idle > keep ? idle - keep : 0;
 }
 
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
@@ -96,11 +97,13 @@ static bool time_is_up(uint64_t deadline_ns) {
     return fl_system_now_ns() >= deadline_ns || atomic_load_explicit(&arenas_wanted, memory_order_relaxed);
 }
 
-/* Batches of what is too much. Returns true where some is left for the next tick. */
-static bool give_excess(fl_arena *arena, bool everything, fl_cause cause, uint64_t deadline_ns) {
+/* Batches of what is too much for a reason. Returns true where some is left for the next tick. */
+static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     for (;;) {
         fl_lock_take(&arena->lock);
-        size_t excess = excess_pages(arena, everything);
+        size_t excess = cause == FL_CAUSE_GOAL    ? above_goal(arena)
+                        : cause == FL_CAUSE_LIMIT ? above_soft(arena)
+                                                  : fl_arena_idle_pages(arena);
         fl_lock_drop(&arena->lock);
         if (excess == 0)
             return false;
@@ -111,31 +114,38 @@ static bool give_excess(fl_arena *arena, bool everything, fl_cause cause, uint64
     }
 }
 
+/* The active regime: as long as the allowance lasts. */
+static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns) {
+    uint64_t started_ns = fl_system_thread_cpu_ns();
+    uint64_t allowed_ns = fl_allowance_look(&allowance, fl_system_process_cpu_ns());
+    if (allowed_ns == 0)
+        return true;
+    if (deadline_ns > now_ns + allowed_ns)
+        deadline_ns = now_ns + allowed_ns;
+    bool left = reclaim(arena, false);
+    left |= give_excess(arena, FL_CAUSE_GOAL, deadline_ns);
+    fl_allowance_spend(&allowance, fl_system_thread_cpu_ns() - started_ns);
+    return left;
+}
+
 /* One arena's share of a tick. Returns true where work is left. */
 static bool attend(fl_arena *arena, uint64_t deadline_ns) {
-    uint64_t now_ns = fl_system_now_ns(), started_ns = fl_system_thread_cpu_ns();
-    uint64_t allowed_ns = fl_allowance_look(&allowance, fl_system_process_cpu_ns());
+    uint64_t now_ns = fl_system_now_ns();
     fl_lock_take(&arena->lock);
-    bool quiet = look(arena, now_ns), everything = quiet || under_pressure;
+    bool quiet = look(arena, now_ns);
     size_t ready_before = arena->ready_pages;
     fl_lock_drop(&arena->lock);
-    if (!everything && allowed_ns == 0)
-        return true;
-    if (!everything && deadline_ns > now_ns + allowed_ns)
-        deadline_ns = now_ns + allowed_ns;
-    bool left = reclaim(arena, everything);
-    left |= give_excess(arena, everything,
-                        quiet            ? FL_CAUSE_QUIET
-                        : under_pressure ? FL_CAUSE_PRESSURE
-                                         : FL_CAUSE_GOAL,
-                        deadline_ns);
+    bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
+    if (quiet || under_pressure) {
+        left |= reclaim(arena, true);
+        left |= give_excess(arena, quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE, deadline_ns);
+    } else
+        left |= attend_active(arena, now_ns, deadline_ns);
     fl_lock_take(&arena->lock);
     if (quiet && arena->ready_pages < ready_before)
         fl_pace_gave(&arena->pace, now_ns, ready_before, arena->ready_pages);
     left |= fl_arena_idle_pages(arena) > 0;
     fl_lock_drop(&arena->lock);
-    if (!everything)
-        fl_allowance_spend(&allowance, fl_system_thread_cpu_ns() - started_ns);
     return left;
 }
 

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Limits of an arena and of the process: idle memory goes first, then the owner is asked, then the request fails and
+ * nothing is lost. On simulated systems, so that what is resident is the sim's word.
+ */
+#include <string.h>
+
+#include "../../src/arena/scavenger.h"
+#include "../lib/sim_arena.h"
+
+#define MIB ((size_t)1 << 20)
+#define MIB_PAGES (MIB >> FL_PAGE_SHIFT)
+
+static sim_system sys;
+static fl_arena one, two;
+
+static void start(osmem_sim_config config) {
+    config.address_bytes = (size_t)1 << 44;
+    sim_start(&sys, &config);
+    fl_arena_init(&one, "one", &sys.backend, NULL);
+    fl_arena_init(&two, "two", &sys.backend, NULL);
+    fl_scavenger_join(&one);
+    fl_scavenger_join(&two);
+}
+
+static void end(void) {
+    fl_scavenger_leave(&one);
+    fl_scavenger_leave(&two);
+    fl_arena_end(&one);
+    fl_arena_end(&two);
+    fl_limits_set_process(0, 0);
+    sim_end(&sys);
+}
+
+static char *grant(fl_arena *arena, size_t mib) {
+    bool zeroed;
+    char *v = fl_grant(arena, mib * MIB_PAGES, 1, &zeroed);
+    if (v)
+        sim_touch(&sys, v, mib * MIB_PAGES);
+    return v;
+}
+
+static void give(fl_arena *arena, char *v, size_t mib) {
+    fl_pages_return(arena, v, mib * MIB_PAGES);
+}
+
+static size_t resident_mib(void) {
+    return osmem_sim_read(sys.sim).resident_bytes / MIB;
+}
+
+static void limits_hard_of_an_arena(void) {
+    start((osmem_sim_config){0});
+    fl_limits_set(&one, 0, 32 * MIB);
+    char *a = grant(&one, 20), *b = grant(&one, 12);
+    CHECK(a && b && !grant(&one, 1));
+    CHECK(grant(&two, 100)); /* the neighbour's is another limit */
+    give(&one, a, 20);
+    CHECK(!grant(&one, 21)); /* gave back what was idle, and it was not enough */
+    CHECK(grant(&one, 5) == a);
+    CHECK(grant(&one, 15));
+    CHECK(!grant(&one, 1));
+    CHECK_EQUAL(resident_mib(), 132);
+    end();
+}
+
+static void limits_idle_elsewhere_goes_first(void) {
+    start((osmem_sim_config){0});
+    fl_limits_set(&one, 0, 32 * MIB);
+    char *a = grant(&one, 16), *b = grant(&one, 16);
+    CHECK(a && b);
+    give(&one, a, 16);
+    a = grant(&one, 10);
+    CHECK(a);
+    give(&one, b, 16); /* 10 in use, 6 + 16 idle */
+    char *c = grant(&one, 22);
+    CHECK(c && !grant(&one, 1));
+    CHECK_EQUAL(resident_mib(), 32);
+    end();
+}
+
+static void limits_hard_of_the_process(void) {
+    start((osmem_sim_config){0});
+    fl_limits_set_process(0, 64 * MIB);
+    char *a = grant(&one, 40);
+    CHECK(a && grant(&two, 24));
+    CHECK(!grant(&two, 1) && !grant(&one, 1));
+    give(&one, a, 40);
+    CHECK(grant(&two, 30)); /* the other arena's idle memory has gone for it */
+    CHECK_EQUAL(resident_mib(), 24 + 30 + 10);
+    CHECK(!grant(&two, 11));
+    CHECK(grant(&two, 10));
+    CHECK(fl_process_ready_pages == 64 * MIB_PAGES);
+    end();
+    CHECK(fl_process_ready_pages == 0);
+}
+
+/* A soft limit refuses nothing; what is idle goes before the arena grows. */
+static void limits_soft(void) {
+    start((osmem_sim_config){0});
+    fl_limits_set(&one, 32 * MIB, 0);
+    char *a = grant(&one, 10), *b = grant(&one, 20);
+    CHECK(a && b);
+    give(&one, a, 10);
+    CHECK_EQUAL(resident_mib(), 30);
+    char *c = grant(&one, 20); /* does not fit where a was */
+    CHECK(c);
+    CHECK_EQUAL(resident_mib(), 40);
+    char *d = grant(&one, 100);
+    CHECK(d);
+    CHECK_EQUAL(resident_mib(), 140);
+    end();
+    start((osmem_sim_config){0});
+    fl_limits_set_process(32 * MIB, 0);
+    a = grant(&one, 30);
+    give(&one, a, 30);
+    b = grant(&one, 31); /* one MiB of it is new, and the soft limit holds */
+    CHECK(b);
+    CHECK_EQUAL(resident_mib(), 31);
+    give(&one, b, 31);
+    c = grant(&two, 8); /* two has nothing idle: its growth is not refused; a tick looks at all */
+    CHECK(c);
+    fl_scavenger_tick(UINT64_C(1000000000));
+    CHECK(resident_mib() <= 32);
+    end();
+}
+
+/* The owner's call-back. */
+static struct {
+    char *v;
+    size_t mib;
+    int calls;
+    size_t bytes;
+    bool grants_itself;
+} shed;
+
+static bool shed_some(void *context, size_t bytes) {
+    fl_arena *arena = context;
+    shed.calls++;
+    shed.bytes = bytes;
+    if (shed.grants_itself)
+        CHECK(!grant(arena, 8)); /* fails, and does not call back */
+    if (!shed.v)
+        return false;
+    give(arena, shed.v, shed.mib);
+    shed.v = NULL;
+    return true;
+}
+
+static void limits_owner_sheds_and_the_request_is_tried_again(void) {
+    start((osmem_sim_config){0});
+    memset(&shed, 0, sizeof shed);
+    fl_limits_set(&one, 0, 32 * MIB);
+    fl_limits_on_shortage(&one, shed_some, &one);
+    shed.mib = 8;
+    shed.v = grant(&one, 8);
+    CHECK(shed.v && grant(&one, 24));
+    CHECK_EQUAL(shed.calls, 0);
+    shed.grants_itself = true;
+    CHECK(grant(&one, 4));
+    CHECK_EQUAL(shed.calls, 1);
+    CHECK_EQUAL(shed.bytes, 4 * MIB);
+    CHECK(grant(&one, 4));
+    CHECK_EQUAL(shed.calls, 1);
+    CHECK(!grant(&one, 1));
+    CHECK_EQUAL(shed.calls, 2);
+    CHECK_EQUAL(resident_mib(), 32);
+    end();
+}
+
+static bool shed_nothing_for_ever(void *context, size_t bytes) {
+    (void)bytes;
+    (*(int *)context)++;
+    return true;
+}
+
+static void limits_owner_who_lies_is_asked_so_often(void) {
+    int calls = 0;
+    start((osmem_sim_config){0});
+    fl_limits_set(&one, 0, 4 * MIB);
+    fl_limits_on_shortage(&one, shed_nothing_for_ever, &calls);
+    CHECK(grant(&one, 4) && !grant(&one, 1));
+    CHECK(calls > 1 && calls < 100);
+    end();
+}
+
+/* Strict overcommit charges what is mapped: chunks with nothing in them give their charge to who needs it. */
+static void limits_strict_overcommit(void) {
+    start((osmem_sim_config){.overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = 128 * MIB});
+    char *a = grant(&one, 100);
+    CHECK(a && !grant(&two, 100));
+    CHECK(grant(&two, 20));
+    give(&one, a, 100);
+    char *b = grant(&two, 90); /* one's charge has come back */
+    CHECK(b);
+    CHECK(osmem_sim_read(sys.sim).accessible_bytes <= 128 * MIB);
+    CHECK(!grant(&one, 60) && !grant(&two, 60));
+    give(&two, b, 90);
+    CHECK(grant(&one, 90));
+    end();
+}
+
+/* No more can be mapped, but what is mapped and free is found, wherever it lies. */
+static void limits_no_more_mappings_to_be_had(void) {
+    start((osmem_sim_config){0});
+    char *a = grant(&one, 8), *b = grant(&one, 8);
+    CHECK(a && b);
+    give(&one, a, 6); /* 6 MiB at the start, 48 MiB of the region not mapped */
+    osmem_sim_fail(sys.sim, OSMEM_SIM_MAP, 0, OSMEM_NOMEM, 0);
+    CHECK(grant(&one, 6) == a);
+    CHECK(!grant(&one, 3));
+    give(&one, b, 8);
+    CHECK(grant(&one, 3) == b);
+    osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
+    CHECK(grant(&one, 9));
+    end();
+}
+
+int main(void) {
+    CHECK(fl_window_init());
+    RUN(limits_hard_of_an_arena);
+    RUN(limits_idle_elsewhere_goes_first);
+    RUN(limits_hard_of_the_process);
+    RUN(limits_soft);
+    RUN(limits_owner_sheds_and_the_request_is_tried_again);
+    RUN(limits_owner_who_lies_is_asked_so_often);
+    RUN(limits_strict_overcommit);
+    RUN(limits_no_more_mappings_to_be_had);
+    return 0;
+}
