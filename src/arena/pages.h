@@ -45,6 +45,7 @@ typedef struct fl_arena {
     size_t ready_pages;
     size_t used_pages;         /* granted */
     size_t leaving_pages;      /* idle before, now in the scavenger's hands */
+    _Atomic size_t away_bytes; /* Prepared inside what is granted: the floor above gives back parts of it */
     _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
     uint64_t activity;         /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;
@@ -52,7 +53,7 @@ typedef struct fl_arena {
     /* Figures: pages that went from Prepared to Ready, system calls, and what was given back by cause. */
     uint64_t grown_pages;
     uint64_t system_calls;
-    uint64_t given_pages[FL_CAUSE_COUNT];
+    uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
     fl_lock shed_lock;              /* one thread at a time asks the owner; see grant.c */
@@ -107,6 +108,9 @@ static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
 static inline void fl_arena_show_idle(fl_arena *arena) {
     atomic_store_explicit(&arena->idle_shown, fl_arena_idle_pages(arena), memory_order_relaxed);
 }
+
+/* The floor above has given back something inside what is granted. */
+void fl_arena_count_given(fl_arena *arena, fl_cause cause, size_t bytes, uint64_t duration_ns);
 
 /*
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks

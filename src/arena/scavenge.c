@@ -114,6 +114,18 @@ static fl_region *take_out_empty(fl_arena *arena, const batch *batch) {
     return empty;
 }
 
+static void count_given(fl_arena *arena, fl_cause cause, size_t bytes, uint64_t duration_ns) {
+    arena->system_calls++;
+    arena->given_bytes[cause] += bytes;
+    arena->given_ns[cause] += duration_ns;
+}
+
+void fl_arena_count_given(fl_arena *arena, fl_cause cause, size_t bytes, uint64_t duration_ns) {
+    fl_lock_take(&arena->lock);
+    count_given(arena, cause, bytes, duration_ns);
+    fl_lock_drop(&arena->lock);
+}
+
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     batch batch = {.count = 0, .spare_dense = cause == FL_CAUSE_GOAL};
     uint64_t started_ns = fl_system_now_ns();
@@ -139,9 +151,7 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
         went += put_back(arena, &batch.ranges[i], i < done);
     atomic_fetch_sub_explicit(&fl_process_ready_pages, went, memory_order_relaxed);
     fl_arena_show_idle(arena);
-    arena->system_calls++;
-    arena->given_pages[cause] += went;
-    arena->given_ns[cause] += fl_system_now_ns() - started_ns;
+    count_given(arena, cause, went << FL_PAGE_SHIFT, fl_system_now_ns() - started_ns);
     if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
         empty = take_out_empty(arena, &batch);
     fl_lock_drop(&arena->lock);

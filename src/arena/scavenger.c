@@ -77,23 +77,28 @@ static size_t above_goal(const fl_arena *arena) {
     return idle > keep ? idle - keep : 0;
 }
 
+static size_t really_ready(const fl_arena *arena) {
+    return arena->ready_pages -
+           (atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
+}
+
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
 static bool look(fl_arena *arena, uint64_t now_ns) {
     fl_look look = {now_ns, arena->activity, arena->used_pages, fl_arena_idle_pages(arena),
-                    arena->ready_pages};
+                    really_ready(arena)};
     return fl_pace_look(&arena->pace, &look);
 }
 
 /* What the floor above can free; its returns of pages must not look like the program's doing. */
-static bool reclaim(fl_arena *arena, bool everything) {
-    bool left = reclaim_above && reclaim_above(arena, everything);
+static bool reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+    bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
     fl_lock_take(&arena->lock);
     arena->pace.activity_seen = arena->activity;
     fl_lock_drop(&arena->lock);
     return left;
 }
 
-static bool time_is_up(uint64_t deadline_ns) {
+bool fl_scavenger_time_is_up(uint64_t deadline_ns) {
     return fl_system_now_ns() >= deadline_ns || atomic_load_explicit(&arenas_wanted, memory_order_relaxed);
 }
 
@@ -107,7 +112,7 @@ static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
         fl_lock_drop(&arena->lock);
         if (excess == 0)
             return false;
-        if (time_is_up(deadline_ns))
+        if (fl_scavenger_time_is_up(deadline_ns))
             return true;
         if (fl_pages_scavenge(arena, excess, cause) == 0)
             return false; /* refused by the system: to ask it again and again is no work */
@@ -122,7 +127,7 @@ static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns
         return true;
     if (deadline_ns > now_ns + allowed_ns)
         deadline_ns = now_ns + allowed_ns;
-    bool left = reclaim(arena, false);
+    bool left = reclaim(arena, FL_CAUSE_GOAL, deadline_ns);
     left |= give_excess(arena, FL_CAUSE_GOAL, deadline_ns);
     fl_allowance_spend(&allowance, fl_system_thread_cpu_ns() - started_ns);
     return left;
@@ -133,17 +138,18 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     uint64_t now_ns = fl_system_now_ns();
     fl_lock_take(&arena->lock);
     bool quiet = look(arena, now_ns);
-    size_t ready_before = arena->ready_pages;
+    size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
     if (quiet || under_pressure) {
-        left |= reclaim(arena, true);
-        left |= give_excess(arena, quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE, deadline_ns);
+        fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;
+        left |= reclaim(arena, cause, deadline_ns);
+        left |= give_excess(arena, cause, deadline_ns);
     } else
         left |= attend_active(arena, now_ns, deadline_ns);
     fl_lock_take(&arena->lock);
-    if (quiet && arena->ready_pages < ready_before)
-        fl_pace_gave(&arena->pace, now_ns, ready_before, arena->ready_pages);
+    if (quiet && really_ready(arena) < ready_before)
+        fl_pace_gave(&arena->pace, now_ns, ready_before, really_ready(arena));
     left |= fl_arena_idle_pages(arena) > 0;
     fl_lock_drop(&arena->lock);
     return left;
@@ -193,7 +199,7 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cau
         for (fl_arena *it = arena ? arena : arenas; it && all < wanted_pages;
              it = arena ? NULL : it->next_attended) {
             if (round == 1)
-                reclaim(it, true);
+                reclaim(it, cause, UINT64_MAX);
             all += give_back_of(it, wanted_pages - all, cause);
         }
     fl_lock_drop(&arenas_lock);
@@ -264,14 +270,15 @@ static void drive(void) {
         fl_scavenger_tick(PIGGY_BACK_NS);
 }
 
-void fl_scavenger_note(fl_arena *arena) {
-    if (!atomic_load_explicit(&thread_runs, memory_order_relaxed) && is_worth_it(arena))
-        drive();
+void fl_scavenger_count_reclaimable(size_t bytes) {
+    atomic_fetch_add_explicit(&reclaimable_bytes, bytes, memory_order_relaxed);
 }
 
-void fl_scavenger_note_reclaimable(size_t bytes) {
-    size_t noted = atomic_fetch_add_explicit(&reclaimable_bytes, bytes, memory_order_relaxed) + bytes;
-    if (noted >= start_threshold_bytes() && !atomic_load_explicit(&thread_runs, memory_order_relaxed))
+void fl_scavenger_note(const fl_arena *arena) {
+    if (atomic_load_explicit(&thread_runs, memory_order_relaxed))
+        return;
+    if (is_worth_it(arena) ||
+        atomic_load_explicit(&reclaimable_bytes, memory_order_relaxed) >= start_threshold_bytes())
         drive();
 }
 

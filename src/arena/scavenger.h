@@ -14,9 +14,9 @@
 
 #include "pages.h"
 
-/* What a floor above does before pages are given back: free what it can in an arena. quiet says that the arena's
- * grants and returns have ceased, or that it is urgent. Returns true while it has work left. */
-typedef bool fl_scavenger_reclaim(fl_arena *arena, bool quiet);
+/* What a floor above does before pages are given back: free what it can in an arena, until the deadline. Returns true
+ * while it has work left. For FL_CAUSE_GOAL the program is at work in the arena, and what it may want soon stays. */
+typedef bool fl_scavenger_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
 
 void fl_scavenger_init(fl_scavenger_reclaim *reclaim);
 
@@ -27,11 +27,15 @@ void fl_scavenger_allow_thread(bool allowed);
 void fl_scavenger_join(fl_arena *arena);
 void fl_scavenger_leave(fl_arena *arena);
 
-/* Called from slow paths with no lock held: somebody is to look, if this much idle memory is worth it. */
-void fl_scavenger_note(fl_arena *arena);
+/* A floor above has memory that a tick could free, of about this size. Locks may be held: who drops them is to call
+ * fl_scavenger_note. */
+void fl_scavenger_count_reclaimable(size_t bytes);
 
-/* A floor above has memory that a tick could free, of this size. No lock may be held. */
-void fl_scavenger_note_reclaimable(size_t bytes);
+/* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
+void fl_scavenger_note(const fl_arena *arena);
+
+/* To be asked by who works in a tick: the deadline has come, or somebody wants what the scavenger holds. */
+bool fl_scavenger_time_is_up(uint64_t deadline_ns);
 
 /* Does what is due now, for at most budget_ns. Returns true while something is left to do. */
 bool fl_scavenger_tick(uint64_t budget_ns);

@@ -10,11 +10,17 @@
 
 struct fl_heap;
 
+typedef struct fl_slab_list {
+    fl_slab *first, *last;
+} fl_slab_list;
+
 typedef struct fallow_arena {
     fl_arena pages;
-    fl_lock lists_lock; /* the lists of slabs that nobody owns */
-    fl_slab *listed[FL_CLASS_COUNT];
-    fl_lock heaps_lock; /* the list of heaps: registry rank */
+    fl_lock lists_lock;                  /* the lists of slabs that nobody owns */
+    fl_slab_list listed[FL_CLASS_COUNT]; /* newest first */
+    fl_slab_list purged[FL_CLASS_COUNT]; /* with pages given back: taken when no other is there */
+    _Atomic uint32_t listed_count;       /* in both; written under lists_lock */
+    fl_lock heaps_lock;                  /* the list of heaps: registry rank */
     struct fl_heap *heaps;
     fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
@@ -31,6 +37,14 @@ void fl_slab_settle(fl_slab *slab);
 
 /* The slab was LISTED, and the caller's push claimed it by freeing its last block. */
 void fl_slab_unlist_and_settle(fl_slab *slab);
+
+/*
+ * Claims up to max listed slabs of a class that are worth a purge: fresh ones from the oldest on (for FL_CAUSE_GOAL,
+ * after ten seconds in the list), purged ones of which enough was freed since. *looks bounds, over several calls,
+ * at how many of the latter it looks. Returns how many.
+ */
+size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned class, fl_cause cause, unsigned *looks,
+                             fl_slab **slabs, size_t max);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. NULL: none. The slab is
  * CURRENT then, tagged, with all that was freed in its free list. */

@@ -28,10 +28,14 @@ void fl_heap_free_other(fl_heap *heap, void *block) {
         fl_thread_become_known();
     /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
     fl_arena *arena = &slab->arena->pages;
+    size_t bytes = slab->pages << FL_PAGE_SHIFT;
     uint32_t owner;
     switch (fl_slab_push(slab, block, &owner)) {
     case FL_PUSH_DONE:
         return;
+    case FL_PUSH_NOTE:
+        fl_scavenger_count_reclaimable(bytes);
+        break;
     case FL_PUSH_TELL:
         fl_owner_tell(slab, owner);
         return;

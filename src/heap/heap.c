@@ -98,9 +98,8 @@ static bool refill(fl_heap *heap, unsigned class) {
     if (slab != &fl_empty_slab && fl_slab_collect(slab))
         return true;
     while (!slab->free) {
-        if (slab->carved < slab->capacity) {
+        if (fl_slab_carve(slab)) {
             fl_slab_set_due(slab, DUE_WHEN_EMPTY);
-            fl_slab_carve(slab);
             break;
         }
         slab = next_slab(heap, class);
@@ -165,6 +164,7 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
     } else if (fl_slab_used(slab) > sizes->watermark) {
         if (!slab->partial)
             fl_parked_make_partial(heap, slab);
+        fl_scavenger_count_reclaimable(slab->pages << FL_PAGE_SHIFT);
         fl_slab_set_due(slab, (int32_t)sizes->watermark);
     } else {
         /* If this fails it is told, and on its way: hearing it will find it drained. */

@@ -70,7 +70,7 @@ void fl_heap_drained(fl_heap *heap, fl_slab *slab);
 _Noreturn void fl_heap_double_free(fl_heap *heap, void *block);
 
 /* The scavenger's part of this floor (fl_scavenger_reclaim). */
-bool fl_heap_reclaim(fl_arena *arena, bool quiet);
+bool fl_heap_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
 
 /* In the child of a fork: no other thread exists. `mine` are the heaps of the thread that forked. */
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self);

@@ -2,33 +2,49 @@
 /*
  * nobodys.c: slabs that no heap owns: listed in their arena, adopted by who needs one, dead when empty.
  */
+#include "../arena/scavenger.h"
 #include "../osmem/fatal.h"
+#include "../osmem/system.h"
 #include "arena_heaps.h"
+#include "purge.h"
 
 #define ADOPT_LOOKS 8
+#define OLD_SECONDS 10
+#define PURGE_PART 32 /* so much of a purged slab's blocks freed since makes another purge worth it */
 
+static fl_slab_list *list_of(const fl_slab *slab) {
+    fallow_arena *arena = slab->arena;
+    return slab->purged_live == FL_NOT_PURGED ? &arena->listed[slab->class] : &arena->purged[slab->class];
+}
+
+static void count_listed(fallow_arena *arena, uint32_t more) {
+    uint32_t count = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
+    atomic_store_explicit(&arena->listed_count, count + more, memory_order_relaxed);
+}
+
+/* Fresh slabs come first in their list, purged ones last in theirs. */
 static void link_slab(fl_slab *slab) {
-    fl_slab **head = &slab->arena->listed[slab->class];
-    slab->previous = NULL;
-    slab->next = *head;
-    if (*head)
-        (*head)->previous = slab;
-    *head = slab;
+    fl_slab_list *list = list_of(slab);
+    bool first = slab->purged_live == FL_NOT_PURGED;
+    slab->previous = first ? NULL : list->last;
+    slab->next = first ? list->first : NULL;
+    *(slab->previous ? &slab->previous->next : &list->first) = slab;
+    *(slab->next ? &slab->next->previous : &list->last) = slab;
+    count_listed(slab->arena, 1);
 }
 
 static void unlink_slab(fl_slab *slab) {
-    if (slab->previous)
-        slab->previous->next = slab->next;
-    else
-        slab->arena->listed[slab->class] = slab->next;
-    if (slab->next)
-        slab->next->previous = slab->previous;
+    fl_slab_list *list = list_of(slab);
+    *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
+    *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
+    count_listed(slab->arena, UINT32_MAX);
 }
 
 /* Nothing live, so nobody can push any more. The order is part of the protocol: out of the table first,
  * then the pages may be somebody else's, and the descriptor last. */
 static void die(fl_slab *slab) {
     fl_arena *arena = &slab->arena->pages;
+    fl_slab_restore(slab);
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
     fl_pages_return(arena, slab->start, slab->pages);
@@ -40,6 +56,10 @@ static void die(fl_slab *slab) {
 static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
     return atomic_compare_exchange_strong_explicit(&slab->word, &word, fl_word_with_state(word, state),
                                                    memory_order_release, memory_order_relaxed);
+}
+
+static uint32_t seconds(void) {
+    return (uint32_t)(fl_system_now_ns() / 1000000000u);
 }
 
 void fl_slab_settle(fl_slab *slab) {
@@ -60,6 +80,8 @@ void fl_slab_settle(fl_slab *slab) {
         /* Under the lock, so that the push that frees its last block finds it in the list. */
         fallow_arena *arena = slab->arena;
         fl_lock_take(&arena->lists_lock);
+        slab->listed_s = seconds();
+        fl_scavenger_count_reclaimable(slab->pages << FL_PAGE_SHIFT);
         bool listed = unclaim(slab, word, FL_LISTED);
         if (listed)
             link_slab(slab);
@@ -78,12 +100,12 @@ void fl_slab_unlist_and_settle(fl_slab *slab) {
 }
 
 /* Claims the fullest of the first few in the list, which packs the heap. */
-static fl_slab *claim_fullest(fallow_arena *arena, unsigned class) {
+static fl_slab *claim_fullest(const fl_slab_list *list) {
     for (;;) {
         fl_slab *best = NULL;
         fl_word best_word = 0;
         unsigned looks = ADOPT_LOOKS;
-        for (fl_slab *slab = arena->listed[class]; slab && looks > 0; slab = slab->next, looks--) {
+        for (fl_slab *slab = list->first; slab && looks > 0; slab = slab->next, looks--) {
             fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
             if (fl_word_state(word) != FL_LISTED)
                 continue; /* somebody has just freed its last block */
@@ -102,9 +124,55 @@ static fl_slab *claim_fullest(fallow_arena *arena, unsigned class) {
     }
 }
 
+static bool claim_listed(fl_slab *slab, fl_word word) {
+    return fl_word_state(word) == FL_LISTED &&
+           atomic_compare_exchange_strong_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
+                                                   memory_order_acquire, memory_order_relaxed);
+}
+
+/* Of purged slabs, by turns: who is looked at in vain goes to the end. */
+static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs, size_t max) {
+    size_t count = 0;
+    const fl_slab *stop = NULL;
+    while (count<max && * looks> 0 && list->first && list->first != stop) {
+        fl_slab *slab = list->first;
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        (*looks)--;
+        unlink_slab(slab);
+        if (slab->purged_live - fl_word_live(word) > slab->capacity / PURGE_PART && claim_listed(slab, word))
+            slabs[count++] = slab;
+        else {
+            link_slab(slab);
+            stop = stop ? stop : slab;
+        }
+    }
+    return count;
+}
+
+size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned class, fl_cause cause, unsigned *looks,
+                             fl_slab **slabs, size_t max) {
+    size_t count = 0;
+    uint32_t now = seconds();
+    fl_lock_take(&arena->lists_lock);
+    for (fl_slab *slab = arena->listed[class].last, *previous; slab && count < max; slab = previous) {
+        previous = slab->previous;
+        if (cause == FL_CAUSE_GOAL && now - slab->listed_s < OLD_SECONDS)
+            break;
+        if (claim_listed(slab, atomic_load_explicit(&slab->word, memory_order_relaxed))) {
+            unlink_slab(slab);
+            slabs[count++] = slab;
+        }
+    }
+    count += claim_purged(&arena->purged[class], looks, slabs + count, max - count);
+    fl_lock_drop(&arena->lists_lock);
+    return count;
+}
+
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned class, uint32_t tag) {
     fl_lock_take(&arena->lists_lock);
-    fl_slab *slab = claim_fullest(arena, class);
+    fl_slab *slab = claim_fullest(&arena->listed[class]);
+    if (!slab)
+        slab = claim_fullest(&arena->purged[class]);
     if (slab)
         unlink_slab(slab);
     fl_lock_drop(&arena->lists_lock);
@@ -112,6 +180,7 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned class, uint32_t tag) {
         return NULL;
     slab->next = slab->previous = NULL;
     slab->partial = slab->linked = 0;
+    slab->purged_live = FL_NOT_PURGED;
     fl_slab_tag(slab, tag);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     /* Acquire: with the pushes whose blocks are taken along. */

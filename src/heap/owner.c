@@ -101,6 +101,7 @@ static void settle_orphan(fl_heap *heap, fl_slab *slab) {
 void fl_owner_tell(fl_slab *slab, uint32_t tag) {
     fl_heap *heap = fl_heap_by_tag(tag);
     size_t bytes = slab->pages << FL_PAGE_SHIFT;
+    const fl_arena *pages = &slab->arena->pages;
     fl_slab *top = atomic_load_explicit(&heap->told, memory_order_acquire);
     do {
         if (top == FL_TOLD_CLOSED) {
@@ -111,5 +112,6 @@ void fl_owner_tell(fl_slab *slab, uint32_t tag) {
         /* Release: the link. From here on the slab is the hearer's. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->told, &top, slab, memory_order_release,
                                                     memory_order_acquire));
-    fl_scavenger_note_reclaimable(bytes);
+    fl_scavenger_count_reclaimable(bytes);
+    fl_scavenger_note(pages);
 }

@@ -15,6 +15,7 @@
 #include "../osmem/system.h"
 #include "heap.h"
 #include "owner.h"
+#include "purge.h"
 
 #define BATCH_SLABS 64
 #define QUIET_TICKS 3
@@ -96,7 +97,7 @@ static void settle_leftovers(fallow_arena *arena) {
     settle(arena, &batch);
 }
 
-bool fl_heap_reclaim(fl_arena *pages, bool quiet) {
+bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     fallow_arena *arena = (fallow_arena *)pages; /* its first member */
     batch batch = {.count = 0};
     bool left = false;
@@ -105,7 +106,7 @@ bool fl_heap_reclaim(fl_arena *pages, bool quiet) {
     settle_leftovers(arena);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (!is_quiet(heap) && !quiet)
+        if (!is_quiet(heap) && cause == FL_CAUSE_GOAL)
             continue;
         do {
             settle(arena, &batch);
@@ -116,5 +117,6 @@ bool fl_heap_reclaim(fl_arena *pages, bool quiet) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
         left |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
     fl_lock_drop(&arena->heaps_lock);
-    return left;
+    /* At a limit nothing is gained: what is granted counts as a whole. */
+    return (cause != FL_CAUSE_LIMIT && fl_purge_listed(arena, cause, deadline_ns)) || left;
 }

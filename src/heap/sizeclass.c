@@ -29,6 +29,10 @@ static void describe(fl_class *class, size_t block_bytes) {
     class->fair_blocks = capacity / 16 > few ? capacity / 16 : few;
     /* From an eighth for the smallest blocks, which drain together, to half for the largest. */
     class->watermark = block_bytes <= 256 ? capacity / 8 : block_bytes <= 4096 ? capacity / 4 : capacity / 2;
+    /* At most 64 units to a slab, each of whole OS pages. */
+    class->unit_shift = (uint32_t)__builtin_ctzll(osmem_os_page_bytes());
+    while (slab_bytes >> class->unit_shift > 64)
+        class->unit_shift++;
     class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
     class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
 }

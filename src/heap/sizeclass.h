@@ -27,6 +27,7 @@ typedef struct fl_class {
     uint32_t fair_blocks;  /* so many free blocks make a slab worth allocating from again */
     uint32_t watermark;    /* an owner lets a parked slab go at so many used blocks */
     uint32_t carve_blocks; /* how many are carved together */
+    uint32_t unit_shift;   /* bytes of a unit, in which pages inside the slab are given back */
     uint64_t inverse;      /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
 } fl_class;
 

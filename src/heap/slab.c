@@ -4,6 +4,7 @@
 #include "../arena/grant.h"
 #include "../osmem/fatal.h"
 #include "arena_heaps.h"
+#include "purge.h"
 
 fl_slab fl_empty_slab;
 
@@ -62,6 +63,8 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
     slab->free = NULL;
     slab->left = slab->base_used = 0;
     slab->carved = 0;
+    slab->away = 0;
+    slab->purged_live = FL_NOT_PURGED;
     slab->capacity = sizes->capacity;
     slab->next = slab->previous = NULL;
     slab->partial = slab->linked = 0;
@@ -76,19 +79,28 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
     return slab;
 }
 
+/* Blocks [first, end) in front of the free list. */
+static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
+    char *block = slab->start + (size_t)first * slab->block_bytes;
+    void *head = block;
+    for (uint32_t i = first + 1; i < end; i++, block += slab->block_bytes)
+        fl_link_set(block, block + slab->block_bytes);
+    fl_link_set(block, slab->free);
+    slab->free = head;
+}
+
 bool fl_slab_carve(fl_slab *slab) {
+    if (slab->away && fl_slab_carve_away(slab))
+        return true;
     uint32_t count = slab->capacity - slab->carved;
     if (count == 0)
         return false;
     if (count > fl_classes[slab->class].carve_blocks)
         count = fl_classes[slab->class].carve_blocks;
-    char *block = slab->start + (size_t)slab->carved * slab->block_bytes;
+    if (slab->away && !fl_slab_make_ready(slab, slab->carved, slab->carved + count))
+        return false;
+    link_blocks(slab, slab->carved, slab->carved + count);
     slab->carved += count;
-    void *first = block;
-    for (; count > 1; count--, block += slab->block_bytes)
-        fl_link_set(block, block + slab->block_bytes);
-    fl_link_set(block, slab->free);
-    slab->free = first;
     return true;
 }
 
@@ -142,8 +154,11 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
          * Acquire: a push that claims goes on to read what the last owner left. */
     } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_acq_rel,
                                                     memory_order_relaxed));
-    if (fl_word_state(word) == fl_word_state(pushed))
-        return FL_PUSH_DONE;
+    if (fl_word_state(word) == fl_word_state(pushed)) {
+        /* Nobody's, and half of what lived in it has gone since the last time: the scavenger may want to know. */
+        uint32_t live = fl_word_live(pushed);
+        return fl_word_state(word) == FL_LISTED && (live & (live - 1)) == 0 ? FL_PUSH_NOTE : FL_PUSH_DONE;
+    }
     *owner = fl_word_owner(word);
     switch (fl_word_state(word)) {
     case FL_PARKED:

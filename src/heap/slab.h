@@ -25,13 +25,16 @@ typedef struct fl_slab {
     void *free;   /* list of free blocks, linked through their first words */
     int32_t left; /* used - base_used: a free counts it down, and 0 means that something is due */
     int32_t base_used;
-    uint32_t carved; /* blocks that have ever been handed out; the rest is untouched */
+    uint32_t carved; /* blocks below this are live, in the free list, or touch a unit that is away */
     uint32_t capacity;
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
     struct fl_slab *previous;
-    uint8_t partial; /* in the heap's list, with a fair number free */
-    uint8_t linked;  /* in the heap's list */
-    uint8_t padding[14];
+    uint8_t partial;      /* in the heap's list, with a fair number free */
+    uint8_t linked;       /* in the heap's list */
+    uint32_t listed_s;    /* when it came into its arena's list, in seconds */
+    uint64_t away;        /* units that are Prepared; see purge.h */
+    uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
+    uint8_t padding[4];
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
@@ -46,6 +49,8 @@ typedef struct fl_slab {
 } fl_slab;
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
+
+#define FL_NOT_PURGED UINT32_MAX /* purged_live, until then */
 
 /* The slab from which nothing can be had: what a heap allocates from before it has a slab of a class. */
 extern fl_slab fl_empty_slab;
@@ -98,7 +103,8 @@ void fl_slab_untable(const fl_slab *slab);
 /* A new slab for an owner, CURRENT, with nothing carved. */
 fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag);
 
-/* Carves a few more blocks into the free list of an owned slab. False: all are carved. */
+/* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved, or the system has
+ * no memory for them. */
 bool fl_slab_carve(fl_slab *slab);
 
 /* Takes all that others freed into the free list, keeping the state; for the owner. False: nothing there. */
@@ -108,7 +114,13 @@ bool fl_slab_collect(fl_slab *slab);
 void fl_slab_splice(fl_slab *slab, uint32_t head);
 
 /* What a push has to do afterwards. */
-typedef enum fl_push_duty { FL_PUSH_DONE, FL_PUSH_TELL, FL_PUSH_SETTLE, FL_PUSH_UNLIST } fl_push_duty;
+typedef enum fl_push_duty {
+    FL_PUSH_DONE,
+    FL_PUSH_NOTE,
+    FL_PUSH_TELL,
+    FL_PUSH_SETTLE,
+    FL_PUSH_UNLIST
+} fl_push_duty;
 
 /* Pushes a block that another thread than the owner frees. *owner is set for FL_PUSH_TELL. */
 fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner);

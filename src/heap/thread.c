@@ -9,6 +9,7 @@
 #include "../osmem/checker.h"
 #include "../osmem/fatal.h"
 #include "../osmem/ledger.h"
+#include "purge.h"
 
 /* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. */
 #define SLOTS_IN_A_PAGE 64
@@ -208,6 +209,8 @@ fallow_arena *fl_arena_new(const char *name, size_t limit_bytes) {
     fl_lock_init(&arena->lists_lock);
     fl_lock_init(&arena->heaps_lock);
     memset(arena->listed, 0, sizeof arena->listed);
+    memset(arena->purged, 0, sizeof arena->purged);
+    atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
     arena->heaps = NULL;
     arena->unsettled = NULL;
     arena->alive = true;
@@ -228,8 +231,11 @@ static void forget_blocks(const fl_region *region) {
             continue;
         fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
         atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
-        if (slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT))
+        if (slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT)) {
+            if (slab->kind == FL_KIND_SLAB)
+                fl_slab_restore(slab);
             fl_descriptor_give(slab);
+        }
     }
 }
 

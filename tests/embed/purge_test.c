@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pages inside slabs: what no live block touches goes back to the system, what lives is not touched, and purged slabs
+ * are used again. What is resident is the kernel's word (mincore).
+ */
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../src/arena/scavenger.h"
+#include "../../src/heap/arena_heaps.h"
+#include "../lib/check.h"
+#include "fallow/arena.h"
+
+static uint64_t seed;
+static fallow_arena *arena;
+
+#define BLOCKS_MAX 40000
+
+static struct {
+    unsigned char *start;
+    size_t bytes;
+    unsigned char mark;
+} blocks[BLOCKS_MAX];
+static size_t count, block_bytes;
+
+static void fill(size_t i, size_t bytes) {
+    blocks[i].start = fallow_arena_alloc(arena, bytes);
+    CHECK(blocks[i].start);
+    blocks[i].bytes = bytes;
+    blocks[i].mark = (unsigned char)(i * 7 + 1);
+    memset(blocks[i].start, blocks[i].mark, bytes);
+}
+
+static void verify(size_t i) {
+    for (size_t k = 0; k < blocks[i].bytes; k++)
+        CHECK_EQUAL(blocks[i].start[k], blocks[i].mark);
+}
+
+static void drop(size_t i) {
+    verify(i);
+    fallow_arena_free(arena, blocks[i].start);
+    blocks[i].start = NULL;
+}
+
+/* The thread ends, so that its slabs are nobody's. */
+static void *fill_all(void *unused) {
+    (void)unused;
+    for (size_t i = 0; i < count; i++)
+        fill(i, block_bytes);
+    return NULL;
+}
+
+static void give_back(void) {
+    fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
+}
+
+static void in_a_thread(void *(*body)(void *)) {
+    pthread_t thread;
+    CHECK_EQUAL(pthread_create(&thread, NULL, body, NULL), 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+}
+
+/* Pages of the arena that are resident, and those of them that no live block touches. */
+static void look(size_t *resident, size_t *in_vain) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = FL_REGION_BYTES / page;
+    unsigned char *in_core = malloc(pages);
+    bool *touched = malloc(pages * sizeof *touched);
+    *resident = *in_vain = 0;
+    for (fl_region *region = arena->pages.regions; region; region = region->next) {
+        char *start = fl_region_start(region);
+        memset(touched, 0, pages * sizeof *touched);
+        for (size_t i = 0; i < count; i++) {
+            size_t at = (size_t)((char *)blocks[i].start - start);
+            if (blocks[i].start && at < FL_REGION_BYTES)
+                for (size_t p = at / page; p <= (at + blocks[i].bytes - 1) / page; p++)
+                    touched[p] = true;
+        }
+        for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++) {
+            size_t first = chunk * FL_CHUNK_BYTES / page, some = FL_CHUNK_BYTES / page;
+            if (!(region->mapped >> chunk & 1))
+                continue;
+            CHECK_EQUAL(mincore(start + chunk * FL_CHUNK_BYTES, FL_CHUNK_BYTES, in_core), 0);
+            for (size_t p = 0; p < some; p++) {
+                *resident += in_core[p] & 1;
+                *in_vain += (in_core[p] & 1) && !touched[first + p];
+            }
+        }
+    }
+    free(in_core);
+    free(touched);
+}
+
+/* One size: nine tenths freed, given back, allocated again, freed in part and given back, and so on. */
+static void purge_size(size_t bytes) {
+    uint64_t random = seed + bytes;
+    block_bytes = bytes;
+    count = ((size_t)8 << 20) / bytes < BLOCKS_MAX ? ((size_t)8 << 20) / bytes : BLOCKS_MAX;
+    arena = fallow_arena_create("purge", 0);
+    CHECK(arena);
+    in_a_thread(fill_all);
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < count; i++)
+            if (blocks[i].start && check_random(&random) % 10)
+                drop(i);
+        give_back();
+        size_t resident, in_vain;
+        look(&resident, &in_vain);
+        /* To the page in slabs of up to 256 KiB; else a slab counts in units of 16 KiB. */
+        if (bytes <= 32768 && round == 0)
+            CHECK(in_vain <= resident / 50 + 1);
+        else
+            CHECK(in_vain <= resident / 3 + 200);
+        for (size_t i = 0; i < count; i++) {
+            if (blocks[i].start)
+                verify(i);
+            else if (check_random(&random) % 2)
+                fill(i, bytes);
+        }
+        /* A block of its own for each: what was filled last has not reached into another. */
+        for (size_t i = 0; i < count; i++)
+            if (blocks[i].start)
+                verify(i);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (blocks[i].start)
+            drop(i);
+    give_back();
+    fallow_arena_destroy(arena);
+}
+
+static void purge_every_size(void) {
+    static const size_t sizes[] = {16,   48,   64,   208,   512,   1024,  1536,  3072,
+                                   4096, 5120, 9216, 20480, 32768, 49152, 131072};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        purge_size(sizes[i]);
+}
+
+/* Ready falls with what goes: the ledger knows of pages inside slabs. */
+static void purge_is_in_the_ledger(void) {
+    block_bytes = 1024;
+    count = 8000;
+    arena = fallow_arena_create("ledger", 0);
+    in_a_thread(fill_all);
+    for (size_t i = 0; i < count; i++)
+        if (i % 64)
+            drop(i); /* one left in each slab */
+    size_t before = fallow_arena_read(arena).ready_bytes;
+    give_back();
+    size_t resident, in_vain, after = fallow_arena_read(arena).ready_bytes;
+    look(&resident, &in_vain);
+    CHECK(after < before / 8);
+    CHECK(resident * (size_t)sysconf(_SC_PAGESIZE) <= after);
+    CHECK_EQUAL(in_vain, 0);
+    for (size_t i = 0; i < count; i += 64)
+        drop(i);
+    give_back();
+    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    fallow_arena_destroy(arena);
+}
+
+/* A system that takes back every other range only: no block is lost by it. */
+static const osmem_backend *inner;
+static unsigned refusals;
+
+static osmem_result take_some(void *context, const osmem_range *ranges, size_t count_of, size_t *done) {
+    size_t some = count_of / 2;
+    (void)context;
+    *done = 0;
+    if (some)
+        CHECK_EQUAL(inner->unused(inner->context, ranges, some, done), OSMEM_OK);
+    refusals++;
+    return OSMEM_NOMEM;
+}
+
+static void purge_refused_loses_no_block(void) {
+    block_bytes = 1024;
+    count = 2048;
+    arena = fallow_arena_create("refusing", 0);
+    osmem_backend refusing = *osmem_backend_system();
+    inner = osmem_backend_system();
+    refusing.unused = take_some;
+    in_a_thread(fill_all);
+    size_t granted = fallow_arena_read(arena).granted_bytes;
+    arena->pages.stat.backend = &refusing;
+    for (size_t i = 0; i < count; i++)
+        if (i % 5)
+            drop(i);
+    give_back();
+    CHECK(refusals > 0);
+    for (size_t i = 0; i < count; i++)
+        if (!blocks[i].start)
+            fill(i, block_bytes);
+    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, granted); /* all of it fits where it was */
+    for (size_t i = 0; i < count; i++)
+        drop(i);
+    arena->pages.stat.backend = inner;
+    fallow_arena_destroy(arena);
+}
+
+/* Threads allocate and free, also each other's, while everything is purged all the time. */
+static _Atomic bool stop;
+#define SHARED 4096
+static _Atomic(unsigned char *) shared[SHARED];
+
+static void *purge_all_the_time(void *unused) {
+    (void)unused;
+    while (!atomic_load(&stop))
+        give_back();
+    return NULL;
+}
+
+static void *swap_blocks(void *argument) {
+    uint64_t random = (uint64_t)(uintptr_t)argument;
+    for (int i = 0; i < 60000; i++) {
+        size_t bytes = 16 + check_random(&random) % (i % 50 ? 2000 : 60000);
+        unsigned char *block = fallow_arena_alloc(arena, bytes), *old;
+        CHECK(block);
+        unsigned char mark = (unsigned char)(bytes * 31);
+        memset(block, mark, bytes);
+        memcpy(block, &bytes, sizeof bytes);
+        old = atomic_exchange(&shared[check_random(&random) % SHARED], block);
+        if (!old)
+            continue;
+        memcpy(&bytes, old, sizeof bytes);
+        for (size_t k = sizeof bytes; k < bytes; k++)
+            CHECK_EQUAL(old[k], (unsigned char)(bytes * 31));
+        fallow_arena_free(arena, old);
+    }
+    return NULL;
+}
+
+static void purge_while_threads_are_at_work(void) {
+    pthread_t purger, threads[3];
+    arena = fallow_arena_create("stress", 0);
+    atomic_store(&stop, false);
+    CHECK_EQUAL(pthread_create(&purger, NULL, purge_all_the_time, NULL), 0);
+    for (int round = 0; round < 3; round++) {
+        for (uintptr_t i = 0; i < 3; i++)
+            CHECK_EQUAL(
+                pthread_create(&threads[i], NULL, swap_blocks, (void *)(seed + 10 * (uintptr_t)round + i)),
+                0);
+        for (int i = 0; i < 3; i++)
+            CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    }
+    atomic_store(&stop, true);
+    CHECK_EQUAL(pthread_join(purger, NULL), 0);
+    for (int i = 0; i < SHARED; i++)
+        fallow_arena_free(arena, atomic_exchange(&shared[i], NULL));
+    give_back();
+    fallow_arena_destroy(arena);
+}
+
+int main(int argc, char **argv) {
+    seed = check_seed(argc, argv);
+    RUN(purge_every_size);
+    RUN(purge_is_in_the_ledger);
+    RUN(purge_refused_loses_no_block);
+    RUN(purge_while_threads_are_at_work);
+    return 0;
+}
