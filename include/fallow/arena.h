@@ -12,7 +12,9 @@
 #ifndef FALLOW_ARENA_H
 #define FALLOW_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "version.h"
 
@@ -22,13 +24,33 @@ extern "C" {
 
 typedef struct fallow_arena fallow_arena;
 
-/* Figures of one arena, in bytes, together at one moment. */
+/* Why memory was given back. */
+typedef enum fallow_cause {
+    FALLOW_CAUSE_GOAL,     /* more was idle than the arena's recent peak made likely to be used again */
+    FALLOW_CAUSE_QUIET,    /* nothing went on in the arena */
+    FALLOW_CAUSE_LIMIT,    /* a limit was in the way, or a soft one exceeded */
+    FALLOW_CAUSE_PRESSURE, /* the system, or the container, was short of memory */
+    FALLOW_CAUSE_REQUEST,  /* fallow_give_back */
+    FALLOW_CAUSE_COUNT
+} fallow_cause;
+
+/* Figures of one arena, in bytes where nothing else is said, together at one moment. */
 typedef struct fallow_arena_figures {
     size_t prepared_bytes; /* address space mapped, meant to have no memory behind it */
     size_t ready_bytes;    /* can be resident; never above the limit */
     size_t ready_peak_bytes;
-    size_t granted_bytes; /* of the Ready bytes: in slabs and large blocks; the rest is idle */
-    size_t limit_bytes;   /* 0: none */
+    size_t granted_bytes;      /* in slabs and large blocks, pages in them that were given back included */
+    size_t idle_bytes;         /* of the Ready bytes: granted to nobody */
+    size_t largest_free_bytes; /* the longest run that could be granted without more address space */
+    size_t soft_limit_bytes;   /* 0: none; so with the next two */
+    size_t limit_bytes;
+    size_t idle_max_bytes;
+    uint64_t grown_bytes;  /* became Ready, ever: a page fault for each OS page of it that was touched then */
+    uint64_t system_calls; /* made for the arena, ever */
+    struct {
+        uint64_t bytes; /* given back, ever */
+        uint64_t ns;    /* that it took */
+    } given[FALLOW_CAUSE_COUNT];
 } fallow_arena_figures;
 
 /*
@@ -39,6 +61,31 @@ typedef struct fallow_arena_figures {
  * bookkeeping.
  */
 FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) FALLOW_MUST_USE;
+
+/*
+ * Limits on what the arena can have resident, in bytes, rounded down to pages of 16 KiB; 0: none. They hold for what is
+ * asked for from now on.
+ *
+ *   soft  never refuses: above it, idle memory goes back before the arena grows, and none is kept
+ *   hard  at it, idle memory goes back; then the owner is asked; then the request fails with ENOMEM
+ *
+ * Pages that were given back inside a slab that still holds live blocks count all the same, so that using them
+ * again cannot fail.
+ */
+FALLOW_API void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes);
+
+/* Never more idle memory than so many bytes, for longer than it takes to give back what is above; 0: as much as the
+ * arena's recent peak makes likely to be used again. */
+FALLOW_API void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes);
+
+/*
+ * Who sheds at the arena's hard limit, at that of the process, or when the system has no memory: is told how many
+ * bytes are wanted, frees what it can spare, in this arena or elsewhere, and returns whether it is worth trying again.
+ * It runs in the thread whose request is in want, one thread at a time for each arena; what it allocates itself fails
+ * rather than call it again. It may not destroy the arena. NULL: nobody is asked.
+ */
+typedef bool fallow_shed(void *context, size_t wanted_bytes);
+FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context);
 
 /*
  * Gives everything back: all blocks are gone, all memory is the system's again. Any number of threads may
@@ -65,13 +112,6 @@ FALLOW_API fallow_arena_figures fallow_arena_read(const fallow_arena *arena);
 /* The arena that a block came from; NULL if the pointer is not into a block of fallow's (of a block above a
  * MiB: into its first MiB). */
 FALLOW_API fallow_arena *fallow_arena_of(const void *block);
-
-/*
- * Gives idle memory back to the system: what fallow's own thread does in libfallow-malloc. A program that
- * embeds fallow calls this from its own loop, ten times a second or so; one call works for at most a
- * millisecond. Returns 0 when nothing is left to do.
- */
-FALLOW_API int fallow_tick(void);
 
 #ifdef __cplusplus
 }

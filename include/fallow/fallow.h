@@ -4,6 +4,7 @@
  *
  *   arena.h   heaps with a limit, figures and an end of their own
  *   pool.h    memory of a request
+ *   process.h all of it together: limits, figures, giving back
  *   osmem.h   address space in four states
  *   osmem_sim.h (not included here) a simulated system under it, for tests
  */
@@ -13,6 +14,7 @@
 #include "arena.h"
 #include "osmem.h"
 #include "pool.h"
+#include "process.h"
 #include "version.h"
 
 #endif

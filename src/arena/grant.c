@@ -22,6 +22,12 @@ void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
     fl_lock_drop(&arena->lock);
 }
 
+void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
+    fl_lock_take(&arena->lock);
+    atomic_store_explicit(&arena->limits.idle_pages, pages_of_limit(bytes), memory_order_relaxed);
+    fl_lock_drop(&arena->lock);
+}
+
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&soft_is_set, soft_bytes != 0, memory_order_relaxed);
     atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
@@ -62,13 +68,14 @@ static void follow_container_when_grown(void) {
 /* Asks the owner. False: there is none, it has nothing, or it is the owner that is asking. */
 static bool shed(fl_arena *arena, size_t bytes) {
     fl_lock_take(&arena->lock);
-    fl_limits limits = arena->limits;
+    bool (*ask)(void *, size_t) = arena->limits.shed;
+    void *context = arena->limits.shed_context;
     fl_lock_drop(&arena->lock);
-    if (!limits.shed)
+    if (!ask)
         return false;
     if (!fl_lock_take_unless_mine(&arena->shed_lock))
         return false;
-    bool worth_it = limits.shed(limits.shed_context, bytes);
+    bool worth_it = ask(context, bytes);
     fl_lock_drop(&arena->shed_lock);
     return worth_it;
 }

@@ -20,6 +20,9 @@ char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zero
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes);
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes);
 
+/* No more idle memory than so many bytes, but for a moment. */
+void fl_limits_set_idle_max(fl_arena *arena, size_t bytes);
+
 /*
  * Who sheds at the arena's hard limit, at the process's, and when the system has no memory: frees what it can
  * spare of so many bytes, and returns whether it is worth trying again. One thread at a time is in it, and what

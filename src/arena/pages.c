@@ -19,6 +19,7 @@ void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backe
     fl_lock_init(&arena->lock);
     osmem_stat_init(&arena->stat, name, backend, parent);
     arena->limits.soft_pages = arena->limits.hard_pages = SIZE_MAX;
+    atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
     fl_lock_init_checking(&arena->shed_lock);
 }
 

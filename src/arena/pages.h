@@ -31,6 +31,7 @@ typedef enum fl_cause {
 typedef struct fl_limits {
     size_t soft_pages;
     size_t hard_pages;
+    _Atomic size_t idle_pages; /* no more idle pages than these; written under the arena's lock */
     bool (*shed)(void *context, size_t bytes);
     void *shed_context;
 } fl_limits;
@@ -46,6 +47,10 @@ typedef struct fl_arena {
     size_t used_pages;         /* granted */
     size_t leaving_pages;      /* idle before, now in the scavenger's hands */
     _Atomic size_t away_bytes; /* Prepared inside what is granted: the floor above gives back parts of it */
+    /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
+     * more may have become free since. */
+    _Atomic size_t reclaimable_bytes;
+    _Atomic size_t purged_bytes;
     _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
     uint64_t activity;         /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;
@@ -107,6 +112,14 @@ static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
 /* To be called, with the lock, whenever the number of idle pages has changed. */
 static inline void fl_arena_show_idle(fl_arena *arena) {
     atomic_store_explicit(&arena->idle_shown, fl_arena_idle_pages(arena), memory_order_relaxed);
+}
+
+/* For these two. Counted with no order: they are hints. */
+static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool more) {
+    if (more)
+        atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
 /* The floor above has given back something inside what is granted. */

@@ -27,7 +27,8 @@ static bool under_pressure;
 static _Atomic bool thread_allowed;
 static _Atomic bool thread_runs;
 static _Atomic uint64_t ticked_ns;
-static _Atomic size_t reclaimable_bytes; /* noted by the floor above since the last tick */
+static _Atomic bool noted;         /* since the last tick */
+static _Atomic size_t freed_bytes; /* since the last tick, by fl_scavenger_note_freed */
 
 static void take_arenas(void) {
     atomic_fetch_add_explicit(&arenas_wanted, 1, memory_order_relaxed);
@@ -60,21 +61,29 @@ void fl_scavenger_leave(fl_arena *arena) {
     fl_lock_drop(&arenas_lock);
 }
 
-/* The idle pages that are above a soft limit, of the arena or of the process. Holds the arena's lock. */
-static size_t above_soft(const fl_arena *arena) {
-    size_t idle = fl_arena_idle_pages(arena), soft = arena->limits.soft_pages;
-    size_t above = arena->ready_pages > soft ? arena->ready_pages - soft : 0;
+static size_t excess(size_t pages, size_t limit) {
+    return pages > limit ? pages - limit : 0;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* The idle pages that a limit forbids to keep: a soft one of the arena or of the process, or one on what is idle. Holds
+ * the arena's lock. */
+static size_t above_limits(const fl_arena *arena) {
+    size_t idle = fl_arena_idle_pages(arena);
     size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
-    soft = atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed);
-    if (all > soft && all - soft > above)
-        above = all - soft;
+    size_t above = excess(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
+    above = larger(above, excess(arena->ready_pages, arena->limits.soft_pages));
+    above =
+        larger(above, excess(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
     return above < idle ? above : idle;
 }
 
 /* Those above what the recent peak makes likely to be used again. Holds the arena's lock. */
 static size_t above_goal(const fl_arena *arena) {
-    size_t idle = fl_arena_idle_pages(arena), keep = fl_pace_keep(&arena->pace, arena->used_pages);
-    return idle > keep ? idle - keep : 0;
+    return excess(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
 }
 
 static size_t really_ready(const fl_arena *arena) {
@@ -106,15 +115,15 @@ bool fl_scavenger_time_is_up(uint64_t deadline_ns) {
 static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     for (;;) {
         fl_lock_take(&arena->lock);
-        size_t excess = cause == FL_CAUSE_GOAL    ? above_goal(arena)
-                        : cause == FL_CAUSE_LIMIT ? above_soft(arena)
-                                                  : fl_arena_idle_pages(arena);
+        size_t pages = cause == FL_CAUSE_GOAL    ? above_goal(arena)
+                       : cause == FL_CAUSE_LIMIT ? above_limits(arena)
+                                                 : fl_arena_idle_pages(arena);
         fl_lock_drop(&arena->lock);
-        if (excess == 0)
+        if (pages == 0)
             return false;
         if (fl_scavenger_time_is_up(deadline_ns))
             return true;
-        if (fl_pages_scavenge(arena, excess, cause) == 0)
+        if (fl_pages_scavenge(arena, pages, cause) == 0)
             return false; /* refused by the system: to ask it again and again is no work */
     }
 }
@@ -170,7 +179,8 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     uint64_t now_ns = fl_system_now_ns();
     bool left = false;
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
-    atomic_store_explicit(&reclaimable_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&noted, false, memory_order_seq_cst);
+    atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
     fl_limits_follow_container(now_ns);
     take_arenas();
     look_for_pressure(now_ns);
@@ -221,11 +231,16 @@ static size_t start_threshold_bytes(void) {
 }
 
 static bool is_worth_it(const fl_arena *arena) {
-    return (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT) >=
-           start_threshold_bytes();
+    size_t idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
+    size_t bytes = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
+    size_t freed = atomic_load_explicit(&freed_bytes, memory_order_relaxed);
+    size_t purged = atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
+    bytes += freed < purged ? freed : purged;
+    return (idle << FL_PAGE_SHIFT) + bytes >= start_threshold_bytes() ||
+           idle > atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
 }
 
-static bool anyone_idle(void) {
+static bool anyone_is_worth_it(void) {
     bool idle = false;
     take_arenas();
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
@@ -248,7 +263,7 @@ static void *thread_body(void *unused) {
     }
     atomic_store_explicit(&thread_runs, false, memory_order_seq_cst);
     /* Work noted since the last tick found the thread still there and did not start another. */
-    if (atomic_load_explicit(&reclaimable_bytes, memory_order_seq_cst) || anyone_idle())
+    if (atomic_load_explicit(&noted, memory_order_seq_cst) && anyone_is_worth_it())
         start_thread();
     return NULL;
 }
@@ -270,16 +285,16 @@ static void drive(void) {
         fl_scavenger_tick(PIGGY_BACK_NS);
 }
 
-void fl_scavenger_count_reclaimable(size_t bytes) {
-    atomic_fetch_add_explicit(&reclaimable_bytes, bytes, memory_order_relaxed);
+void fl_scavenger_note(const fl_arena *arena) {
+    if (!atomic_load_explicit(&noted, memory_order_relaxed))
+        atomic_store_explicit(&noted, true, memory_order_seq_cst);
+    if (!atomic_load_explicit(&thread_runs, memory_order_relaxed) && is_worth_it(arena))
+        drive();
 }
 
-void fl_scavenger_note(const fl_arena *arena) {
-    if (atomic_load_explicit(&thread_runs, memory_order_relaxed))
-        return;
-    if (is_worth_it(arena) ||
-        atomic_load_explicit(&reclaimable_bytes, memory_order_relaxed) >= start_threshold_bytes())
-        drive();
+void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes) {
+    atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
+    fl_scavenger_note(arena);
 }
 
 void fl_scavenger_fork_prepare(void) {

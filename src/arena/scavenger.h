@@ -27,12 +27,11 @@ void fl_scavenger_allow_thread(bool allowed);
 void fl_scavenger_join(fl_arena *arena);
 void fl_scavenger_leave(fl_arena *arena);
 
-/* A floor above has memory that a tick could free, of about this size. Locks may be held: who drops them is to call
- * fl_scavenger_note. */
-void fl_scavenger_count_reclaimable(size_t bytes);
-
 /* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
 void fl_scavenger_note(const fl_arena *arena);
+
+/* The same; about so many bytes have become free, perhaps in what was purged before. */
+void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes);
 
 /* To be asked by who works in a tick: the deadline has come, or somebody wants what the scavenger holds. */
 bool fl_scavenger_time_is_up(uint64_t deadline_ns);

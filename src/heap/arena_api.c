@@ -6,12 +6,10 @@
 
 #include <errno.h>
 
-#include "../arena/scavenger.h"
+#include "../arena/grant.h"
 #include "../osmem/fatal.h"
 #include "block.h"
 #include "thread.h"
-
-#define TICK_BUDGET_NS UINT64_C(1000000)
 
 fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
     fallow_arena *arena = fl_process_init() ? fl_arena_new(name, limit_bytes) : NULL;
@@ -58,25 +56,49 @@ void fallow_arena_free(fallow_arena *arena, void *block) {
     fl_heap_free(fl_thread_heap_if_any(arena), block);
 }
 
+void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {
+    fl_limits_set(&arena->pages, soft_bytes, hard_bytes);
+}
+
+void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
+    fl_limits_set_idle_max(&arena->pages, idle_bytes);
+}
+
+void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
+    fl_limits_on_shortage(&arena->pages, shed, context);
+}
+
+static size_t limit_bytes(size_t pages) {
+    return pages == SIZE_MAX ? 0 : pages << FL_PAGE_SHIFT;
+}
+
+_Static_assert((int)FALLOW_CAUSE_COUNT == (int)FL_CAUSE_COUNT, "the same causes");
+
 fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
     fallow_arena_figures figures = {0};
-    fl_lock *lock = (fl_lock *)&arena->pages.lock;
+    const fl_arena *pages = &arena->pages;
+    fl_lock *lock = (fl_lock *)&pages->lock;
     fl_lock_take(lock);
-    osmem_bytes bytes = osmem_stat_read(&arena->pages.stat, &figures.ready_peak_bytes);
-    figures.granted_bytes = arena->pages.used_pages << FL_PAGE_SHIFT;
-    fl_lock_drop(lock);
+    osmem_bytes bytes = osmem_stat_read(&pages->stat, &figures.ready_peak_bytes);
     figures.prepared_bytes = bytes.prepared;
     figures.ready_bytes = bytes.ready;
-    figures.limit_bytes =
-        arena->pages.limits.hard_pages == SIZE_MAX ? 0 : arena->pages.limits.hard_pages << FL_PAGE_SHIFT;
+    figures.granted_bytes = pages->used_pages << FL_PAGE_SHIFT;
+    figures.idle_bytes = fl_arena_idle_pages(pages) << FL_PAGE_SHIFT;
+    figures.largest_free_bytes = fl_pagetree_longest(&pages->tree) << FL_PAGE_SHIFT;
+    figures.soft_limit_bytes = limit_bytes(pages->limits.soft_pages);
+    figures.limit_bytes = limit_bytes(pages->limits.hard_pages);
+    figures.idle_max_bytes = limit_bytes(pages->limits.idle_pages);
+    figures.grown_bytes = pages->grown_pages << FL_PAGE_SHIFT;
+    figures.system_calls = pages->system_calls;
+    for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {
+        figures.given[cause].bytes = pages->given_bytes[cause];
+        figures.given[cause].ns = pages->given_ns[cause];
+    }
+    fl_lock_drop(lock);
     return figures;
 }
 
 fallow_arena *fallow_arena_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
     return entry ? fl_slab_at((uint32_t)(entry >> 32))->arena : NULL;
-}
-
-int fallow_tick(void) {
-    return fl_process_init() && fl_scavenger_tick(TICK_BUDGET_NS);
 }

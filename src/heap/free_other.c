@@ -34,8 +34,8 @@ void fl_heap_free_other(fl_heap *heap, void *block) {
     case FL_PUSH_DONE:
         return;
     case FL_PUSH_NOTE:
-        fl_scavenger_count_reclaimable(bytes);
-        break;
+        fl_scavenger_note_freed(arena, bytes);
+        return;
     case FL_PUSH_TELL:
         fl_owner_tell(slab, owner);
         return;

@@ -164,7 +164,6 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
     } else if (fl_slab_used(slab) > sizes->watermark) {
         if (!slab->partial)
             fl_parked_make_partial(heap, slab);
-        fl_scavenger_count_reclaimable(slab->pages << FL_PAGE_SHIFT);
         fl_slab_set_due(slab, (int32_t)sizes->watermark);
     } else {
         /* If this fails it is told, and on its way: hearing it will find it drained. */

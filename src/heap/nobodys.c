@@ -17,9 +17,13 @@ static fl_slab_list *list_of(const fl_slab *slab) {
     return slab->purged_live == FL_NOT_PURGED ? &arena->listed[slab->class] : &arena->purged[slab->class];
 }
 
-static void count_listed(fallow_arena *arena, uint32_t more) {
+static void count_listed(const fl_slab *slab, bool more) {
+    fallow_arena *arena = slab->arena;
     uint32_t count = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
-    atomic_store_explicit(&arena->listed_count, count + more, memory_order_relaxed);
+    atomic_store_explicit(&arena->listed_count, more ? count + 1 : count - 1, memory_order_relaxed);
+    fl_arena_count(slab->purged_live == FL_NOT_PURGED ? &arena->pages.reclaimable_bytes
+                                                      : &arena->pages.purged_bytes,
+                   slab->pages << FL_PAGE_SHIFT, more);
 }
 
 /* Fresh slabs come first in their list, purged ones last in theirs. */
@@ -30,14 +34,14 @@ static void link_slab(fl_slab *slab) {
     slab->next = first ? list->first : NULL;
     *(slab->previous ? &slab->previous->next : &list->first) = slab;
     *(slab->next ? &slab->next->previous : &list->last) = slab;
-    count_listed(slab->arena, 1);
+    count_listed(slab, true);
 }
 
 static void unlink_slab(fl_slab *slab) {
     fl_slab_list *list = list_of(slab);
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
-    count_listed(slab->arena, UINT32_MAX);
+    count_listed(slab, false);
 }
 
 /* Nothing live, so nobody can push any more. The order is part of the protocol: out of the table first,
@@ -81,7 +85,6 @@ void fl_slab_settle(fl_slab *slab) {
         fallow_arena *arena = slab->arena;
         fl_lock_take(&arena->lists_lock);
         slab->listed_s = seconds();
-        fl_scavenger_count_reclaimable(slab->pages << FL_PAGE_SHIFT);
         bool listed = unclaim(slab, word, FL_LISTED);
         if (listed)
             link_slab(slab);

@@ -4,10 +4,15 @@
 #include "../arena/scavenger.h"
 #include "../osmem/fatal.h"
 
+static void count_reclaimable(const fl_slab *slab, bool more) {
+    fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
+}
+
 void fl_parked_link(fl_heap *heap, fl_slab *slab) {
     fl_parked *list = &heap->parked[slab->class];
     slab->linked = 1;
     if (slab->partial) {
+        count_reclaimable(slab, true);
         slab->previous = NULL;
         slab->next = list->first;
         *(list->first ? &list->first->previous : &list->last) = slab;
@@ -25,6 +30,8 @@ void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
     slab->linked = 0;
+    if (slab->partial)
+        count_reclaimable(slab, false);
 }
 
 void fl_parked_make_partial(fl_heap *heap, fl_slab *slab) {
@@ -71,6 +78,7 @@ static bool is_drained(const fl_slab *slab, fl_word word) {
 fl_word fl_slab_untell(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     FL_ASSERT(fl_word_state(word) == FL_TOLD && slab->linked);
+    count_reclaimable(slab, false);
     while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
                                                   memory_order_acq_rel, memory_order_relaxed))
         ;
@@ -100,11 +108,12 @@ static void settle_orphan(fl_heap *heap, fl_slab *slab) {
 
 void fl_owner_tell(fl_slab *slab, uint32_t tag) {
     fl_heap *heap = fl_heap_by_tag(tag);
-    size_t bytes = slab->pages << FL_PAGE_SHIFT;
-    const fl_arena *pages = &slab->arena->pages;
+    fl_arena *pages = &slab->arena->pages;
+    count_reclaimable(slab, true);
     fl_slab *top = atomic_load_explicit(&heap->told, memory_order_acquire);
     do {
         if (top == FL_TOLD_CLOSED) {
+            count_reclaimable(slab, false);
             settle_orphan(heap, slab);
             return;
         }
@@ -112,6 +121,5 @@ void fl_owner_tell(fl_slab *slab, uint32_t tag) {
         /* Release: the link. From here on the slab is the hearer's. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->told, &top, slab, memory_order_release,
                                                     memory_order_acquire));
-    fl_scavenger_count_reclaimable(bytes);
     fl_scavenger_note(pages);
 }

@@ -123,6 +123,33 @@ static void idle_resident_owner_has_ended(void) {
     expect_given_back(base, peak);
 }
 
+/* One block in 20 lives on: every slab holds some, and one page in five does. */
+static void idle_resident_pages_inside_slabs(void) {
+    size_t base = resident_bytes(), page = (size_t)sysconf(_SC_PAGESIZE), floor = 0;
+    for (block_count = 0; block_count < (256 << 10); block_count++)
+        blocks[block_count] = memset(malloc(1024), 1, 1024);
+    uintptr_t last = 0;
+    for (size_t i = 0; i < block_count; i++) {
+        if (i % 20) {
+            free(blocks[i]);
+            continue;
+        }
+        floor += (uintptr_t)blocks[i] / page != last ? page : 0;
+        last = (uintptr_t)blocks[i] / page;
+    }
+    size_t left = 0;
+    for (int tenths = 0; tenths < 20; tenths++) {
+        rest_ms(100);
+        left = resident_bytes() - base;
+        if (left <= floor + floor / 20 + (2 << 20))
+            break;
+    }
+    printf("floor %zu KiB, left %zu KiB\n", floor >> 10, left >> 10);
+    CHECK(left <= floor + floor / 20 + (2 << 20));
+    for (size_t i = 0; i < block_count; i += 20)
+        CHECK(((char *)blocks[i])[1023] == 1);
+}
+
 int main(void) {
     blocks = malloc(BLOCKS_MAX * sizeof *blocks);
     CHECK(blocks);
@@ -131,5 +158,6 @@ int main(void) {
     RUN(idle_resident_freed_by_others_while_owner_sleeps);
     RUN(idle_resident_owner_frees_some_and_sleeps);
     RUN(idle_resident_owner_has_ended);
+    RUN(idle_resident_pages_inside_slabs);
     return 0;
 }

@@ -217,6 +217,7 @@ static void limits_no_more_mappings_to_be_had(void) {
 
 int main(void) {
     CHECK(fl_window_init());
+    sim_skip_unless_possible();
     RUN(limits_hard_of_an_arena);
     RUN(limits_idle_elsewhere_goes_first);
     RUN(limits_hard_of_the_process);

@@ -341,6 +341,7 @@ int main(int argc, char **argv) {
     static const size_t sizes[] = {4096, 16384, 65536};
     seed = check_seed(argc, argv);
     CHECK(fl_window_init());
+    sim_skip_unless_possible();
     for (size_t i = 0; i < 3; i++) {
         os_page_bytes = sizes[i];
         printf("OS pages of %zu bytes\n", os_page_bytes);

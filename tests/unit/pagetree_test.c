@@ -202,6 +202,7 @@ int main(int argc, char **argv) {
     RUN(pagetree_summaries_of_a_chunk);
     RUN(pagetree_summaries_random);
     RUN(pagetree_random_against_model);
-    RUN(pagetree_wildly_apart);
+    if (fl_window_pages_max() > 20000 * FL_REGION_PAGES)
+        RUN(pagetree_wildly_apart);
     return 0;
 }

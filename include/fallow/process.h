@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process.h: the memory of the whole process: what all arenas have together, limits on it, and how it goes back.
+ *
+ * Threads: every function may be called from any thread.
+ */
+#ifndef FALLOW_PROCESS_H
+#define FALLOW_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Limits in bytes on what all arenas of the process can have resident (Ready), malloc's among them; fallow's own
+ * bookkeeping is not counted. 0: none.
+ *
+ *   soft  never refuses: above it, what is idle goes back before anything grows, and no idle memory is kept. Without
+ *         one, 90 % of the container's memory limit (control groups 1 and 2) stands in for it, looked at again every
+ *         30 seconds.
+ *   hard  at it, what is idle goes back, in all arenas; then the arena's owner is asked (fallow_arena_on_limit); then
+ *         the request fails with ENOMEM.
+ */
+FALLOW_API void fallow_set_limits(size_t soft_bytes, size_t hard_bytes);
+
+/*
+ * Gives idle memory back to the system: what fallow's own thread does in libfallow-malloc. A program that embeds fallow
+ * calls this from its own loop, ten times a second or so; one call works for at most a millisecond. Returns 0 when
+ * nothing is left to do. A program that never calls it has the same done on slow paths of its own allocations, but
+ * not while it allocates nothing.
+ */
+FALLOW_API int fallow_tick(void);
+
+/* Gives everything back that is idle, at once, of all arenas, whatever it takes. Returns how many bytes went. */
+FALLOW_API size_t fallow_give_back(void);
+
+/* All figures in bytes, together at one moment but for the last. */
+typedef struct fallow_process_figures {
+    size_t reserved_bytes; /* address space only */
+    size_t prepared_bytes; /* mapped, meant to have no memory behind it */
+    size_t ready_bytes;    /* can be resident: arenas and bookkeeping */
+    size_t ready_peak_bytes;
+    size_t meta_bytes;       /* of the Ready bytes: fallow's own bookkeeping */
+    size_t soft_limit_bytes; /* the one in force, the container's for instance; 0: none */
+    size_t limit_bytes;      /* the hard one; 0: none */
+    uint64_t system_calls;   /* for memory, so far */
+} fallow_process_figures;
+
+FALLOW_API fallow_process_figures fallow_process_read(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

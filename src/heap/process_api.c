@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process_api.c: the public face of what concerns all arenas.
+ */
+#include "fallow/process.h"
+
+#include "../arena/grant.h"
+#include "../arena/scavenger.h"
+#include "thread.h"
+
+#define TICK_BUDGET_NS UINT64_C(1000000)
+
+void fallow_set_limits(size_t soft_bytes, size_t hard_bytes) {
+    fl_limits_set_process(soft_bytes, hard_bytes);
+}
+
+int fallow_tick(void) {
+    return fl_process_init() && fl_scavenger_tick(TICK_BUDGET_NS);
+}
+
+size_t fallow_give_back(void) {
+    return fl_process_init() ? fl_scavenger_give_back(NULL, SIZE_MAX, FL_CAUSE_REQUEST, true) << FL_PAGE_SHIFT
+                             : 0;
+}
+
+static size_t limit_bytes(_Atomic size_t *pages) {
+    size_t limit = atomic_load_explicit(pages, memory_order_relaxed);
+    return limit == SIZE_MAX ? 0 : limit << FL_PAGE_SHIFT;
+}
+
+fallow_process_figures fallow_process_read(void) {
+    fallow_process_figures figures = {0};
+    if (!fl_process_init())
+        return figures;
+    osmem_bytes bytes = osmem_stat_read(&fl_stat_process, &figures.ready_peak_bytes);
+    figures.reserved_bytes = bytes.reserved;
+    figures.prepared_bytes = bytes.prepared;
+    figures.ready_bytes = bytes.ready;
+    figures.meta_bytes = osmem_stat_read(&fl_stat_meta, NULL).ready;
+    figures.soft_limit_bytes = limit_bytes(&fl_process_soft_pages);
+    figures.limit_bytes = limit_bytes(&fl_process_hard_pages);
+    figures.system_calls = osmem_system_calls();
+    return figures;
+}
