@@ -24,6 +24,7 @@ static fl_allowance allowance; /* of the active regime */
 static uint64_t stalls_looked_ns, stalls_seen_ns; /* guarded by arenas_lock */
 static bool under_pressure;
 
+static _Atomic bool switched_off;
 static _Atomic bool thread_allowed;
 static _Atomic bool thread_runs;
 static _Atomic uint64_t ticked_ns;
@@ -42,6 +43,10 @@ void fl_scavenger_init(fl_scavenger_reclaim *reclaim) {
 
 void fl_scavenger_allow_thread(bool allowed) {
     atomic_store_explicit(&thread_allowed, allowed, memory_order_relaxed);
+}
+
+void fl_scavenger_switch(bool on) {
+    atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
 }
 
 void fl_scavenger_join(fl_arena *arena) {
@@ -279,6 +284,8 @@ static void start_thread(void) {
 
 /* There is work: the thread does it, or, where there is none, the calling thread a little of it now and then. */
 static void drive(void) {
+    if (atomic_load_explicit(&switched_off, memory_order_relaxed))
+        return;
     if (atomic_load_explicit(&thread_allowed, memory_order_relaxed))
         start_thread();
     else if (fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICK_NS)

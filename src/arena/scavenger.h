@@ -23,6 +23,9 @@ void fl_scavenger_init(fl_scavenger_reclaim *reclaim);
 /* The thread may be started from now on, or no longer. Off to begin with. */
 void fl_scavenger_allow_thread(bool allowed);
 
+/* Idle memory goes back by itself; off, only at limits and on request. On to begin with. */
+void fl_scavenger_switch(bool on);
+
 /* An arena is looked after from here on (fl_scavenger_leave: to here). */
 void fl_scavenger_join(fl_arena *arena);
 void fl_scavenger_leave(fl_arena *arena);

@@ -3,6 +3,7 @@
  * life.c: the malloc front in the life of a process: start, fork, end. Allocation works before the start and
  * after the end; what stands here only adds to it.
  */
+#include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../heap/thread.h"
 #include "../osmem/line.h"
@@ -14,6 +15,9 @@ __attribute__((constructor)) static void start(void) {
         return;
     fl_options_init();
     fl_fork_register();
+    fl_limits_set_process(fl_the_options.soft_limit, fl_the_options.hard_limit);
+    fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
+    fl_scavenger_switch(fl_the_options.give_back);
     fl_scavenger_allow_thread(fl_the_options.background_thread);
 }
 

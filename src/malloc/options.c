@@ -1,19 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "../osmem/fatal.h"
 #include "../osmem/line.h"
 #include "../osmem/system.h"
 
-fl_options fl_the_options = {.background_thread = true};
+fl_options fl_the_options = {.background_thread = true, .give_back = true};
 
-static bool set_background_thread(const char *value, size_t length) {
+static bool set_switch(bool *option, const char *value, size_t length) {
     if (length != 1 || (*value != '0' && *value != '1'))
         return false;
-    fl_the_options.background_thread = *value == '1';
+    *option = *value == '1';
     return true;
+}
+
+/* A number of bytes, with k, m, g or t behind it for powers of 1024. */
+static bool set_bytes(size_t *option, const char *value, size_t length) {
+    size_t bytes = 0, i = 0;
+    for (; i < length && value[i] >= '0' && value[i] <= '9'; i++) {
+        if (bytes > (SIZE_MAX - 9) / 10)
+            return false;
+        bytes = bytes * 10 + (size_t)(value[i] - '0');
+    }
+    static const char units[] = "kmgt";
+    const char *unit = i && i + 1 == length ? strchr(units, value[i] | 0x20) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if (i == 0 || (i < length && !unit) || bytes > SIZE_MAX >> shift)
+        return false;
+    *option = bytes << shift;
+    return true;
+}
+
+static bool set_background_thread(const char *value, size_t length) {
+    return set_switch(&fl_the_options.background_thread, value, length);
+}
+
+static bool set_give_back(const char *value, size_t length) {
+    return set_switch(&fl_the_options.give_back, value, length);
+}
+
+static bool set_soft_limit(const char *value, size_t length) {
+    return set_bytes(&fl_the_options.soft_limit, value, length);
+}
+
+static bool set_hard_limit(const char *value, size_t length) {
+    return set_bytes(&fl_the_options.hard_limit, value, length);
+}
+
+static bool set_idle_max(const char *value, size_t length) {
+    return set_bytes(&fl_the_options.idle_max, value, length);
 }
 
 static bool set_stats_file(const char *value, size_t length) {
@@ -30,11 +68,15 @@ static const struct option {
     bool (*set)(const char *value, size_t length);
 } options[] = {
     {"background_thread", "background_thread:0 or background_thread:1", set_background_thread},
+    {"give_back", "give_back:0 or give_back:1", set_give_back},
+    {"hard_limit", "hard_limit:BYTES, with k, m, g or t behind the number if you like", set_hard_limit},
+    {"idle_max", "idle_max:BYTES, with k, m, g or t behind the number if you like", set_idle_max},
+    {"soft_limit", "soft_limit:BYTES, with k, m, g or t behind the number if you like", set_soft_limit},
     {"stats_file", "stats_file:PATH, a file to which figures are appended at exit", set_stats_file},
 };
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
-#define NAMES "background_thread, stats_file"
+#define NAMES "background_thread, give_back, hard_limit, idle_max, soft_limit, stats_file"
 
 static void report(const char *text, size_t length, const char *accepted) {
     fl_line detail;
