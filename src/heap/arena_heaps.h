@@ -31,9 +31,9 @@ typedef struct fallow_arena {
 
 /*
  * Finds the last place of a slab in the caller's claim: listed, floating or dead. Its live count is
- * published, its tag is out of the table.
+ * published, its tag is out of the table. spans: where the caller's heap keeps the span of a dead one, or NULL.
  */
-void fl_slab_settle(fl_slab *slab);
+void fl_slab_settle(fl_slab *slab, fl_spans *spans);
 
 /* The slab was LISTED, and the caller's push claimed it by freeing its last block. */
 void fl_slab_unlist_and_settle(fl_slab *slab);

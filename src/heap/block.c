@@ -17,12 +17,12 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
             if (fl_classes[class].block_bytes % alignment == 0)
                 return fl_heap_alloc(heap, fl_classes[class].block_bytes);
     size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;
-    return fl_large_alloc(heap->arena, bytes, alignment_pages);
+    return fl_large_alloc(heap, bytes, alignment_pages);
 }
 
 void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     bool zeroed = false;
-    void *block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc_known(heap->arena, bytes, 1, &zeroed)
+    void *block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc_known(heap, bytes, 1, &zeroed)
                                              : fl_heap_alloc(heap, bytes);
     if (block && !zeroed)
         memset(block, 0, bytes);

@@ -18,7 +18,7 @@ void fl_heap_free_other(fl_heap *heap, void *block) {
         fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
     fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
     if (slab->kind == FL_KIND_LARGE) {
-        fl_large_free(slab, block);
+        fl_large_free(heap, slab, block);
         return;
     }
     fl_slab_check_block(slab, block, "free of");
@@ -43,7 +43,7 @@ void fl_heap_free_other(fl_heap *heap, void *block) {
         fl_slab_unlist_and_settle(slab);
         break;
     case FL_PUSH_SETTLE:
-        fl_slab_settle(slab);
+        fl_slab_settle(slab, NULL);
         break;
     }
     fl_scavenger_note(arena);

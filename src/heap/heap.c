@@ -87,7 +87,7 @@ static fl_slab *next_slab(fl_heap *heap, unsigned class) {
         return slab;
     slab = fl_slab_adopt(heap->arena, class, heap->tag);
     if (!slab)
-        slab = fl_slab_new(heap->arena, class, heap->tag);
+        slab = fl_slab_new(heap->arena, class, heap->tag, &heap->spans);
     if (slab)
         atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
     return slab;
@@ -122,7 +122,7 @@ void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
     if (heap == &fl_empty_heap)
         block = fl_thread_alloc_first(bytes);
     else if (bytes > FL_CLASS_BYTES_MAX)
-        block = fl_large_alloc(heap->arena, bytes, 1);
+        block = fl_large_alloc(heap, bytes, 1);
     else
         block = alloc_small(heap, bytes);
     if (!block)

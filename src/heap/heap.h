@@ -20,6 +20,7 @@
 
 #include <stdatomic.h>
 
+#include "../arena/spans.h"
 #include "arena_heaps.h"
 #include "slab.h"
 
@@ -42,6 +43,7 @@ typedef struct fl_heap {
     struct fl_thread *thread;
     fl_lock lock;
     fl_parked parked[FL_CLASS_COUNT];
+    fl_spans spans;          /* given up lately */
     uint64_t visits;         /* of slow paths; guarded by lock */
     _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
     _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */

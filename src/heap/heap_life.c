@@ -62,6 +62,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->thread = thread;
     fl_lock_init(&heap->lock);
     heap->visits = heap->visits_seen = 0;
+    memset(&heap->spans, 0, sizeof heap->spans);
     heap->quiet_ticks = 0;
     heap->next_of_thread = NULL;
     atomic_store_explicit(&heap->busy, 0, memory_order_relaxed);
@@ -128,6 +129,7 @@ void fl_heap_release(fl_heap *heap) {
     for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
         let_all_go(heap, class);
     fl_lock_drop(&heap->lock);
+    fl_spans_flush(&heap->spans, &arena->pages);
     fl_heap_disown(heap);
 }
 

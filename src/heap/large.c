@@ -4,7 +4,7 @@
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../osmem/fatal.h"
-#include "arena_heaps.h"
+#include "heap.h"
 
 #define TABLED_PAGES ((size_t)64) /* one MiB */
 
@@ -17,20 +17,23 @@ static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry e
     fl_entries_write(run->start + (from << FL_PAGE_SHIFT), to - from, entry);
 }
 
-void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alignment_pages, bool *zeroed) {
+void *fl_large_alloc_known(fl_heap *heap, size_t bytes, size_t alignment_pages, bool *zeroed) {
     if (bytes > PTRDIFF_MAX)
         return NULL;
     fl_slab *run = fl_descriptor_take();
     if (!run)
         return NULL;
     size_t pages = fl_pages_for(bytes ? bytes : 1);
-    char *start = fl_grant(&arena->pages, pages, alignment_pages, zeroed);
+    *zeroed = false;
+    char *start = alignment_pages == 1 ? fl_spans_take(&heap->spans, &pages) : NULL;
+    if (!start)
+        start = fl_grant(&heap->arena->pages, pages, alignment_pages, zeroed);
     if (!start) {
         fl_descriptor_give(run);
         return NULL;
     }
     run->start = start;
-    run->arena = arena;
+    run->arena = heap->arena;
     run->pages = pages;
     run->block_bytes = 0;
     run->kind = FL_KIND_LARGE;
@@ -38,12 +41,12 @@ void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alig
     return start;
 }
 
-void *fl_large_alloc(struct fallow_arena *arena, size_t bytes, size_t alignment_pages) {
+void *fl_large_alloc(fl_heap *heap, size_t bytes, size_t alignment_pages) {
     bool zeroed;
-    return fl_large_alloc_known(arena, bytes, alignment_pages, &zeroed);
+    return fl_large_alloc_known(heap, bytes, alignment_pages, &zeroed);
 }
 
-void fl_large_free(fl_slab *run, void *block) {
+void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
     if (run->start != block)
         fl_fatal("free of", block, "not the start of a block (it lies inside a large one)");
     /* Two threads that free the same block: the entry lets one of them go on. */
@@ -53,7 +56,10 @@ void fl_large_free(fl_slab *run, void *block) {
         fl_fatal("free of", block, "freed twice (its entry in the table is gone)");
     fl_arena *arena = &run->arena->pages;
     write_entries(run, 1, tabled(run->pages), 0);
-    fl_pages_return(arena, run->start, run->pages);
+    if (heap->arena == run->arena)
+        fl_spans_put(&heap->spans, arena, run->start, run->pages);
+    else
+        fl_pages_return(arena, run->start, run->pages);
     fl_descriptor_give(run);
     fl_scavenger_note(arena);
 }

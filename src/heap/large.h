@@ -10,14 +10,16 @@
 
 #include "slab.h"
 
+struct fl_heap;
+
 /* alignment_pages is a power of two. NULL: out of memory. */
-void *fl_large_alloc(struct fallow_arena *arena, size_t bytes, size_t alignment_pages);
+void *fl_large_alloc(struct fl_heap *heap, size_t bytes, size_t alignment_pages);
 
 /* The same; *zeroed says whether all of it reads as zero already. */
-void *fl_large_alloc_known(struct fallow_arena *arena, size_t bytes, size_t alignment_pages, bool *zeroed);
+void *fl_large_alloc_known(struct fl_heap *heap, size_t bytes, size_t alignment_pages, bool *zeroed);
 
-/* Stops the process if the block is not the start of the run, or was freed meanwhile. */
-void fl_large_free(fl_slab *run, void *block);
+/* heap: the freeing thread's. Stops the process if the block is not the start of the run, or was freed meanwhile. */
+void fl_large_free(struct fl_heap *heap, fl_slab *run, void *block);
 
 /* Makes it longer or shorter where it is; false where that cannot be. */
 bool fl_large_resize(fl_slab *run, size_t bytes);

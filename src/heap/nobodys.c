@@ -46,12 +46,15 @@ static void unlink_slab(fl_slab *slab) {
 
 /* Nothing live, so nobody can push any more. The order is part of the protocol: out of the table first,
  * then the pages may be somebody else's, and the descriptor last. */
-static void die(fl_slab *slab) {
+static void die(fl_slab *slab, fl_spans *spans) {
     fl_arena *arena = &slab->arena->pages;
     fl_slab_restore(slab);
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
-    fl_pages_return(arena, slab->start, slab->pages);
+    if (spans)
+        fl_spans_put(spans, arena, slab->start, slab->pages);
+    else
+        fl_pages_return(arena, slab->start, slab->pages);
     fl_descriptor_give(slab);
 }
 
@@ -66,14 +69,14 @@ static uint32_t seconds(void) {
     return (uint32_t)(fl_system_now_ns() / 1000000000u);
 }
 
-void fl_slab_settle(fl_slab *slab) {
+void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
     const fl_class *sizes = &fl_classes[slab->class];
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
         FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
         if (live == 0) {
-            die(slab);
+            die(slab, spans);
             return;
         }
         if (live + sizes->fair_blocks > sizes->capacity) {
@@ -99,7 +102,7 @@ void fl_slab_unlist_and_settle(fl_slab *slab) {
     fl_lock_take(&arena->lists_lock);
     unlink_slab(slab);
     fl_lock_drop(&arena->lists_lock);
-    fl_slab_settle(slab);
+    fl_slab_settle(slab, NULL);
 }
 
 /* Claims the fullest of the first few in the list, which packs the heap. */

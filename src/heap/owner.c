@@ -56,7 +56,7 @@ void fl_owner_settle_claimed(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
     claim_from(slab, FL_CLAIMED); /* by us: this publishes */
-    fl_slab_settle(slab);
+    fl_slab_settle(slab, NULL);
     fl_heap_disown(heap);
 }
 
@@ -66,7 +66,8 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
     if (slab->linked)
         fl_parked_unlink(heap, slab);
     fl_slab_tag(slab, 0);
-    fl_slab_settle(slab);
+    /* Only the heap's own thread puts spans in; who settles a TOLD slab is another. */
+    fl_slab_settle(slab, from == FL_TOLD ? NULL : &heap->spans);
     fl_heap_disown(heap);
     return true;
 }

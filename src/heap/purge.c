@@ -248,7 +248,7 @@ static bool purge_class(struct fallow_arena *arena, unsigned class, fl_cause cau
             purge(batch.slabs[i], &batch, cause);
         give_ranges(arena, &batch, cause);
         for (size_t i = 0; i < batch.slab_count; i++)
-            fl_slab_settle(batch.slabs[i]);
+            fl_slab_settle(batch.slabs[i], NULL);
         if (fl_scavenger_time_is_up(deadline_ns))
             return true;
     }

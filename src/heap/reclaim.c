@@ -108,6 +108,7 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         if (!is_quiet(heap) && cause == FL_CAUSE_GOAL)
             continue;
+        fl_spans_flush(&heap->spans, &arena->pages);
         do {
             settle(arena, &batch);
             take_from(heap, &batch);

@@ -49,13 +49,16 @@ void fl_slab_untable(const fl_slab *slab) {
     fl_entries_write(slab->start, slab->pages, 0);
 }
 
-fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, fl_spans *spans) {
     const fl_class *sizes = &fl_classes[class];
     fl_slab *slab = fl_descriptor_take();
     if (!slab)
         return NULL;
-    bool zeroed;
-    char *start = fl_grant(&arena->pages, sizes->slab_pages, 1, &zeroed);
+    bool zeroed = false;
+    size_t pages = sizes->slab_pages;
+    char *start = fl_spans_take(spans, &pages);
+    if (!start)
+        start = fl_grant(&arena->pages, pages, 1, &zeroed);
     if (!start) {
         fl_descriptor_give(slab);
         return NULL;
@@ -70,7 +73,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag) {
     slab->partial = slab->linked = 0;
     slab->start = start;
     slab->arena = arena;
-    slab->pages = sizes->slab_pages;
+    slab->pages = pages;
     slab->block_bytes = sizes->block_bytes;
     slab->class = (uint8_t) class;
     slab->kind = FL_KIND_SLAB;

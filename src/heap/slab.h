@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "../arena/pages.h"
+#include "../arena/spans.h"
 #include "sizeclass.h"
 #include "slabword.h"
 
@@ -100,8 +100,8 @@ void fl_descriptor_give(fl_slab *slab);
 void fl_slab_tag(const fl_slab *slab, uint32_t tag);
 void fl_slab_untable(const fl_slab *slab);
 
-/* A new slab for an owner, CURRENT, with nothing carved. */
-fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag);
+/* A new slab for an owner, CURRENT, with nothing carved; of a span that the owner kept, or a new one. */
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, fl_spans *spans);
 
 /* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved, or the system has
  * no memory for them. */

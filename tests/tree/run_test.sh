@@ -30,5 +30,5 @@ peak=$(sed -n 's/.*peak Ready *\([0-9]*\)\..*/\1/p' <<<"$stats")
 [ "${peak:-0}" -gt 60 ] && [ "$peak" -lt 200 ] && echo "ok run_stats_plausible" || { echo "failed: peak $peak"; failed=1; }
 # An option that is wrong is reported by name, once, and ignored.
 said=$(FALLOW_OPTIONS=backgroundthread:1 "$fallow" run true 2>&1)
-check run_bad_option "fallow: option 'backgroundthread:1' ignored; accepted: background_thread, stats_file" "$said"
+check run_bad_option "fallow: option 'backgroundthread:1' ignored; accepted: background_thread, give_back, hard_limit, idle_max, soft_limit, stats_file" "$said"
 exit $failed

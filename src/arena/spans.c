@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "spans.h"
+
+static size_t pages_in(uint64_t slot) {
+    return (size_t)(uint32_t)slot;
+}
+
+static char *start_of(uint64_t slot) {
+    return (char *)fl_the_window.base + ((size_t)(slot >> 32) << FL_PAGE_SHIFT);
+}
+
+/* Acquire and release, here and below: a span goes from one thread's hands into another's through its slot. */
+static uint64_t take_slot(_Atomic uint64_t *slot) {
+    return atomic_load_explicit(slot, memory_order_relaxed)
+               ? atomic_exchange_explicit(slot, 0, memory_order_acq_rel)
+               : 0;
+}
+
+char *fl_spans_take(fl_spans *spans, size_t *pages) {
+    for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
+        uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
+        size_t have = pages_in(span);
+        if (have < *pages || have > *pages + *pages / 8)
+            continue;
+        /* The scavenger may have come first. */
+        if (!atomic_compare_exchange_strong_explicit(&spans->slots[i], &span, 0, memory_order_acq_rel,
+                                                     memory_order_relaxed))
+            continue;
+        *pages = have;
+        return start_of(span);
+    }
+    return NULL;
+}
+
+void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
+    if (pages > FL_SPANS_PAGES_MAX / 2) {
+        fl_pages_return(arena, start, pages);
+        return;
+    }
+    size_t kept = pages, empty = FL_SPANS_SLOTS;
+    for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
+        uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
+        kept += pages_in(span);
+        empty = span ? empty : i;
+    }
+    for (; kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_SLOTS; spans->next++) {
+        uint64_t old = take_slot(&spans->slots[spans->next % FL_SPANS_SLOTS]);
+        if (old)
+            fl_pages_return(arena, start_of(old), pages_in(old));
+        kept -= pages_in(old) < kept ? pages_in(old) : kept;
+        empty = spans->next % FL_SPANS_SLOTS;
+    }
+    atomic_store_explicit(&spans->slots[empty], (uint64_t)fl_page_of(start) << 32 | pages,
+                          memory_order_release);
+}
+
+void fl_spans_flush(fl_spans *spans, fl_arena *arena) {
+    for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
+        uint64_t span = take_slot(&spans->slots[i]);
+        if (span)
+            fl_pages_return(arena, start_of(span), pages_in(span));
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spans.h: a few spans that one heap gave up lately and keeps for its next requests, so that most of these take no
+ * lock: a slab that has died, a large block that was freed.
+ *
+ * To their arena the spans are granted still. Each lies in a slot as one word (page, length) and is taken out by an
+ * exchange, so that the scavenger can take them too, from a heap whose thread sleeps. Only the heap's own thread puts
+ * spans in.
+ */
+#ifndef FL_SPANS_H
+#define FL_SPANS_H
+
+#include "pages.h"
+
+#define FL_SPANS_SLOTS 8
+#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all slots together: 2 MiB */
+
+typedef struct fl_spans {
+    _Atomic uint64_t slots[FL_SPANS_SLOTS]; /* page << 32 | pages; 0: empty */
+    unsigned next;                          /* to give way when all are full; the owner's */
+} fl_spans;
+
+/* A span of at least so many pages and an eighth more at most; *pages becomes its length. NULL: there is none. */
+char *fl_spans_take(fl_spans *spans, size_t *pages);
+
+/* Keeps a span, or returns it to the arena; an older one may have to go for it. Owner only. */
+void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages);
+
+/* Returns all to the arena. From any thread. */
+void fl_spans_flush(fl_spans *spans, fl_arena *arena);
+
+#endif
