@@ -58,6 +58,7 @@ typedef struct fl_arena {
     /* Figures: pages that went from Prepared to Ready, system calls, and what was given back by cause. */
     uint64_t grown_pages;
     uint64_t system_calls;
+    uint64_t chunks_mapped;
     uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
@@ -122,8 +123,9 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
         atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
-/* The floor above has given back something inside what is granted. */
-void fl_arena_count_given(fl_arena *arena, fl_cause cause, size_t bytes, uint64_t duration_ns);
+/* The floor above has given back these ranges inside what is granted, the first `done` of them. */
+void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
+                    uint64_t started_ns);
 
 /*
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks

@@ -100,12 +100,47 @@ static osmem_result prepare(fl_arena *arena, fl_region *region, size_t first, si
     return OSMEM_NOMEM;
 }
 
+/*
+ * Huge pages. Nothing asks for them: growth with MADV_HUGEPAGE measured slower and wastes. Where the system gives them
+ * by itself (THP "always"), a small arena wants none, or its first touch would cost 2 MiB; and a chunk of which
+ * something has gone back wants none, or khugepaged would make it resident again.
+ */
+#define SMALL_ARENA_CHUNKS 8 /* 32 MiB */
+
+static void want_small(fl_arena *arena, fl_region *region, size_t first, size_t end) {
+    if (arena->chunks_mapped + (end - first) > SMALL_ARENA_CHUNKS)
+        return;
+    /* A hint of a microsecond, on a mapping that nobody else knows yet; whether it is heeded is all the same. */
+    osmem_result ignored =
+        osmem_no_huge_page(chunk_start(region, first), (end - first) * FL_CHUNK_BYTES, &arena->stat);
+    (void)ignored;
+    region->small |= chunk_bits(first, end);
+}
+
+size_t fl_regions_make_small(const osmem_range *pages, size_t count, osmem_range *chunks, size_t max) {
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *end = (char *)pages[i].start + pages[i].bytes;
+        for (const char *at = pages[i].start; at < end && found < max;) {
+            fl_region *region = fl_region_of(at);
+            size_t chunk = (size_t)(at - fl_region_start(region)) / FL_CHUNK_BYTES;
+            if (!(region->small >> chunk & 1))
+                chunks[found++] = (osmem_range){chunk_start(region, chunk), FL_CHUNK_BYTES};
+            region->small |= chunk_bits(chunk, chunk + 1);
+            at = chunk_start(region, chunk) + FL_CHUNK_BYTES;
+        }
+    }
+    return found;
+}
+
 static osmem_result map_chunks(fl_arena *arena, fl_region *region, size_t first, size_t end) {
     size_t page = first * FL_CHUNK_PAGES, pages = (end - first) * FL_CHUNK_PAGES;
     osmem_result result = prepare(arena, region, first, end);
     if (result == OSMEM_OK) {
         region->mapped |= chunk_bits(first, end);
         fl_pagebits_set(region->prepared, page, pages);
+        want_small(arena, region, first, end);
+        arena->chunks_mapped += end - first;
     } else if (result == OSMEM_UNSUPPORTED && end - first > 1) {
         /* Which one is it? */
         for (size_t chunk = first; chunk < end; chunk++)
@@ -170,6 +205,7 @@ static bool unmap_chunks(osmem_stat *stat, fl_region *region, size_t first, size
         osmem_transfer((osmem_bytes){.reserved = bytes}, stat, &fl_stat_meta);
     }
     region->mapped &= (uint16_t)~chunk_bits(first, end);
+    region->small &= (uint16_t)~chunk_bits(first, end);
     fl_pagebits_clear(region->prepared, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
     return true;
 }

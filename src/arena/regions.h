@@ -26,6 +26,13 @@ bool fl_regions_add(fl_arena *arena, size_t pages);
  * from now on: look elsewhere. OSMEM_NOMEM: not now; some of it may be mapped. */
 osmem_result fl_regions_map(fl_arena *arena, size_t page, size_t pages);
 
+/*
+ * Part of these pages is about to go, or has gone: their chunks are not to become whole again by a huge page. Returns
+ * chunks as ranges for osmem_no_huge_page, to be called without the lock: at most max, those that were not asked for
+ * before.
+ */
+size_t fl_regions_make_small(const osmem_range *pages, size_t count, osmem_range *chunks, size_t max);
+
 /* Commit charge back: mapped chunks with every page free and Prepared become Reserved again, or None. Returns
  * how many did. */
 size_t fl_regions_unmap_spare(fl_arena *arena);

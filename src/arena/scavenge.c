@@ -114,16 +114,34 @@ static fl_region *take_out_empty(fl_arena *arena, const batch *batch) {
     return empty;
 }
 
-static void count_given(fl_arena *arena, fl_cause cause, size_t bytes, uint64_t duration_ns) {
-    arena->system_calls++;
-    arena->given_bytes[cause] += bytes;
-    arena->given_ns[cause] += duration_ns;
+/* Where huge pages come by themselves, what has gone in part must not come back as one. Without the lock. */
+static void stay_small(fl_arena *arena, const osmem_range *chunks, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        osmem_result ignored = osmem_no_huge_page(chunks[i].start, chunks[i].bytes, &arena->stat);
+        (void)ignored;
+    }
 }
 
-void fl_arena_count_given(fl_arena *arena, fl_cause cause, size_t bytes, uint64_t duration_ns) {
+/* Holds the lock. Returns the chunks that are to stay small from now on. */
+static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
+                          uint64_t started_ns, osmem_range *chunks) {
+    arena->system_calls++;
+    for (size_t i = 0; i < done; i++)
+        arena->given_bytes[cause] += ranges[i].bytes;
+    arena->given_ns[cause] += fl_system_now_ns() - started_ns;
+    bool huge = arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
+    size_t count = huge ? fl_regions_make_small(ranges, done, chunks, BATCH_RANGES) : 0;
+    arena->system_calls += count;
+    return count;
+}
+
+void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
+                    uint64_t started_ns) {
+    osmem_range chunks[BATCH_RANGES];
     fl_lock_take(&arena->lock);
-    count_given(arena, cause, bytes, duration_ns);
+    size_t count = count_given(arena, cause, ranges, done, started_ns, chunks);
     fl_lock_drop(&arena->lock);
+    stay_small(arena, chunks, count);
 }
 
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
@@ -145,13 +163,18 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     (void)result; /* `done` says it all: what was refused stays idle */
 
     fl_region *empty = NULL;
+    osmem_range chunks[BATCH_RANGES];
+    fl_lock_take(&arena->lock);
+    size_t chunk_count = count_given(arena, cause, batch.ranges, done, started_ns, chunks);
+    fl_lock_drop(&arena->lock);
+    stay_small(arena, chunks, chunk_count); /* while nobody can be granted the pages */
+
     fl_lock_take(&arena->lock);
     arena->leaving_pages -= batch.pages;
     for (size_t i = 0; i < batch.count; i++)
         went += put_back(arena, &batch.ranges[i], i < done);
     atomic_fetch_sub_explicit(&fl_process_ready_pages, went, memory_order_relaxed);
     fl_arena_show_idle(arena);
-    count_given(arena, cause, went << FL_PAGE_SHIFT, fl_system_now_ns() - started_ns);
     if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
         empty = take_out_empty(arena, &batch);
     fl_lock_drop(&arena->lock);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stretch.h"
 
+#define HUGE_PERHAPS_BYTES ((size_t)1 << 20) /* a mapping that is smaller holds no huge page */
+
 osmem_result fl_reserve_exactly(char *start, size_t bytes, osmem_stat *stat) {
     char *got = osmem_reserve(start, bytes, 0, stat);
     if (got && got != start) {
@@ -31,5 +33,10 @@ bool fl_stretch_grow(fl_stretch *stretch, size_t bytes, size_t step_bytes) {
     if (osmem_used(from, more, more, stretch->stat) != OSMEM_OK)
         return false;
     stretch->ready_bytes = bytes;
+    if (bytes >= HUGE_PERHAPS_BYTES) {
+        /* Bookkeeping is touched here and there; where huge pages come by themselves, it wants none. */
+        osmem_result ignored = osmem_no_huge_page(from, more, stretch->stat);
+        (void)ignored;
+    }
     return true;
 }

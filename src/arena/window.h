@@ -61,6 +61,7 @@ typedef struct fl_region {
     uint16_t lost;            /* chunks in which somebody else sits: in use for ever */
     uint16_t idle;            /* chunks with idle pages */
     uint16_t vacant;          /* of these, chunks with no page in use */
+    uint16_t small;           /* chunks for which no huge pages are wanted */
     bool reserved; /* what is not mapped is Reserved; else it is None, and reserved when it is mapped */
     fl_runs runs[FL_REGION_CHUNKS];
     uint64_t in_use[FL_REGION_WORDS];

@@ -211,9 +211,9 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         } else
             free_blocks_of(slab, units);
     }
-    batch->range_count = 0;
     atomic_fetch_add_explicit(&arena->pages.away_bytes, bytes, memory_order_relaxed);
-    fl_arena_count_given(&arena->pages, cause, bytes, fl_system_now_ns() - started_ns);
+    fl_arena_given(&arena->pages, cause, batch->ranges, done, started_ns);
+    batch->range_count = 0;
 }
 
 /* One claimed slab: what of it can go, into the batch or, where that is full, to the system first. */

@@ -13,6 +13,9 @@
 /* 0 where there are no transparent huge pages. */
 size_t fl_system_huge_page_bytes(void);
 
+/* Does the system use them by itself, for any memory (THP "always")? Looked at again now and then. */
+bool fl_system_huge_pages_always(void);
+
 /* The first and the end of the addresses that a program may be given and that nobody else tends to use:
  * away from the program, its stack, and where the system puts what it is free to place. 0, 0: unknown. */
 void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end);

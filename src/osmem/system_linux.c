@@ -53,6 +53,20 @@ size_t fl_system_huge_page_bytes(void) {
     return bytes == 1 ? 0 : bytes;
 }
 
+bool fl_system_huge_pages_always(void) {
+    static _Atomic uint64_t looked_ns; /* guards nothing: two threads may look at the same time */
+    static _Atomic bool always;
+    uint64_t now_ns = fl_system_now_ns();
+    uint64_t last_ns = atomic_load_explicit(&looked_ns, memory_order_relaxed);
+    if (last_ns == 0 || now_ns - last_ns > UINT64_C(30000000000)) {
+        char text[64];
+        size_t length = fl_system_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
+        atomic_store_explicit(&always, length > 8 && memcmp(text, "[always]", 8) == 0, memory_order_relaxed);
+        atomic_store_explicit(&looked_ns, now_ns, memory_order_relaxed);
+    }
+    return atomic_load_explicit(&always, memory_order_relaxed);
+}
+
 /* There in a program under ThreadSanitizer, which stops on a mapping outside the addresses it knows. */
 extern void __tsan_init(void) __attribute__((weak));
 

@@ -166,6 +166,48 @@ static void pages_refused_end_is_tried_again(void) {
     CHECK(osmem_stat_read(&fl_stat_meta, NULL).prepared < kept.prepared);
 }
 
+/* What the kernel says of the mapping that an address lies in. */
+static bool has_flag(const char *address, const char *flag) {
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool inside = false, found = false, any = false;
+    CHECK(maps);
+    while (fgets(line, sizeof line, maps)) {
+        uintptr_t first, end;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &first, &end) == 2)
+            inside = (uintptr_t)address >= first && (uintptr_t)address < end;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            any = true;
+            found = strstr(line, flag) != NULL;
+        }
+    }
+    fclose(maps);
+    CHECK(any);
+    return found;
+}
+
+/* A small arena wants no huge pages, whatever the system does by itself; a large one leaves it to the system. */
+static void pages_small_arena_wants_no_huge_pages(void) {
+    start_arena(0);
+    if (arena.stat.traits.huge_page_bytes == 0) {
+        printf("no huge pages here\n");
+        return;
+    }
+    char *v = grant(FL_CHUNK_PAGES * 12, 1);
+    for (size_t chunk = 0; chunk < 12; chunk++)
+        memset(v + chunk * FL_CHUNK_BYTES, 1, 1);
+    CHECK(!has_flag(v, " nh")); /* one large block */
+    end_arena();
+    start_arena(0);
+    v = grant(1, 1);
+    CHECK(has_flag(v, " nh"));
+    for (size_t chunk = 0; chunk < 12; chunk++)
+        CHECK(grant(FL_CHUNK_PAGES, 1));
+    CHECK(has_flag(v + 7 * FL_CHUNK_BYTES, " nh"));
+    CHECK(!has_flag(v + 10 * FL_CHUNK_BYTES, " nh"));
+    end_arena();
+}
+
 /* What a naive allocator would say: who holds each page. */
 #define MODEL_PAGES (2 * 4096)
 static unsigned short holder[MODEL_PAGES];
@@ -247,6 +289,7 @@ int main(int argc, char **argv) {
     RUN(pages_limit_gives_idle_back_before_it_refuses);
     RUN(pages_more_than_the_window_has);
     RUN(pages_refused_end_is_tried_again);
+    RUN(pages_small_arena_wants_no_huge_pages);
     RUN(pages_random_against_model);
     return 0;
 }
