@@ -254,7 +254,7 @@ static bool anyone_is_worth_it(void) {
     return idle;
 }
 
-static void start_thread(void);
+static bool start_thread(void);
 
 static void *thread_body(void *unused) {
     (void)unused;
@@ -273,22 +273,24 @@ static void *thread_body(void *unused) {
     return NULL;
 }
 
-static void start_thread(void) {
+/* False: the system has no thread to give. */
+static bool start_thread(void) {
     /* One winner; its exchange is all that keeps a second thread from starting. */
     if (atomic_load_explicit(&thread_runs, memory_order_relaxed) ||
-        atomic_exchange_explicit(&thread_runs, true, memory_order_acq_rel))
-        return;
-    if (!fl_system_start_thread(thread_body, NULL))
-        atomic_store_explicit(&thread_runs, false, memory_order_release);
+        atomic_exchange_explicit(&thread_runs, true, memory_order_acq_rel) ||
+        fl_system_start_thread(thread_body, NULL))
+        return true;
+    atomic_store_explicit(&thread_runs, false, memory_order_release);
+    return false;
 }
 
 /* There is work: the thread does it, or, where there is none, the calling thread a little of it now and then. */
 static void drive(void) {
     if (atomic_load_explicit(&switched_off, memory_order_relaxed))
         return;
-    if (atomic_load_explicit(&thread_allowed, memory_order_relaxed))
-        start_thread();
-    else if (fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICK_NS)
+    if (atomic_load_explicit(&thread_allowed, memory_order_relaxed) && start_thread())
+        return;
+    if (fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICK_NS)
         fl_scavenger_tick(PIGGY_BACK_NS);
 }
 

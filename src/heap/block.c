@@ -4,6 +4,8 @@
 #include "../osmem/fatal.h"
 #include "large.h"
 
+#define WORTH_KNOWING_BYTES 2049 /* from here on blocks are carved one by one */
+
 void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
     if (alignment <= 16)
         return fl_heap_alloc(heap, bytes);
@@ -22,8 +24,13 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
 
 void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     bool zeroed = false;
-    void *block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc_known(heap, bytes, 1, &zeroed)
-                                             : fl_heap_alloc(heap, bytes);
+    void *block = NULL;
+    if (bytes > FL_CLASS_BYTES_MAX)
+        block = fl_large_alloc_known(heap, bytes, 1, &zeroed);
+    else if (bytes >= WORTH_KNOWING_BYTES)
+        zeroed = (block = fl_heap_pop_zeroed(heap, bytes)) != NULL;
+    if (!block && bytes <= FL_CLASS_BYTES_MAX)
+        block = fl_heap_alloc(heap, bytes);
     if (block && !zeroed)
         memset(block, 0, bytes);
     return block;

@@ -117,6 +117,14 @@ static void *alloc_small(fl_heap *heap, size_t bytes) {
     return fl_slab_pop(heap->current[class]);
 }
 
+void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes) {
+    fl_slab *slab = heap->current[fl_sizeclass_of(bytes)];
+    void *block = fl_slab_pop_zeroed(slab);
+    if (block)
+        fl_slab_set_due(slab, DUE_WHEN_EMPTY);
+    return block;
+}
+
 void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
     void *block;
     if (heap == &fl_empty_heap)

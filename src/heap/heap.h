@@ -69,6 +69,9 @@ void fl_heap_release(fl_heap *heap);
 void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes);
 void fl_heap_free_other(fl_heap *heap, void *block);
 void fl_heap_drained(fl_heap *heap, fl_slab *slab);
+/* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
+void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes);
+
 _Noreturn void fl_heap_double_free(fl_heap *heap, void *block);
 
 /* The scavenger's part of this floor (fl_scavenger_reclaim). */

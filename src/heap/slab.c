@@ -67,6 +67,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, f
     slab->left = slab->base_used = 0;
     slab->carved = 0;
     slab->away = 0;
+    slab->zeroed = zeroed;
     slab->purged_live = FL_NOT_PURGED;
     slab->capacity = sizes->capacity;
     slab->next = slab->previous = NULL;
@@ -105,6 +106,14 @@ bool fl_slab_carve(fl_slab *slab) {
     link_blocks(slab, slab->carved, slab->carved + count);
     slab->carved += count;
     return true;
+}
+
+void *fl_slab_pop_zeroed(fl_slab *slab) {
+    if (slab->free || !slab->zeroed || slab->away || slab->carved == slab->capacity ||
+        fl_classes[slab->class].carve_blocks != 1)
+        return NULL;
+    slab->left++;
+    return slab->start + (size_t)slab->carved++ * slab->block_bytes;
 }
 
 void fl_slab_splice(fl_slab *slab, uint32_t head) {

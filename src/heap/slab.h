@@ -34,7 +34,8 @@ typedef struct fl_slab {
     uint32_t listed_s;    /* when it came into its arena's list, in seconds */
     uint64_t away;        /* units that are Prepared; see purge.h */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
-    uint8_t padding[4];
+    uint8_t zeroed;       /* what is not carved reads as zero */
+    uint8_t padding[3];
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
@@ -106,6 +107,10 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, f
 /* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved, or the system has
  * no memory for them. */
 bool fl_slab_carve(fl_slab *slab);
+
+/* A block that has never been handed out, or not since its pages were given back, and reads as zero; NULL: there is no
+ * such thing at hand. For blocks of a page and more, which are carved one by one. */
+void *fl_slab_pop_zeroed(fl_slab *slab);
 
 /* Takes all that others freed into the free list, keeping the state; for the owner. False: nothing there. */
 bool fl_slab_collect(fl_slab *slab);
