@@ -2,9 +2,9 @@
 /*
  * scale.c: what a grant and a step of the scavenger cost in heaps from 64 MiB to 1 TiB, on a simulated system.
  *
- * A heap of each size is filled with up to 100,000 spans of random lengths; half of them are returned at random. Then,
- * medians of several rounds: a return and a grant of random spans (the heap's own mix), a return and a grant of a slab
- * of 64 KiB, and a batch of the scavenger. The time of the simulated system is in it.
+ * A heap of each size is filled with up to 100,000 spans of random lengths; half of them are returned at random. Then
+ * spans are returned and granted at random, of 64 KiB and of 16 KiB to 1 MiB, and batches scavenged: medians of several
+ * rounds, after one that does not count. The time of the simulated system is in it.
  */
 #define _GNU_SOURCE
 #include <time.h>
@@ -13,7 +13,7 @@
 
 #define SPANS_MAX 100000
 #define ROUNDS 7
-#define STEPS 2000
+#define STEPS 200000
 
 static sim_system sys;
 static fl_arena arena;
@@ -51,21 +51,21 @@ static double median(double *values) {
     return values[ROUNDS / 2];
 }
 
-/* Returns a random span and grants another of a random length in the mix (pages 0) or of a given one. */
-static double swap_spans(size_t count, size_t mean, size_t pages) {
-    double values[ROUNDS];
-    for (int round = 0; round < ROUNDS; round++) {
+/* Returns and grants random spans, of a length or (0) of random ones. Returns the time for one or the other. */
+static double swap_spans(size_t count, size_t pages) {
+    double values[ROUNDS + 1];
+    for (int round = 0; round <= ROUNDS; round++) {
         double start = now_ns();
         for (int step = 0; step < STEPS; step++) {
             size_t i = check_random(&random_state) % count;
             if (spans[i].start)
                 give(i);
             else
-                grant(i, pages ? pages : 1 + check_random(&random_state) % (2 * mean - 1));
+                grant(i, pages ? pages : 1 + check_random(&random_state) % 64);
         }
         values[round] = (now_ns() - start) / STEPS;
     }
-    return median(values);
+    return median(values + 1);
 }
 
 static double scavenge_steps(double *pages_each) {
@@ -93,7 +93,7 @@ static void measure(size_t bytes) {
     for (size_t i = 0; i < count; i++)
         if (check_random(&random_state) % 2)
             give(i);
-    double mix = swap_spans(count, mean, 0), slab = swap_spans(count, mean, 4);
+    double mix = swap_spans(count, 0), slab = swap_spans(count, 4);
     double step = scavenge_steps(&pages_each);
     printf("%8zu MiB %7zu spans  mix %7.0f ns  slab %7.0f ns  scavenger's batch %8.0f ns, %4.0f pages\n",
            bytes >> 20, count, mix, slab, step, pages_each);

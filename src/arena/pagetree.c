@@ -44,13 +44,17 @@ static void set_bit(uint16_t *mask, size_t bit, bool on) {
     *mask = (uint16_t)(on ? *mask | 1u << bit : *mask & ~(1u << bit));
 }
 
+static bool same_runs(fl_runs a, fl_runs b) {
+    return a.first == b.first && a.longest == b.longest && a.last == b.last;
+}
+
 /* An entry of a branch takes over what its child says; returns whether that changed it. */
 static bool set_entry(fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
     fl_runs *entry = &branch->runs[place];
     uint16_t idle_before = branch->idle, vacant_before = branch->vacant;
     set_bit(&branch->idle, place, idle);
     set_bit(&branch->vacant, place, vacant);
-    bool same = entry->first == runs.first && entry->longest == runs.longest && entry->last == runs.last;
+    bool same = same_runs(*entry, runs);
     *entry = runs;
     return !same || branch->idle != idle_before || branch->vacant != vacant_before;
 }
@@ -122,6 +126,7 @@ bool fl_pagetree_insert(fl_pagetree *tree, fl_region *region) {
     branch->child[place_in(branch, index)] = region;
     region->branch = branch;
     fl_pagetree_update(region, 0, FL_REGION_PAGES);
+    propagate_region(region);
     return true;
 }
 
@@ -150,7 +155,8 @@ void fl_pagetree_clear(fl_pagetree *tree) {
     tree->root = NULL;
 }
 
-static void look_at_chunk(fl_region *region, size_t chunk) {
+/* Returns whether anything has changed that matters further up. */
+static bool look_at_chunk(fl_region *region, size_t chunk) {
     const uint64_t *in_use = &region->in_use[chunk * FL_CHUNK_WORDS];
     const uint64_t *prepared = &region->prepared[chunk * FL_CHUNK_WORDS];
     uint64_t idle = 0, used = 0;
@@ -159,15 +165,20 @@ static void look_at_chunk(fl_region *region, size_t chunk) {
         used |= in_use[i];
     }
     bool has_idle = idle && (region->mapped >> chunk & 1);
-    region->runs[chunk] = fl_pagebits_runs(in_use, FL_CHUNK_PAGES);
+    fl_runs runs = fl_pagebits_runs(in_use, FL_CHUNK_PAGES), before = region->runs[chunk];
+    uint16_t idle_before = region->idle, vacant_before = region->vacant;
+    region->runs[chunk] = runs;
     set_bit(&region->idle, chunk, has_idle);
     set_bit(&region->vacant, chunk, has_idle && !used);
+    return !same_runs(runs, before) || region->idle != idle_before || region->vacant != vacant_before;
 }
 
 void fl_pagetree_update(fl_region *region, size_t first_page, size_t pages) {
+    bool changed = false;
     for (size_t chunk = first_page / FL_CHUNK_PAGES; chunk * FL_CHUNK_PAGES < first_page + pages; chunk++)
-        look_at_chunk(region, chunk);
-    propagate_region(region);
+        changed |= look_at_chunk(region, chunk);
+    if (changed)
+        propagate_region(region);
 }
 
 /* The entry that a run lies in (*inside), or the page at which a run starts that crosses entries. Nothing, if
