@@ -107,6 +107,88 @@ static void arena_zeroed_aligned_and_found(void) {
     fallow_arena_destroy(two);
 }
 
+/* A cache that sheds its oldest entry when the arena is at its limit. */
+static struct {
+    fallow_arena *arena;
+    char *entries[100];
+    int oldest, count, asked;
+} cache;
+
+static bool evict(void *context, size_t wanted_bytes) {
+    (void)wanted_bytes;
+    CHECK(context == &cache);
+    cache.asked++;
+    if (cache.oldest == cache.count)
+        return false;
+    fallow_arena_free(cache.arena, cache.entries[cache.oldest]);
+    cache.entries[cache.oldest++] = NULL;
+    return true;
+}
+
+static void arena_owner_sheds_at_the_limit(void) {
+    memset(&cache, 0, sizeof cache);
+    cache.arena = fallow_arena_create("cache", 8 << 20);
+    fallow_arena_on_limit(cache.arena, evict, &cache);
+    size_t base = resident_bytes();
+    for (; cache.count < 100; cache.count++) {
+        char *entry = fallow_arena_alloc(cache.arena, 500000);
+        CHECK(entry);
+        memset(entry, 1, 500000);
+        cache.entries[cache.count] = entry;
+        CHECK(!RESIDENT_IS_OURS || resident_bytes() <= base + (9 << 20));
+    }
+    CHECK(cache.asked >= 80);
+    CHECK(cache.oldest >= 80 && cache.oldest < 90);
+    CHECK(!fallow_arena_alloc(cache.arena, 9 << 20)); /* sheds all it has, and fails */
+    CHECK_EQUAL(errno, ENOMEM);
+    fallow_arena_destroy(cache.arena);
+}
+
+static void arena_idle_max_and_give_back(void) {
+    enum { BLOCKS = 100 };
+    char *blocks[BLOCKS];
+    fallow_arena *arena = fallow_arena_create("idle", 0);
+    fallow_arena_set_idle_max(arena, 4 << 20);
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(fallow_arena_alloc(arena, 1 << 20), 1, 1 << 20);
+    size_t full = resident_bytes();
+    for (int i = 0; i < BLOCKS; i++) {
+        fallow_arena_free(arena, blocks[i]);
+        fallow_tick(); /* not quiet: only the cap can be the reason */
+    }
+    for (int i = 0; i < 20 && fallow_arena_read(arena).idle_bytes > 4 << 20; i++)
+        fallow_tick(); /* a tick is short */
+    CHECK(!RESIDENT_IS_OURS || resident_bytes() + (90 << 20) <= full);
+    fallow_arena_figures figures = fallow_arena_read(arena);
+    CHECK(figures.idle_bytes <= 4 << 20);
+    CHECK_EQUAL(figures.idle_max_bytes, 4 << 20);
+    CHECK(figures.given[FALLOW_CAUSE_LIMIT].bytes >= 90 << 20);
+    CHECK(figures.given[FALLOW_CAUSE_LIMIT].ns > 0);
+    CHECK(figures.grown_bytes >= 100 << 20);
+    CHECK(figures.largest_free_bytes >= 64 << 20);
+    CHECK(figures.system_calls > 0);
+    fallow_give_back();
+    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    CHECK(!RESIDENT_IS_OURS || resident_bytes() + (98 << 20) <= full);
+    fallow_arena_destroy(arena);
+}
+
+static void arena_limits_of_the_process(void) {
+    fallow_process_figures before = fallow_process_read();
+    fallow_arena *one = fallow_arena_create("one", 0), *two = fallow_arena_create("two", 0);
+    fallow_set_limits(0, before.ready_bytes - before.meta_bytes + (16 << 20));
+    char *a = fallow_arena_alloc(one, 10 << 20);
+    CHECK(a && !fallow_arena_alloc(two, 8 << 20));
+    CHECK_EQUAL(errno, ENOMEM);
+    CHECK(fallow_process_read().limit_bytes >= 16 << 20);
+    fallow_arena_free(one, a);
+    CHECK(fallow_arena_alloc(two, 12 << 20)); /* what was idle in the other has gone */
+    fallow_set_limits(0, 0);
+    CHECK_EQUAL(fallow_process_read().limit_bytes, 0);
+    fallow_arena_destroy(one);
+    fallow_arena_destroy(two);
+}
+
 static void arena_tick_gives_idle_memory_back(void) {
     enum { BLOCKS = 300 };
     char *blocks[BLOCKS];
@@ -166,6 +248,9 @@ int main(void) {
     RUN(arena_many_of_them_by_many_threads);
     RUN(arena_zeroed_aligned_and_found);
     RUN(arena_blocks_freed_by_others_are_used_again);
+    RUN(arena_owner_sheds_at_the_limit);
+    RUN(arena_idle_max_and_give_back);
+    RUN(arena_limits_of_the_process);
     RUN(arena_tick_gives_idle_memory_back);
     return 0;
 }
