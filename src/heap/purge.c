@@ -228,7 +228,7 @@ static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
         mark_free(slab, slab->start + (size_t)(fl_word_head(word) - 1) * 16, &blocks);
     find_live(slab, &blocks);
     uint64_t idle = find_idle_units(slab, &blocks);
-    clear_blocks_of(slab, idle | slab->away, blocks.free);
+    clear_blocks_of(slab, idle, blocks.free);
     relink(slab, blocks.free);
     for (uint64_t rest = idle; rest;) {
         if (batch->range_count == BATCH_RANGES)

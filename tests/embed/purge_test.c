@@ -11,7 +11,7 @@
 #include "../../src/arena/scavenger.h"
 #include "../../src/heap/arena_heaps.h"
 #include "../lib/check.h"
-#include "fallow/arena.h"
+#include "fallow/fallow.h"
 
 static uint64_t seed;
 static fallow_arena *arena;
@@ -112,6 +112,15 @@ static void purge_size(size_t bytes) {
             CHECK(in_vain <= resident / 50 + 1);
         else
             CHECK(in_vain <= resident / 3 + 200);
+        if (round == 0) {
+            /* More of what was purged becomes free, and can go too. */
+            for (size_t i = 0; i < count; i++)
+                if (blocks[i].start && check_random(&random) % 2)
+                    drop(i);
+            give_back();
+            look(&resident, &in_vain);
+            CHECK(bytes > 32768 || in_vain <= resident / 20 + 1);
+        }
         for (size_t i = 0; i < count; i++) {
             if (blocks[i].start)
                 verify(i);
@@ -158,6 +167,23 @@ static void purge_is_in_the_ledger(void) {
     give_back();
     CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
     fallow_arena_destroy(arena);
+}
+
+/* The end of an arena with purged slabs: the ledger is as it was before. */
+static void purge_then_destroy(void) {
+    fallow_process_figures before = fallow_process_read();
+    block_bytes = 1024;
+    count = 8000;
+    arena = fallow_arena_create("short-lived", 0);
+    in_a_thread(fill_all);
+    for (size_t i = 0; i < count; i++)
+        if (i % 64)
+            drop(i);
+    give_back();
+    fallow_arena_destroy(arena);
+    fallow_process_figures after = fallow_process_read();
+    CHECK_EQUAL(after.ready_bytes - after.meta_bytes, before.ready_bytes - before.meta_bytes);
+    CHECK_EQUAL(after.prepared_bytes, before.prepared_bytes);
 }
 
 /* A system that takes back every other range only: no block is lost by it. */
@@ -256,6 +282,7 @@ int main(int argc, char **argv) {
     seed = check_seed(argc, argv);
     RUN(purge_every_size);
     RUN(purge_is_in_the_ledger);
+    RUN(purge_then_destroy);
     RUN(purge_refused_loses_no_block);
     RUN(purge_while_threads_are_at_work);
     return 0;

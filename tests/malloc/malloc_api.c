@@ -82,6 +82,24 @@ static void calloc_is_zero_also_where_it_was_dirty(void) {
         }
 }
 
+/* Whole slabs of dirty blocks, gone and used again. */
+static void calloc_is_zero_in_recycled_slabs(void) {
+    static unsigned char *blocks[400];
+    for (size_t bytes = 3000; bytes < 131072; bytes *= 3)
+        for (int round = 0; round < 3; round++) {
+            size_t count = 8000000 / bytes < 400 ? 8000000 / bytes : 400;
+            for (size_t i = 0; i < count; i++) {
+                blocks[i] = calloc(1, bytes);
+                CHECK(blocks[i]);
+                for (size_t k = 0; k < bytes; k++)
+                    CHECK_EQUAL(blocks[i][k], 0);
+                memset(blocks[i], 0xee, bytes);
+            }
+            for (size_t i = 0; i < count; i++)
+                free(blocks[i]);
+        }
+}
+
 static void realloc_keeps_contents(void) {
     uint64_t random = 5;
     unsigned char *block = NULL;
@@ -168,6 +186,7 @@ int main(void) {
     RUN(malloc_zero_bytes_is_unique);
     RUN(malloc_too_much_is_enomem);
     RUN(calloc_is_zero_also_where_it_was_dirty);
+    RUN(calloc_is_zero_in_recycled_slabs);
     RUN(realloc_keeps_contents);
     RUN(aligned_as_promised);
     RUN(aligned_bad_alignment_is_einval);

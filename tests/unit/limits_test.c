@@ -213,6 +213,18 @@ static void limits_no_more_mappings_to_be_had(void) {
     osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
     CHECK(grant(&one, 9));
     end();
+    /* The lowest free run is not mapped, a higher one is. */
+    bool zeroed;
+    start((osmem_sim_config){0});
+    CHECK(grant(&one, 4));
+    char *high = fl_grant(&one, 4 * MIB_PAGES, 16 * MIB_PAGES, &zeroed);
+    CHECK(high && high != fl_region_start(one.regions));
+    give(&one, high, 4);
+    osmem_sim_fail(sys.sim, OSMEM_SIM_MAP, 0, OSMEM_NOMEM, 0);
+    CHECK(grant(&one, 2) == high);
+    osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
+    CHECK(grant(&one, 2) < high);
+    end();
 }
 
 int main(void) {

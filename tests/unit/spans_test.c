@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* The spans that a heap keeps: what is taken is what was put, they are never more than 2 MiB, and nothing is lost. */
+#include <pthread.h>
+#include <string.h>
+
+#include "../../src/arena/grant.h"
+#include "../../src/arena/spans.h"
+#include "../lib/check.h"
+
+static fl_arena arena;
+static fl_spans spans;
+
+static char *grant(size_t pages) {
+    bool zeroed;
+    char *v = fl_grant(&arena, pages, 1, &zeroed);
+    CHECK(v);
+    return v;
+}
+
+static char *take(size_t wanted, size_t expected) {
+    size_t pages = wanted;
+    char *v = fl_spans_take(&spans, &pages);
+    CHECK_EQUAL(v ? pages : 0, expected);
+    return v;
+}
+
+static void spans_take_what_fits(void) {
+    char *four = grant(4), *twenty = grant(20);
+    fl_spans_put(&spans, &arena, four, 4);
+    fl_spans_put(&spans, &arena, twenty, 20);
+    take(5, 0);
+    take(3, 0); /* an eighth of three is none */
+    take(17, 0);
+    CHECK(take(18, 20) == twenty);
+    CHECK(take(4, 4) == four);
+    take(4, 0);
+    fl_pages_return(&arena, four, 4);
+    fl_pages_return(&arena, twenty, 20);
+}
+
+static void spans_are_bounded(void) {
+    for (int i = 0; i < 50; i++) {
+        fl_spans_put(&spans, &arena, grant(1 + (size_t)i * 7 % 64), 1 + (size_t)i * 7 % 64);
+        CHECK(arena.used_pages <= FL_SPANS_PAGES_MAX);
+    }
+    for (int i = 0; i < 20; i++)
+        fl_spans_put(&spans, &arena, grant(64), 64);
+    CHECK_EQUAL(arena.used_pages, 2 * 64);
+    fl_spans_put(&spans, &arena, grant(1000), 1000); /* too large to keep */
+    CHECK_EQUAL(arena.used_pages, 2 * 64);
+    for (int i = 0; i < 20; i++)
+        fl_spans_put(&spans, &arena, grant(4), 4);
+    CHECK_EQUAL(arena.used_pages, FL_SPANS_SLOTS * 4);
+    fl_spans_flush(&spans, &arena);
+    CHECK_EQUAL(arena.used_pages, 0);
+}
+
+/* One thread puts and takes, another empties: each span is in one hand. */
+static _Atomic bool stop;
+
+static void *flush_all_the_time(void *unused) {
+    (void)unused;
+    while (!atomic_load(&stop))
+        fl_spans_flush(&spans, &arena);
+    return NULL;
+}
+
+static void spans_emptied_by_another(void) {
+    pthread_t thread;
+    CHECK_EQUAL(pthread_create(&thread, NULL, flush_all_the_time, NULL), 0);
+    for (int i = 0; i < 100000; i++) {
+        size_t pages = 1 + (size_t)i % 9;
+        char *v = fl_spans_take(&spans, &pages);
+        if (!v)
+            v = grant(pages);
+        CHECK_EQUAL(*(volatile int *)v, 0);
+        *(volatile int *)v = i;
+        CHECK_EQUAL(*(volatile int *)v, i);
+        *(volatile int *)v = 0;
+        fl_spans_put(&spans, &arena, v, pages);
+    }
+    atomic_store(&stop, true);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    fl_spans_flush(&spans, &arena);
+    CHECK_EQUAL(arena.used_pages, 0);
+}
+
+int main(void) {
+    CHECK(fl_window_init());
+    fl_arena_init(&arena, "spans", NULL, &fl_stat_process);
+    RUN(spans_take_what_fits);
+    RUN(spans_are_bounded);
+    RUN(spans_emptied_by_another);
+    fl_arena_end(&arena);
+    return 0;
+}
