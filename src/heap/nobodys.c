@@ -10,7 +10,7 @@
 
 #define ADOPT_LOOKS 8
 #define OLD_SECONDS 10
-#define PURGE_PART 32 /* so much of a purged slab's blocks freed since makes another purge worth it */
+#define PURGE_PART 128 /* so much of a purged slab freed since makes another purge worth it */
 
 static fl_slab_list *list_of(const fl_slab *slab) {
     fallow_arena *arena = slab->arena;
