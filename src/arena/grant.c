@@ -42,6 +42,10 @@ void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t b
     fl_lock_drop(&arena->lock);
 }
 
+void fl_limits_fork_child(fl_arena *arena) {
+    fl_lock_init_checking(&arena->shed_lock);
+}
+
 void fl_limits_follow_container(uint64_t now_ns) {
     uint64_t last_ns = atomic_load_explicit(&followed_ns, memory_order_relaxed);
     if (last_ns && now_ns - last_ns < FOLLOW_EVERY_NS)

@@ -30,6 +30,9 @@ void fl_limits_set_idle_max(fl_arena *arena, size_t bytes);
  */
 void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t bytes), void *context);
 
+/* In the child of a fork: who was being asked, in another thread, is not here. */
+void fl_limits_fork_child(fl_arena *arena);
+
 /* Looks at the container's memory limit, if that was not done lately: 90 % of it is the process's soft limit
  * unless the program has set one. */
 void fl_limits_follow_container(uint64_t now_ns);

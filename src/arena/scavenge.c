@@ -122,15 +122,18 @@ static void stay_small(fl_arena *arena, const osmem_range *chunks, size_t count)
     }
 }
 
-/* Holds the lock. Returns the chunks that are to stay small from now on. */
+static bool huge_pages_come_by_themselves(const fl_arena *arena) {
+    return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
+}
+
+/* Holds the lock. Returns how many chunks are to stay small from now on; chunks may be NULL: nobody wants to know. */
 static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
                           uint64_t started_ns, osmem_range *chunks) {
     arena->system_calls++;
     for (size_t i = 0; i < done; i++)
         arena->given_bytes[cause] += ranges[i].bytes;
     arena->given_ns[cause] += fl_system_now_ns() - started_ns;
-    bool huge = arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
-    size_t count = huge ? fl_regions_make_small(ranges, done, chunks, BATCH_RANGES) : 0;
+    size_t count = chunks ? fl_regions_make_small(ranges, done, chunks, BATCH_RANGES) : 0;
     arena->system_calls += count;
     return count;
 }
@@ -138,8 +141,9 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
                     uint64_t started_ns) {
     osmem_range chunks[BATCH_RANGES];
+    bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
-    size_t count = count_given(arena, cause, ranges, done, started_ns, chunks);
+    size_t count = count_given(arena, cause, ranges, done, started_ns, huge ? chunks : NULL);
     fl_lock_drop(&arena->lock);
     stay_small(arena, chunks, count);
 }
@@ -164,8 +168,9 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
 
     fl_region *empty = NULL;
     osmem_range chunks[BATCH_RANGES];
+    bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
-    size_t chunk_count = count_given(arena, cause, batch.ranges, done, started_ns, chunks);
+    size_t chunk_count = count_given(arena, cause, batch.ranges, done, started_ns, huge ? chunks : NULL);
     fl_lock_drop(&arena->lock);
     stay_small(arena, chunks, chunk_count); /* while nobody can be granted the pages */
 

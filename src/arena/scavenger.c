@@ -162,9 +162,9 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     } else
         left |= attend_active(arena, now_ns, deadline_ns);
     fl_lock_take(&arena->lock);
+    left |= !quiet && fl_arena_idle_pages(arena) > 0; /* it will be quiet some day */
     if (quiet && really_ready(arena) < ready_before)
         fl_pace_gave(&arena->pace, now_ns, ready_before, really_ready(arena));
-    left |= fl_arena_idle_pages(arena) > 0;
     fl_lock_drop(&arena->lock);
     return left;
 }

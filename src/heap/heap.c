@@ -103,6 +103,14 @@ static bool refill(fl_heap *heap, unsigned class) {
             break;
         }
         slab = next_slab(heap, class);
+        fl_slab *meanwhile = heap->current[class];
+        if (meanwhile != &fl_empty_slab && meanwhile != slab) {
+            /* At a limit the owner was asked to shed, and what it did there has left a current slab behind. */
+            if (slab)
+                fl_owner_let_go(heap, slab, FL_CURRENT);
+            slab = meanwhile;
+            continue;
+        }
         if (!slab)
             return false;
         heap->current[class] = slab;

@@ -297,8 +297,10 @@ static void fork_parent(void) {
 static void fork_child(void) {
     const fl_thread *self = fl_thread_self;
     for (uint32_t slot = 0; slot < slots_used; slot++)
-        if (arenas[slot]->alive)
+        if (arenas[slot]->alive) {
             fl_heap_fork_child(arenas[slot], self);
+            fl_limits_fork_child(&arenas[slot]->pages);
+        }
     release_shared();
     fl_scavenger_fork_child();
     fl_lock_drop(&arenas_lock);

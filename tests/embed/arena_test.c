@@ -139,8 +139,39 @@ static void arena_owner_sheds_at_the_limit(void) {
     }
     CHECK(cache.asked >= 80);
     CHECK(cache.oldest >= 80 && cache.oldest < 90);
-    CHECK(!fallow_arena_alloc(cache.arena, 9 << 20)); /* sheds all it has, and fails */
+    CHECK(!fallow_arena_alloc(cache.arena, 9 << 20)); /* can never be */
     CHECK_EQUAL(errno, ENOMEM);
+    fallow_arena_destroy(cache.arena);
+}
+
+/* The call-back allocates and frees in the same arena, of the very size that was asked for. */
+static void *kept_by_owner[400];
+static int kept_count;
+
+static bool evict_and_allocate(void *context, size_t wanted_bytes) {
+    for (int i = 0; i < 3 && kept_count < 400; i++)
+        if ((kept_by_owner[kept_count] = fallow_arena_alloc(cache.arena, 3000)) != NULL)
+            kept_count++;
+    return evict(context, wanted_bytes);
+}
+
+static void arena_owner_allocates_while_it_sheds(void) {
+    static void *blocks[3000];
+    int count = 0;
+    memset(&cache, 0, sizeof cache);
+    cache.arena = fallow_arena_create("cache", 8 << 20);
+    for (; cache.count < 30; cache.count++)
+        cache.entries[cache.count] = fallow_arena_alloc(cache.arena, 200000);
+    fallow_arena_on_limit(cache.arena, evict_and_allocate, &cache);
+    while (count < 3000 && (blocks[count] = fallow_arena_alloc(cache.arena, 3000)) != NULL)
+        count++;
+    CHECK(cache.asked >= 30 && count > 2000);
+    while (count > 0)
+        fallow_arena_free(cache.arena, blocks[--count]);
+    while (kept_count > 0)
+        fallow_arena_free(cache.arena, kept_by_owner[--kept_count]);
+    fallow_give_back();
+    CHECK(fallow_arena_read(cache.arena).granted_bytes <= 256 << 10); /* no slab was forgotten */
     fallow_arena_destroy(cache.arena);
 }
 
@@ -249,6 +280,7 @@ int main(void) {
     RUN(arena_zeroed_aligned_and_found);
     RUN(arena_blocks_freed_by_others_are_used_again);
     RUN(arena_owner_sheds_at_the_limit);
+    RUN(arena_owner_allocates_while_it_sheds);
     RUN(arena_idle_max_and_give_back);
     RUN(arena_limits_of_the_process);
     RUN(arena_tick_gives_idle_memory_back);
