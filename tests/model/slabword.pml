@@ -235,6 +235,7 @@ proctype scavenger() {
     fi
 }
 
+/* Who claims a listed slab: an adopter, or the scavenger that purges it and lists it again. */
 proctype adopter() {
     bool got = false;
     LOCK(list_lock);
