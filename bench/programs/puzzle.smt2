@@ -1,0 +1,18 @@
+; SPDX-License-Identifier: MIT
+; Ten queens as integers; and that a prime number has no two factors below 24,576.
+(set-option :smt.random_seed 1)
+(declare-const a Int)(declare-const b Int)(declare-const c Int)(declare-const d Int)
+(declare-const e Int)(declare-const f Int)(declare-const g Int)(declare-const h Int)
+(declare-const i Int)(declare-const j Int)
+(define-fun ok ((x Int)) Bool (and (>= x 1) (<= x 10)))
+(assert (and (ok a) (ok b) (ok c) (ok d) (ok e) (ok f) (ok g) (ok h) (ok i) (ok j)))
+(assert (distinct a b c d e f g h i j))
+(assert (distinct (+ a 1) (+ b 2) (+ c 3) (+ d 4) (+ e 5) (+ f 6) (+ g 7) (+ h 8) (+ i 9) (+ j 10)))
+(assert (distinct (- a 1) (- b 2) (- c 3) (- d 4) (- e 5) (- f 6) (- g 7) (- h 8) (- i 9) (- j 10)))
+(check-sat)
+(push)
+(declare-const x (_ BitVec 32))(declare-const y (_ BitVec 32))
+(assert (= (bvmul x y) #x17d78409))
+(assert (bvugt x #x00000001))(assert (bvult x #x00006000))(assert (bvugt y #x00000001))(assert (bvult y #x00006000))
+(check-sat)
+(pop)

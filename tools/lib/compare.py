@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The second half of tools/compare: measures the rows on the allocators in turn, and has the results written down."""
+import argparse
+import json
+import os
+import random
+import sys
+import time
+
+import estimates
+import machine
+import report
+import rows as rows_
+import runs
+
+FOLDER = rows_.ROOT
+
+
+def arguments():
+    words, own = sys.argv[1:], []
+    if "--" in words:
+        at = words.index("--")
+        words, own = words[:at], words[at + 1:]
+    parser = argparse.ArgumentParser(prog="tools/compare", epilog="-- PROGRAM ARGUMENTS... compares on your own program.")
+    parser.add_argument("--quick", action="store_true", help="some of the rows, seven rounds, system, jemalloc and fallow")
+    parser.add_argument("--against", action="append", default=[], metavar="NAME|FILE",
+                        help="another allocator: a name found on this machine, or a library; may be repeated")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these allocators (of those there are)")
+    parser.add_argument("--rows", default="", metavar="NAMES", help="only these rows, by commas")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (7; 20 in full)")
+    parser.add_argument("--base", default="jemalloc", help="whom the ratios are to")
+    parser.add_argument("--aa", action="store_true", help="fallow against a copy of itself: the noise")
+    parser.add_argument("--out", default="", metavar="FOLDER", help="where results go (build-try/compare)")
+    parser.add_argument("--build", default=os.path.join(FOLDER, "build-try"), help=argparse.SUPPRESS)
+    parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
+    options = parser.parse_args(words)
+    options.own = own
+    options.rounds = options.rounds or (7 if options.quick or own else 20)
+    options.out = options.out or os.path.join(options.build, "compare")
+    return options
+
+
+def allocators(options):
+    fallow = os.path.join(options.build, "libfallow-malloc.so")
+    if options.aa:
+        copy = os.path.join(options.build, "libfallow-malloc-copy.so")
+        with open(fallow, "rb") as source, open(copy, "wb") as target:
+            target.write(source.read())
+        options.base = "copy"
+        return {"copy": copy, "fallow": fallow}
+    found = {"system": "", "jemalloc": machine.find("jemalloc"), "fallow": fallow}
+    if not (options.quick or options.own):
+        found.update({name: machine.find(name) for name in ("mimalloc", "tcmalloc")})
+    for name in options.against:
+        library = machine.find(name)
+        if library is None:
+            sys.exit("compare: no library for --against %s" % name)
+        found[os.path.basename(name).split(".")[0] if "/" in name else name] = library
+    for name in [name for name, library in found.items() if library is None]:
+        print("not on this machine, left out: " + name)
+        del found[name]
+    if options.only:
+        found = {name: library for name, library in found.items() if name in options.only}
+    if options.base not in found:
+        options.base = next(iter(found))
+    return found
+
+
+class Progress:
+    def __init__(self, total):
+        self.total, self.done, self.start = total, 0, time.monotonic()
+
+    def step(self, what):
+        self.done += 1
+        left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
+        if sys.stdout.isatty():
+            print("\r%4d of %d, %d:%02d left: %-40s" % (self.done, self.total, left // 60, left % 60, what), end="", flush=True)
+        elif self.done % 100 == 0:
+            print("%4d of %d, %d:%02d left: %s" % (self.done, self.total, left // 60, left % 60, what), flush=True)
+
+
+def measure(rows, libraries, options):
+    """results[row][allocator]: {"runs": [...], "watched": {...}} or {"error": ...}. Rounds go over all rows and allocators, in
+    another order each time, so that a slow minute of the machine meets all alike. The first, which warms up and watches
+    memory, is not counted."""
+    launcher = os.path.join(options.build, "bench", "launch")
+    results = {row.name: {name: {"runs": []} for name in libraries} for row in rows}
+    progress = Progress(len(rows) * len(libraries) * (options.rounds + 1))
+    order = random.Random(1)
+    for round_ in range(options.rounds + 1):
+        for row in order.sample(rows, len(rows)):
+            for name in order.sample(list(libraries), len(libraries)):
+                progress.step("%s on %s" % (row.name, name))
+                cell = results[row.name][name]
+                if "error" in cell:
+                    continue
+                figures = runs.run(launcher, row, libraries[name], options.timeout, watched=round_ == 0)
+                if "error" in figures:
+                    cell["error"] = figures["error"]
+                elif round_ == 0:
+                    cell["watched"] = figures
+                else:
+                    cell["runs"].append(figures)
+    print()
+    return results
+
+
+def check_outputs(results, base):
+    """A program that says something else on another allocator has failed there."""
+    for cells in results.values():
+        wanted = next((cells[name]["runs"][0]["output"] for name in ["system", base] + list(cells)
+                       if name in cells and cells[name]["runs"]), "")
+        for cell in cells.values():
+            if any(run["output"] != wanted for run in cell["runs"]):
+                cell["error"] = "another output than on the others"
+
+
+def judge(results, base):
+    """Ratios to the base, cell by cell."""
+    for cells in results.values():
+        for cell in cells.values():
+            if "error" in cell or "error" in cells[base] or not cell["runs"]:
+                continue
+            ours, theirs = cell["runs"], cells[base]["runs"]
+            for key in ("seconds", "cpu_seconds", "peak_kib"):
+                cell["ratio_" + key] = estimates.ratio([run[key] for run in ours], [run[key] for run in theirs])
+
+
+def main():
+    options = arguments()
+    libraries = allocators(options)
+    if options.own:
+        rows, missing = rows_.own(options.own), []
+    else:
+        rows, missing = rows_.read(options.build, options.quick)
+    if options.rows:
+        rows = [row for row in rows if row.name in options.rows.split(",")]
+    for name in missing:
+        print("not on this machine, left out: " + name)
+    print("%d rows, %d rounds, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
+    results = measure(rows, libraries, options)
+    check_outputs(results, options.base)
+    judge(results, options.base)
+    everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
+                  "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
+                  "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
+                  "results": results}
+    os.makedirs(options.out, exist_ok=True)
+    with open(os.path.join(options.out, "results.json"), "w") as file:
+        json.dump(everything, file, indent=1)
+    text = report.markdown(everything)
+    with open(os.path.join(options.out, "report.md"), "w") as file:
+        file.write(text)
+    print(text)
+    if report.html(everything, os.path.join(options.out, "report.html")):
+        print("%s/report.html" % options.out)
+    else:
+        print("no report.html: python3-matplotlib is not on this machine")
+
+
+if __name__ == "__main__":
+    main()

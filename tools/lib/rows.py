@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The rows that are compared: those of bench/rows, or the user's own program."""
+import os
+import shlex
+import shutil
+from dataclasses import dataclass, field
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@dataclass
+class Row:
+    kind: str
+    name: str
+    weight: float
+    command: list
+    variables: dict = field(default_factory=dict)
+    preloads_itself: bool = False
+    output_counts: bool = True
+
+
+def parse_command(row, text, build):
+    words = shlex.split(text.replace("{here}", os.path.join(ROOT, "bench")))
+    while words and "=" in words[0] and not words[0].startswith(("/", "@")):
+        key, value = words.pop(0).split("=", 1)
+        row.variables[key] = value
+    if words[0].startswith("@"):
+        words[0] = words[0][1:]
+        row.preloads_itself = True
+    if row.kind == "workload":
+        words[0] = os.path.join(build, "bench", "workload_" + words[0])
+        row.output_counts = False  # it prints its time, and checks itself
+    row.command = words
+
+
+def read(build, quick):
+    """The rows, and the names of those whose program is not on this machine."""
+    rows, missing = [], []
+    with open(os.path.join(ROOT, "bench", "rows")) as file:
+        for line in file:
+            if not line.strip() or line.startswith("#"):
+                continue
+            kind, name, weight, set_, command = line.split(None, 4)
+            if quick and set_ != "quick":
+                continue
+            row = Row(kind, name, float(weight), [])
+            parse_command(row, command.strip(), build)
+            program = "redis-server" if name == "redis" else row.command[0]
+            (rows if shutil.which(program) else missing).append(row)
+    return rows, [row.name for row in missing]
+
+
+def own(command):
+    return [Row("program", os.path.basename(command[0]), 1.0, command)]

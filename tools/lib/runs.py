@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""One run of one command on one allocator: a fresh process, its time, its memory, its output, and proof of who served."""
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+
+SAMPLE_SECONDS = 0.02
+
+
+def environment(row, library):
+    """What the command runs in: the caller's, without what would meddle. The launcher adds LD_PRELOAD."""
+    keep = {key: value for key, value in os.environ.items() if key not in ("LD_PRELOAD", "MALLOC_CONF", "FALLOW_OPTIONS")}
+    keep.update(LC_ALL="C", COMPARE_PRELOAD=library, **row.variables)
+    return keep
+
+
+def descendants(process):
+    found, left = [], [process]
+    while left:
+        pid = left.pop()
+        found.append(pid)
+        try:
+            with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+                left += [int(word) for word in file.read().split()]
+        except OSError:
+            pass
+    return found
+
+
+def resident_bytes(pids):
+    total = 0
+    for pid in pids:
+        try:
+            with open("/proc/%d/statm" % pid) as file:
+                total += int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        except (OSError, IndexError):
+            pass
+    return total
+
+
+def served_by(pids, library):
+    """Is the library mapped in one of the processes?"""
+    wanted = os.path.realpath(library) if library else ""
+    for pid in pids:
+        try:
+            with open("/proc/%d/maps" % pid) as file:
+                if wanted and wanted in file.read():
+                    return True
+        except OSError:
+            pass
+    return not wanted
+
+
+def watch(process, library, deadline):
+    """Resident memory of all processes over time until the first has ended, and whether one of them had the library."""
+    start, curve, served = time.monotonic(), [], False
+    while process.poll() is None and time.monotonic() < deadline:
+        pids = descendants(process.pid)[1:]  # without the launcher
+        served = served or served_by(pids, library)
+        curve.append((round(time.monotonic() - start, 3), resident_bytes(pids)))
+        time.sleep(SAMPLE_SECONDS)
+    return {"served": served, "curve": curve}
+
+
+def error_of(status, stderr):
+    said = stderr.decode(errors="replace").strip().splitlines()
+    how = "ended by signal %d" % (status - 128) if status > 128 else "exit status %d" % status
+    return how + (": " + said[-1] if said else "")
+
+
+def run(launcher, row, library, timeout, watched=False):
+    """A dict of figures, or one with "error". Watched runs sample memory and look for the library; their time is not
+    used."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        said = os.path.join(folder, "usage")
+        with open(os.path.join(folder, "out"), "w+b") as out, open(os.path.join(folder, "err"), "w+b") as err:
+            preload = "" if row.preloads_itself else library
+            process = subprocess.Popen([launcher, said, preload] + row.command, env=environment(row, library),
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+            deadline = time.monotonic() + timeout
+            if watched:
+                figures.update(watch(process, library, deadline))
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                process.wait()
+                return {"error": "took longer than %d s" % timeout}
+            out.seek(0)
+            err.seek(0)
+            text, stderr = out.read(), err.read()
+        with open(said) as file:
+            words = file.read().split()
+    figures.update(seconds=float(words[1]), cpu_seconds=float(words[2]) + float(words[3]), system_seconds=float(words[3]),
+                   peak_kib=int(words[4]), faults=int(words[5]))
+    figures["output"] = hashlib.sha256(text).hexdigest()[:16] if row.output_counts else ""
+    if int(words[0]):
+        figures["error"] = error_of(int(words[0]), stderr)
+    return figures
