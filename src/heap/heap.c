@@ -146,25 +146,40 @@ void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
     return block;
 }
 
-static size_t empty_current_bytes(const fl_heap *heap) {
-    size_t bytes = 0;
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
-        const fl_slab *slab = heap->current[class];
-        if (slab->base_used == DUE_NEVER && fl_slab_used(slab) == 0)
-            bytes += (size_t)slab->carved * slab->block_bytes;
-    }
-    return bytes;
+static size_t carved_bytes(const fl_slab *slab) {
+    return (size_t)slab->carved * slab->block_bytes;
 }
 
-/* The current slab of a class has become empty: keep it warm, or let it go if there is much of that. */
-static void current_emptied(fl_heap *heap, fl_slab *slab) {
-    size_t bytes = (size_t)slab->carved * slab->block_bytes;
-    if (empty_current_bytes(heap) + bytes <= EMPTY_CURRENT_BYTES_MAX) {
-        fl_slab_set_due(slab, DUE_NEVER);
-        return;
-    }
+/* The current slab of a class, if it has become empty and is kept warm. */
+static fl_slab *kept_empty(const fl_heap *heap, unsigned class) {
+    fl_slab *slab = heap->current[class];
+    return slab->base_used == DUE_NEVER && fl_slab_used(slab) == 0 ? slab : NULL;
+}
+
+static void let_current_go(fl_heap *heap, fl_slab *slab) {
     heap->current[slab->class] = &fl_empty_slab;
     fl_owner_let_go(heap, slab, FL_CURRENT);
+}
+
+/* The current slab of a class has become empty: it is kept warm, and others that were kept go if that is too much. (To
+ * let go of this one instead makes every pair of malloc and free in its class ten times as dear.) */
+static void current_emptied(fl_heap *heap, fl_slab *slab) {
+    size_t kept = carved_bytes(slab);
+    if (kept > EMPTY_CURRENT_BYTES_MAX) {
+        let_current_go(heap, slab);
+        return;
+    }
+    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
+        fl_slab *other = kept_empty(heap, class);
+        if (!other)
+            continue;
+        kept += carved_bytes(other);
+        if (kept > EMPTY_CURRENT_BYTES_MAX) {
+            kept -= carved_bytes(other);
+            let_current_go(heap, other);
+        }
+    }
+    fl_slab_set_due(slab, DUE_NEVER);
 }
 
 /* A parked slab has come to where it was due. */

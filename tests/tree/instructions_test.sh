@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Instructions of the fast paths, exact, against the golden file: changed only on purpose. Counted by callgrind as the
+# difference of two runs; the loop (5) and the calls through the PLT are in it. Usage: instructions_test.sh SOURCE BUILD
+# To change the golden file after a change that is meant: run this with --golden as a third argument.
+set -u
+source=$1 build=$2
+command -v valgrind >/dev/null || { echo "no valgrind"; exit 77; }
+gcc --version | head -1 | grep -q ' 12\.' || { echo "the golden file is for gcc 12"; exit 77; }
+golden=$source/tests/tree/instructions.golden
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+count() { # OPERATION TIMES
+  LD_PRELOAD=$build/libfallow-malloc.so valgrind --tool=callgrind --callgrind-out-file="$folder/out" "$build/tests/instructions" "$1" "$2" 2>&1 |
+    sed -n 's/.*Collected : \([0-9]*\).*/\1/p'
+}
+each() { echo $((($(count "$1" 3000) - $(count "$1" 1000) + 1000) / 2000)); }
+{ echo "malloc+free $(each 1)"; echo "calloc+free $(each 2)"; echo "realloc $(each 3)"; } >"$folder/counts"
+[ "${3:-}" = --golden ] && { cp "$folder/counts" "$golden"; cat "$golden"; exit 0; }
+diff "$golden" "$folder/counts" && echo "ok instructions: $(paste -sd' ' "$folder/counts")" ||
+  { echo "failed: instructions of fast paths are not those of $golden (< golden, > now)"; exit 1; }
