@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import random
+import statistics
 import sys
 import time
 
@@ -105,6 +106,20 @@ def measure(rows, libraries, options):
     return results
 
 
+def latencies(libraries, options):
+    """Nanoseconds of single operations: {allocator: {operation: [p50, p99, p99.9, p99.99, max]}}, medians of five runs."""
+    row = rows_.Row("workload", "latency", 1, [os.path.join(options.build, "bench", "workload_latency")])
+    launcher = os.path.join(options.build, "bench", "launch")
+    said = {name: {"malloc": [], "free": []} for name in libraries}
+    for _ in range(5):
+        for name, library in libraries.items():
+            for line in runs.run(launcher, row, library, options.timeout, keep_output=True).get("text", "").splitlines():
+                words = line.split()
+                said[name][words[0]].append([int(word) for word in words[1:]])
+    return {name: {operation: [statistics.median(column) for column in zip(*runs_)] for operation, runs_ in it.items() if runs_}
+            for name, it in said.items()}
+
+
 def check_outputs(results, base):
     """A program that says something else on another allocator has failed there."""
     for cells in results.values():
@@ -141,10 +156,11 @@ def main():
     results = measure(rows, libraries, options)
     check_outputs(results, options.base)
     judge(results, options.base)
+    latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
-                  "results": results}
+                  "results": results, "latency": latency}
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)

@@ -102,6 +102,12 @@ def summary_table(results):
     return table(["geometric mean, to " + results["base"]] + names, lines)
 
 
+def latency_table(results):
+    lines = [[name + ", " + operation] + [figure(value, "%.0f") for value in values]
+             for operation in ("malloc", "free") for name, it in results["latency"].items() for values in [it.get(operation, [])] if values]
+    return table(["nanoseconds of one operation", "p50", "p99", "p99.9", "p99.99", "max"], lines)
+
+
 def lost_rows(results):
     return ["%s to %s: %.2f [%.2f, %.2f]" % (row, peer, ratio["median"], ratio["low"], ratio["high"])
             for row, peer, ratio in against_peers(results) if ratio["low"] > 1.05]
@@ -132,6 +138,8 @@ LEGEND = ("Time as a ratio to %s: median of the ratios within a round, − faste
 def markdown(results):
     parts = ["# fallow compared", summary_table(results), LEGEND % results["base"], time_table(results),
              "Peak resident memory in MiB (medians), and page faults:", memory_table(results)]
+    if results["latency"]:
+        parts += ["Single operations (bench/workloads/latency.c, medians of five runs):", latency_table(results)]
     if OURS in results["allocators"]:
         lost = lost_rows(results)
         parts.append("Rows in which fallow is slower than a peer, the whole interval above 1.05: " + ("none" if not lost else "\n\n" + "\n".join("- " + it for it in lost)))
@@ -277,6 +285,8 @@ def html(results, path):
             parts.append("<div class=%s>%s</div>" % (theme, svg(draw, results, theme, size)))
     parts += ["<h2>Every row</h2><p>%s</p>" % html_.escape(LEGEND % results["base"]), html_table(time_table(results)),
               "<p>Peak resident memory in MiB, and page faults:</p>", html_table(memory_table(results))]
+    if results["latency"]:
+        parts += ["<h2>Single operations</h2>", html_table(latency_table(results))]
     for title, lines in (("Rows in which fallow is slower than a peer, the whole interval above 1.05", lost_rows(results) if OURS in results["allocators"] else []),
                          ("Failed", failures(results)), ("Not proved that the allocator named served", unproved(results))):
         parts.append("<h2>%s</h2><ul>%s</ul>" % (title, "".join("<li>" + html_.escape(it) for it in lines) or "<li>none"))

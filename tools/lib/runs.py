@@ -70,7 +70,7 @@ def error_of(status, stderr):
     return how + (": " + said[-1] if said else "")
 
 
-def run(launcher, row, library, timeout, watched=False):
+def run(launcher, row, library, timeout, watched=False, keep_output=False):
     """A dict of figures, or one with "error". Watched runs sample memory and look for the library; their time is not
     used."""
     figures = {}
@@ -97,6 +97,8 @@ def run(launcher, row, library, timeout, watched=False):
     figures.update(seconds=float(words[1]), cpu_seconds=float(words[2]) + float(words[3]), system_seconds=float(words[3]),
                    peak_kib=int(words[4]), faults=int(words[5]))
     figures["output"] = hashlib.sha256(text).hexdigest()[:16] if row.output_counts else ""
+    if keep_output:
+        figures["text"] = text.decode(errors="replace")
     if int(words[0]):
         figures["error"] = error_of(int(words[0]), stderr)
     return figures
