@@ -17,10 +17,14 @@
 template <int N> struct chain {
     std::map<std::string, std::vector<std::tuple<int, chain<N - 1>>>> links;
     std::variant<int, std::string, std::vector<double>> value;
-    int depth() const { return 1 + chain<N - 1>().depth(); }
+    int depth() const {
+        return 1 + chain<N - 1>().depth();
+    }
 };
 template <> struct chain<0> {
-    int depth() const { return 0; }
+    int depth() const {
+        return 0;
+    }
 };
 
 template <typename T> T sum_of(const std::vector<T> &values) {
@@ -39,6 +43,7 @@ int use(const std::string &text) {
     for (auto &step : steps)
         n = step(n);
     std::ostringstream out;
-    out << n << sum_of(std::vector<double>{1, 2, 3}) << sum_of(std::vector<long>{1, 2}) << chain<20>().depth();
+    out << n << sum_of(std::vector<double>{1, 2, 3}) << sum_of(std::vector<long>{1, 2})
+        << chain<20>().depth();
     return (int)(all.size() + out.str().size());
 }
