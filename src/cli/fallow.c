@@ -8,16 +8,22 @@
 #include "commands.h"
 #include "fallow/version.h"
 
-static const char usage[] = "usage: fallow run [--stats] [--] PROGRAM [ARGUMENT...]\n"
-                            "       fallow --version | --help\n"
-                            "\n"
-                            "run      runs a program with its malloc replaced by fallow\n"
-                            "  --stats  when it has ended, prints its memory by state on standard error\n";
+static const char usage[] =
+    "usage: fallow run [--stats] [--] PROGRAM [ARGUMENT...]\n"
+    "       fallow record -o FILE [--] PROGRAM [ARGUMENT...]\n"
+    "       fallow --version | --help\n"
+    "\n"
+    "run      runs a program with its malloc replaced by fallow\n"
+    "  --stats  when it has ended, prints its memory by state on standard error\n"
+    "record   writes what a program allocates and frees into FILE, whichever malloc serves it;\n"
+    "         what it starts and what it forks write FILE.PID\n";
 
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
     if (!strcmp(command, "run"))
         return fl_command_run(argc - 2, argv + 2);
+    if (!strcmp(command, "record"))
+        return fl_command_record(argc - 2, argv + 2);
     if (!strcmp(command, "--version")) {
         puts("fallow " FALLOW_VERSION);
         return 0;

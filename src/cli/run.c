@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run.c: `fallow run`: a program with libfallow-malloc.so preloaded. The library is looked for beside the
- * command, as in a build folder, then where it was installed.
+ * run.c: `fallow run`: a program with libfallow-malloc.so preloaded.
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,42 +14,6 @@
 #include <unistd.h>
 
 #include "commands.h"
-
-#ifndef FALLOW_LIBRARY_DIR
-#error "the build says where the library is installed"
-#endif
-#define LIBRARY_NAME "libfallow-malloc.so"
-
-static bool library_path(char *path, size_t bytes) {
-    char own[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-    if (length > 0) {
-        own[length] = '\0';
-        *strrchr(own, '/') = '\0';
-        if (snprintf(path, bytes, "%s/" LIBRARY_NAME, own) < (int)bytes && access(path, R_OK) == 0)
-            return true;
-    }
-    return snprintf(path, bytes, "%s", FALLOW_LIBRARY_DIR "/" LIBRARY_NAME) < (int)bytes &&
-           access(path, R_OK) == 0;
-}
-
-/* name=value, behind what is there already and a separator; in front if first is set. */
-static bool extend_environment(const char *name, const char *value, const char *separator, bool first) {
-    const char *before = getenv(name);
-    char *joined;
-    if (!before || !*before)
-        return setenv(name, value, 1) == 0;
-    if (asprintf(&joined, "%s%s%s", first ? value : before, separator, first ? before : value) < 0)
-        return false;
-    bool done = setenv(name, joined, 1) == 0;
-    free(joined);
-    return done;
-}
-
-static int fail(const char *what, const char *why) {
-    fprintf(stderr, "fallow: %s: %s\n", what, why);
-    return 2;
-}
 
 static double mib(unsigned long long bytes) {
     return (double)bytes / (1 << 20);
@@ -102,11 +64,11 @@ static int run_with_stats(char **arguments) {
     char option[sizeof path + 16];
     int file = mkstemp(path);
     if (file < 0)
-        return fail("cannot make a file for the figures", strerror(errno));
+        return fl_fail("cannot make a file for the figures", strerror(errno));
     close(file);
     snprintf(option, sizeof option, "stats_file:%s", path);
-    if (!extend_environment("FALLOW_OPTIONS", option, ",", false))
-        return fail("environment", strerror(errno));
+    if (!fl_extend_environment("FALLOW_OPTIONS", option, ",", false))
+        return fl_fail("environment", strerror(errno));
     /* What the terminal sends is for the program; we stay to print. */
     signal(SIGINT, SIG_IGN);
     signal(SIGQUIT, SIG_IGN);
@@ -116,7 +78,7 @@ static int run_with_stats(char **arguments) {
         signal(SIGQUIT, SIG_DFL);
         execvp(arguments[0], arguments);
         int code = errno;
-        fail(arguments[0], strerror(code));
+        fl_fail(arguments[0], strerror(code));
         _exit(code == ENOENT ? 127 : 126);
     }
     struct rusage usage;
@@ -127,7 +89,7 @@ static int run_with_stats(char **arguments) {
         print_figures(path, process, &usage);
     unlink(path);
     if (process < 0)
-        return fail("fork", strerror(errno));
+        return fl_fail("fork", strerror(errno));
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -140,20 +102,14 @@ int fl_command_run(int count, char **arguments) {
             break;
         }
         if (strcmp(arguments[first], "--stats"))
-            return fail(arguments[first], "unknown option; accepted: --stats");
+            return fl_fail(arguments[first], "unknown option; accepted: --stats");
         stats = true;
     }
     if (first >= count)
-        return fail("run", "no program given");
-    char path[PATH_MAX];
-    if (!library_path(path, sizeof path))
-        return fail(LIBRARY_NAME, "not found beside the command nor in " FALLOW_LIBRARY_DIR);
-    if (!extend_environment("LD_PRELOAD", path, ":", true))
-        return fail("environment", strerror(errno));
+        return fl_fail("run", "no program given");
+    if (!fl_preload("libfallow-malloc.so"))
+        return 2;
     if (stats)
         return run_with_stats(arguments + first);
-    execvp(arguments[first], arguments + first);
-    int code = errno;
-    fail(arguments[first], strerror(code));
-    return code == ENOENT ? 127 : 126;
+    return fl_become(arguments + first);
 }

@@ -31,6 +31,10 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (7; 20 in full)")
     parser.add_argument("--base", default="jemalloc", help="whom the ratios are to")
     parser.add_argument("--aa", action="store_true", help="fallow against a copy of itself: the noise")
+    parser.add_argument("--idle", action="store_true",
+                        help="also what stays resident 1, 10 and 60 s after a burst (a minute and a half for each allocator)")
+    parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
+    parser.add_argument("--any-output", action="store_true", help="with -- PROGRAM: its output need not be the same each time")
     parser.add_argument("--out", default="", metavar="FOLDER", help="where results go (build-try/compare)")
     parser.add_argument("--build", default=os.path.join(FOLDER, "build-try"), help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
@@ -120,6 +124,25 @@ def latencies(libraries, options):
             for name, it in said.items()}
 
 
+def idle(libraries, options):
+    """MiB resident above the base after a burst to 512 MiB of which 95 % were freed: {allocator: {"floor", "now", "1s", ...}}."""
+    row = rows_.Row("program", "bursts", 1, [os.path.join(options.build, "bench", "bursts"), "mixed", "1", "owner", "1", "10", "60"])
+    launcher = os.path.join(options.build, "bench", "launch")
+    found = {}
+    for name, library in libraries.items():
+        print("idle: %s" % name, flush=True)
+        words = runs.run(launcher, row, library, options.timeout, keep_output=True).get("text", "").split()
+        found[name] = {key: words[words.index(key) + 1] for key in ("floor", "now", "1s", "10s", "60s", "purged") if key in words}
+    return found
+
+
+def count_system_calls(rows, libraries, results, options):
+    launcher = os.path.join(options.build, "bench", "launch")
+    for row in rows:
+        for name, library in libraries.items():
+            results[row.name][name]["system_calls"] = runs.system_calls(launcher, row, library, options.timeout)
+
+
 def check_outputs(results, base):
     """A program that says something else on another allocator has failed there."""
     for cells in results.values():
@@ -154,13 +177,20 @@ def main():
         print("not on this machine, left out: " + name)
     print("%d rows, %d rounds, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
     results = measure(rows, libraries, options)
-    check_outputs(results, options.base)
+    if not options.any_output:
+        check_outputs(results, options.base)
+    for cells in results.values():
+        for cell in cells.values():
+            cell["mib_seconds"] = estimates.integral(cell.get("watched", {}).get("curve", [])) / (1 << 20)
+    if options.system_calls:
+        count_system_calls(rows, libraries, results, options)
     judge(results, options.base)
     latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
-                  "results": results, "latency": latency}
+                  "results": results, "latency": latency,
+                  "idle": idle(libraries, options) if options.idle else {}}
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)

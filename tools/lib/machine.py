@@ -54,7 +54,7 @@ def facts(allocators):
         "governor": first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "none"),
         "libc": " ".join(platform.libc_ver()),
         "compiler": output("gcc", "--version"),
-        "fallow": output("git", "-C", os.path.dirname(__file__), "rev-parse", "--short", "HEAD"),
+        "commit": output("git", "-C", os.path.dirname(__file__), "rev-parse", "--short", "HEAD"),
         "allocators": {name: library_facts(path) for name, path in allocators.items()},
     }
 

@@ -87,8 +87,30 @@ def memory_table(results):
     for row in results["rows"]:
         cells = results["results"][row["name"]]
         lines.append([row["name"]] + [figure(median_of(cells[name], "peak_kib", 1 / 1024)) + " / " +
-                                      figure(median_of(cells[name], "faults", 1 / 1000), "%.1fk") for name in names])
-    return table(["row, MiB / faults"] + names, lines)
+                                      figure(median_of(cells[name], "faults", 1 / 1000), "%.1fk") + " / " +
+                                      figure(cells[name].get("mib_seconds")) for name in names])
+    return table(["peak MiB / faults / MiB s"] + names, lines)
+
+
+def calls_table(results):
+    return table(["system calls of a run"] + results["allocators"],
+                 [[row["name"]] + [figure(results["results"][row["name"]][name].get("system_calls"), "%d")
+                                   for name in results["allocators"]] for row in results["rows"]])
+
+
+def idle_table(results):
+    keys = ["floor", "now", "1s", "10s", "60s", "purged"]
+    return table(["MiB resident after a burst"] + keys, [[name] + [it.get(key, "–") for key in keys] for name, it in results["idle"].items()])
+
+
+def more_tables(results):
+    """(title, table) of what was asked for besides."""
+    if results["latency"]:
+        yield "Single operations (bench/workloads/latency.c, medians of five runs)", latency_table(results)
+    if results.get("idle"):
+        yield "After a burst to 512 MiB, 95 % freed, no call (bench/memory/bursts.c mixed); purged: by the allocator's own call", idle_table(results)
+    if any("system_calls" in cell for cells in results["results"].values() for cell in cells.values()):
+        yield "System calls of one run, by strace", calls_table(results)
 
 
 def summary_table(results):
@@ -137,9 +159,9 @@ LEGEND = ("Time as a ratio to %s: median of the ratios within a round, − faste
 
 def markdown(results):
     parts = ["# fallow compared", summary_table(results), LEGEND % results["base"], time_table(results),
-             "Peak resident memory in MiB (medians), and page faults:", memory_table(results)]
-    if results["latency"]:
-        parts += ["Single operations (bench/workloads/latency.c, medians of five runs):", latency_table(results)]
+             "Peak resident memory in MiB and page faults (medians), and MiB seconds of the watched run:", memory_table(results)]
+    for title, text in more_tables(results):
+        parts += [title + ":", text]
     if OURS in results["allocators"]:
         lost = lost_rows(results)
         parts.append("Rows in which fallow is slower than a peer, the whole interval above 1.05: " + ("none" if not lost else "\n\n" + "\n".join("- " + it for it in lost)))
@@ -249,6 +271,20 @@ def draw_curves(it, results, colour):
     it.supylabel("resident MiB, all processes of the run", fontsize=9)
 
 
+def draw_latency(it, results, colour):
+    for n, operation in enumerate(("malloc", "free")):
+        axes = it.add_subplot(1, 2, n + 1)
+        for name, by_operation in results["latency"].items():
+            values = by_operation.get(operation, [])
+            axes.plot(range(len(values)), values, marker=colour[name][1], color=colour[name][0], linewidth=1.2, label=name)
+        axes.set_xticks(range(5), ["p50", "p99", "p99.9", "p99.99", "max"])
+        axes.set_yscale("log")
+        axes.set_ylabel("nanoseconds of one " + operation)
+        axes.grid(alpha=0.2)
+        if n == 0:
+            axes.legend(frameon=False)
+
+
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #222; background: #fff; }
@@ -277,6 +313,8 @@ def html(results, path):
     curves = max(1, -(-len(results["rows"]) // 3)) * 1.9 + 0.6
     plots = [("Time", draw_ratios, (9, height)), ("Peak resident memory", draw_peaks, (9, height)),
              ("Time against memory", draw_scatter, (7, 5)), ("Memory over time", draw_curves, (9.5, curves))]
+    if results["latency"]:
+        plots.append(("Single operations", draw_latency, (9.5, 3.5)))
     parts = ["<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>fallow compared</title><style>", STYLE,
              "</style><h1>fallow compared</h1>", html_table(summary_table(results))]
     for title, draw, size in plots:
@@ -284,9 +322,9 @@ def html(results, path):
         for theme in ("light", "dark"):
             parts.append("<div class=%s>%s</div>" % (theme, svg(draw, results, theme, size)))
     parts += ["<h2>Every row</h2><p>%s</p>" % html_.escape(LEGEND % results["base"]), html_table(time_table(results)),
-              "<p>Peak resident memory in MiB, and page faults:</p>", html_table(memory_table(results))]
-    if results["latency"]:
-        parts += ["<h2>Single operations</h2>", html_table(latency_table(results))]
+              "<p>Peak resident memory in MiB and page faults (medians), and MiB seconds of the watched run:</p>", html_table(memory_table(results))]
+    for title, text in more_tables(results):
+        parts += ["<h2>%s</h2>" % html_.escape(title), html_table(text)]
     for title, lines in (("Rows in which fallow is slower than a peer, the whole interval above 1.05", lost_rows(results) if OURS in results["allocators"] else []),
                          ("Failed", failures(results)), ("Not proved that the allocator named served", unproved(results))):
         parts.append("<h2>%s</h2><ul>%s</ul>" % (title, "".join("<li>" + html_.escape(it) for it in lines) or "<li>none"))

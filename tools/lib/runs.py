@@ -64,6 +64,22 @@ def watch(process, library, deadline):
     return {"served": served, "curve": curve}
 
 
+def system_calls(launcher, row, library, timeout):
+    """How many system calls the command and its children make, counted by strace in a run of its own; None: not known."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts = os.path.join(folder, "counts")
+        traced = ["strace", "-f", "-c", "-qq", "-o", counts, launcher, os.path.join(folder, "usage"),
+                  "" if row.preloads_itself else library] + row.command
+        try:
+            subprocess.run(traced, env=environment(row, library), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=timeout * 5, start_new_session=True)
+            with open(counts) as file:
+                total = [line.split() for line in file if line.rstrip().endswith("total")]
+            return int(total[0][3] if len(total[0]) > 4 else total[0][2]) if total else None
+        except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+            return None
+
+
 def error_of(status, stderr):
     said = stderr.decode(errors="replace").strip().splitlines()
     how = "ended by signal %d" % (status - 128) if status > 128 else "exit status %d" % status

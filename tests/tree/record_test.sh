@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# `fallow record` and the replay of what it wrote: all events, threads, forks, violent ends. Usage: record_test.sh SOURCE BUILD
+set -u
+source=$1 build=$2
+fallow=$build/fallow replay=$build/bench/replay
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failed=0
+check() { # NAME WANTED GOT
+  [ "$2" = "$3" ] && echo "ok $1" || { echo "failed: $1: wanted '$2', got '$3'"; failed=1; }
+}
+figure() { sed -n "s/.*\b$1 \([0-9.]*\).*/\1/p" <<<"$said"; }
+played() { said=$(LD_PRELOAD=${2:-} "$replay" "$1" 2>&1) || { echo "failed: replay of $1: $said"; failed=1; }; }
+
+"$fallow" record -o few -- "$build/tests/instructions" 1 1000 && "$fallow" record -o many -- "$build/tests/instructions" 1 3000
+played few; few=$(figure operations)
+played many; many=$(figure operations)
+check record_every_event 4000 $((many - few))
+
+"$fallow" record -o hand -- "$build/bench/workload_prodcons" blocks=6000 batch=60 >/dev/null
+played hand
+check record_threads 3 "$(figure threads)"
+check record_frees_by_others_find_their_block 0 "$(figure blocks_before_the_trace)"
+[ "$(figure live_bytes)" -lt 20000 ] && echo "ok record_nothing_lost" || { echo "failed: live at the end: $said"; failed=1; }
+
+"$fallow" record -o torn -- bash -c '(:); ls / >/dev/null; x=$(seq 1000); kill -9 $$' 2>/dev/null
+played torn
+[ "$(figure operations)" -gt 500 ] && echo "ok record_survives_a_violent_end" || { echo "failed: $said"; failed=1; }
+children=0
+for file in torn.*; do played "$file" && children=$((children + 1)); done
+[ $children -ge 2 ] && echo "ok record_children_have_files_of_their_own" || { echo "failed: $children children"; failed=1; }
+
+# What a program prints, and how it ends, does not change.
+check record_output_and_status "3 7" "$("$fallow" record -o out -- sh -c 'echo 3; exit 7') $?"
+said=$("$fallow" record -- true 2>&1)
+check record_wants_a_file "fallow: record: no file given; wanted: -o FILE" "$said"
+
+# The traces of the tree, on every malloc the same calls.
+for trace in lua handover; do
+  played "$source/bench/traces/$trace.trace"; system="$(figure operations) $(figure live_peak) $(figure live_bytes)"
+  played "$source/bench/traces/$trace.trace" "$build/libfallow-malloc.so"
+  check "record_replay_of_$trace" "$system" "$(figure operations) $(figure live_peak) $(figure live_bytes)"
+done
+echo nonsense >bad && "$replay" bad >/dev/null 2>&1 && { echo "failed: nonsense was played"; failed=1; }
+exit $failed
