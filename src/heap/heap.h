@@ -44,6 +44,7 @@ typedef struct fl_heap {
     fl_lock lock;
     fl_parked parked[FL_CLASS_COUNT];
     fl_spans spans;          /* given up lately */
+    size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
     uint64_t visits;         /* of slow paths; guarded by lock */
     _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
     _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */

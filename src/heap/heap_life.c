@@ -63,6 +63,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_lock_init(&heap->lock);
     heap->visits = heap->visits_seen = 0;
     memset(&heap->spans, 0, sizeof heap->spans);
+    heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
     heap->next_of_thread = NULL;
     atomic_store_explicit(&heap->busy, 0, memory_order_relaxed);
@@ -153,9 +154,11 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
          * are given up: what it owned stays where it is, and its blocks can still be freed. */
         if (fl_lock_try(&heap->lock))
             fl_lock_drop(&heap->lock);
-        else
+        else {
             for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
                 heap->parked[class] = (fl_parked){NULL, NULL};
+            heap->partial_bytes = 0;
+        }
         fl_lock_init(&heap->lock);
     }
 }

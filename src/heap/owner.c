@@ -13,6 +13,7 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
     slab->linked = 1;
     if (slab->partial) {
         count_reclaimable(slab, true);
+        heap->partial_bytes += slab->pages << FL_PAGE_SHIFT;
         slab->previous = NULL;
         slab->next = list->first;
         *(list->first ? &list->first->previous : &list->last) = slab;
@@ -30,8 +31,10 @@ void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
     slab->linked = 0;
-    if (slab->partial)
+    if (slab->partial) {
         count_reclaimable(slab, false);
+        heap->partial_bytes -= slab->pages << FL_PAGE_SHIFT;
+    }
 }
 
 void fl_parked_make_partial(fl_heap *heap, fl_slab *slab) {
