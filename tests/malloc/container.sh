@@ -6,6 +6,7 @@ set -u
 program=$1 library=$2
 parent=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
 group=$parent/fallow-test-$$
+grep -q '^SwapTotal: *0 kB' /proc/meminfo || { echo "there is swap: the limit is not the end"; exit 77; }
 mkdir "$group" 2>/dev/null || { echo "no control groups of version 1 to be made here"; exit 77; }
 trap 'rmdir "$group" 2>/dev/null' EXIT
 echo $((256 << 20)) >"$group/memory.limit_in_bytes" || exit 77
