@@ -21,6 +21,7 @@
 
 #include "../../tests/lib/check.h"
 #include "../../tests/lib/resident.h"
+#include "measure.h"
 
 #define TOTAL_BYTES ((size_t)512 << 20)
 #define BLOCKS_MAX ((size_t)9 << 20)
@@ -92,17 +93,12 @@ static void *owner(void *who) {
     return NULL;
 }
 
-static int by_value(const void *a, const void *b) {
-    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-    return x < y ? -1 : x > y;
-}
-
 /* Heap sort in place: qsort may allocate. */
 static void sift(uintptr_t *values, size_t at, size_t end) {
     for (size_t child; (child = 2 * at + 1) < end; at = child) {
-        if (child + 1 < end && by_value(&values[child], &values[child + 1]) < 0)
+        if (child + 1 < end && values[child] < values[child + 1])
             child++;
-        if (by_value(&values[at], &values[child]) >= 0)
+        if (values[at] >= values[child])
             return;
         uintptr_t other = values[at];
         values[at] = values[child];
@@ -158,12 +154,6 @@ static const char *purge(void) {
     return trim ? trim(0), "malloc_trim" : "none";
 }
 
-static double cpu_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 static double mib(size_t bytes) {
     return (double)bytes / (1 << 20);
 }
@@ -205,9 +195,9 @@ int main(int argc, char **argv) {
         rest_ms((long)((until - waited) * 1000));
         waited = until;
         printf(" %ss %.1f", argv[i], mib(above(base)));
-        cpu_before = i == 4 ? cpu_seconds() : cpu_before;
+        cpu_before = i == 4 ? clock_s(CLOCK_PROCESS_CPUTIME_ID) : cpu_before;
     }
-    double cpu = cpu_seconds() - cpu_before;
+    double cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
     const char *how = purge();
     printf(" purged %.1f (%s) cpu %.4f\n", mib(above(base)), how, cpu);
     /* What lives is intact. */

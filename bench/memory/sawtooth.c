@@ -17,6 +17,7 @@
 
 #include "../../tests/lib/check.h"
 #include "../../tests/lib/resident.h"
+#include "measure.h"
 
 #define BLOCKS_MAX ((size_t)1 << 20)
 #define TEETH_MAX 1000
@@ -29,12 +30,6 @@ typedef struct tooth {
 static char **blocks;
 static size_t count;
 static tooth teeth[TEETH_MAX];
-
-static double clock_s(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static double now_s(void) {
     return clock_s(CLOCK_MONOTONIC);
@@ -89,18 +84,12 @@ static double ramp(size_t bytes, double start_s, double period_s, uint64_t *rand
     return worked_s;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static double median(size_t offset, int n) {
     double values[TEETH_MAX];
     int used = 0;
     for (int i = n > 3 ? 2 : 0; i < n; i++)
         values[used++] = *(double *)((char *)&teeth[i] + offset);
-    qsort(values, (size_t)used, sizeof *values, by_value);
-    return values[used / 2];
+    return median_of(values, (size_t)used);
 }
 
 int main(int argc, char **argv) {

@@ -7,9 +7,8 @@
  * rounds, after one that does not count. The time of the simulated system is in it.
  */
 #define _GNU_SOURCE
-#include <time.h>
-
 #include "../../tests/lib/sim_arena.h"
+#include "measure.h"
 
 #define SPANS_MAX 100000
 #define ROUNDS 7
@@ -24,9 +23,7 @@ static struct {
 static uint64_t random_state = 1;
 
 static double now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+    return clock_s(CLOCK_MONOTONIC) * 1e9;
 }
 
 static void grant(size_t i, size_t pages) {
@@ -39,16 +36,6 @@ static void grant(size_t i, size_t pages) {
 static void give(size_t i) {
     fl_pages_return(&arena, spans[i].start, spans[i].pages);
     spans[i].start = NULL;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values) {
-    qsort(values, ROUNDS, sizeof *values, by_value);
-    return values[ROUNDS / 2];
 }
 
 /* Returns and grants random spans, of a length or (0) of random ones. Returns the time for one or the other. */
@@ -65,7 +52,7 @@ static double swap_spans(size_t count, size_t pages) {
         }
         values[round] = (now_ns() - start) / STEPS;
     }
-    return median(values + 1);
+    return median_of(values + 1, ROUNDS);
 }
 
 static double scavenge_steps(double *pages_each) {
@@ -78,7 +65,7 @@ static double scavenge_steps(double *pages_each) {
         values[round] = (now_ns() - start) / 8;
     }
     *pages_each = (double)went / (8 * ROUNDS);
-    return median(values);
+    return median_of(values, ROUNDS);
 }
 
 static void measure(size_t bytes) {

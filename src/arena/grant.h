@@ -16,6 +16,11 @@
 /* As fl_pages_try, up the whole ladder. NULL: nothing is lost. */
 char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed);
 
+/* A limit of an arena or the process in bytes, as it was set; 0: none. */
+static inline size_t fl_limit_bytes(size_t pages) {
+    return pages == SIZE_MAX ? 0 : pages << FL_PAGE_SHIFT;
+}
+
 /* In bytes; 0: none. They hold for what is asked for from now on. */
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes);
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes);

@@ -34,7 +34,6 @@ typedef struct fl_look {
     uint64_t now_ns;
     uint64_t activity; /* changes whenever pages are granted or returned */
     size_t used_pages;
-    size_t idle_pages;
     size_t ready_pages;
 } fl_look;
 

@@ -94,10 +94,6 @@ static size_t count_prepared(size_t page, size_t pages) {
     return prepared;
 }
 
-static size_t excess(size_t pages, size_t limit) {
-    return pages > limit ? pages - limit : 0;
-}
-
 /* Are there too many? Then *shortage says so. */
 static bool is_short(fl_shortage *shortage, fl_refusal why, size_t pages) {
     *shortage = (fl_shortage){why, pages};
@@ -107,16 +103,16 @@ static bool is_short(fl_shortage *shortage, fl_refusal why, size_t pages) {
 /* Charges more Ready pages to the limits. False: nothing is charged, and *shortage says which is in the way. */
 static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *shortage) {
     size_t ready = arena->ready_pages + more, idle = fl_arena_idle_pages(arena);
-    if (is_short(shortage, FL_REFUSED_ARENA, excess(ready, arena->limits.hard_pages)))
+    if (is_short(shortage, FL_REFUSED_ARENA, fl_pages_above(ready, arena->limits.hard_pages)))
         return false;
     /* Added first and looked at then, so that two arenas cannot both take the last pages. */
     size_t all = atomic_fetch_add_explicit(&fl_process_ready_pages, more, memory_order_relaxed) + more;
-    size_t over = excess(all, atomic_load_explicit(&fl_process_hard_pages, memory_order_relaxed));
+    size_t over = fl_pages_above(all, atomic_load_explicit(&fl_process_hard_pages, memory_order_relaxed));
     bool refused = is_short(shortage, FL_REFUSED_PROCESS, over);
     if (!refused && heed_soft && more) {
-        size_t soft = excess(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
-        if (soft < excess(ready, arena->limits.soft_pages))
-            soft = excess(ready, arena->limits.soft_pages);
+        size_t soft = fl_pages_above(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
+        if (soft < fl_pages_above(ready, arena->limits.soft_pages))
+            soft = fl_pages_above(ready, arena->limits.soft_pages);
         refused = is_short(shortage, FL_REFUSED_SOFT, soft < idle ? soft : idle);
     }
     if (refused)

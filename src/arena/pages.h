@@ -123,6 +123,9 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
         atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
+/* No batch of ranges for the system is longer. */
+#define FL_BATCH_RANGES 64
+
 /* The floor above has given back these ranges inside what is granted, the first `done` of them. */
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
                     uint64_t started_ns);
@@ -133,6 +136,11 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
  * that have become empty leave the arena. Returns how many pages went; 0: nothing is idle, or the system refuses.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause);
+
+/* By how many pages a limit is exceeded. */
+static inline size_t fl_pages_above(size_t pages, size_t limit) {
+    return pages > limit ? pages - limit : 0;
+}
 
 /* A size in pages of a whole number of grains. */
 static inline size_t fl_pages_for(size_t bytes) {

@@ -8,13 +8,12 @@
 #include "../osmem/system.h"
 #include "regions.h"
 
-#define BATCH_RANGES 64
 #define BATCH_PAGES ((size_t)512)
 #define DENSE_PAGES (FL_CHUNK_PAGES - FL_CHUNK_PAGES / 32) /* 31/32 of a chunk in use: left alone */
 #define LOOKS_MAX 1024                                     /* chunks, in one batch */
 
 typedef struct batch {
-    osmem_range ranges[BATCH_RANGES];
+    osmem_range ranges[FL_BATCH_RANGES];
     size_t count;
     size_t pages;
     size_t wanted_pages;
@@ -40,7 +39,8 @@ static void batch_add(batch *batch, const fl_region *region, size_t first, size_
 }
 
 static bool batch_is_full(const batch *batch) {
-    return batch->count == BATCH_RANGES || batch->pages >= BATCH_PAGES || batch->pages >= batch->wanted_pages;
+    return batch->count == FL_BATCH_RANGES || batch->pages >= BATCH_PAGES ||
+           batch->pages >= batch->wanted_pages;
 }
 
 /* Takes idle runs of one word of a region, highest first, in whole grains. */
@@ -133,14 +133,14 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
     for (size_t i = 0; i < done; i++)
         arena->given_bytes[cause] += ranges[i].bytes;
     arena->given_ns[cause] += fl_system_now_ns() - started_ns;
-    size_t count = chunks ? fl_regions_make_small(ranges, done, chunks, BATCH_RANGES) : 0;
+    size_t count = chunks ? fl_regions_make_small(ranges, done, chunks, FL_BATCH_RANGES) : 0;
     arena->system_calls += count;
     return count;
 }
 
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
                     uint64_t started_ns) {
-    osmem_range chunks[BATCH_RANGES];
+    osmem_range chunks[FL_BATCH_RANGES];
     bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
     size_t count = count_given(arena, cause, ranges, done, started_ns, huge ? chunks : NULL);
@@ -167,7 +167,7 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     (void)result; /* `done` says it all: what was refused stays idle */
 
     fl_region *empty = NULL;
-    osmem_range chunks[BATCH_RANGES];
+    osmem_range chunks[FL_BATCH_RANGES];
     bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
     size_t chunk_count = count_given(arena, cause, batch.ranges, done, started_ns, huge ? chunks : NULL);

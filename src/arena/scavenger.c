@@ -66,10 +66,6 @@ void fl_scavenger_leave(fl_arena *arena) {
     fl_lock_drop(&arenas_lock);
 }
 
-static size_t excess(size_t pages, size_t limit) {
-    return pages > limit ? pages - limit : 0;
-}
-
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
@@ -79,16 +75,16 @@ static size_t larger(size_t a, size_t b) {
 static size_t above_limits(const fl_arena *arena) {
     size_t idle = fl_arena_idle_pages(arena);
     size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
-    size_t above = excess(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
-    above = larger(above, excess(arena->ready_pages, arena->limits.soft_pages));
-    above =
-        larger(above, excess(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
+    size_t above = fl_pages_above(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
+    above = larger(above, fl_pages_above(arena->ready_pages, arena->limits.soft_pages));
+    above = larger(
+        above, fl_pages_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
     return above < idle ? above : idle;
 }
 
 /* Those above what the recent peak makes likely to be used again. Holds the arena's lock. */
 static size_t above_goal(const fl_arena *arena) {
-    return excess(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
+    return fl_pages_above(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
 }
 
 static size_t really_ready(const fl_arena *arena) {
@@ -98,8 +94,7 @@ static size_t really_ready(const fl_arena *arena) {
 
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
 static bool look(fl_arena *arena, uint64_t now_ns) {
-    fl_look look = {now_ns, arena->activity, arena->used_pages, fl_arena_idle_pages(arena),
-                    really_ready(arena)};
+    fl_look look = {now_ns, arena->activity, arena->used_pages, really_ready(arena)};
     return fl_pace_look(&arena->pace, &look);
 }
 

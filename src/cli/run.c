@@ -76,10 +76,7 @@ static int run_with_stats(char **arguments) {
     if (process == 0) {
         signal(SIGINT, SIG_DFL);
         signal(SIGQUIT, SIG_DFL);
-        execvp(arguments[0], arguments);
-        int code = errno;
-        fl_fail(arguments[0], strerror(code));
-        _exit(code == ENOENT ? 127 : 126);
+        _exit(fl_become(arguments));
     }
     struct rusage usage;
     int status = 0;

@@ -68,10 +68,6 @@ void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context
     fl_limits_on_shortage(&arena->pages, shed, context);
 }
 
-static size_t limit_bytes(size_t pages) {
-    return pages == SIZE_MAX ? 0 : pages << FL_PAGE_SHIFT;
-}
-
 _Static_assert((int)FALLOW_CAUSE_COUNT == (int)FL_CAUSE_COUNT, "the same causes");
 
 fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
@@ -85,9 +81,9 @@ fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
     figures.granted_bytes = pages->used_pages << FL_PAGE_SHIFT;
     figures.idle_bytes = fl_arena_idle_pages(pages) << FL_PAGE_SHIFT;
     figures.largest_free_bytes = fl_pagetree_longest(&pages->tree) << FL_PAGE_SHIFT;
-    figures.soft_limit_bytes = limit_bytes(pages->limits.soft_pages);
-    figures.limit_bytes = limit_bytes(pages->limits.hard_pages);
-    figures.idle_max_bytes = limit_bytes(pages->limits.idle_pages);
+    figures.soft_limit_bytes = fl_limit_bytes(pages->limits.soft_pages);
+    figures.limit_bytes = fl_limit_bytes(pages->limits.hard_pages);
+    figures.idle_max_bytes = fl_limit_bytes(pages->limits.idle_pages);
     figures.grown_bytes = pages->grown_pages << FL_PAGE_SHIFT;
     figures.system_calls = pages->system_calls;
     for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {

@@ -23,11 +23,6 @@ size_t fallow_give_back(void) {
                              : 0;
 }
 
-static size_t limit_bytes(_Atomic size_t *pages) {
-    size_t limit = atomic_load_explicit(pages, memory_order_relaxed);
-    return limit == SIZE_MAX ? 0 : limit << FL_PAGE_SHIFT;
-}
-
 fallow_process_figures fallow_process_read(void) {
     fallow_process_figures figures = {0};
     if (!fl_process_init())
@@ -37,8 +32,9 @@ fallow_process_figures fallow_process_read(void) {
     figures.prepared_bytes = bytes.prepared;
     figures.ready_bytes = bytes.ready;
     figures.meta_bytes = osmem_stat_read(&fl_stat_meta, NULL).ready;
-    figures.soft_limit_bytes = limit_bytes(&fl_process_soft_pages);
-    figures.limit_bytes = limit_bytes(&fl_process_hard_pages);
+    figures.soft_limit_bytes =
+        fl_limit_bytes(atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
+    figures.limit_bytes = fl_limit_bytes(atomic_load_explicit(&fl_process_hard_pages, memory_order_relaxed));
     figures.system_calls = osmem_system_calls();
     return figures;
 }

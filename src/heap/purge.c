@@ -8,14 +8,13 @@
 
 #define BLOCKS_WORDS 64 /* a bit for each block of the fullest slab: 64 KiB of 16 bytes */
 #define BATCH_SLABS 32
-#define BATCH_RANGES 64
 #define LOOKS_MAX 256 /* at purged slabs of a class in one tick, whether more of them can go */
 
 static unsigned unit_shift(const fl_slab *slab) {
     return fl_classes[slab->class].unit_shift;
 }
 
-/* Bits [first, end] of a mask of units. */
+/* Bits [first, last] of a mask of units. */
 static uint64_t unit_bits(size_t first, size_t last) {
     return (UINT64_MAX >> (63 - last)) & (UINT64_MAX << first);
 }
@@ -75,6 +74,12 @@ void fl_slab_restore(fl_slab *slab) {
         fl_fatal("return of", slab->start, "the back end refused pages that it had given");
 }
 
+static void push_free(fl_slab *slab, size_t index) {
+    char *block = slab->start + index * slab->block_bytes;
+    fl_link_set(block, slab->free);
+    slab->free = block;
+}
+
 /* Units have come back: blocks that touch them, and nothing that is away, go into the free list, the lowest first. */
 static void free_blocks_of(fl_slab *slab, uint64_t units) {
     uint32_t first, end, ignored;
@@ -84,9 +89,7 @@ static void free_blocks_of(fl_slab *slab, uint64_t units) {
         uint64_t touched = units_of(slab, end);
         if (!(touched & units) || (touched & slab->away))
             continue;
-        char *block = slab->start + (size_t)end * slab->block_bytes;
-        fl_link_set(block, slab->free);
-        slab->free = block;
+        push_free(slab, end);
     }
 }
 
@@ -179,17 +182,15 @@ static void relink(fl_slab *slab, const uint64_t *free) {
         for (uint64_t rest = free[word]; rest;) {
             size_t bit = last_unit(rest);
             rest &= ~(UINT64_C(1) << bit);
-            char *block = slab->start + (word * 64 + bit) * slab->block_bytes;
-            fl_link_set(block, slab->free);
-            slab->free = block;
+            push_free(slab, word * 64 + bit);
         }
 }
 
 typedef struct purge_batch {
     fl_slab *slabs[BATCH_SLABS];
     size_t slab_count;
-    osmem_range ranges[BATCH_RANGES];
-    fl_slab *slab_of[BATCH_RANGES];
+    osmem_range ranges[FL_BATCH_RANGES];
+    fl_slab *slab_of[FL_BATCH_RANGES];
     size_t range_count;
 } purge_batch;
 
@@ -231,7 +232,7 @@ static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
     clear_blocks_of(slab, idle, blocks.free);
     relink(slab, blocks.free);
     for (uint64_t rest = idle; rest;) {
-        if (batch->range_count == BATCH_RANGES)
+        if (batch->range_count == FL_BATCH_RANGES)
             give_ranges(slab->arena, batch, cause);
         batch->slab_of[batch->range_count] = slab;
         batch->ranges[batch->range_count++] = take_range(slab, &rest);

@@ -25,7 +25,6 @@
 
 #define FL_TRACE_HEADER "fallow trace 1\n"
 #define FL_TRACE_HEADER_BYTES 16
-#define FL_TRACE_EVENT_BYTES_MAX 40
 
 typedef enum fl_trace_what {
     FL_TRACE_END,

@@ -40,6 +40,7 @@ def arguments():
     parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
     options = parser.parse_args(words)
     options.own = own
+    options.launcher = os.path.join(options.build, "bench", "launch")
     options.rounds = options.rounds or (7 if options.quick or own else 20)
     options.out = options.out or os.path.join(options.build, "compare")
     return options
@@ -88,7 +89,6 @@ def measure(rows, libraries, options):
     """results[row][allocator]: {"runs": [...], "watched": {...}} or {"error": ...}. Rounds go over all rows and allocators, in
     another order each time, so that a slow minute of the machine meets all alike. The first, which warms up and watches
     memory, is not counted."""
-    launcher = os.path.join(options.build, "bench", "launch")
     results = {row.name: {name: {"runs": []} for name in libraries} for row in rows}
     progress = Progress(len(rows) * len(libraries) * (options.rounds + 1))
     order = random.Random(1)
@@ -99,7 +99,7 @@ def measure(rows, libraries, options):
                 cell = results[row.name][name]
                 if "error" in cell:
                     continue
-                figures = runs.run(launcher, row, libraries[name], options.timeout, watched=round_ == 0)
+                figures = runs.run(options.launcher, row, libraries[name], options.timeout, watched=round_ == 0)
                 if "error" in figures:
                     cell["error"] = figures["error"]
                 elif round_ == 0:
@@ -113,11 +113,10 @@ def measure(rows, libraries, options):
 def latencies(libraries, options):
     """Nanoseconds of single operations: {allocator: {operation: [p50, p99, p99.9, p99.99, max]}}, medians of five runs."""
     row = rows_.Row("workload", "latency", 1, [os.path.join(options.build, "bench", "workload_latency")])
-    launcher = os.path.join(options.build, "bench", "launch")
     said = {name: {"malloc": [], "free": []} for name in libraries}
     for _ in range(5):
         for name, library in libraries.items():
-            for line in runs.run(launcher, row, library, options.timeout, keep_output=True).get("text", "").splitlines():
+            for line in runs.run(options.launcher, row, library, options.timeout, keep_output=True).get("text", "").splitlines():
                 words = line.split()
                 said[name][words[0]].append([int(word) for word in words[1:]])
     return {name: {operation: [statistics.median(column) for column in zip(*runs_)] for operation, runs_ in it.items() if runs_}
@@ -127,20 +126,18 @@ def latencies(libraries, options):
 def idle(libraries, options):
     """MiB resident above the base after a burst to 512 MiB of which 95 % were freed: {allocator: {"floor", "now", "1s", ...}}."""
     row = rows_.Row("program", "bursts", 1, [os.path.join(options.build, "bench", "bursts"), "mixed", "1", "owner", "1", "10", "60"])
-    launcher = os.path.join(options.build, "bench", "launch")
     found = {}
     for name, library in libraries.items():
         print("idle: %s" % name, flush=True)
-        words = runs.run(launcher, row, library, options.timeout, keep_output=True).get("text", "").split()
+        words = runs.run(options.launcher, row, library, options.timeout, keep_output=True).get("text", "").split()
         found[name] = {key: words[words.index(key) + 1] for key in ("floor", "now", "1s", "10s", "60s", "purged") if key in words}
     return found
 
 
 def count_system_calls(rows, libraries, results, options):
-    launcher = os.path.join(options.build, "bench", "launch")
     for row in rows:
         for name, library in libraries.items():
-            results[row.name][name]["system_calls"] = runs.system_calls(launcher, row, library, options.timeout)
+            results[row.name][name]["system_calls"] = runs.system_calls(options.launcher, row, library, options.timeout)
 
 
 def check_outputs(results, base):
