@@ -95,6 +95,8 @@ bool fl_window_init(void) {
         fl_the_window.os_page_bytes > FL_PAGE_BYTES ? fl_the_window.os_page_bytes >> FL_PAGE_SHIFT : 1;
     if (!place_in_quiet_addresses() && !place_whole())
         return false;
+    if ((uintptr_t)(descriptors.start + descriptors.bytes) >> FL_ENTRY_HIGH_SHIFT)
+        return false; /* an entry of the table has no room for such addresses */
     fl_the_window.table = (_Atomic fl_entry *)table.start;
     fl_the_window.descriptors = descriptors.start;
     fl_the_window.regions = (fl_region *)regions.start;

@@ -15,10 +15,19 @@
  *
  * All bookkeeping lies outside the blocks: writing past a block's end cannot reach it.
  *
- * An entry of the table:   descriptor index (32 bits, high) │ owner's tag (32 bits, low)
- *   0                 nobody's page: a pointer to it is not ours
- *   index, tag 0      a slab that belongs to no heap, or a large block
- *   index, tag        a slab that the heap with this tag owns: its thread may free without an atomic
+ * An entry of the table is the address of a descriptor with the owner's tag in the bits that such an address does not
+ * have: descriptors are of 128 bytes and lie below 2^47.
+ *
+ *      63            47 46                               7 6         0
+ *     ┌────────────────┬─────────────────────────────────┬───────────┐
+ *     │ tag, high part │ the descriptor's address        │ low part  │
+ *     └────────────────┴─────────────────────────────────┴───────────┘
+ *   0                   nobody's page: a pointer to it is not ours
+ *   descriptor, tag 0   a slab that belongs to no heap, or a large block
+ *   descriptor, tag     a slab that the heap with this tag owns: its thread may free without an atomic
+ *
+ * So that an exclusive or with its own tag leaves an owner with the descriptor's address, and anybody else with
+ * something that has a bit of FL_ENTRY_TAG_BITS.
  */
 #ifndef FL_WINDOW_H
 #define FL_WINDOW_H
@@ -41,6 +50,22 @@
 #define FL_REGION_CHUNKS (FL_REGION_PAGES / FL_CHUNK_PAGES)
 
 typedef uint64_t fl_entry;
+
+#define FL_ENTRY_LOW_BITS 7
+#define FL_ENTRY_HIGH_SHIFT 47
+#define FL_ENTRY_TAG_BITS UINT64_C(0xffff80000000007f)
+#define FL_TAG_MAX ((UINT32_C(1) << 24) - 1)
+
+/* A tag (24 bits) in its place in an entry. */
+static inline fl_entry fl_entry_tag(uint32_t tag) {
+    return (fl_entry)(tag >> FL_ENTRY_LOW_BITS) << FL_ENTRY_HIGH_SHIFT |
+           (tag & ((1u << FL_ENTRY_LOW_BITS) - 1));
+}
+
+/* The descriptor's address. */
+static inline void *fl_entry_descriptor(fl_entry entry) {
+    return (void *)(uintptr_t)(entry & ~FL_ENTRY_TAG_BITS);
+}
 
 struct fl_arena;
 

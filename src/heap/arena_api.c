@@ -96,5 +96,5 @@ fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
 
 fallow_arena *fallow_arena_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
-    return entry ? fl_slab_at((uint32_t)(entry >> 32))->arena : NULL;
+    return entry ? fl_entry_slab(entry)->arena : NULL;
 }

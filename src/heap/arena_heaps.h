@@ -43,11 +43,11 @@ void fl_slab_unlist_and_settle(fl_slab *slab);
  * after ten seconds in the list), purged ones of which enough was freed since. *looks bounds, over several calls,
  * at how many of the latter it looks. Returns how many.
  */
-size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned class, fl_cause cause, unsigned *looks,
+size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, unsigned *looks,
                              fl_slab **slabs, size_t max);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. NULL: none. The slab is
  * CURRENT then, tagged, with all that was freed in its free list. */
-fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned class, uint32_t tag);
+fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag);
 
 #endif

@@ -15,9 +15,9 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
         bytes = alignment;
     /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
     if (alignment <= FL_PAGE_BYTES && bytes <= FL_CLASS_BYTES_MAX)
-        for (unsigned class = fl_sizeclass_of(bytes); class < FL_CLASS_COUNT; class ++)
-            if (fl_classes[class].block_bytes % alignment == 0)
-                return fl_heap_alloc(heap, fl_classes[class].block_bytes);
+        for (unsigned size_class = fl_sizeclass_of(bytes); size_class < FL_CLASS_COUNT; size_class++)
+            if (fl_classes[size_class].block_bytes % alignment == 0)
+                return fl_heap_alloc(heap, fl_classes[size_class].block_bytes);
     size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;
     return fl_large_alloc(heap, bytes, alignment_pages);
 }
@@ -40,7 +40,7 @@ fl_slab *fl_block_slab(const void *block, const char *doing) {
     fl_entry entry = fl_entry_of(block);
     if (entry == 0)
         fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
-    fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
+    fl_slab *slab = fl_entry_slab(entry);
     if (slab->kind == FL_KIND_SLAB)
         fl_slab_check_block(slab, block, doing);
     else if (slab->start != block)

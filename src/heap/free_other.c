@@ -10,19 +10,24 @@
 #include "owner.h"
 #include "thread.h"
 
-void fl_heap_free_other(fl_heap *heap, void *block) {
+void fl_heap_free_other(void *block, fl_heap *heap) {
     if (!block)
         return;
     fl_entry entry = fl_entry_of(block);
     if (entry == 0)
         fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
-    fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
+    if (fl_page_of(block) >= heap->window_pages && heap != &fl_empty_heap) {
+        heap->window_pages = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
+        fl_heap_free(heap, block);
+        return;
+    }
+    fl_slab *slab = fl_entry_slab(entry);
     if (slab->kind == FL_KIND_LARGE) {
         fl_large_free(heap, slab, block);
         return;
     }
     fl_slab_check_block(slab, block, "free of");
-    /* A thread that only frees gets a heap all the same: `busy` of the empty one is on a line that all such
+    /* A thread that only frees gets a heap all the same: `freeing` of the empty one is on a line that all such
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
         fl_thread_become_known();

@@ -15,7 +15,20 @@
 /* A heap keeps this much in current slabs that have become empty; what is more goes. */
 #define EMPTY_CURRENT_BYTES_MAX ((size_t)256 << 10)
 
-fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER, .current = {[0 ... FL_CLASS_COUNT - 1] = &fl_empty_slab}};
+fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER,
+                         .entry_tag = FL_ENTRY_TAG_BITS,
+                         .tag_bits = FL_ENTRY_TAG_BITS,
+                         .direct = {[0 ... FL_DIRECT_BYTES_MAX / 16] = &fl_empty_slab},
+                         .current = {[0 ... FL_CLASS_COUNT - 1] = &fl_empty_slab}};
+
+void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab) {
+    heap->current[size_class] = slab;
+    size_t last = fl_classes[size_class].block_bytes / 16;
+    size_t first = size_class ? fl_classes[size_class - 1].block_bytes / 16 + 1 : 0;
+    if (last <= FL_DIRECT_BYTES_MAX / 16)
+        for (size_t i = first; i <= last; i++)
+            heap->direct[i] = slab;
+}
 
 /* A heap keeps drained slabs until they are empty, up to this much; what is more is let go at the watermark, for other
  * threads to adopt. Letting go of all cost a third of the time of batches of 1 KiB blocks. */
@@ -29,7 +42,7 @@ fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER, .current = {[0 ... FL_CLASS_COUNT 
 /* Puts an exhausted current slab among the parked ones. False: others freed blocks of it meanwhile, which
  * are in its free list now. Holds heap->lock. */
 static bool park(fl_heap *heap, fl_slab *slab) {
-    const fl_class *sizes = &fl_classes[slab->class];
+    const fl_class *sizes = &fl_classes[slab->size_class];
     for (;;) {
         fl_word word = fl_word_make(FL_CURRENT, heap->tag, 0, 0);
         /* Release: whoever claims the slab from here sees it as it is now. */
@@ -48,8 +61,8 @@ static bool park(fl_heap *heap, fl_slab *slab) {
 }
 
 /* Makes a parked slab with free blocks the current one. Holds heap->lock. */
-static fl_slab *unpark(fl_heap *heap, unsigned class) {
-    for (fl_slab *slab = heap->parked[class].first; slab && slab->partial; slab = slab->next) {
+static fl_slab *unpark(fl_heap *heap, unsigned size_class) {
+    for (fl_slab *slab = heap->parked[size_class].first; slab && slab->partial; slab = slab->next) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         bool taken = false;
         /* A told slab is in the stack of told ones, or about to be: it stays parked until it is heard. */
@@ -68,8 +81,8 @@ static fl_slab *unpark(fl_heap *heap, unsigned class) {
     return NULL;
 }
 
-static fl_slab *from_parked(fl_heap *heap, unsigned class) {
-    fl_slab *current = heap->current[class];
+static fl_slab *from_parked(fl_heap *heap, unsigned size_class) {
+    fl_slab *current = heap->current[size_class];
     fl_lock_take(&heap->lock);
     heap->visits++;
     fl_owner_hear(heap, true);
@@ -77,37 +90,37 @@ static fl_slab *from_parked(fl_heap *heap, unsigned class) {
     if (current != &fl_empty_slab && !park(heap, current))
         slab = current;
     else {
-        heap->current[class] = &fl_empty_slab;
-        slab = unpark(heap, class);
+        fl_heap_set_current(heap, size_class, &fl_empty_slab);
+        slab = unpark(heap, size_class);
     }
     fl_lock_drop(&heap->lock);
     return slab;
 }
 
 /* The next slab to allocate from, with something in its free list. NULL: out of memory. */
-static fl_slab *next_slab(fl_heap *heap, unsigned class) {
-    fl_slab *slab = from_parked(heap, class);
+static fl_slab *next_slab(fl_heap *heap, unsigned size_class) {
+    fl_slab *slab = from_parked(heap, size_class);
     if (slab)
         return slab;
-    slab = fl_slab_adopt(heap->arena, class, heap->tag);
+    slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
     if (!slab)
-        slab = fl_slab_new(heap->arena, class, heap->tag, &heap->spans);
+        slab = fl_slab_new(heap->arena, size_class, heap->tag, &heap->spans);
     if (slab)
         atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
     return slab;
 }
 
-static bool refill(fl_heap *heap, unsigned class) {
-    fl_slab *slab = heap->current[class];
+static bool refill(fl_heap *heap, unsigned size_class) {
+    fl_slab *slab = heap->current[size_class];
     if (slab != &fl_empty_slab && fl_slab_collect(slab))
         return true;
-    while (!slab->free) {
+    while (!fl_slab_has_free(slab)) {
         if (fl_slab_carve(slab)) {
             fl_slab_set_due(slab, DUE_WHEN_EMPTY);
             break;
         }
-        slab = next_slab(heap, class);
-        fl_slab *meanwhile = heap->current[class];
+        slab = next_slab(heap, size_class);
+        fl_slab *meanwhile = heap->current[size_class];
         if (meanwhile != &fl_empty_slab && meanwhile != slab) {
             /* At a limit the owner was asked to shed, and what it did there has left a current slab behind. */
             if (slab)
@@ -117,16 +130,19 @@ static bool refill(fl_heap *heap, unsigned class) {
         }
         if (!slab)
             return false;
-        heap->current[class] = slab;
+        fl_heap_set_current(heap, size_class, slab);
     }
     return true;
 }
 
 static void *alloc_small(fl_heap *heap, size_t bytes) {
-    unsigned class = fl_sizeclass_of(bytes);
-    if (!heap->current[class]->free && !refill(heap, class))
-        return NULL;
-    return fl_slab_pop(heap->current[class]);
+    unsigned size_class = fl_sizeclass_of(bytes);
+    void *block = fl_slab_pop(heap->current[size_class]);
+    if (block)
+        return block;
+    fl_heap_freeing_none(heap);
+    fl_slab_check_newest(heap->current[size_class]);
+    return refill(heap, size_class) ? fl_slab_pop(heap->current[size_class]) : NULL;
 }
 
 void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes) {
@@ -137,7 +153,7 @@ void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes) {
     return block;
 }
 
-void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
+static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     void *block;
     if (heap == &fl_empty_heap)
         block = fl_thread_alloc_first(bytes);
@@ -150,18 +166,27 @@ void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes) {
     return block;
 }
 
+void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap) {
+    if (bytes <= FL_CLASS_TABLE_BYTES_MAX) {
+        void *block = fl_slab_pop(heap->current[fl_class_table[(bytes + 15) / 16]]);
+        if (__builtin_expect(block != NULL, 1))
+            return block;
+    }
+    return alloc_any(bytes, heap);
+}
+
 static size_t carved_bytes(const fl_slab *slab) {
     return (size_t)slab->carved * slab->block_bytes;
 }
 
 /* The current slab of a class, if it has become empty and is kept warm. */
-static fl_slab *kept_empty(const fl_heap *heap, unsigned class) {
-    fl_slab *slab = heap->current[class];
+static fl_slab *kept_empty(const fl_heap *heap, unsigned size_class) {
+    fl_slab *slab = heap->current[size_class];
     return slab->base_used == DUE_NEVER && fl_slab_used(slab) == 0 ? slab : NULL;
 }
 
 static void let_current_go(fl_heap *heap, fl_slab *slab) {
-    heap->current[slab->class] = &fl_empty_slab;
+    fl_heap_set_current(heap, slab->size_class, &fl_empty_slab);
     fl_owner_let_go(heap, slab, FL_CURRENT);
 }
 
@@ -173,8 +198,8 @@ static void current_emptied(fl_heap *heap, fl_slab *slab) {
         let_current_go(heap, slab);
         return;
     }
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
-        fl_slab *other = kept_empty(heap, class);
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        fl_slab *other = kept_empty(heap, size_class);
         if (!other)
             continue;
         kept += carved_bytes(other);
@@ -188,7 +213,7 @@ static void current_emptied(fl_heap *heap, fl_slab *slab) {
 
 /* A parked slab has come to where it was due. */
 static void parked_drained(fl_heap *heap, fl_slab *slab) {
-    const fl_class *sizes = &fl_classes[slab->class];
+    const fl_class *sizes = &fl_classes[slab->size_class];
     fl_lock_take(&heap->lock);
     heap->visits++;
     fl_owner_hear(heap, true);
@@ -210,17 +235,12 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
     fl_lock_drop(&heap->lock);
 }
 
-void fl_heap_drained(fl_heap *heap, fl_slab *slab) {
+void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
     fallow_arena *arena = heap->arena;
-    if (heap->current[slab->class] == slab)
+    if (heap->current[slab->size_class] == slab)
         current_emptied(heap, slab);
     else
         parked_drained(heap, slab);
-    atomic_store_explicit(&heap->busy, 0, memory_order_release);
+    fl_heap_freeing_none(heap);
     fl_scavenger_note(&arena->pages);
-}
-
-_Noreturn void fl_heap_double_free(fl_heap *heap, void *block) {
-    (void)heap;
-    fl_fatal("free of", block, "freed twice (it is the newest free block of its slab)");
 }

@@ -7,10 +7,12 @@
  *   parked    the thread's own, not allocated from: its frees are still plain pushes
  *   any other one atomic push, which also counts (slabword.h)
  *
- * Every free by the owner is bracketed by two plain stores to `busy`, so that the scavenger can take a parked
- * slab away from a thread that sleeps: it takes the owner's tag out of the table, fences all threads, and
- * looks at `busy`. The owner stores `busy` and then reads the tag; the scavenger stores the tag, fences, and
- * then reads `busy`: one of them sees the other (Dekker, with the whole price on the scavenger's side).
+ * Before a free by the owner reads the tag of a block's page, it stores the block in `freeing`, so that the scavenger can
+ * take a parked slab away from a thread that sleeps: it takes the owner's tag out of the table, fences all threads, and
+ * looks at `freeing`. The owner stores `freeing` and then reads the tag; the scavenger stores the tag, fences, and then
+ * reads `freeing`: one of them sees the other (Dekker, with the whole price on the scavenger's side). Nobody clears
+ * `freeing` on the fast path: the next free overwrites it, slow paths clear it, and until then the slab that it points
+ * into, one for each heap, is left alone.
  *
  * Threads: a heap belongs to the thread that it was made for. The lists of parked slabs are the only part
  * that the scavenger touches too; heap->lock guards them.
@@ -21,10 +23,12 @@
 #include <stdatomic.h>
 
 #include "../arena/spans.h"
+#include "../osmem/fatal.h"
 #include "arena_heaps.h"
 #include "slab.h"
 
-#define FL_TAG_NEVER UINT32_MAX /* no entry of the table ever has this tag */
+#define FL_TAG_NEVER FL_TAG_MAX            /* no entry of the table ever has this tag */
+#define FL_DIRECT_BYTES_MAX ((size_t)1024) /* up to here one load finds the slab for a size */
 
 struct fl_thread;
 
@@ -34,11 +38,17 @@ typedef struct fl_parked {
 } fl_parked;
 
 typedef struct fl_heap {
-    /* What the fast paths touch. */
-    _Atomic uint32_t busy;
-    uint32_t tag;
-    fl_slab *current[FL_CLASS_COUNT]; /* never NULL */
+    /* What the fast paths touch: with a slab and a block, all of it. The window's part stands here once more. */
+    _Atomic(void *) freeing;
+    uintptr_t window_base;
+    size_t window_pages; /* those that this heap knows of; more may have come, which a slow path finds out */
+    _Atomic fl_entry *table;
+    fl_entry entry_tag;                            /* the tag as it stands in entries of the table */
+    fl_entry tag_bits;                             /* FL_ENTRY_TAG_BITS */
+    fl_slab *direct[FL_DIRECT_BYTES_MAX / 16 + 1]; /* by (size + 15) / 16: current slabs once more */
+    fl_slab *current[FL_CLASS_COUNT];              /* never NULL */
 
+    uint32_t tag;
     fallow_arena *arena;
     struct fl_thread *thread;
     fl_lock lock;
@@ -67,13 +77,14 @@ void fl_heap_release(fl_heap *heap);
 
 /* The rest of fl_heap_alloc and fl_heap_free. They may be given the empty heap. errno is set here, so that the
  * fast path has nothing to do after it: it ends in a jump. */
-void *fl_heap_alloc_slow(fl_heap *heap, size_t bytes);
-void fl_heap_free_other(fl_heap *heap, void *block);
-void fl_heap_drained(fl_heap *heap, fl_slab *slab);
+void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap);
+void fl_heap_free_other(void *block, fl_heap *heap);
+void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 /* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
 void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes);
 
-_Noreturn void fl_heap_double_free(fl_heap *heap, void *block);
+/* The slab of a class to allocate from; fl_empty_slab: none. */
+void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab);
 
 /* The scavenger's part of this floor (fl_scavenger_reclaim). */
 bool fl_heap_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
@@ -87,46 +98,64 @@ void fl_heap_abandon_all(fallow_arena *arena);
 void fl_heap_fork_prepare(void);
 void fl_heap_fork_done(void);
 
+/* To be called in slow paths: no free of the owner's is under way. Release: who reads this (the scavenger, acquire) sees
+ * all pushes before it. */
+static inline void fl_heap_freeing_none(fl_heap *heap) {
+    atomic_store_explicit(&heap->freeing, NULL, memory_order_release);
+}
+
+/* Two things that gcc 12 does not find by itself: to test against memory without a copy, and to leave what is returned in
+ * the register that it is returned in. An instruction each, of 33. */
+#if defined __x86_64__ && defined __GNUC__
+#define FL_TEST(any, bits, memory) __asm__("testq %1, %2" : "=@ccnz"(any) : "r"(bits), "m"(memory))
+#define FL_RETURNED(value) __asm__("" : "+a"(value))
+#else
+#define FL_TEST(any, bits, memory) ((any) = ((bits) & (memory)) != 0)
+#define FL_RETURNED(value) ((void)(value))
+#endif
+
 /*
  * A block of at least `bytes`, aligned to 16; NULL with errno ENOMEM and nothing lost when there is no memory.
  */
 static inline void *fl_heap_alloc(fl_heap *heap, size_t bytes) {
-    if (__builtin_expect(bytes > FL_CLASS_TABLE_BYTES_MAX, 0))
-        return fl_heap_alloc_slow(heap, bytes);
-    fl_slab *slab = heap->current[fl_class_table[(bytes + 15) / 16]];
-    if (__builtin_expect(!slab->free, 0))
-        return fl_heap_alloc_slow(heap, bytes);
-    return fl_slab_pop(slab);
+    if (__builtin_expect(bytes > FL_DIRECT_BYTES_MAX, 0))
+        return fl_heap_alloc_slow(bytes, heap);
+    fl_slab *slab = heap->direct[(bytes + 15) / 16];
+    void *block = slab->free;
+    FL_RETURNED(block);
+    void *next = fl_link_get(block);
+    if (__builtin_expect(next == block, 0)) /* the list is at its end, or damaged */
+        return fl_heap_alloc_slow(bytes, heap);
+    slab->free = next;
+    slab->left++;
+    return block;
 }
 
 /* Frees any block of any arena in the window, or NULL. */
 static inline void fl_heap_free(fl_heap *heap, void *block) {
-    size_t page = fl_page_of(block);
-    if (__builtin_expect(page >= atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed), 0)) {
-        fl_heap_free_other(heap, block);
+    size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
+    if (__builtin_expect(page >= heap->window_pages, 0)) {
+        fl_heap_free_other(block, heap);
         return;
     }
-    /* Before the tag is read, in program order; the scavenger's fence makes that an order for all. */
-    atomic_store_explicit(&heap->busy, 1, memory_order_relaxed);
+    /* Before the tag is read, in program order; the scavenger's fence makes that an order for all. Release: who sees
+     * this (the scavenger, acquire) sees the push of the free before it. */
+    atomic_store_explicit(&heap->freeing, block, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
-    fl_entry entry = atomic_load_explicit(&fl_the_window.table[page], memory_order_relaxed);
-    if (__builtin_expect((uint32_t)entry != heap->tag, 0)) {
-        atomic_store_explicit(&heap->busy, 0, memory_order_release);
-        fl_heap_free_other(heap, block);
+    fl_entry mine = heap->entry_tag ^ atomic_load_explicit(&heap->table[page], memory_order_relaxed);
+    bool not_mine;
+    FL_TEST(not_mine, mine, heap->tag_bits);
+    if (__builtin_expect(not_mine, 0)) {
+        fl_heap_free_other(block, heap);
         return;
     }
-    fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
-    void *head = slab->free;
-    if (__builtin_expect(head == block, 0))
-        fl_heap_double_free(heap, block);
-    fl_link_set(block, head);
+    fl_slab *slab = (fl_slab *)(uintptr_t)mine;
+    if (FL_CHECKS && slab->free == block)
+        fl_fatal("free of", block, "freed twice (it is the newest free block of its slab)");
+    fl_link_set(block, slab->free);
     slab->free = block;
-    if (__builtin_expect(--slab->left == 0, 0)) {
-        fl_heap_drained(heap, slab);
-        return;
-    }
-    /* Release: who sees 0 (the scavenger, acquire) sees the push. */
-    atomic_store_explicit(&heap->busy, 0, memory_order_release);
+    if (__builtin_expect(--slab->left == 0, 0))
+        fl_heap_drained(slab, heap);
 }
 
 #endif

@@ -24,7 +24,7 @@ fl_heap *fl_heap_by_tag(uint32_t tag) {
 
 static fl_heap *new_heap(void) {
     uint32_t tag = last_tag + 1;
-    if (tag / HEAPS_IN_A_BLOCK >= BLOCKS_MAX)
+    if (tag >= FL_TAG_NEVER)
         return NULL;
     _Atomic(fl_heap **) *block = &blocks[tag / HEAPS_IN_A_BLOCK];
     fl_heap **heaps = atomic_load_explicit(block, memory_order_relaxed);
@@ -39,6 +39,10 @@ static fl_heap *new_heap(void) {
     if (!heap)
         return NULL;
     heap->tag = last_tag = tag;
+    heap->entry_tag = fl_entry_tag(tag);
+    heap->tag_bits = FL_ENTRY_TAG_BITS;
+    heap->window_base = fl_the_window.base;
+    heap->table = fl_the_window.table;
     /* Read only by who found the tag in a slab's word, hence after this. */
     heaps[tag % HEAPS_IN_A_BLOCK] = heap;
     return heap;
@@ -54,9 +58,9 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_lock_drop(&heaps_lock);
     if (!heap)
         return NULL;
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
-        heap->current[class] = &fl_empty_slab;
-        heap->parked[class] = (fl_parked){NULL, NULL};
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        fl_heap_set_current(heap, size_class, &fl_empty_slab);
+        heap->parked[size_class] = (fl_parked){NULL, NULL};
     }
     heap->arena = arena;
     heap->thread = thread;
@@ -66,7 +70,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
     heap->next_of_thread = NULL;
-    atomic_store_explicit(&heap->busy, 0, memory_order_relaxed);
+    atomic_store_explicit(&heap->freeing, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->told, NULL, memory_order_relaxed);
 
@@ -104,12 +108,12 @@ static void close_told(fl_heap *heap) {
     }
 }
 
-static void let_all_go(fl_heap *heap, unsigned class) {
-    fl_slab *current = heap->current[class];
-    heap->current[class] = &fl_empty_slab;
+static void let_all_go(fl_heap *heap, unsigned size_class) {
+    fl_slab *current = heap->current[size_class];
+    fl_heap_set_current(heap, size_class, &fl_empty_slab);
     if (current != &fl_empty_slab)
         fl_owner_let_go(heap, current, FL_CURRENT);
-    for (fl_slab *slab = heap->parked[class].first, *next; slab; slab = next) {
+    for (fl_slab *slab = heap->parked[size_class].first, *next; slab; slab = next) {
         next = slab->next;
         /* A slab that is told still has a pusher on its way here, who will find the door closed. */
         if (!fl_owner_let_go(heap, slab, FL_PARKED))
@@ -125,10 +129,11 @@ void fl_heap_release(fl_heap *heap) {
         heap->next->previous = heap->previous;
     fl_lock_drop(&arena->heaps_lock);
 
+    fl_heap_freeing_none(heap);
     fl_lock_take(&heap->lock);
     close_told(heap);
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
-        let_all_go(heap, class);
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
+        let_all_go(heap, size_class);
     fl_lock_drop(&heap->lock);
     fl_spans_flush(&heap->spans, &arena->pages);
     fl_heap_disown(heap);
@@ -155,8 +160,8 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
         if (fl_lock_try(&heap->lock))
             fl_lock_drop(&heap->lock);
         else {
-            for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
-                heap->parked[class] = (fl_parked){NULL, NULL};
+            for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
+                heap->parked[size_class] = (fl_parked){NULL, NULL};
             heap->partial_bytes = 0;
         }
         fl_lock_init(&heap->lock);

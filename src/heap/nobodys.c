@@ -14,7 +14,8 @@
 
 static fl_slab_list *list_of(const fl_slab *slab) {
     fallow_arena *arena = slab->arena;
-    return slab->purged_live == FL_NOT_PURGED ? &arena->listed[slab->class] : &arena->purged[slab->class];
+    return slab->purged_live == FL_NOT_PURGED ? &arena->listed[slab->size_class]
+                                              : &arena->purged[slab->size_class];
 }
 
 static void count_listed(const fl_slab *slab, bool more) {
@@ -70,7 +71,7 @@ static uint32_t seconds(void) {
 }
 
 void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
-    const fl_class *sizes = &fl_classes[slab->class];
+    const fl_class *sizes = &fl_classes[slab->size_class];
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
@@ -155,12 +156,12 @@ static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs,
     return count;
 }
 
-size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned class, fl_cause cause, unsigned *looks,
+size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, unsigned *looks,
                              fl_slab **slabs, size_t max) {
     size_t count = 0;
     uint32_t now = seconds();
     fl_lock_take(&arena->lists_lock);
-    for (fl_slab *slab = arena->listed[class].last, *previous; slab && count < max; slab = previous) {
+    for (fl_slab *slab = arena->listed[size_class].last, *previous; slab && count < max; slab = previous) {
         previous = slab->previous;
         if (cause == FL_CAUSE_GOAL && now - slab->listed_s < OLD_SECONDS)
             break;
@@ -169,16 +170,16 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned class, fl_cause cause
             slabs[count++] = slab;
         }
     }
-    count += claim_purged(&arena->purged[class], looks, slabs + count, max - count);
+    count += claim_purged(&arena->purged[size_class], looks, slabs + count, max - count);
     fl_lock_drop(&arena->lists_lock);
     return count;
 }
 
-fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned class, uint32_t tag) {
+fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     fl_lock_take(&arena->lists_lock);
-    fl_slab *slab = claim_fullest(&arena->listed[class]);
+    fl_slab *slab = claim_fullest(&arena->listed[size_class]);
     if (!slab)
-        slab = claim_fullest(&arena->purged[class]);
+        slab = claim_fullest(&arena->purged[size_class]);
     if (slab)
         unlink_slab(slab);
     fl_lock_drop(&arena->lists_lock);

@@ -9,7 +9,7 @@ static void count_reclaimable(const fl_slab *slab, bool more) {
 }
 
 void fl_parked_link(fl_heap *heap, fl_slab *slab) {
-    fl_parked *list = &heap->parked[slab->class];
+    fl_parked *list = &heap->parked[slab->size_class];
     slab->linked = 1;
     if (slab->partial) {
         count_reclaimable(slab, true);
@@ -27,7 +27,7 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
 }
 
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
-    fl_parked *list = &heap->parked[slab->class];
+    fl_parked *list = &heap->parked[slab->size_class];
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
     slab->linked = 0;
@@ -76,7 +76,7 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
 }
 
 static bool is_drained(const fl_slab *slab, fl_word word) {
-    return fl_slab_used(slab) - fl_word_pushed(word) <= fl_classes[slab->class].watermark;
+    return fl_slab_used(slab) - fl_word_pushed(word) <= fl_classes[slab->size_class].watermark;
 }
 
 fl_word fl_slab_untell(fl_slab *slab) {

@@ -11,7 +11,7 @@
 #define LOOKS_MAX 256 /* at purged slabs of a class in one tick, whether more of them can go */
 
 static unsigned unit_shift(const fl_slab *slab) {
-    return fl_classes[slab->class].unit_shift;
+    return fl_classes[slab->size_class].unit_shift;
 }
 
 /* Bits [first, last] of a mask of units. */
@@ -136,12 +136,15 @@ __attribute__((no_sanitize("thread", "address"))) static void read_through(const
 
 /* Marks the blocks of a list. */
 static void mark_free(const fl_slab *slab, const char *block, blocks *blocks) {
-    uint64_t inverse = fl_classes[slab->class].inverse;
-    for (; block; block = fl_link_get(block)) {
+    uint64_t inverse = fl_classes[slab->size_class].inverse;
+    for (; block != FL_LIST_END; block = fl_link_get(block)) {
         size_t index = ((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT;
         if (index >= slab->carved)
             fl_fatal("purge of", block, "not a block of its slab (found in the list of free blocks)");
-        blocks->free[index / 64] |= UINT64_C(1) << (index % 64);
+        uint64_t bit = UINT64_C(1) << (index % 64);
+        if (blocks->free[index / 64] & bit)
+            fl_fatal("free of", block, "freed twice (it is in the list of free blocks twice)");
+        blocks->free[index / 64] |= bit;
     }
 }
 
@@ -177,7 +180,7 @@ static uint64_t find_idle_units(const fl_slab *slab, const blocks *blocks) {
 
 /* The free list again, lowest first. */
 static void relink(fl_slab *slab, const uint64_t *free) {
-    slab->free = NULL;
+    slab->free = FL_LIST_END;
     for (size_t word = BLOCKS_WORDS; word-- > 0;)
         for (uint64_t rest = free[word]; rest;) {
             size_t bit = last_unit(rest);
@@ -240,11 +243,12 @@ static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
 }
 
 /* Returns true where the deadline came before the end. */
-static bool purge_class(struct fallow_arena *arena, unsigned class, fl_cause cause, uint64_t deadline_ns) {
+static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause,
+                        uint64_t deadline_ns) {
     purge_batch batch = {.range_count = 0};
     unsigned looks = LOOKS_MAX;
-    while ((batch.slab_count = fl_slabs_claim_listed(arena, class, cause, &looks, batch.slabs, BATCH_SLABS)) >
-           0) {
+    while ((batch.slab_count =
+                fl_slabs_claim_listed(arena, size_class, cause, &looks, batch.slabs, BATCH_SLABS)) > 0) {
         for (size_t i = 0; i < batch.slab_count; i++)
             purge(batch.slabs[i], &batch, cause);
         give_ranges(arena, &batch, cause);
@@ -258,8 +262,8 @@ static bool purge_class(struct fallow_arena *arena, unsigned class, fl_cause cau
 
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     bool left = false;
-    for (unsigned class = 0; class < FL_CLASS_COUNT && !left; class ++)
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
-            left = purge_class(arena, class, cause, deadline_ns);
+            left = purge_class(arena, size_class, cause, deadline_ns);
     return left;
 }

@@ -6,8 +6,8 @@
  * The steps of one batch, in the order that makes them right:
  *   1. with the heap's lock: out of the owner's list, PARKED to CLAIMED
  *   2. the owner's tag out of the table: frees that start later are atomic pushes
- *   3. a fence in every thread: a free that read the tag before has its `busy` seen from here on
- *   4. `busy` is 0: no such free is under way; the owner's line is ours. It is 1: that slab waits a tick
+ *   3. a fence in every thread: a free that read the tag before has its `freeing` seen from here on
+ *   4. `freeing` is no block of the slab: no such free is under way; the owner's line is ours. Else the slab waits a tick
  *   5. publish and settle
  */
 #include "../arena/scavenger.h"
@@ -25,11 +25,17 @@ typedef struct batch {
     unsigned count;
 } batch;
 
+/* Acquire, with the owner's release: its pushes before this one. */
+static bool is_freeing_in(fl_heap *heap, const fl_slab *slab) {
+    const char *block = atomic_load_explicit(&heap->freeing, memory_order_acquire);
+    return (size_t)(block - slab->start) < slab->pages << FL_PAGE_SHIFT;
+}
+
 /* Step 1. A slab is worth taking when a fair number is free, as far as this thread can know. */
 static bool claim_parked(fl_heap *heap, fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     while (fl_word_state(word) == FL_PARKED) {
-        if (!slab->partial && fl_word_pushed(word) < fl_classes[slab->class].fair_blocks)
+        if (!slab->partial && fl_word_pushed(word) < fl_classes[slab->size_class].fair_blocks)
             return false;
         if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
                                                   memory_order_acquire, memory_order_relaxed)) {
@@ -43,13 +49,13 @@ static bool claim_parked(fl_heap *heap, fl_slab *slab) {
 static void take_from(fl_heap *heap, batch *batch) {
     fl_lock_take(&heap->lock);
     fl_owner_hear(heap, false);
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++)
-        for (fl_slab *slab = heap->parked[class].first, *next; slab && batch->count < BATCH_SLABS;
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
+        for (fl_slab *slab = heap->parked[size_class].first, *next; slab && batch->count < BATCH_SLABS;
              slab = next) {
             next = slab->next;
             if (!slab->partial)
                 break; /* the full ones follow; who frees a fair number of them tells */
-            if (claim_parked(heap, slab)) {
+            if (!is_freeing_in(heap, slab) && claim_parked(heap, slab)) {
                 fl_slab_tag(slab, 0);
                 batch->slabs[batch->count++] = slab;
             }
@@ -75,8 +81,7 @@ static void settle(fallow_arena *arena, batch *batch) {
         fl_slab *slab = batch->slabs[i];
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
-        /* Acquire, with the owner's release: its last pushes. */
-        if (fenced && atomic_load_explicit(&heap->busy, memory_order_acquire) == 0)
+        if (fenced && !is_freeing_in(heap, slab))
             fl_owner_settle_claimed(slab);
         else {
             slab->next = arena->unsettled;

@@ -19,22 +19,24 @@ static uint32_t at_least_one(uint32_t n) {
     return n ? n : 1;
 }
 
-static void describe(fl_class *class, size_t block_bytes) {
+static void describe(fl_class *size_class, size_t block_bytes) {
     size_t slab_bytes = slab_bytes_for(block_bytes);
     uint32_t capacity = (uint32_t)(slab_bytes / block_bytes);
     uint32_t few = capacity / 4 < 4 ? at_least_one(capacity / 4) : 4;
-    class->block_bytes = (uint32_t)block_bytes;
-    class->slab_pages = (uint32_t)(slab_bytes >> FL_PAGE_SHIFT);
-    class->capacity = capacity;
-    class->fair_blocks = capacity / 16 > few ? capacity / 16 : few;
+    size_class->block_bytes = (uint32_t)block_bytes;
+    size_class->slab_pages = (uint32_t)(slab_bytes >> FL_PAGE_SHIFT);
+    size_class->capacity = capacity;
+    size_class->fair_blocks = capacity / 16 > few ? capacity / 16 : few;
     /* From an eighth for the smallest blocks, which drain together, to half for the largest. */
-    class->watermark = block_bytes <= 256 ? capacity / 8 : block_bytes <= 4096 ? capacity / 4 : capacity / 2;
+    size_class->watermark = block_bytes <= 256    ? capacity / 8
+                            : block_bytes <= 4096 ? capacity / 4
+                                                  : capacity / 2;
     /* At most 64 units to a slab, each of whole OS pages. */
-    class->unit_shift = (uint32_t)__builtin_ctzll(osmem_os_page_bytes());
-    while (slab_bytes >> class->unit_shift > 64)
-        class->unit_shift++;
-    class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
-    class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
+    size_class->unit_shift = (uint32_t)__builtin_ctzll(osmem_os_page_bytes());
+    while (slab_bytes >> size_class->unit_shift > 64)
+        size_class->unit_shift++;
+    size_class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
+    size_class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
 }
 
 void fl_sizeclass_init(void) {
@@ -47,19 +49,19 @@ void fl_sizeclass_init(void) {
         bytes += bytes < 128 ? 16 : doubling / (bytes < FL_CLASS_TABLE_BYTES_MAX ? 8 : 4);
         describe(&fl_classes[count++], bytes);
     }
-    unsigned class = 0;
+    unsigned size_class = 0;
     for (size_t i = 0; i < sizeof fl_class_table; i++) {
-        while (fl_classes[class].block_bytes < i * 16)
-            class ++;
-        fl_class_table[i] = (uint8_t) class;
+        while (fl_classes[size_class].block_bytes < i * 16)
+            size_class++;
+        fl_class_table[i] = (uint8_t)size_class;
     }
 }
 
 unsigned fl_sizeclass_of(size_t bytes) {
     if (bytes <= FL_CLASS_TABLE_BYTES_MAX)
         return fl_class_table[(bytes + 15) / 16];
-    unsigned class = fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16] + 1u;
-    while (fl_classes[class].block_bytes < bytes)
-        class ++;
-    return class;
+    unsigned size_class = fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16] + 1u;
+    while (fl_classes[size_class].block_bytes < bytes)
+        size_class++;
+    return size_class;
 }

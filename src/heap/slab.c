@@ -6,22 +6,23 @@
 #include "arena_heaps.h"
 #include "purge.h"
 
-fl_slab fl_empty_slab;
+void *const fl_list_end[2] = {FL_LIST_END, NULL};
+fl_slab fl_empty_slab = {.free = FL_LIST_END};
 
 static fl_lock descriptors_lock = FL_LOCK_INIT;
-static fl_slab *descriptors_free;      /* linked through next */
-static uint32_t descriptors_count = 1; /* index 0 stands for "no descriptor" */
+static fl_slab *descriptors_free; /* linked through next */
+/* Not from 0: the first slab's descriptor and its entry in the table would have the same place in their OS pages, and
+ * processors that compare only the low bits of a load with stores before it made a pair of malloc and free wait (8.0
+ * instead of 5.5 ns). */
+static size_t descriptors_count = 1;
 
 fl_slab *fl_descriptor_take(void) {
     fl_lock_take(&descriptors_lock);
     fl_slab *slab = descriptors_free;
     if (slab)
         descriptors_free = slab->next;
-    else if (descriptors_count < UINT32_MAX &&
-             fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab)) {
-        slab = fl_slab_at(descriptors_count);
-        slab->index = descriptors_count++;
-    }
+    else if (fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab))
+        slab = (fl_slab *)fl_the_window.descriptors + descriptors_count++;
     fl_lock_drop(&descriptors_lock);
     return slab;
 }
@@ -49,8 +50,8 @@ void fl_slab_untable(const fl_slab *slab) {
     fl_entries_write(slab->start, slab->pages, 0);
 }
 
-fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, fl_spans *spans) {
-    const fl_class *sizes = &fl_classes[class];
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_spans *spans) {
+    const fl_class *sizes = &fl_classes[size_class];
     fl_slab *slab = fl_descriptor_take();
     if (!slab)
         return NULL;
@@ -63,7 +64,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, f
         fl_descriptor_give(slab);
         return NULL;
     }
-    slab->free = NULL;
+    slab->free = FL_LIST_END;
     slab->left = slab->base_used = 0;
     slab->carved = 0;
     slab->away = 0;
@@ -76,7 +77,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, f
     slab->arena = arena;
     slab->pages = pages;
     slab->block_bytes = sizes->block_bytes;
-    slab->class = (uint8_t) class;
+    slab->size_class = (uint8_t)size_class;
     slab->kind = FL_KIND_SLAB;
     atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
     fl_slab_tag(slab, tag);
@@ -99,8 +100,8 @@ bool fl_slab_carve(fl_slab *slab) {
     uint32_t count = slab->capacity - slab->carved;
     if (count == 0)
         return false;
-    if (count > fl_classes[slab->class].carve_blocks)
-        count = fl_classes[slab->class].carve_blocks;
+    if (count > fl_classes[slab->size_class].carve_blocks)
+        count = fl_classes[slab->size_class].carve_blocks;
     if (slab->away && !fl_slab_make_ready(slab, slab->carved, slab->carved + count))
         return false;
     link_blocks(slab, slab->carved, slab->carved + count);
@@ -109,8 +110,8 @@ bool fl_slab_carve(fl_slab *slab) {
 }
 
 void *fl_slab_pop_zeroed(fl_slab *slab) {
-    if (slab->free || !slab->zeroed || slab->away || slab->carved == slab->capacity ||
-        fl_classes[slab->class].carve_blocks != 1)
+    if (fl_slab_has_free(slab) || !slab->zeroed || slab->away || slab->carved == slab->capacity ||
+        fl_classes[slab->size_class].carve_blocks != 1)
         return NULL;
     slab->left++;
     return slab->start + (size_t)slab->carved++ * slab->block_bytes;
@@ -120,13 +121,21 @@ void fl_slab_splice(fl_slab *slab, uint32_t head) {
     if (head == 0)
         return;
     void *first = slab->start + (size_t)(head - 1) * 16;
-    if (slab->free) {
+    if (fl_slab_has_free(slab)) {
         void *last = first;
-        for (void *next; (next = fl_link_get(last)) != NULL;)
-            last = next;
+        uint32_t count = 0;
+        for (void *next; (next = fl_link_get(last)) != FL_LIST_END; last = next)
+            if (++count > slab->capacity)
+                fl_fatal("frees of other threads at", first,
+                         "freed twice (their list has more blocks than its slab)");
         fl_link_set(last, slab->free);
     }
     slab->free = first;
+}
+
+void fl_slab_check_newest(const fl_slab *slab) {
+    if (fl_slab_has_free(slab) && fl_link_get(slab->free) == slab->free)
+        fl_fatal("free of", slab->free, "freed twice (it is linked to itself in the list of free blocks)");
 }
 
 bool fl_slab_collect(fl_slab *slab) {
@@ -146,13 +155,13 @@ bool fl_slab_collect(fl_slab *slab) {
 
 void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doing) {
     size_t offset = (size_t)((const char *)block - slab->start);
-    uint64_t index = (offset * fl_classes[slab->class].inverse) >> FL_CLASS_INVERSE_SHIFT;
+    uint64_t index = (offset * fl_classes[slab->size_class].inverse) >> FL_CLASS_INVERSE_SHIFT;
     if (index * slab->block_bytes != offset || index >= slab->capacity)
         fl_fatal(doing, block, "not the start of a block (found by its place in its slab)");
 }
 
 fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
-    const fl_class *sizes = &fl_classes[slab->class];
+    const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_word pushed;
@@ -160,7 +169,7 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
         uint32_t before = fl_word_head(word);
         if (before == head)
             fl_fatal("free of", block, "freed twice (it is the newest block in the list of frees)");
-        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : NULL);
+        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : FL_LIST_END);
         pushed = fl_word_push(word, head, sizes->fair_blocks, sizes->capacity);
         /* Release: the link, and all that this thread did to the block, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */

@@ -3,7 +3,7 @@
  * slab.h: a span cut into blocks of one size class; and, with the same descriptor, a large block.
  *
  * Descriptors lie outside the memory that they describe, are of 128 bytes, keep their type for ever, and are
- * found by an index in the window's table. The first line is written by the owner alone (or by the claimer,
+ * found by their address in the window's table. The first line is written by the owner alone (or by the claimer,
  * while there is one); the second is shared.
  */
 #ifndef FL_SLAB_H
@@ -22,7 +22,7 @@ typedef enum fl_slab_kind { FL_KIND_SLAB = 1, FL_KIND_LARGE } fl_slab_kind;
 
 typedef struct fl_slab {
     /* The owner's line. */
-    void *free;   /* list of free blocks, linked through their first words */
+    void *free;   /* list of free blocks, linked through their first words; its end is FL_LIST_END */
     int32_t left; /* used - base_used: a free counts it down, and 0 means that something is due */
     int32_t base_used;
     uint32_t carved; /* blocks below this are live, in the free list, or touch a unit that is away */
@@ -44,8 +44,7 @@ typedef struct fl_slab {
     struct fallow_arena *arena;
     size_t pages;
     uint32_t block_bytes;
-    uint32_t index; /* of this descriptor */
-    uint8_t class;
+    uint8_t size_class;
     uint8_t kind;
 } fl_slab;
 
@@ -56,13 +55,20 @@ _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
 /* The slab from which nothing can be had: what a heap allocates from before it has a slab of a class. */
 extern fl_slab fl_empty_slab;
 
-static inline fl_slab *fl_slab_at(uint32_t index) {
-    return (fl_slab *)(fl_the_window.descriptors) + index;
+static inline fl_entry fl_entry_make(const fl_slab *slab, uint32_t tag) {
+    return (fl_entry)(uintptr_t)slab | fl_entry_tag(tag);
 }
 
-static inline fl_entry fl_entry_make(const fl_slab *slab, uint32_t tag) {
-    return (fl_entry)slab->index << 32 | tag;
+static inline fl_slab *fl_entry_slab(fl_entry entry) {
+    return fl_entry_descriptor(entry);
 }
+
+/*
+ * What a list of blocks ends with: a block that is linked to itself, and belongs to nobody. So that one comparison finds
+ * both the end of a list and the block that was freed twice in a row, which is linked to itself as well.
+ */
+extern void *const fl_list_end[2];
+#define FL_LIST_END ((void *)fl_list_end)
 
 /* Blocks are linked through their first word. Read and written as bytes: to C they are the user's objects. */
 static inline void *fl_link_get(const void *block) {
@@ -79,13 +85,23 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
     return (uint32_t)(slab->left + slab->base_used);
 }
 
-/* Takes the first block of the free list, which is not empty. */
+/* Takes the first block of the free list; NULL: it is empty, or its first block was freed twice. */
 static inline void *fl_slab_pop(fl_slab *slab) {
     void *block = slab->free;
-    slab->free = fl_link_get(block);
+    void *next = fl_link_get(block);
+    if (__builtin_expect(next == block, 0))
+        return NULL;
+    slab->free = next;
     slab->left++;
     return block;
 }
+
+static inline bool fl_slab_has_free(const fl_slab *slab) {
+    return slab->free != FL_LIST_END;
+}
+
+/* Stops the process if the newest free block was freed twice. For slow paths. */
+void fl_slab_check_newest(const fl_slab *slab);
 
 /* From now on, the free that leaves `due_at` blocks in use finds `left` zero. */
 static inline void fl_slab_set_due(fl_slab *slab, int32_t due_at) {
@@ -102,7 +118,7 @@ void fl_slab_tag(const fl_slab *slab, uint32_t tag);
 void fl_slab_untable(const fl_slab *slab);
 
 /* A new slab for an owner, CURRENT, with nothing carved; of a span that the owner kept, or a new one. */
-fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned class, uint32_t tag, fl_spans *spans);
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_spans *spans);
 
 /* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved, or the system has
  * no memory for them. */

@@ -229,7 +229,7 @@ static void forget_blocks(const fl_region *region) {
         fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
         if (entry == 0)
             continue;
-        fl_slab *slab = fl_slab_at((uint32_t)(entry >> 32));
+        fl_slab *slab = fl_entry_slab(entry);
         atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
         if (slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT)) {
             if (slab->kind == FL_KIND_SLAB)

@@ -43,17 +43,36 @@ static void realloc_inside_a_block(void) {
     if (realloc(block + 16, 300))
         block[0] = 1;
 }
+/* Found when the block would be handed out again, at the latest. */
 static void small_freed_twice_in_a_row(void) {
     char *block = malloc(64);
     free(block);
     free(block);
+    block = malloc(64);
+}
+static void medium_freed_twice_in_a_row(void) {
+    char *block = malloc(3000);
+    free(block);
+    free(block);
+    block = malloc(3000);
 }
 static void first_of_many_freed_twice_in_a_row(void) {
     char *blocks[5000];
     for (int i = 0; i < 5000; i++)
         blocks[i] = malloc(48);
+    for (int i = 0; i < 1000; i++)
+        free(blocks[i]);
+    free(blocks[999]);
+    for (int i = 0; i < 2000; i++)
+        blocks[i] = malloc(48);
+}
+static void freed_twice_and_then_the_rest(void) {
+    char *blocks[5000];
+    for (int i = 0; i < 5000; i++)
+        blocks[i] = malloc(48);
     free(blocks[0]);
-    free(blocks[0]);
+    for (int i = 0; i < 5000; i++)
+        free(blocks[i]);
 }
 static void freed_twice_after_its_slab_is_gone(void) {
     char *blocks[5000];
@@ -114,7 +133,9 @@ static const struct misuse {
     CASE(realloc_of_a_local, "realloc of 0x"),
     CASE(realloc_inside_a_block, "not the start of a block"),
     CASE(small_freed_twice_in_a_row, "freed twice"),
+    CASE(medium_freed_twice_in_a_row, "freed twice"),
     CASE(first_of_many_freed_twice_in_a_row, "freed twice"),
+    CASE(freed_twice_and_then_the_rest, "not a block of this heap"),
     CASE(freed_twice_after_its_slab_is_gone, "not a block of this heap"),
     CASE(large_freed_twice_in_a_row, "not a block of this heap"),
     CASE(freed_twice_in_a_row_by_another_thread, "freed twice"),

@@ -5,12 +5,12 @@
  * One slab of N blocks, one descriptor that is recycled once it is dead. Processes:
  *   owner      allocates some blocks, parks, frees one by plain push, may let go, ends
  *   pusher     (two) free the blocks that they were handed, by atomic push
- *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at busy
+ *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at freeing
  *   adopter    takes a listed slab
  *
  * A compare-and-swap is one atomic step. The owner's plain accesses (tag, push, count) are single steps, so
  * that others come in between. Memory is sequentially consistent here; the one place where that is too kind
- * is the owner's "store busy, load tag", whose reordering is modelled: the tag may be read first, unless the
+ * is the owner's "store freeing, load tag", whose reordering is modelled: the tag may be read first, unless the
  * scavenger's fence has come between (then the owner starts again; a fence is a step in which no owner is
  * between the two).
  *
@@ -34,7 +34,7 @@ bool published = false;
 byte used = N;         /* the owner's view: pushed blocks are still used */
 byte local_free = 0;
 bool tag = true;       /* the table says: the owner's */
-bool busy = false;
+bool freeing = false;  /* the owner's `freeing` points into the slab; a slow path clears it, not the free itself */
 
 /* The heap. */
 bool closed = false;   /* told stack */
@@ -46,7 +46,7 @@ bool in_list = false;  /* the arena's */
 byte deaths = 0;
 byte touching = 0;     /* who is at work on the owner's line by right of ownership or claim */
 byte in_hands = N;     /* blocks that the program holds */
-bool owner_fencing = false; /* the owner is between its store of busy and what it read of the tag */
+bool owner_fencing = false; /* the owner is between its store of freeing and what it read of the tag */
 
 #define LOCK(l)   atomic { !l -> l = true }
 #define UNLOCK(l) l = false
@@ -107,18 +107,17 @@ inline hear() {
 
 /* A free by the owner's thread of a block that it holds. */
 inline owner_free() {
-    /* store busy; load tag: may be seen in either order unless the scavenger's fence comes between */
+    /* store freeing; load tag: may be seen in either order unless the scavenger's fence comes between */
     if
-    :: atomic { mine = tag; owner_fencing = true } ; atomic { busy = true; owner_fencing = false }
-    :: busy = true; mine = tag
+    :: atomic { mine = tag; owner_fencing = true } ; atomic { freeing = true; owner_fencing = false }
+    :: freeing = true; mine = tag
     fi;
     if
     :: mine ->
         atomic { assert(deaths == 0); assert(touching == 0); touching++ }
         local_free++;
         atomic { used--; in_hands--; touching-- }
-        busy = false
-    :: else -> busy = false; push()
+    :: else -> push()
     fi
 }
 
@@ -182,7 +181,7 @@ proctype owner() {
     fi;
     /* drained: lets go if it is still its own, as in parked_drained */
     if
-    :: busy = true; LOCK(heap_lock);
+    :: freeing = true; LOCK(heap_lock);
        if
        :: tag && linked -> hear();
 #ifdef BUG_LET_GO_OF_TOLD
@@ -192,10 +191,11 @@ proctype owner() {
 #endif
        :: else -> skip
        fi;
-       UNLOCK(heap_lock); busy = false
+       UNLOCK(heap_lock); freeing = false
     :: skip
     fi;
     /* the thread ends */
+    freeing = false;
     LOCK(heap_lock);
     closed = true;
     hear();
@@ -227,7 +227,7 @@ proctype scavenger() {
         !owner_fencing; /* the fence: no owner is between its store and its load */
 #endif
 #ifndef BUG_NO_QUIET_CHECK
-        !busy;          /* else: the next tick */
+        !freeing;       /* else: the next tick */
 #endif
         touch_begin(); publish(); touch_end();
         settle()

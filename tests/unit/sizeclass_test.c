@@ -7,18 +7,18 @@
 
 static void sizeclass_smallest_that_fits(void) {
     for (size_t bytes = 0; bytes <= FL_CLASS_BYTES_MAX; bytes++) {
-        unsigned class = fl_sizeclass_of(bytes);
-        CHECK(class < FL_CLASS_COUNT);
-        CHECK(fl_classes[class].block_bytes >= bytes);
-        if (class > 0)
-            CHECK(fl_classes[class - 1].block_bytes < bytes);
+        unsigned size_class = fl_sizeclass_of(bytes);
+        CHECK(size_class < FL_CLASS_COUNT);
+        CHECK(fl_classes[size_class].block_bytes >= bytes);
+        if (size_class > 0)
+            CHECK(fl_classes[size_class - 1].block_bytes < bytes);
     }
     CHECK_EQUAL(fl_classes[FL_CLASS_COUNT - 1].block_bytes, FL_CLASS_BYTES_MAX);
 }
 
 static void sizeclass_waste_is_bounded(void) {
-    for (unsigned class = 1; class < FL_CLASS_COUNT; class ++) {
-        size_t below = fl_classes[class - 1].block_bytes, bytes = fl_classes[class].block_bytes;
+    for (unsigned size_class = 1; size_class < FL_CLASS_COUNT; size_class++) {
+        size_t below = fl_classes[size_class - 1].block_bytes, bytes = fl_classes[size_class].block_bytes;
         CHECK_EQUAL(bytes % 16, 0);
         if (below >= FL_CLASS_TABLE_BYTES_MAX) {
             CHECK_EQUAL(bytes % 4096, 0);
@@ -31,8 +31,8 @@ static void sizeclass_waste_is_bounded(void) {
 }
 
 static void sizeclass_slab_parts(void) {
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
-        const fl_class *it = &fl_classes[class];
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        const fl_class *it = &fl_classes[size_class];
         size_t slab_bytes = (size_t)it->slab_pages << FL_PAGE_SHIFT;
         CHECK(it->capacity >= 8);
         CHECK((size_t)it->capacity * it->block_bytes <= slab_bytes);
@@ -45,8 +45,8 @@ static void sizeclass_slab_parts(void) {
 }
 
 static void sizeclass_index_of_every_offset(void) {
-    for (unsigned class = 0; class < FL_CLASS_COUNT; class ++) {
-        const fl_class *it = &fl_classes[class];
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        const fl_class *it = &fl_classes[size_class];
         size_t slab_bytes = (size_t)it->slab_pages << FL_PAGE_SHIFT;
         for (size_t offset = 0; offset < slab_bytes; offset++)
             if ((offset * it->inverse) >> FL_CLASS_INVERSE_SHIFT != offset / it->block_bytes) {
