@@ -12,7 +12,7 @@
 
 #include "pages.h"
 
-#define FL_SPANS_SLOTS 8
+#define FL_SPANS_SLOTS 32
 #define FL_SPANS_PAGES_MAX ((size_t)128) /* in all slots together: 2 MiB */
 
 typedef struct fl_spans {

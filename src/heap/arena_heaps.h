@@ -22,6 +22,7 @@ typedef struct fallow_arena {
     _Atomic uint32_t listed_count;       /* in both; written under lists_lock */
     fl_lock heaps_lock;                  /* the list of heaps: registry rank */
     struct fl_heap *heaps;
+    _Atomic uint32_t heap_count;    /* of them; written under heaps_lock */
     fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
     uint32_t slot;                  /* its place in every thread's directory */

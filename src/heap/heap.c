@@ -31,8 +31,15 @@ void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab) {
 }
 
 /* A heap keeps drained slabs until they are empty, up to this much; what is more is let go at the watermark, for other
- * threads to adopt. Letting go of all cost a third of the time of batches of 1 KiB blocks. */
+ * threads to adopt. Letting go of all cost a third of the time of batches of 1 KiB blocks. Where no other thread has a
+ * heap, there is nobody to adopt anything, and all are kept: the last eighth of random frees over 32 MiB need no atomic
+ * then. */
 #define PARTIAL_BYTES_KEPT ((size_t)4 << 20)
+
+static bool keeps_drained(const fl_heap *heap) {
+    return heap->partial_bytes <= PARTIAL_BYTES_KEPT ||
+           atomic_load_explicit(&heap->arena->heap_count, memory_order_relaxed) == 1;
+}
 
 /* A current slab that has become empty: `left` hits 0 with nothing used. Kept slabs are told apart by
  * being due at -1, that is never; carving makes them due again. */
@@ -62,7 +69,7 @@ static bool park(fl_heap *heap, fl_slab *slab) {
 
 /* Makes a parked slab with free blocks the current one. Holds heap->lock. */
 static fl_slab *unpark(fl_heap *heap, unsigned size_class) {
-    for (fl_slab *slab = heap->parked[size_class].first; slab && slab->partial; slab = slab->next) {
+    for (fl_slab *slab = heap->partial[size_class].first; slab; slab = slab->next) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         bool taken = false;
         /* A told slab is in the stack of told ones, or about to be: it stays parked until it is heard. */
@@ -225,7 +232,7 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
         if (!slab->partial)
             fl_parked_make_partial(heap, slab);
         fl_slab_set_due(slab, (int32_t)sizes->watermark);
-    } else if (fl_slab_used(slab) > 0 && heap->partial_bytes <= PARTIAL_BYTES_KEPT) {
+    } else if (fl_slab_used(slab) > 0 && keeps_drained(heap)) {
         /* Its last frees stay plain pushes, and its span goes to this heap's next slab. */
         fl_slab_set_due(slab, 0);
     } else {

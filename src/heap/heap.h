@@ -32,9 +32,10 @@
 
 struct fl_thread;
 
+/* Parked slabs of one kind, newest first. */
 typedef struct fl_parked {
-    fl_slab *first; /* those with a fair number free */
-    fl_slab *last;  /* the others */
+    fl_slab *first;
+    fl_slab *last;
 } fl_parked;
 
 typedef struct fl_heap {
@@ -52,13 +53,14 @@ typedef struct fl_heap {
     fallow_arena *arena;
     struct fl_thread *thread;
     fl_lock lock;
-    fl_parked parked[FL_CLASS_COUNT];
-    fl_spans spans;          /* given up lately */
-    size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
-    uint64_t visits;         /* of slow paths; guarded by lock */
-    _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
-    _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
-    struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
+    fl_parked partial[FL_CLASS_COUNT]; /* parked, with a fair number free */
+    fl_parked full;                    /* the other parked ones, of all classes */
+    fl_spans spans;                    /* given up lately */
+    size_t partial_bytes;              /* of parked slabs with a fair number free; guarded by lock */
+    uint64_t visits;                   /* of slow paths; guarded by lock */
+    _Atomic(fl_slab *) told;           /* slabs that others freed a fair number of, linked by told_next */
+    _Atomic uint32_t owned; /* slabs with our tag, and one while the heap lives: then it is recycled */
+    struct fl_heap *next;   /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
     struct fl_heap *next_of_thread; /* the thread's own list */
     uint64_t visits_seen;           /* the scavenger's */

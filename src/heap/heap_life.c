@@ -48,6 +48,12 @@ static fl_heap *new_heap(void) {
     return heap;
 }
 
+/* Holds heaps_lock. */
+static void count_heap(fallow_arena *arena, int change) {
+    uint32_t count = atomic_load_explicit(&arena->heap_count, memory_order_relaxed);
+    atomic_store_explicit(&arena->heap_count, count + (uint32_t)change, memory_order_relaxed);
+}
+
 fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_lock_take(&heaps_lock);
     fl_heap *heap = recycled;
@@ -60,8 +66,9 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
         return NULL;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
         fl_heap_set_current(heap, size_class, &fl_empty_slab);
-        heap->parked[size_class] = (fl_parked){NULL, NULL};
+        heap->partial[size_class] = (fl_parked){NULL, NULL};
     }
+    heap->full = (fl_parked){NULL, NULL};
     heap->arena = arena;
     heap->thread = thread;
     fl_lock_init(&heap->lock);
@@ -80,6 +87,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     if (heap->next)
         heap->next->previous = heap;
     arena->heaps = heap;
+    count_heap(arena, 1);
     fl_lock_drop(&arena->heaps_lock);
     return heap;
 }
@@ -108,17 +116,25 @@ static void close_told(fl_heap *heap) {
     }
 }
 
-static void let_all_go(fl_heap *heap, unsigned size_class) {
-    fl_slab *current = heap->current[size_class];
-    fl_heap_set_current(heap, size_class, &fl_empty_slab);
-    if (current != &fl_empty_slab)
-        fl_owner_let_go(heap, current, FL_CURRENT);
-    for (fl_slab *slab = heap->parked[size_class].first, *next; slab; slab = next) {
+static void let_parked_go(fl_heap *heap, const fl_parked *list) {
+    for (fl_slab *slab = list->first, *next; slab; slab = next) {
         next = slab->next;
         /* A slab that is told still has a pusher on its way here, who will find the door closed. */
         if (!fl_owner_let_go(heap, slab, FL_PARKED))
             fl_parked_unlink(heap, slab);
     }
+}
+
+static void let_all_go(fl_heap *heap) {
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        fl_slab *current = heap->current[size_class];
+        if (current != &fl_empty_slab) {
+            fl_heap_set_current(heap, size_class, &fl_empty_slab);
+            fl_owner_let_go(heap, current, FL_CURRENT);
+        }
+        let_parked_go(heap, &heap->partial[size_class]);
+    }
+    let_parked_go(heap, &heap->full);
 }
 
 void fl_heap_release(fl_heap *heap) {
@@ -127,13 +143,13 @@ void fl_heap_release(fl_heap *heap) {
     *(heap->previous ? &heap->previous->next : &arena->heaps) = heap->next;
     if (heap->next)
         heap->next->previous = heap->previous;
+    count_heap(arena, -1);
     fl_lock_drop(&arena->heaps_lock);
 
     fl_heap_freeing_none(heap);
     fl_lock_take(&heap->lock);
     close_told(heap);
-    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
-        let_all_go(heap, size_class);
+    let_all_go(heap);
     fl_lock_drop(&heap->lock);
     fl_spans_flush(&heap->spans, &arena->pages);
     fl_heap_disown(heap);
@@ -161,7 +177,8 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
             fl_lock_drop(&heap->lock);
         else {
             for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
-                heap->parked[size_class] = (fl_parked){NULL, NULL};
+                heap->partial[size_class] = (fl_parked){NULL, NULL};
+            heap->full = (fl_parked){NULL, NULL};
             heap->partial_bytes = 0;
         }
         fl_lock_init(&heap->lock);

@@ -4,12 +4,10 @@
  */
 #include "../arena/scavenger.h"
 #include "../osmem/fatal.h"
-#include "../osmem/system.h"
 #include "arena_heaps.h"
 #include "purge.h"
 
 #define ADOPT_LOOKS 8
-#define OLD_SECONDS 10
 #define PURGE_PART 128 /* so much of a purged slab freed since makes another purge worth it */
 
 static fl_slab_list *list_of(const fl_slab *slab) {
@@ -66,10 +64,6 @@ static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
                                                    memory_order_release, memory_order_relaxed);
 }
 
-static uint32_t seconds(void) {
-    return (uint32_t)(fl_system_now_ns() / 1000000000u);
-}
-
 void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     for (;;) {
@@ -88,7 +82,7 @@ void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
         /* Under the lock, so that the push that frees its last block finds it in the list. */
         fallow_arena *arena = slab->arena;
         fl_lock_take(&arena->lists_lock);
-        slab->listed_s = seconds();
+        slab->since_s = fl_slab_seconds();
         bool listed = unclaim(slab, word, FL_LISTED);
         if (listed)
             link_slab(slab);
@@ -159,11 +153,11 @@ static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs,
 size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, unsigned *looks,
                              fl_slab **slabs, size_t max) {
     size_t count = 0;
-    uint32_t now = seconds();
+    uint32_t now = fl_slab_seconds();
     fl_lock_take(&arena->lists_lock);
     for (fl_slab *slab = arena->listed[size_class].last, *previous; slab && count < max; slab = previous) {
         previous = slab->previous;
-        if (cause == FL_CAUSE_GOAL && now - slab->listed_s < OLD_SECONDS)
+        if (cause == FL_CAUSE_GOAL && now - slab->since_s < FL_OLD_SECONDS)
             break;
         if (claim_listed(slab, atomic_load_explicit(&slab->word, memory_order_relaxed))) {
             unlink_slab(slab);

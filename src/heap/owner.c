@@ -8,26 +8,26 @@ static void count_reclaimable(const fl_slab *slab, bool more) {
     fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
 }
 
+static fl_parked *list_of(fl_heap *heap, const fl_slab *slab) {
+    return slab->partial ? &heap->partial[slab->size_class] : &heap->full;
+}
+
 void fl_parked_link(fl_heap *heap, fl_slab *slab) {
-    fl_parked *list = &heap->parked[slab->size_class];
+    fl_parked *list = list_of(heap, slab);
     slab->linked = 1;
     if (slab->partial) {
         count_reclaimable(slab, true);
         heap->partial_bytes += slab->pages << FL_PAGE_SHIFT;
-        slab->previous = NULL;
-        slab->next = list->first;
-        *(list->first ? &list->first->previous : &list->last) = slab;
-        list->first = slab;
-    } else {
-        slab->next = NULL;
-        slab->previous = list->last;
-        *(list->last ? &list->last->next : &list->first) = slab;
-        list->last = slab;
+        slab->since_s = fl_slab_seconds();
     }
+    slab->previous = NULL;
+    slab->next = list->first;
+    *(list->first ? &list->first->previous : &list->last) = slab;
+    list->first = slab;
 }
 
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
-    fl_parked *list = &heap->parked[slab->size_class];
+    fl_parked *list = list_of(heap, slab);
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
     slab->linked = 0;

@@ -8,7 +8,7 @@
 
 #include "heap.h"
 
-/* Full slabs at the end of their class's list, those with a fair number free at its front. */
+/* In the list for its class, if a fair number is free; else in that of the full ones. */
 void fl_parked_link(fl_heap *heap, fl_slab *slab);
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab);
 void fl_parked_make_partial(fl_heap *heap, fl_slab *slab);

@@ -31,12 +31,10 @@ static bool is_freeing_in(fl_heap *heap, const fl_slab *slab) {
     return (size_t)(block - slab->start) < slab->pages << FL_PAGE_SHIFT;
 }
 
-/* Step 1. A slab is worth taking when a fair number is free, as far as this thread can know. */
+/* Step 1. */
 static bool claim_parked(fl_heap *heap, fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     while (fl_word_state(word) == FL_PARKED) {
-        if (!slab->partial && fl_word_pushed(word) < fl_classes[slab->size_class].fair_blocks)
-            return false;
         if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
                                                   memory_order_acquire, memory_order_relaxed)) {
             fl_parked_unlink(heap, slab);
@@ -46,20 +44,26 @@ static bool claim_parked(fl_heap *heap, fl_slab *slab) {
     return false;
 }
 
-static void take_from(fl_heap *heap, batch *batch) {
+/* Of a heap that is at work: only what has lain there unused for long, at the end of its list. */
+static void take_class(fl_heap *heap, unsigned size_class, bool old_only, batch *batch) {
+    uint32_t now_s = old_only ? fl_slab_seconds() : 0;
+    for (fl_slab *slab = heap->partial[size_class].last, *previous; slab && batch->count < BATCH_SLABS;
+         slab = previous) {
+        previous = slab->previous;
+        if (old_only && now_s - slab->since_s < FL_OLD_SECONDS)
+            break;
+        if (!is_freeing_in(heap, slab) && claim_parked(heap, slab)) {
+            fl_slab_tag(slab, 0);
+            batch->slabs[batch->count++] = slab;
+        }
+    }
+}
+
+static void take_from(fl_heap *heap, bool old_only, batch *batch) {
     fl_lock_take(&heap->lock);
     fl_owner_hear(heap, false);
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
-        for (fl_slab *slab = heap->parked[size_class].first, *next; slab && batch->count < BATCH_SLABS;
-             slab = next) {
-            next = slab->next;
-            if (!slab->partial)
-                break; /* the full ones follow; who frees a fair number of them tells */
-            if (!is_freeing_in(heap, slab) && claim_parked(heap, slab)) {
-                fl_slab_tag(slab, 0);
-                batch->slabs[batch->count++] = slab;
-            }
-        }
+        take_class(heap, size_class, old_only, batch);
     fl_lock_drop(&heap->lock);
 }
 
@@ -111,12 +115,12 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     settle_leftovers(arena);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (!is_quiet(heap) && cause == FL_CAUSE_GOAL)
-            continue;
-        fl_spans_flush(&heap->spans, &arena->pages);
+        bool at_work = !is_quiet(heap) && cause == FL_CAUSE_GOAL;
+        if (!at_work)
+            fl_spans_flush(&heap->spans, &arena->pages);
         do {
             settle(arena, &batch);
-            take_from(heap, &batch);
+            take_from(heap, at_work, &batch);
         } while (batch.count == BATCH_SLABS);
     }
     settle(arena, &batch);

@@ -29,9 +29,9 @@ typedef struct fl_slab {
     uint32_t capacity;
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
     struct fl_slab *previous;
-    uint8_t partial;      /* in the heap's list, with a fair number free */
-    uint8_t linked;       /* in the heap's list */
-    uint32_t listed_s;    /* when it came into its arena's list, in seconds */
+    uint8_t partial;      /* parked, with a fair number free */
+    uint8_t linked;       /* in one of its heap's lists of parked slabs */
+    uint32_t since_s;     /* when it came into the list that it is in, in seconds */
     uint64_t away;        /* units that are Prepared; see purge.h */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
     uint8_t zeroed;       /* what is not carved reads as zero */
@@ -99,6 +99,12 @@ static inline void *fl_slab_pop(fl_slab *slab) {
 static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != FL_LIST_END;
 }
+
+/* Of a clock that never goes back; for since_s. */
+uint32_t fl_slab_seconds(void);
+
+/* What has lain in a list for so long is not likely to be wanted soon. */
+#define FL_OLD_SECONDS 10
 
 /* Stops the process if the newest free block was freed twice. For slow paths. */
 void fl_slab_check_newest(const fl_slab *slab);

@@ -212,6 +212,7 @@ fallow_arena *fl_arena_new(const char *name, size_t limit_bytes) {
     memset(arena->purged, 0, sizeof arena->purged);
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
     arena->heaps = NULL;
+    atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
     arena->unsettled = NULL;
     arena->alive = true;
     fl_scavenger_join(&arena->pages);
