@@ -48,7 +48,7 @@ static void spans_are_bounded(void) {
     CHECK_EQUAL(arena.used_pages, 2 * 64);
     fl_spans_put(&spans, &arena, grant(1000), 1000); /* too large to keep */
     CHECK_EQUAL(arena.used_pages, 2 * 64);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 2 * FL_SPANS_SLOTS; i++)
         fl_spans_put(&spans, &arena, grant(4), 4);
     CHECK_EQUAL(arena.used_pages, FL_SPANS_SLOTS * 4);
     fl_spans_flush(&spans, &arena);
