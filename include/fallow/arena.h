@@ -56,7 +56,7 @@ typedef struct fallow_arena_figures {
 /*
  * A new, empty arena. name is shown in figures; up to 31 bytes of it are copied; may be NULL. limit_bytes is
  * rounded down to pages of 16 KiB; 0: no limit. An arena that serves a block holds at least one slab for its
- * size (64 KiB for blocks to 1 KiB, 128 KiB to 8 KiB, 256 KiB to 32 KiB, 1 MiB to 128 KiB): a limit below
+ * size (64 KiB for blocks to 1 KiB, 128 KiB to 8 KiB, 256 KiB to 128 KiB): a limit below
  * that makes every allocation of the size fail. NULL with errno ENOMEM when there is no memory for its
  * bookkeeping.
  */

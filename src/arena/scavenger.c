@@ -175,6 +175,10 @@ static void look_for_pressure(uint64_t now_ns) {
     stalls_seen_ns = stalls_ns;
 }
 
+uint32_t fl_scavenger_ticked_s(void) {
+    return (uint32_t)(atomic_load_explicit(&ticked_ns, memory_order_relaxed) / 1000000000u);
+}
+
 bool fl_scavenger_tick(uint64_t budget_ns) {
     uint64_t now_ns = fl_system_now_ns();
     bool left = false;

@@ -39,6 +39,9 @@ void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes);
 /* To be asked by who works in a tick: the deadline has come, or somebody wants what the scavenger holds. */
 bool fl_scavenger_time_is_up(uint64_t deadline_ns);
 
+/* The time of the last tick, in seconds: free of charge, and exact enough for those whom only ticks take anything from. */
+uint32_t fl_scavenger_ticked_s(void);
+
 /* Does what is due now, for at most budget_ns. Returns true while something is left to do. */
 bool fl_scavenger_tick(uint64_t budget_ns);
 

@@ -82,7 +82,7 @@ void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
         /* Under the lock, so that the push that frees its last block finds it in the list. */
         fallow_arena *arena = slab->arena;
         fl_lock_take(&arena->lists_lock);
-        slab->since_s = fl_slab_seconds();
+        slab->since_s = fl_scavenger_ticked_s();
         bool listed = unclaim(slab, word, FL_LISTED);
         if (listed)
             link_slab(slab);
@@ -153,7 +153,7 @@ static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs,
 size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, unsigned *looks,
                              fl_slab **slabs, size_t max) {
     size_t count = 0;
-    uint32_t now = fl_slab_seconds();
+    uint32_t now = fl_scavenger_ticked_s();
     fl_lock_take(&arena->lists_lock);
     for (fl_slab *slab = arena->listed[size_class].last, *previous; slab && count < max; slab = previous) {
         previous = slab->previous;

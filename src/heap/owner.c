@@ -18,7 +18,7 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
     if (slab->partial) {
         count_reclaimable(slab, true);
         heap->partial_bytes += slab->pages << FL_PAGE_SHIFT;
-        slab->since_s = fl_slab_seconds();
+        slab->since_s = fl_scavenger_ticked_s();
     }
     slab->previous = NULL;
     slab->next = list->first;

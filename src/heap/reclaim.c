@@ -46,7 +46,7 @@ static bool claim_parked(fl_heap *heap, fl_slab *slab) {
 
 /* Of a heap that is at work: only what has lain there unused for long, at the end of its list. */
 static void take_class(fl_heap *heap, unsigned size_class, bool old_only, batch *batch) {
-    uint32_t now_s = old_only ? fl_slab_seconds() : 0;
+    uint32_t now_s = old_only ? fl_scavenger_ticked_s() : 0;
     for (fl_slab *slab = heap->partial[size_class].last, *previous; slab && batch->count < BATCH_SLABS;
          slab = previous) {
         previous = slab->previous;

@@ -9,10 +9,11 @@ uint8_t fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16 + 1];
 #define OS_PAGE_USUAL_BYTES 4096
 
 static size_t slab_bytes_for(size_t block_bytes) {
-    return block_bytes <= 1024    ? (size_t)64 << 10
-           : block_bytes <= 8192  ? (size_t)128 << 10
-           : block_bytes <= 32768 ? (size_t)256 << 10
-                                  : (size_t)1 << 20;
+    /* The larger a slab, the less often one is changed for another, and the more of it lies idle: with a MiB for the largest
+     * classes, blocks of 1 to 64 KiB replaced at random were 5 % faster and took a sixth more memory. */
+    return block_bytes <= 1024   ? (size_t)64 << 10
+           : block_bytes <= 8192 ? (size_t)128 << 10
+                                 : (size_t)256 << 10;
 }
 
 static uint32_t at_least_one(uint32_t n) {

@@ -3,7 +3,6 @@
 
 #include "../arena/grant.h"
 #include "../osmem/fatal.h"
-#include "../osmem/system.h"
 #include "arena_heaps.h"
 #include "purge.h"
 
@@ -136,10 +135,6 @@ void fl_slab_splice(fl_slab *slab, uint32_t head) {
         fl_link_set(last, slab->free);
     }
     slab->free = first;
-}
-
-uint32_t fl_slab_seconds(void) {
-    return (uint32_t)(fl_system_now_ns() / 1000000000u);
 }
 
 void fl_slab_check_newest(const fl_slab *slab) {

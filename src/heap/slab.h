@@ -100,9 +100,6 @@ static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != FL_LIST_END;
 }
 
-/* Of a clock that never goes back; for since_s. */
-uint32_t fl_slab_seconds(void);
-
 /* What has lain in a list for so long is not likely to be wanted soon. */
 #define FL_OLD_SECONDS 10
 

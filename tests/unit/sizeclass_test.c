@@ -34,7 +34,7 @@ static void sizeclass_slab_parts(void) {
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
         const fl_class *it = &fl_classes[size_class];
         size_t slab_bytes = (size_t)it->slab_pages << FL_PAGE_SHIFT;
-        CHECK(it->capacity >= 8);
+        CHECK(it->capacity >= 2);
         CHECK((size_t)it->capacity * it->block_bytes <= slab_bytes);
         CHECK(slab_bytes - (size_t)it->capacity * it->block_bytes < it->block_bytes);
         CHECK(it->fair_blocks >= 1 && it->fair_blocks <= it->capacity / 2);
