@@ -4,7 +4,7 @@
 #include "../osmem/fatal.h"
 #include "large.h"
 
-#define WORTH_KNOWING_BYTES 2049 /* from here on blocks are carved one by one */
+#define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
 
 void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
     if (alignment <= 16)
@@ -28,7 +28,7 @@ void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     if (bytes > FL_CLASS_BYTES_MAX)
         block = fl_large_alloc_known(heap, bytes, 1, &zeroed);
     else if (bytes >= WORTH_KNOWING_BYTES)
-        zeroed = (block = fl_heap_pop_zeroed(heap, bytes)) != NULL;
+        zeroed = (block = fl_heap_pop_fresh(heap, bytes)) != NULL;
     if (!block && bytes <= FL_CLASS_BYTES_MAX)
         block = fl_heap_alloc(heap, bytes);
     if (block && !zeroed)

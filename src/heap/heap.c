@@ -117,15 +117,26 @@ static fl_slab *next_slab(fl_heap *heap, unsigned size_class) {
     return slab;
 }
 
-static bool refill(fl_heap *heap, unsigned size_class) {
+/* A block that is free, or was never handed out. NULL: there is none in the slab, or no memory for it. */
+static void *take_block(fl_slab *slab) {
+    if (fl_slab_has_free(slab)) {
+        fl_slab_check_newest(slab);
+        return fl_slab_pop(slab);
+    }
+    void *block = fl_slab_pop_fresh(slab);
+    if (!block && !fl_slab_carve(slab))
+        return NULL;
+    fl_slab_set_due(slab, DUE_WHEN_EMPTY);
+    return block ? block : fl_slab_pop(slab);
+}
+
+/* The free list of the current slab is at its end. NULL: out of memory. */
+static void *refill(fl_heap *heap, unsigned size_class) {
     fl_slab *slab = heap->current[size_class];
+    void *block;
     if (slab != &fl_empty_slab && fl_slab_collect(slab))
-        return true;
-    while (!fl_slab_has_free(slab)) {
-        if (fl_slab_carve(slab)) {
-            fl_slab_set_due(slab, DUE_WHEN_EMPTY);
-            break;
-        }
+        return fl_slab_pop(slab);
+    while (!(block = take_block(slab))) {
         slab = next_slab(heap, size_class);
         fl_slab *meanwhile = heap->current[size_class];
         if (meanwhile != &fl_empty_slab && meanwhile != slab) {
@@ -136,10 +147,10 @@ static bool refill(fl_heap *heap, unsigned size_class) {
             continue;
         }
         if (!slab)
-            return false;
+            return NULL;
         fl_heap_set_current(heap, size_class, slab);
     }
-    return true;
+    return block;
 }
 
 static void *alloc_small(fl_heap *heap, size_t bytes) {
@@ -149,12 +160,12 @@ static void *alloc_small(fl_heap *heap, size_t bytes) {
         return block;
     fl_heap_freeing_none(heap);
     fl_slab_check_newest(heap->current[size_class]);
-    return refill(heap, size_class) ? fl_slab_pop(heap->current[size_class]) : NULL;
+    return refill(heap, size_class);
 }
 
-void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes) {
+void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
     fl_slab *slab = heap->current[fl_sizeclass_of(bytes)];
-    void *block = fl_slab_pop_zeroed(slab);
+    void *block = fl_slab_pop_fresh(slab);
     if (block)
         fl_slab_set_due(slab, DUE_WHEN_EMPTY);
     return block;

@@ -83,7 +83,7 @@ void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap);
 void fl_heap_free_other(void *block, fl_heap *heap);
 void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 /* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
-void *fl_heap_pop_zeroed(fl_heap *heap, size_t bytes);
+void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes);
 
 /* The slab of a class to allocate from; fl_empty_slab: none. */
 void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab);

@@ -97,28 +97,44 @@ static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     slab->free = head;
 }
 
+/* Where the OS page begins in which the block at an offset starts. */
+static size_t page_of_offset(size_t offset) {
+    return offset & ~(fl_the_window.os_page_bytes - 1);
+}
+
+/* How many blocks are carved together: of memory that is not there yet, no more than start in an OS page. */
+static uint32_t carve_step(const fl_slab *slab) {
+    uint32_t left = slab->capacity - slab->carved;
+    uint32_t step = fl_classes[slab->size_class].carve_blocks;
+    if (slab->zeroed) {
+        size_t offset = (size_t)slab->carved * slab->block_bytes;
+        size_t page_end = page_of_offset(offset) + fl_the_window.os_page_bytes;
+        uint32_t in_page = (uint32_t)((page_end - offset + slab->block_bytes - 1) / slab->block_bytes);
+        step = in_page < step ? in_page : step;
+    } else
+        step *= WARM_CARVES;
+    return step < left ? step : left;
+}
+
 bool fl_slab_carve(fl_slab *slab) {
     if (slab->away && fl_slab_carve_away(slab))
         return true;
-    uint32_t count = slab->capacity - slab->carved;
-    if (count == 0)
-        return false;
-    uint32_t step = fl_classes[slab->size_class].carve_blocks * (slab->zeroed ? 1 : WARM_CARVES);
-    if (count > step)
-        count = step;
-    if (slab->away && !fl_slab_make_ready(slab, slab->carved, slab->carved + count))
+    uint32_t count = carve_step(slab);
+    if (count == 0 || (slab->away && !fl_slab_make_ready(slab, slab->carved, slab->carved + count)))
         return false;
     link_blocks(slab, slab->carved, slab->carved + count);
     slab->carved += count;
     return true;
 }
 
-void *fl_slab_pop_zeroed(fl_slab *slab) {
+void *fl_slab_pop_fresh(fl_slab *slab) {
+    size_t offset = (size_t)slab->carved * slab->block_bytes;
     if (fl_slab_has_free(slab) || !slab->zeroed || slab->away || slab->carved == slab->capacity ||
-        fl_classes[slab->size_class].carve_blocks != 1)
+        (offset && page_of_offset(offset) == page_of_offset(offset - slab->block_bytes)))
         return NULL;
     slab->left++;
-    return slab->start + (size_t)slab->carved++ * slab->block_bytes;
+    slab->carved++;
+    return slab->start + offset;
 }
 
 void fl_slab_splice(fl_slab *slab, uint32_t head) {

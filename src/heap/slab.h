@@ -127,9 +127,12 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
  * no memory for them. */
 bool fl_slab_carve(fl_slab *slab);
 
-/* A block that has never been handed out, or not since its pages were given back, and reads as zero; NULL: there is no
- * such thing at hand. For blocks of a page and more, which are carved one by one. */
-void *fl_slab_pop_zeroed(fl_slab *slab);
+/*
+ * The next block that was never handed out, if it is the first that starts in its OS page: it reads as zero, and taking it
+ * touches nothing, so that the page fault is in the program's first use of it and not in here. NULL: there is no such block
+ * at hand.
+ */
+void *fl_slab_pop_fresh(fl_slab *slab);
 
 /* Takes all that others freed into the free list, keeping the state; for the owner. False: nothing there. */
 bool fl_slab_collect(fl_slab *slab);
