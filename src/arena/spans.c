@@ -16,7 +16,17 @@ static uint64_t take_slot(_Atomic uint64_t *slot) {
                : 0;
 }
 
-char *fl_spans_take(fl_spans *spans, size_t *pages) {
+/* What is kept is granted, but could be had back. */
+static void count_kept(fl_arena *arena, size_t pages, bool more) {
+    fl_arena_count(&arena->reclaimable_bytes, pages << FL_PAGE_SHIFT, more);
+}
+
+static void give_up(fl_arena *arena, uint64_t span) {
+    count_kept(arena, pages_in(span), false);
+    fl_pages_return(arena, start_of(span), pages_in(span));
+}
+
+char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages) {
     for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
         uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
         size_t have = pages_in(span);
@@ -26,6 +36,7 @@ char *fl_spans_take(fl_spans *spans, size_t *pages) {
         if (!atomic_compare_exchange_strong_explicit(&spans->slots[i], &span, 0, memory_order_acq_rel,
                                                      memory_order_relaxed))
             continue;
+        count_kept(arena, have, false);
         *pages = have;
         return start_of(span);
     }
@@ -46,10 +57,11 @@ void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
     for (; kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_SLOTS; spans->next++) {
         uint64_t old = take_slot(&spans->slots[spans->next % FL_SPANS_SLOTS]);
         if (old)
-            fl_pages_return(arena, start_of(old), pages_in(old));
+            give_up(arena, old);
         kept -= pages_in(old) < kept ? pages_in(old) : kept;
         empty = spans->next % FL_SPANS_SLOTS;
     }
+    count_kept(arena, pages, true);
     atomic_store_explicit(&spans->slots[empty], (uint64_t)fl_page_of(start) << 32 | pages,
                           memory_order_release);
 }
@@ -58,6 +70,6 @@ void fl_spans_flush(fl_spans *spans, fl_arena *arena) {
     for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
         uint64_t span = take_slot(&spans->slots[i]);
         if (span)
-            fl_pages_return(arena, start_of(span), pages_in(span));
+            give_up(arena, span);
     }
 }

@@ -21,7 +21,7 @@ typedef struct fl_spans {
 } fl_spans;
 
 /* A span of at least so many pages and an eighth more at most; *pages becomes its length. NULL: there is none. */
-char *fl_spans_take(fl_spans *spans, size_t *pages);
+char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages);
 
 /* Keeps a span, or returns it to the arena; an older one may have to go for it. Owner only. */
 void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages);

@@ -13,7 +13,7 @@
 #include "thread.h"
 
 /* A heap keeps this much in current slabs that have become empty; what is more goes. */
-#define EMPTY_CURRENT_BYTES_MAX ((size_t)256 << 10)
+#define EMPTY_CURRENT_BYTES_MAX ((size_t)192 << 10)
 
 fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER,
                          .entry_tag = FL_ENTRY_TAG_BITS,

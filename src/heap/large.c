@@ -25,7 +25,7 @@ void *fl_large_alloc_known(fl_heap *heap, size_t bytes, size_t alignment_pages, 
         return NULL;
     size_t pages = fl_pages_for(bytes ? bytes : 1);
     *zeroed = false;
-    char *start = alignment_pages == 1 ? fl_spans_take(&heap->spans, &pages) : NULL;
+    char *start = alignment_pages == 1 ? fl_spans_take(&heap->spans, &heap->arena->pages, &pages) : NULL;
     if (!start)
         start = fl_grant(&heap->arena->pages, pages, alignment_pages, zeroed);
     if (!start) {

@@ -60,7 +60,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
         return NULL;
     bool zeroed = false;
     size_t pages = sizes->slab_pages;
-    char *start = fl_spans_take(spans, &pages);
+    char *start = fl_spans_take(spans, &arena->pages, &pages);
     if (!start)
         start = fl_grant(&arena->pages, pages, 1, &zeroed);
     if (!start) {

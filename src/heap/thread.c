@@ -11,7 +11,8 @@
 #include "../osmem/ledger.h"
 #include "purge.h"
 
-/* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. */
+/* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. The process's arena has none: its heap
+ * stands in the thread's record, so that a thread which uses no other costs no more than that. */
 #define SLOTS_IN_A_PAGE 64
 #define SLOT_PAGES 512
 #define ARENAS_MAX (SLOTS_IN_A_PAGE * SLOT_PAGES)
@@ -20,10 +21,15 @@ typedef struct slot_page {
     fl_heap *heaps[SLOTS_IN_A_PAGE];
 } slot_page;
 
+typedef struct directory {
+    slot_page *pages[SLOT_PAGES];
+} directory;
+
 typedef struct fl_thread {
     fl_heap *heaps;         /* all of them, through next_of_thread */
     struct fl_thread *next; /* recycled ones */
-    slot_page *pages[SLOT_PAGES];
+    fl_heap *process_heap;
+    directory *directory; /* NULL: no arena but the process's was ever used */
 } fl_thread;
 
 /* A thread whose end has been seen to: what it still allocates is from a heap of the moment. */
@@ -86,13 +92,28 @@ static fl_thread *thread_self(void) {
 
 /* Slots are read by their thread only, and written by it or by who destroys the arena meanwhile unused. */
 static fl_heap **slot_of(fl_thread *self, const fallow_arena *arena) {
-    slot_page *page = self->pages[arena->slot / SLOTS_IN_A_PAGE];
+    if (arena == fl_process_arena)
+        return &self->process_heap;
+    slot_page *page = self->directory ? self->directory->pages[arena->slot / SLOTS_IN_A_PAGE] : NULL;
     return page ? &page->heaps[arena->slot % SLOTS_IN_A_PAGE] : NULL;
 }
 
-static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
-    slot_page **page = &self->pages[arena->slot / SLOTS_IN_A_PAGE];
+/* The place for an arena's heap; made where there is none. NULL: out of memory. */
+static fl_heap **make_slot(fl_thread *self, const fallow_arena *arena) {
+    fl_heap **slot = slot_of(self, arena);
+    if (slot)
+        return slot;
+    if (!self->directory && !(self->directory = fl_meta_alloc(sizeof *self->directory)))
+        return NULL;
+    slot_page **page = &self->directory->pages[arena->slot / SLOTS_IN_A_PAGE];
     if (!*page && !(*page = fl_meta_alloc(sizeof **page)))
+        return NULL;
+    return slot_of(self, arena);
+}
+
+static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
+    fl_heap **slot = make_slot(self, arena);
+    if (!slot)
         return NULL;
     fl_heap *heap = fl_heap_acquire(arena, self);
     if (!heap)
@@ -101,7 +122,7 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     heap->next_of_thread = self->heaps;
     self->heaps = heap;
     fl_lock_drop(&threads_lock);
-    *slot_of(self, arena) = heap;
+    *slot = heap;
     if (arena == fl_process_arena)
         fl_thread_heap = heap;
     return heap;
