@@ -81,9 +81,9 @@ static long file_kib(int file) {
 int main(void) {
     size_t bytes = 64 * osmem_os_page_bytes();
     shared memory = {.file = memfd_create("fallow example", MFD_CLOEXEC), .bytes = bytes};
-    osmem_backend backend = {"memfd",     &memory,     shared_traits, cannot_alloc, shared_reserve,
-                             shared_map,  shared_used, shared_unused, cannot,       cannot,
-                             shared_free, cannot,      cannot,        cannot,       NULL};
+    osmem_backend backend = {
+        "memfd", &memory, shared_traits, cannot_alloc, shared_reserve, shared_map, shared_used, shared_unused,
+        cannot,  cannot,  shared_free,   cannot,       cannot,         cannot,     NULL,        NULL};
     osmem_stat stat;
     if (memory.file < 0 || ftruncate(memory.file, (off_t)bytes))
         return 1;

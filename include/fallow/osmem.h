@@ -92,6 +92,8 @@ typedef struct osmem_backend {
     osmem_result (*collapse)(void *context, void *start, size_t bytes);
     /* May be NULL: shows what a range is for, where the system has a place for that (/proc/PID/maps). */
     void (*show_name)(void *context, void *start, size_t bytes, const char *name);
+    /* May be NULL: the pages behind one range come to lie behind another. */
+    osmem_result (*move)(void *context, void *from, void *to, size_t bytes);
 } osmem_backend;
 
 /* The system that the program runs on. */
@@ -183,6 +185,14 @@ FALLOW_API osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat)
  */
 FALLOW_API osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state,
                                    osmem_stat *stat) FALLOW_MUST_USE;
+
+/*
+ * Both ranges Ready before and after: what `from` holds is in `to` afterwards, without being copied where the system can
+ * move pages; `from` holds anything then, and takes no memory until it is touched. The ranges do not overlap, and count in
+ * the same stat. OSMEM_UNSUPPORTED where pages cannot be moved: nothing has changed. On Linux (mremap with
+ * MREMAP_DONTUNMAP) each move may leave two mappings more, so that only the first 1,000 of a process are made.
+ */
+FALLOW_API osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /* Moves the count of a range from one stat to another of the same back end; the memory stays as it is. Both
  * are checked, or neither. */

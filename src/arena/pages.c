@@ -187,16 +187,30 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
     return extended;
 }
 
-void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
+static void give(fl_arena *arena, const char *start, size_t pages, bool prepared) {
     size_t page = fl_page_of(start);
     fl_lock_take(&arena->lock);
     arena->activity++;
     arena->used_pages -= pages;
+    if (prepared) {
+        arena->ready_pages -= pages;
+        atomic_fetch_sub_explicit(&fl_process_ready_pages, pages, memory_order_relaxed);
+    }
     fl_arena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         FL_ASSERT_AT(2, fl_pagebits_count(piece.region->in_use, piece.first, piece.pages) == piece.pages);
         fl_pagebits_clear(piece.region->in_use, piece.first, piece.pages);
+        if (prepared)
+            fl_pagebits_set(piece.region->prepared, piece.first, piece.pages);
         fl_pagetree_update(piece.region, piece.first, piece.pages);
     }
     fl_lock_drop(&arena->lock);
+}
+
+void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
+    give(arena, start, pages, false);
+}
+
+void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
+    give(arena, start, pages, osmem_unused(start, pages << FL_PAGE_SHIFT, &arena->stat) == OSMEM_OK);
 }

@@ -106,6 +106,9 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
 /* Takes pages back; they need not be all that was granted together. */
 void fl_pages_return(fl_arena *arena, char *start, size_t pages);
 
+/* The same of pages behind which there is no memory any more: Prepared, not idle. */
+void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages);
+
 static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
     return arena->ready_pages - arena->used_pages - arena->leaving_pages;
 }

@@ -21,6 +21,10 @@ void *fl_large_alloc_known(struct fl_heap *heap, size_t bytes, size_t alignment_
 /* heap: the freeing thread's. Stops the process if the block is not the start of the run, or was freed meanwhile. */
 void fl_large_free(struct fl_heap *heap, fl_slab *run, void *block);
 
+/* A longer block with the same contents, in place of a run: its pages are moved there, not their bytes, where the system
+ * can and the run is of a MiB at least. NULL: out of memory, and the run is as it was. */
+void *fl_large_move(struct fl_heap *heap, fl_slab *run, size_t bytes);
+
 /* Makes it longer or shorter where it is; false where that cannot be. */
 bool fl_large_resize(fl_slab *run, size_t bytes);
 

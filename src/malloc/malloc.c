@@ -45,15 +45,6 @@ EXPORT void *calloc(size_t count, size_t bytes) {
     return block ? block : no_memory();
 }
 
-static void *resize_by_moving(void *block, size_t usable, size_t bytes) {
-    void *moved = malloc(bytes);
-    if (moved) {
-        memcpy(moved, block, usable < bytes ? usable : bytes);
-        free(block);
-    }
-    return moved;
-}
-
 EXPORT void *realloc(void *block, size_t bytes) {
     if (!block)
         return malloc(bytes);
@@ -61,10 +52,12 @@ EXPORT void *realloc(void *block, size_t bytes) {
         free(block);
         return NULL;
     }
-    fl_slab *slab = fl_block_slab(block, "realloc of");
-    if (fl_block_resize(slab, bytes))
-        return block;
-    return resize_by_moving(block, fl_block_usable_bytes(slab), bytes);
+    fl_heap *heap = heap_here();
+    if (!heap)
+        return no_memory();
+    void *resized = fl_block_realloc(heap, block, bytes);
+    fl_thread_heap_done(heap);
+    return resized ? resized : no_memory();
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "fallow/osmem.h"
+#include "fatal.h"
 #include "system.h"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -218,6 +219,35 @@ static osmem_result linux_free(void *context, void *start, size_t bytes) {
     return result;
 }
 
+/* Each may leave two mappings that do not merge with their neighbours, of 65,530 that a process may have. */
+#define MOVES_MAX 1000
+
+static osmem_result linux_move(void *context, void *from, void *to, size_t bytes) {
+    (void)context;
+#ifdef MREMAP_DONTUNMAP
+    static _Atomic unsigned moves;
+    if (atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed) >= MOVES_MAX) {
+        atomic_store_explicit(&moves, MOVES_MAX, memory_order_relaxed);
+        return OSMEM_UNSUPPORTED;
+    }
+    int saved_errno = errno;
+    count_call();
+    void *got = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+    int code = got == to ? 0 : errno;
+    errno = saved_errno;
+    if (code == 0)
+        return OSMEM_OK;
+    if (code == EINVAL) /* before Linux 5.7 */
+        atomic_store_explicit(&moves, MOVES_MAX, memory_order_relaxed);
+    /* The kernel may have taken away what was at the target before it found a reason to refuse. */
+    if (replace(to, bytes, PROT_READ | PROT_WRITE, 0) != OSMEM_OK)
+        fl_fatal("move of pages to", to, "the system refused, and took the range away");
+#else
+    (void)from, (void)to, (void)bytes;
+#endif
+    return OSMEM_UNSUPPORTED;
+}
+
 static osmem_result linux_huge_page(void *context, void *start, size_t bytes) {
     (void)context;
     return call_madvise(start, bytes, MADV_HUGEPAGE);
@@ -238,7 +268,7 @@ static osmem_result linux_collapse(void *context, void *start, size_t bytes) {
     .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, .used = linux_used,         \
     .unmap = linux_reserve_again, .fault = linux_reserve_again, .free = linux_free,               \
     .huge_page = linux_huge_page, .no_huge_page = linux_no_huge_page, .collapse = linux_collapse, \
-    .show_name = linux_show_name
+    .show_name = linux_show_name, .move = linux_move
 
 static const osmem_backend linux_backend = {
     .name = "linux", .traits = linux_traits, .unused = linux_unused, LINUX_CALLS};

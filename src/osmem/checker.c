@@ -22,8 +22,8 @@ static fl_lock shadow_lock = FL_LOCK_INIT;
 static uint8_t **leaves; /* made on first use: a process that checks nothing has none of it */
 
 static const char *const state_names[] = {"None", "Reserved", "Prepared", "Ready"};
-static const char *const call_names[] = {"nothing", "alloc", "reserve", "map",  "used",
-                                         "unused",  "unmap", "fault",   "free", "a hint"};
+static const char *const call_names[] = {"nothing", "alloc", "reserve", "map",    "used", "unused",
+                                         "unmap",   "fault", "free",    "a hint", "move"};
 
 static size_t page_number(const void *address) {
     return (uintptr_t)address >> PAGE_SHIFT_MIN;

@@ -23,7 +23,8 @@ typedef enum fl_call {
     FL_CALL_UNMAP,
     FL_CALL_FAULT,
     FL_CALL_FREE,
-    FL_CALL_HINT
+    FL_CALL_HINT,
+    FL_CALL_MOVE
 } fl_call;
 
 /* Stops the process unless the range holds exactly so many bytes in each state, and none in None. */

@@ -196,6 +196,17 @@ osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state, osmem_s
     return result;
 }
 
+osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) {
+    uintptr_t first = (uintptr_t)from, second = (uintptr_t)to;
+    if (!range_is_legal(stat, from, bytes) || !range_is_legal(stat, to, bytes) ||
+        (first < second ? second - first : first - second) < bytes)
+        return OSMEM_INVALID;
+    expect(stat, FL_CALL_MOVE, from, bytes, (osmem_bytes){.ready = bytes});
+    expect(stat, FL_CALL_MOVE, to, bytes, (osmem_bytes){.ready = bytes});
+    return stat->backend->move ? stat->backend->move(stat->backend->context, from, to, bytes)
+                               : OSMEM_UNSUPPORTED;
+}
+
 void osmem_transfer(osmem_bytes by_state, osmem_stat *from, osmem_stat *to) {
     /* Into the new one first: a common parent must not be seen too low in between. */
     fl_ledger_add(to, by_state, +1);

@@ -330,6 +330,32 @@ static void osmem_ledger_underflow_is_found(void) {
 #endif
 }
 
+/* Pages move, bytes are not copied: what was resident at one place is at the other, with the same contents. */
+static void osmem_move_takes_pages_along(void) {
+    size_t bytes = 512 * page;
+    char *v = osmem_alloc(4 * bytes, &heap), *from = v, *to = v + 2 * bytes;
+    osmem_result expected = backend->move ? OSMEM_OK : OSMEM_UNSUPPORTED;
+    CHECK(v);
+    for (size_t i = 0; i < bytes; i += 8)
+        memcpy(from + i, &i, 8);
+    memset(to, 7, page);
+    osmem_bytes before = osmem_stat_read(&heap, NULL);
+    CHECK_EQUAL(osmem_move(from, from + bytes / 2, bytes, &heap), OSMEM_INVALID);
+    CHECK_EQUAL(osmem_move(from, to, bytes, &heap), expected);
+    osmem_bytes after = osmem_stat_read(&heap, NULL);
+    CHECK(!memcmp(&before, &after, sizeof before));
+    char *holds = expected == OSMEM_OK ? to : from;
+    for (size_t i = 0; i < bytes; i += 8)
+        CHECK(!memcmp(holds + i, &i, 8));
+    CHECK_EQUAL(resident_pages(holds, bytes), 512);
+    if (expected == OSMEM_OK) {
+        CHECK_EQUAL(resident_pages(from, bytes), 0);
+        memset(from, 1, bytes); /* still there to be used */
+    }
+    CHECK_EQUAL(to[-1] | to[bytes], 0); /* the neighbours are untouched */
+    CHECK_EQUAL(osmem_free(v, 4 * bytes, (osmem_bytes){.ready = 4 * bytes}, &heap), OSMEM_OK);
+}
+
 /* The lazy back end: the kernel knows that it may take the pages, though it has not yet. */
 static void osmem_lazy_memory_may_be_taken(void) {
     osmem_stat lazy;
@@ -374,6 +400,7 @@ int main(void) {
         RUN(osmem_counts_only_what_succeeded);
         RUN(osmem_no_memory_is_an_error);
         RUN(osmem_checker_stops_each_wrong_move);
+        RUN(osmem_move_takes_pages_along);
         RUN(osmem_ledger_underflow_is_found);
     }
     RUN(osmem_lazy_memory_may_be_taken);
