@@ -24,6 +24,31 @@ extern "C" {
 
 typedef struct fallow_arena fallow_arena;
 
+/* What an arena does with memory that has become idle. */
+typedef enum fallow_give_back_policy {
+    FALLOW_GIVE_BACK_USUAL, /* what is above the recent peak while it is in use, all of it when it is quiet */
+    FALLOW_GIVE_BACK_NEVER, /* only at limits, under pressure, and when the program asks (fallow_give_back) */
+    FALLOW_GIVE_BACK_AT_ONCE, /* at the next tick, whatever goes on: the least memory, and a fault for each page used again */
+} fallow_give_back_policy;
+
+/* Flags of an arena. */
+#define FALLOW_ARENA_ONE_THREAD 1u /* one thread at a time uses it: not looked up by thread, and so faster */
+
+struct osmem_backend;
+
+/* What an arena can be made with. All zero is the usual: no limits, below nobody, the system's memory, any thread. */
+typedef struct fallow_arena_options {
+    const char *name;        /* shown in figures; up to 31 bytes are copied */
+    size_t soft_limit_bytes; /* 0: none; so with the next two. See fallow_arena_set_limits */
+    size_t limit_bytes;
+    size_t idle_max_bytes;
+    fallow_arena *parent; /* its limits hold for this arena as well, its figures include this one's */
+    const struct osmem_backend
+        *backend; /* osmem.h: where the memory comes from. It must take addresses as they are asked for */
+    unsigned flags;
+    fallow_give_back_policy give_back;
+} fallow_arena_options;
+
 /* Why memory was given back. */
 typedef enum fallow_cause {
     FALLOW_CAUSE_GOAL,     /* more was idle than the arena's recent peak made likely to be used again */
@@ -63,6 +88,18 @@ typedef struct fallow_arena_figures {
 FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) FALLOW_MUST_USE;
 
 /*
+ * The same with all options. A child's Ready bytes count in its parent's limits and figures, and so on upwards; the parent
+ * is asked to shed (fallow_arena_on_limit) when its limit is in the way of a child's request. NULL with errno EINVAL for
+ * flags or a policy that do not exist. Costs 6 KiB of bookkeeping and, from its first block on, a slab for each size; each
+ * thread that uses it costs 3 KiB more, of at most 64 arenas that it used last.
+ */
+FALLOW_API fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) FALLOW_MUST_USE;
+
+/* What it was created with. The name lives as long as the arena; the parent is NULL where there is none. */
+FALLOW_API const char *fallow_arena_name(const fallow_arena *arena);
+FALLOW_API fallow_arena *fallow_arena_parent(const fallow_arena *arena);
+
+/*
  * Limits on what the arena can have resident, in bytes, rounded down to pages of 16 KiB; 0: none. They hold for what is
  * asked for from now on.
  *
@@ -88,8 +125,15 @@ typedef bool fallow_shed(void *context, size_t wanted_bytes);
 FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context);
 
 /*
- * Gives everything back: all blocks are gone, all memory is the system's again. Any number of threads may
- * have used the arena; none may do so any more.
+ * All blocks are gone, the arena lives on: for the next request, the next game level, the next batch. Up to keep_bytes of its
+ * memory stay Ready, the rest goes back to the system at once. Arenas below are not touched. Any number of threads may have
+ * used the arena; none may do so while this runs, and no block or pool of it may be used afterwards.
+ */
+FALLOW_API void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes);
+
+/*
+ * Gives everything back: all blocks are gone, all memory is the system's again; first so with all arenas below. Any number of
+ * threads may have used the arena; none may do so any more.
  */
 FALLOW_API void fallow_arena_destroy(fallow_arena *arena);
 
@@ -104,9 +148,35 @@ FALLOW_API void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) FA
 FALLOW_API void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment,
                                             size_t bytes) FALLOW_MUST_USE;
 
+/* The same as fallow_arena_alloc; *got becomes what the block really holds, all of which may be used. (C++23's
+ * allocate_at_least.) got is untouched on failure. */
+FALLOW_API void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) FALLOW_MUST_USE;
+
+/* What a block of any arena holds, from its start: the same for the whole of its life, unless it is resized. */
+FALLOW_API size_t fallow_arena_usable_bytes(const void *block);
+
+/* Makes a block hold at least `bytes` (not 0) where it is. False: it cannot, or more than half of it would lie idle; nothing
+ * has changed. */
+FALLOW_API bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes);
+
+/*
+ * A block with the same contents, as far as they fit, of at least `bytes`: where it is if that can be, else elsewhere (pages
+ * of large blocks are moved, not copied). block NULL: as fallow_arena_alloc. NULL with errno ENOMEM: the block is as it was.
+ */
+FALLOW_API void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) FALLOW_MUST_USE;
+
 /* Frees a block of this arena; NULL does nothing. A pointer that is no block stops the process. */
 FALLOW_API void fallow_arena_free(fallow_arena *arena, void *block);
 
+/*
+ * Shows every live block of an arena, with what it holds, in order of addresses but for regions; false from `visit` ends the
+ * walk, and is returned. The caller keeps the arena quiet meanwhile: no thread allocates, frees, or uses a block. Nothing may
+ * be allocated or freed in the arena from inside. Chunks of pools are not blocks, and are not shown.
+ */
+typedef bool fallow_visit(void *context, void *block, size_t bytes);
+FALLOW_API bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context);
+
+/* Of the arena alone but for limits; ready_bytes and prepared_bytes include the arenas below. */
 FALLOW_API fallow_arena_figures fallow_arena_read(const fallow_arena *arena);
 
 /* The arena that a block came from; NULL if the pointer is not into a block of fallow's (of a block above a

@@ -4,6 +4,7 @@
  *
  *   arena.h   heaps with a limit, figures and an end of their own
  *   pool.h    memory of a request
+ *   fixed.h   an allocator inside memory that you have
  *   process.h all of it together: limits, figures, giving back
  *   osmem.h   address space in four states
  *   osmem_sim.h (not included here) a simulated system under it, for tests
@@ -12,6 +13,7 @@
 #define FALLOW_FALLOW_H
 
 #include "arena.h"
+#include "fixed.h"
 #include "osmem.h"
 #include "pool.h"
 #include "process.h"

@@ -7,14 +7,22 @@
  *     │ header │ allocated │ free │ ──▶ │            │──▶│            │
  *     └────────┴───────────┴──────┘     └────────────┘   └────────────┘
  *
- * Nothing in a pool is freed on its own. Use malloc or an arena for what outlives the request or grows and
- * shrinks within it. (The idea is that of the pools of Apache's APR and of PostgreSQL's memory contexts.)
+ * Nothing in a pool is freed on its own. Use malloc or an arena for what outlives the request or grows and shrinks within it.
+ * Chunks are of 16 KiB to begin with and twice as long each time, up to 256 KiB; what is larger than half of the next one
+ * has a chunk of its own. (The idea is that of the pools of Apache's APR and of PostgreSQL's memory contexts.)
  *
- * Threads: a pool belongs to one thread at a time.
+ * Used and held: a pool in which 300 bytes were allocated has used 304 and holds 16,384.
+ *
+ * Under AddressSanitizer, and without being compiled for it, a pool poisons what is not allocated: behind each object, after
+ * a reset, after a rewind.
+ *
+ * Threads: a pool, with its children, belongs to one thread at a time: the one that made it, or that called
+ * fallow_pool_take_over. A checking build (-Dchecks=1) stops the process where another one uses it.
  */
 #ifndef FALLOW_POOL_H
 #define FALLOW_POOL_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "arena.h"
@@ -30,17 +38,67 @@ typedef struct fallow_pool fallow_pool;
  * arena does. Costs 16 KiB of address space, and what is touched of it. NULL with errno ENOMEM. */
 FALLOW_API fallow_pool *fallow_pool_create(fallow_arena *arena) FALLOW_MUST_USE;
 
-/* `bytes`, aligned to 16, not cleared, until the pool is reset or destroyed. NULL with errno ENOMEM. */
+/* An empty pool that ends with its parent at the latest: destroyed when the parent is reset, destroyed, or rewound to before
+ * this call. What it holds counts in the parent's limit and figures. NULL with errno ENOMEM. */
+FALLOW_API fallow_pool *fallow_pool_create_child(fallow_pool *parent) FALLOW_MUST_USE;
+
+/* No chunk more if the pool and its children would hold more than so many bytes; 0: no limit. */
+FALLOW_API void fallow_pool_set_limit(fallow_pool *pool, size_t bytes);
+
+/* `bytes`, aligned to 16, not cleared, until the pool is reset, rewound or destroyed. NULL with errno ENOMEM: the limit, the
+ * arena's, or the system's; nothing is lost by that. 0 bytes give an object of its own. */
 FALLOW_API void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) FALLOW_MUST_USE;
 
-/* All that was allocated is gone. One chunk stays Ready for what comes, the others go back. */
+/* The same, all zero; aligned to a power of two (NULL with errno EINVAL if it is none). */
+FALLOW_API void *fallow_pool_alloc_zeroed(fallow_pool *pool, size_t bytes) FALLOW_MUST_USE;
+FALLOW_API void *fallow_pool_alloc_aligned(fallow_pool *pool, size_t alignment, size_t bytes) FALLOW_MUST_USE;
+
+/* Copies of `bytes` bytes; of a string; of its first `bytes` bytes at most, with a zero behind them. NULL with errno ENOMEM. */
+FALLOW_API void *fallow_pool_copy(fallow_pool *pool, const void *from, size_t bytes) FALLOW_MUST_USE;
+FALLOW_API char *fallow_pool_strdup(fallow_pool *pool, const char *text) FALLOW_MUST_USE;
+FALLOW_API char *fallow_pool_strndup(fallow_pool *pool, const char *text, size_t bytes) FALLOW_MUST_USE;
+
+/* As sprintf, into a string of the length that it needs. NULL with errno ENOMEM, or that of vsnprintf. */
+FALLOW_API char *fallow_pool_printf(fallow_pool *pool, const char *format, ...) FALLOW_MUST_USE
+    __attribute__((format(printf, 2, 3)));
+FALLOW_API char *fallow_pool_vprintf(fallow_pool *pool, const char *format, va_list arguments) FALLOW_MUST_USE
+    __attribute__((format(printf, 2, 0)));
+
+/*
+ * Has `clean_up` called with `context` when the pool is reset, destroyed, or rewound to before this call: the last registered
+ * first, each once, when the children made since are gone and all memory is still there. It may use the pool's memory; what
+ * it allocates in the pool goes with the rest. False with errno ENOMEM: it will not be called.
+ */
+FALLOW_API bool fallow_pool_on_clean_up(fallow_pool *pool, void (*clean_up)(void *context),
+                                        void *context) FALLOW_MUST_USE;
+
+/* A moment in a pool's life. The fields are the pool's own. */
+typedef struct fallow_pool_mark {
+    void *newest, *large, *next, *clean_ups, *children;
+    size_t used_bytes;
+} fallow_pool_mark;
+
+FALLOW_API fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool);
+
+/* Everything that came after the mark is gone: objects, children, clean-ups (which are called). Marks taken since are void;
+ * this one may be used again. The pool must not have been reset since. */
+FALLOW_API void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark);
+
+/* All that was allocated is gone. The first chunk and the newest, which is the longest, stay for what comes; the others go
+ * back. */
 FALLOW_API void fallow_pool_reset(fallow_pool *pool);
 
-/* The pool and all that was allocated in it are gone. NULL does nothing. */
+/* The pool, its children and all that was allocated in them are gone. NULL does nothing. */
 FALLOW_API void fallow_pool_destroy(fallow_pool *pool);
 
-/* Bytes that allocations have taken, padding included, since the pool was made or reset. */
+/* The calling thread is the pool's from now on; the one before must be done with it. */
+FALLOW_API void fallow_pool_take_over(fallow_pool *pool);
+
+/* Bytes that allocations have taken, padding included, since the pool was made or reset, without those of its children. */
 FALLOW_API size_t fallow_pool_used_bytes(const fallow_pool *pool);
+
+/* Bytes of its chunks and of its children's: what it costs. */
+FALLOW_API size_t fallow_pool_held_bytes(const fallow_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #define FOLLOW_EVERY_NS UINT64_C(30000000000)
 
 static _Atomic bool soft_is_set; /* by the program: the container's does not count */
+static _Atomic bool container_is_ignored;
 static _Atomic uint64_t followed_ns;
 
 static size_t pages_of_limit(size_t bytes) {
@@ -16,16 +17,18 @@ static size_t pages_of_limit(size_t bytes) {
 }
 
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
-    fl_lock_take(&arena->lock);
-    arena->limits.soft_pages = pages_of_limit(soft_bytes);
-    arena->limits.hard_pages = pages_of_limit(hard_bytes);
-    fl_lock_drop(&arena->lock);
+    atomic_store_explicit(&arena->limits.soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
 }
 
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
-    fl_lock_take(&arena->lock);
     atomic_store_explicit(&arena->limits.idle_pages, pages_of_limit(bytes), memory_order_relaxed);
-    fl_lock_drop(&arena->lock);
+}
+
+void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
+    arena->limits.keeps_idle = keeps;
+    if (at_once)
+        atomic_store_explicit(&arena->limits.idle_pages, 0, memory_order_relaxed);
 }
 
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
@@ -46,6 +49,10 @@ void fl_limits_fork_child(fl_arena *arena) {
     fl_lock_init_checking(&arena->shed_lock);
 }
 
+void fl_limits_heed_container(bool heed) {
+    atomic_store_explicit(&container_is_ignored, !heed, memory_order_relaxed);
+}
+
 void fl_limits_follow_container(uint64_t now_ns) {
     uint64_t last_ns = atomic_load_explicit(&followed_ns, memory_order_relaxed);
     if (last_ns && now_ns - last_ns < FOLLOW_EVERY_NS)
@@ -53,7 +60,8 @@ void fl_limits_follow_container(uint64_t now_ns) {
     /* One thread asks; the others have the answer the next time. */
     if (!atomic_compare_exchange_strong_explicit(&followed_ns, &last_ns, now_ns, memory_order_relaxed,
                                                  memory_order_relaxed) ||
-        atomic_load_explicit(&soft_is_set, memory_order_relaxed))
+        atomic_load_explicit(&soft_is_set, memory_order_relaxed) ||
+        atomic_load_explicit(&container_is_ignored, memory_order_relaxed))
         return;
     size_t limit = fl_system_memory_limit();
     atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(limit - limit / 10), memory_order_relaxed);
@@ -86,16 +94,18 @@ static bool shed(fl_arena *arena, size_t bytes) {
 
 /* The ladder. Returns whether another try makes sense. */
 static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned step, size_t pages) {
-    fl_arena *whose = shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_SOFT ? arena : NULL;
     if (shortage->why == FL_REFUSED_NEVER)
+        return false; /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
+    if (step > SHEDS_MAX ||
+        (step > 0 && !(shortage->whose && shed(shortage->whose, pages << FL_PAGE_SHIFT)) &&
+         !(shortage->whose != arena && shed(arena, pages << FL_PAGE_SHIFT))))
         return false;
-    if (step == 0) {
-        fl_scavenger_give_back(whose, shortage->pages, FL_CAUSE_LIMIT, shortage->why != FL_REFUSED_SOFT);
-        if (shortage->why == FL_REFUSED_SYSTEM)
-            fl_scavenger_unmap_spare();
-        return true;
-    }
-    return step <= SHEDS_MAX && shed(arena, pages << FL_PAGE_SHIFT);
+    /* What was shed may be idle in another arena now. */
+    fl_scavenger_give_back(shortage->whose, shortage->pages, FL_CAUSE_LIMIT,
+                           shortage->why != FL_REFUSED_SOFT);
+    if (shortage->why == FL_REFUSED_SYSTEM)
+        fl_scavenger_unmap_spare();
+    return true;
 }
 
 char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed) {

@@ -28,6 +28,9 @@ void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes);
 /* No more idle memory than so many bytes, but for a moment. */
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes);
 
+/* keeps: idle pages stay but at limits, under pressure and on request. at_once: none stays at all. Neither: the usual. */
+void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once);
+
 /*
  * Who sheds at the arena's hard limit, at the process's, and when the system has no memory: frees what it can
  * spare of so many bytes, and returns whether it is worth trying again. One thread at a time is in it, and what
@@ -37,6 +40,9 @@ void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t b
 
 /* In the child of a fork: who was being asked, in another thread, is not here. */
 void fl_limits_fork_child(fl_arena *arena);
+
+/* Whether the container's limit is followed at all. On to begin with. */
+void fl_limits_heed_container(bool heed);
 
 /* Looks at the container's memory limit, if that was not done lately: 90 % of it is the process's soft limit
  * unless the program has set one. */

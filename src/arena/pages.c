@@ -18,9 +18,15 @@ void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backe
     memset(arena, 0, sizeof *arena);
     fl_lock_init(&arena->lock);
     osmem_stat_init(&arena->stat, name, backend, parent);
-    arena->limits.soft_pages = arena->limits.hard_pages = SIZE_MAX;
+    atomic_store_explicit(&arena->limits.soft_pages, SIZE_MAX, memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.hard_pages, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
     fl_lock_init_checking(&arena->shed_lock);
+}
+
+void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent) {
+    fl_arena_init(arena, name, backend, &parent->stat);
+    arena->parent = parent;
 }
 
 void fl_arena_end(fl_arena *arena) {
@@ -31,7 +37,7 @@ void fl_arena_end(fl_arena *arena) {
     fl_regions_end(arena);
     fl_pagetree_clear(&arena->tree);
     arena->regions = NULL;
-    atomic_fetch_sub_explicit(&fl_process_ready_pages, arena->ready_pages, memory_order_relaxed);
+    fl_arena_count_ready(arena, arena->ready_pages, false);
     arena->ready_pages = arena->used_pages = 0;
 }
 
@@ -94,30 +100,55 @@ static size_t count_prepared(size_t page, size_t pages) {
     return prepared;
 }
 
-/* Are there too many? Then *shortage says so. */
-static bool is_short(fl_shortage *shortage, fl_refusal why, size_t pages) {
-    *shortage = (fl_shortage){why, pages};
-    return pages > 0;
+void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more) {
+    for (fl_arena *it = arena; it; it = it->parent)
+        fl_arena_count(&it->family_pages, pages, more);
+    fl_arena_count(&fl_process_ready_pages, pages, more);
+}
+
+/* By how much do Ready pages exceed a limit, with what is already counted? */
+static size_t over(const _Atomic size_t *ready, const _Atomic size_t *limit) {
+    return fl_pages_above(atomic_load_explicit(ready, memory_order_relaxed),
+                          atomic_load_explicit(limit, memory_order_relaxed));
+}
+
+/* The first limit that is exceeded, from the arena upwards. */
+static bool exceeds_hard(fl_arena *arena, fl_shortage *shortage) {
+    for (fl_arena *it = arena; it; it = it->parent) {
+        *shortage = (fl_shortage){FL_REFUSED_ARENA, over(&it->family_pages, &it->limits.hard_pages), it};
+        if (shortage->pages)
+            return true;
+    }
+    *shortage =
+        (fl_shortage){FL_REFUSED_PROCESS, over(&fl_process_ready_pages, &fl_process_hard_pages), NULL};
+    return shortage->pages > 0;
+}
+
+size_t fl_arena_above_soft(const fl_arena *arena) {
+    size_t most = over(&fl_process_ready_pages, &fl_process_soft_pages);
+    for (const fl_arena *it = arena; it; it = it->parent) {
+        size_t above = over(&it->family_pages, &it->limits.soft_pages);
+        most = above > most ? above : most;
+    }
+    return most;
+}
+
+/* A soft limit, and idle pages of the arena that could go first. */
+static bool exceeds_soft(fl_arena *arena, size_t idle, fl_shortage *shortage) {
+    size_t above = fl_arena_above_soft(arena);
+    *shortage = (fl_shortage){FL_REFUSED_SOFT, above < idle ? above : idle, arena};
+    return shortage->pages > 0;
 }
 
 /* Charges more Ready pages to the limits. False: nothing is charged, and *shortage says which is in the way. */
 static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *shortage) {
-    size_t ready = arena->ready_pages + more, idle = fl_arena_idle_pages(arena);
-    if (is_short(shortage, FL_REFUSED_ARENA, fl_pages_above(ready, arena->limits.hard_pages)))
-        return false;
+    size_t idle = fl_arena_idle_pages(arena);
     /* Added first and looked at then, so that two arenas cannot both take the last pages. */
-    size_t all = atomic_fetch_add_explicit(&fl_process_ready_pages, more, memory_order_relaxed) + more;
-    size_t over = fl_pages_above(all, atomic_load_explicit(&fl_process_hard_pages, memory_order_relaxed));
-    bool refused = is_short(shortage, FL_REFUSED_PROCESS, over);
-    if (!refused && heed_soft && more) {
-        size_t soft = fl_pages_above(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
-        if (soft < fl_pages_above(ready, arena->limits.soft_pages))
-            soft = fl_pages_above(ready, arena->limits.soft_pages);
-        refused = is_short(shortage, FL_REFUSED_SOFT, soft < idle ? soft : idle);
-    }
-    if (refused)
-        atomic_fetch_sub_explicit(&fl_process_ready_pages, more, memory_order_relaxed);
-    return !refused;
+    fl_arena_count_ready(arena, more, true);
+    if (!exceeds_hard(arena, shortage) && !(heed_soft && more && exceeds_soft(arena, idle, shortage)))
+        return true;
+    fl_arena_count_ready(arena, more, false);
+    return false;
 }
 
 /* A mapped, free run becomes Ready and in use. */
@@ -128,8 +159,8 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
         return false;
     if (osmem_used(page_address(page), pages << FL_PAGE_SHIFT, prepared << FL_PAGE_SHIFT, &arena->stat) !=
         OSMEM_OK) {
-        atomic_fetch_sub_explicit(&fl_process_ready_pages, prepared, memory_order_relaxed);
-        *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages};
+        fl_arena_count_ready(arena, prepared, false);
+        *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages, NULL};
         return false;
     }
     *zeroed = prepared == pages && arena->stat.traits.zero_after_unused;
@@ -149,7 +180,7 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
 char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
                    fl_shortage *shortage) {
     char *start = NULL;
-    *shortage = (fl_shortage){FL_REFUSED_NEVER, 0};
+    *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
     if (alignment_pages < fl_the_window.grain_pages)
         alignment_pages = fl_the_window.grain_pages;
     /* Refused before a byte of address space is taken for it. */
@@ -157,11 +188,11 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
         return NULL;
     fl_lock_take(&arena->lock);
     arena->activity++;
-    if (pages <= arena->limits.hard_pages) {
+    if (pages <= atomic_load_explicit(&arena->limits.hard_pages, memory_order_relaxed)) {
         fl_refusal why = FL_REFUSED_NEVER;
         size_t page = find_ground(arena, pages, alignment_pages, &why);
         if (page == FL_PAGEBITS_NONE)
-            *shortage = (fl_shortage){why, pages};
+            *shortage = (fl_shortage){why, pages, NULL};
         else if (take(arena, page, pages, heed_soft, zeroed, shortage))
             start = page_address(page);
     }
@@ -194,7 +225,7 @@ static void give(fl_arena *arena, const char *start, size_t pages, bool prepared
     arena->used_pages -= pages;
     if (prepared) {
         arena->ready_pages -= pages;
-        atomic_fetch_sub_explicit(&fl_process_ready_pages, pages, memory_order_relaxed);
+        fl_arena_count_ready(arena, pages, false);
     }
     fl_arena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
@@ -213,4 +244,21 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
 
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
     give(arena, start, pages, osmem_unused(start, pages << FL_PAGE_SHIFT, &arena->stat) == OSMEM_OK);
+}
+
+void fl_pages_return_all(fl_arena *arena) {
+    fl_lock_take(&arena->lock);
+    arena->used_pages = 0;
+    atomic_store_explicit(&arena->away_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->reclaimable_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->purged_bytes, 0, memory_order_relaxed);
+    for (fl_region *region = arena->regions; region; region = region->next)
+        for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++) {
+            if (region->lost >> chunk & 1)
+                continue;
+            fl_pagebits_clear(region->in_use, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
+            fl_pagetree_update(region, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
+        }
+    fl_arena_show_idle(arena);
+    fl_lock_drop(&arena->lock);
 }

@@ -29,24 +29,27 @@ typedef enum fl_cause {
 
 /* An arena's limits in pages, SIZE_MAX for none, and whom to ask for memory at the hard one. */
 typedef struct fl_limits {
-    size_t soft_pages;
-    size_t hard_pages;
-    _Atomic size_t idle_pages; /* no more idle pages than these; written under the arena's lock */
+    _Atomic size_t soft_pages; /* these two hold for the arena and those below it together */
+    _Atomic size_t hard_pages;
+    _Atomic size_t idle_pages; /* no more idle pages than these */
+    bool keeps_idle;           /* idle pages go only where a limit, pressure or the program wants them */
     bool (*shed)(void *context, size_t bytes);
     void *shed_context;
 } fl_limits;
 
 typedef struct fl_arena {
     fl_lock lock;
-    fl_region *regions; /* all of them */
-    fl_region *kept;    /* left, but the system did not take them back yet */
+    struct fl_arena *parent; /* whose limits count this one's pages as well; NULL: only the process's do */
+    fl_region *regions;      /* all of them */
+    fl_region *kept;         /* left, but the system did not take them back yet */
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;
     size_t ready_pages;
-    size_t used_pages;         /* granted */
-    size_t leaving_pages;      /* idle before, now in the scavenger's hands */
-    _Atomic size_t away_bytes; /* Prepared inside what is granted: the floor above gives back parts of it */
+    _Atomic size_t family_pages; /* Ready, with those of the arenas below; counted before they are granted */
+    size_t used_pages;           /* granted */
+    size_t leaving_pages;        /* idle before, now in the scavenger's hands */
+    _Atomic size_t away_bytes;   /* Prepared inside what is granted: the floor above gives back parts of it */
     /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
      * more may have become free since. */
     _Atomic size_t reclaimable_bytes;
@@ -74,6 +77,12 @@ extern _Atomic size_t fl_process_soft_pages;
 /* parent: the stat that includes this arena's. backend NULL: the system's. name is kept, not copied. */
 void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent);
 
+/* The same, below another arena, which must outlive it. */
+void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent);
+
+/* So many pages are Ready that were not, or the other way: for the limits of all who count them. */
+void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more);
+
 /* Everything to None; what the system does not take back now is tried again when another arena ends. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);
@@ -82,14 +91,15 @@ void fl_arena_end(fl_arena *arena);
 typedef enum fl_refusal {
     FL_REFUSED_NEVER,   /* it can never be made, or there is no memory for bookkeeping */
     FL_REFUSED_SOFT,    /* a soft limit, and idle pages that could go first */
-    FL_REFUSED_ARENA,   /* the arena's hard limit */
+    FL_REFUSED_ARENA,   /* the hard limit of the arena, or of one above it */
     FL_REFUSED_PROCESS, /* the process's */
     FL_REFUSED_SYSTEM   /* the system has no memory to map */
 } fl_refusal;
 
 typedef struct fl_shortage {
     fl_refusal why;
-    size_t pages; /* so many too many */
+    size_t pages;    /* so many too many */
+    fl_arena *whose; /* limit it is; NULL: the process's, or none */
 } fl_shortage;
 
 /*
@@ -108,6 +118,9 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages);
 
 /* The same of pages behind which there is no memory any more: Prepared, not idle. */
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages);
+
+/* All that was granted, at once; nobody uses the arena or anything in it, the scavenger neither. */
+void fl_pages_return_all(fl_arena *arena);
 
 static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
     return arena->ready_pages - arena->used_pages - arena->leaving_pages;
@@ -139,6 +152,9 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
  * that have become empty leave the arena. Returns how many pages went; 0: nothing is idle, or the system refuses.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause);
+
+/* By how many pages the soft limit is exceeded that is exceeded most: the arena's, of one above it, the process's. */
+size_t fl_arena_above_soft(const fl_arena *arena);
 
 /* By how many pages a limit is exceeded. */
 static inline size_t fl_pages_above(size_t pages, size_t limit) {

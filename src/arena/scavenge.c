@@ -178,7 +178,7 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     arena->leaving_pages -= batch.pages;
     for (size_t i = 0; i < batch.count; i++)
         went += put_back(arena, &batch.ranges[i], i < done);
-    atomic_fetch_sub_explicit(&fl_process_ready_pages, went, memory_order_relaxed);
+    fl_arena_count_ready(arena, went, false);
     fl_arena_show_idle(arena);
     if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
         empty = take_out_empty(arena, &batch);

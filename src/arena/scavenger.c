@@ -74,11 +74,9 @@ static size_t larger(size_t a, size_t b) {
  * the arena's lock. */
 static size_t above_limits(const fl_arena *arena) {
     size_t idle = fl_arena_idle_pages(arena);
-    size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
-    size_t above = fl_pages_above(all, atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
-    above = larger(above, fl_pages_above(arena->ready_pages, arena->limits.soft_pages));
-    above = larger(
-        above, fl_pages_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
+    size_t above =
+        larger(fl_arena_above_soft(arena),
+               fl_pages_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
     return above < idle ? above : idle;
 }
 
@@ -150,6 +148,8 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
+    if (arena->limits.keeps_idle && !under_pressure)
+        return left;
     if (quiet || under_pressure) {
         fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;
         left |= reclaim(arena, cause, deadline_ns);
@@ -205,17 +205,31 @@ static size_t give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause)
     return all;
 }
 
+static bool is_below(const fl_arena *arena, const fl_arena *other) {
+    do
+        arena = arena->parent;
+    while (arena && arena != other);
+    return arena != NULL;
+}
+
+/* Of one arena; in the second round also what the floor above can free for it. */
+static size_t give_back_one(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+    if (round == 1)
+        reclaim(arena, cause, UINT64_MAX);
+    return give_back_of(arena, wanted_pages, cause);
+}
+
 size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim_too) {
     size_t all = 0;
     take_arenas();
     /* What is idle already, before anything is taken out of a heap's hands for it. */
-    for (int round = 0; round <= (reclaim_too && reclaim_above); round++)
-        for (fl_arena *it = arena ? arena : arenas; it && all < wanted_pages;
-             it = arena ? NULL : it->next_attended) {
-            if (round == 1)
-                reclaim(it, cause, UINT64_MAX);
-            all += give_back_of(it, wanted_pages - all, cause);
-        }
+    for (int round = 0; round <= (reclaim_too && reclaim_above); round++) {
+        if (arena && all < wanted_pages)
+            all += give_back_one(arena, wanted_pages - all, cause, round);
+        for (fl_arena *it = arenas; it && all < wanted_pages; it = it->next_attended)
+            if (!arena || is_below(it, arena))
+                all += give_back_one(it, wanted_pages - all, cause, round);
+    }
     fl_lock_drop(&arenas_lock);
     return all;
 }

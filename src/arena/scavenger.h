@@ -45,7 +45,7 @@ uint32_t fl_scavenger_ticked_s(void);
 /* Does what is due now, for at most budget_ns. Returns true while something is left to do. */
 bool fl_scavenger_tick(uint64_t budget_ns);
 
-/* Gives back idle pages at once, of one arena or (NULL) of all; with reclaim, also what the floor above can free
+/* Gives back idle pages at once, of one arena and those below it or (NULL) of all; with reclaim, also what the floor above can free
  * for it. Returns how many pages went. No lock may be held. */
 size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim);
 

@@ -10,6 +10,10 @@
 
 int fl_command_run(int count, char **arguments);
 int fl_command_record(int count, char **arguments);
+int fl_command_options(void);
+
+/* "--name=value" for a name that is in the table of options: into FALLOW_OPTIONS. The library looks at the value. */
+bool fl_pass_option(const char *argument);
 
 /* One line on standard error; returns 2, the exit status for it. */
 int fl_fail(const char *what, const char *why);

@@ -9,12 +9,14 @@
 #include "fallow/version.h"
 
 static const char usage[] =
-    "usage: fallow run [--stats] [--] PROGRAM [ARGUMENT...]\n"
+    "usage: fallow run [--stats] [--OPTION=VALUE...] [--] PROGRAM [ARGUMENT...]\n"
     "       fallow record -o FILE [--] PROGRAM [ARGUMENT...]\n"
+    "       fallow options\n"
     "       fallow --version | --help\n"
     "\n"
     "run      runs a program with its malloc replaced by fallow\n"
     "  --stats  when it has ended, prints its memory by state on standard error\n"
+    "options  lists the options\n"
     "record   writes what a program allocates and frees into FILE, whichever malloc serves it;\n"
     "         what it starts and what it forks write FILE.PID\n";
 
@@ -24,6 +26,8 @@ int main(int argc, char **argv) {
         return fl_command_run(argc - 2, argv + 2);
     if (!strcmp(command, "record"))
         return fl_command_record(argc - 2, argv + 2);
+    if (!strcmp(command, "options"))
+        return fl_command_options();
     if (!strcmp(command, "--version")) {
         puts("fallow " FALLOW_VERSION);
         return 0;

@@ -98,9 +98,12 @@ int fl_command_run(int count, char **arguments) {
             first++;
             break;
         }
-        if (strcmp(arguments[first], "--stats"))
-            return fl_fail(arguments[first], "unknown option; accepted: --stats");
-        stats = true;
+        if (!strcmp(arguments[first], "--stats"))
+            stats = true;
+        else if (!fl_pass_option(arguments[first]))
+            return fl_fail(
+                arguments[first],
+                "unknown option; accepted: --stats, and --name=value as `fallow options` lists them");
     }
     if (first >= count)
         return fl_fail("run", "no program given");

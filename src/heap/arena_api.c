@@ -11,12 +11,48 @@
 #include "block.h"
 #include "thread.h"
 
-fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
-    fallow_arena *arena = fl_process_init() ? fl_arena_new(name, limit_bytes) : NULL;
+static bool are_valid(const fallow_arena_options *options) {
+    return !(options->flags & ~FALLOW_ARENA_ONE_THREAD) &&
+           (unsigned)options->give_back <= FALLOW_GIVE_BACK_AT_ONCE;
+}
+
+fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
+    if (!are_valid(options)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    fallow_arena *arena =
+        fl_process_init() ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
     fl_fork_register();
-    if (!arena)
+    if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
+        fl_arena_destroy(arena);
+        arena = NULL;
+    }
+    if (!arena) {
         errno = ENOMEM;
+        return NULL;
+    }
+    fl_limits_set(&arena->pages, options->soft_limit_bytes, options->limit_bytes);
+    fl_limits_set_idle_max(&arena->pages, options->idle_max_bytes);
+    fl_limits_set_policy(&arena->pages, options->give_back == FALLOW_GIVE_BACK_NEVER,
+                         options->give_back == FALLOW_GIVE_BACK_AT_ONCE);
     return arena;
+}
+
+fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
+    return fallow_arena_create_with(&(fallow_arena_options){.name = name, .limit_bytes = limit_bytes});
+}
+
+const char *fallow_arena_name(const fallow_arena *arena) {
+    return arena->name;
+}
+
+fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
+    return arena->parent;
+}
+
+void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_arena_reset(arena, keep_bytes);
 }
 
 void fallow_arena_destroy(fallow_arena *arena) {
@@ -50,6 +86,37 @@ void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t b
     }
     fl_heap *heap = fl_thread_heap_in(arena);
     return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
+}
+
+void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) {
+    void *block = fallow_arena_alloc(arena, bytes);
+    if (block)
+        *got = fallow_arena_usable_bytes(block);
+    return block;
+}
+
+size_t fallow_arena_usable_bytes(const void *block) {
+    return fl_block_usable_bytes(fl_block_slab(block, "usable bytes of"));
+}
+
+/* A block of another arena would be put into this one's books. */
+static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *doing) {
+    fl_slab *slab = fl_block_slab(block, doing);
+    if (slab->arena != arena)
+        fl_fatal(doing, block, "a block of another arena");
+    return slab;
+}
+
+bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
+    return fl_block_resize(slab_here(arena, block, "resize of"), bytes);
+}
+
+void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
+    if (!block)
+        return fallow_arena_alloc(arena, bytes);
+    slab_here(arena, block, "realloc of");
+    fl_heap *heap = fl_thread_heap_in(arena);
+    return finish(heap, heap ? fl_block_realloc(heap, block, bytes ? bytes : 1) : NULL);
 }
 
 void fallow_arena_free(fallow_arena *arena, void *block) {

@@ -22,7 +22,12 @@ typedef struct fallow_arena {
     _Atomic uint32_t listed_count;       /* in both; written under lists_lock */
     fl_lock heaps_lock;                  /* the list of heaps: registry rank */
     struct fl_heap *heaps;
-    _Atomic uint32_t heap_count;    /* of them; written under heaps_lock */
+    _Atomic uint32_t heap_count; /* of them; written under heaps_lock */
+    struct fl_heap *only_heap;   /* of an arena that one thread uses; else NULL */
+    struct fallow_arena *parent; /* these four: guarded by the lock of all arenas */
+    struct fallow_arena *children;
+    struct fallow_arena *next_sibling;
+    struct fallow_arena *previous_sibling;
     fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
     uint32_t slot;                  /* its place in every thread's directory */

@@ -175,10 +175,11 @@ static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     void *block;
     if (heap == &fl_empty_heap)
         block = fl_thread_alloc_first(bytes);
-    else if (bytes > FL_CLASS_BYTES_MAX)
-        block = fl_large_alloc(heap, bytes, 1);
-    else
-        block = alloc_small(heap, bytes);
+    else {
+        heap->pinned++; /* who sheds at a limit may come to use other arenas */
+        block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc(heap, bytes, 1) : alloc_small(heap, bytes);
+        heap->pinned--;
+    }
     if (!block)
         errno = ENOMEM;
     return block;

@@ -55,12 +55,15 @@ typedef struct fl_heap {
     fl_lock lock;
     fl_parked partial[FL_CLASS_COUNT]; /* parked, with a fair number free */
     fl_parked full;                    /* the other parked ones, of all classes */
-    fl_spans spans;                    /* given up lately */
-    size_t partial_bytes;              /* of parked slabs with a fair number free; guarded by lock */
-    uint64_t visits;                   /* of slow paths; guarded by lock */
-    _Atomic(fl_slab *) told;           /* slabs that others freed a fair number of, linked by told_next */
-    _Atomic uint32_t owned; /* slabs with our tag, and one while the heap lives: then it is recycled */
-    struct fl_heap *next;   /* in the arena (heaps_lock), or among the recycled */
+    bool
+        lists_lost; /* in the child of a fork: these two were being changed, and nobody follows them any more */
+    fl_spans spans;          /* given up lately */
+    size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
+    uint32_t pinned;         /* its thread is in a slow path with it, where it may not be let go */
+    uint64_t visits;         /* of slow paths; guarded by lock */
+    _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
+    _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
+    struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
     struct fl_heap *next_of_thread; /* the thread's own list */
     uint64_t visits_seen;           /* the scavenger's */

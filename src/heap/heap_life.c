@@ -69,6 +69,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
         heap->partial[size_class] = (fl_parked){NULL, NULL};
     }
     heap->full = (fl_parked){NULL, NULL};
+    heap->lists_lost = false;
     heap->arena = arena;
     heap->thread = thread;
     fl_lock_init(&heap->lock);
@@ -76,6 +77,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     memset(&heap->spans, 0, sizeof heap->spans);
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
+    heap->pinned = 0;
     heap->next_of_thread = NULL;
     atomic_store_explicit(&heap->freeing, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
@@ -167,6 +169,15 @@ void fl_heap_abandon_all(fallow_arena *arena) {
     }
 }
 
+static void lose_lists(fl_heap *heap) {
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
+        heap->partial[size_class] = (fl_parked){NULL, NULL};
+    heap->full = (fl_parked){NULL, NULL};
+    heap->lists_lost = true;
+    fl_arena_count(&heap->arena->pages.reclaimable_bytes, heap->partial_bytes, false);
+    heap->partial_bytes = 0;
+}
+
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         if (heap->thread == self)
@@ -175,13 +186,10 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
          * are given up: what it owned stays where it is, and its blocks can still be freed. */
         if (fl_lock_try(&heap->lock))
             fl_lock_drop(&heap->lock);
-        else {
-            for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
-                heap->partial[size_class] = (fl_parked){NULL, NULL};
-            heap->full = (fl_parked){NULL, NULL};
-            heap->partial_bytes = 0;
-        }
+        else
+            lose_lists(heap);
         fl_lock_init(&heap->lock);
+        fl_heap_freeing_none(heap);
     }
 }
 

@@ -14,6 +14,8 @@ static fl_parked *list_of(fl_heap *heap, const fl_slab *slab) {
 
 void fl_parked_link(fl_heap *heap, fl_slab *slab) {
     fl_parked *list = list_of(heap, slab);
+    if (heap->lists_lost)
+        return;
     slab->linked = 1;
     if (slab->partial) {
         count_reclaimable(slab, true);
@@ -28,6 +30,8 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
 
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
     fl_parked *list = list_of(heap, slab);
+    if (heap->lists_lost)
+        return;
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
     slab->linked = 0;
@@ -81,7 +85,7 @@ static bool is_drained(const fl_slab *slab, fl_word word) {
 
 fl_word fl_slab_untell(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-    FL_ASSERT(fl_word_state(word) == FL_TOLD && slab->linked);
+    FL_ASSERT(fl_word_state(word) == FL_TOLD);
     count_reclaimable(slab, false);
     while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
                                                   memory_order_acq_rel, memory_order_relaxed))

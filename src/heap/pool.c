@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk.
+ * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk. What is put into pools
+ * (strings, clean-ups) is in pooltext.c.
  */
 #include "fallow/pool.h"
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "../arena/grant.h"
+#include "../osmem/fatal.h"
+#include "poison.h"
 #include "thread.h"
 
 typedef struct chunk {
@@ -15,112 +19,326 @@ typedef struct chunk {
     size_t pages;
 } chunk;
 
+typedef struct clean_up {
+    struct clean_up *earlier;
+    void (*call)(void *context);
+    void *context;
+} clean_up;
+
 struct fallow_pool {
     char *next; /* the first free byte of the newest chunk */
     char *end;
-    chunk *newest;
-    fallow_arena *arena;
     size_t used_bytes;
+    chunk *newest;
+    chunk *large; /* chunks of one object each, newest first */
+    chunk *spare; /* kept by a reset for when the first one is full; or NULL */
+    clean_up *clean_ups;
+    fallow_pool *children; /* newest first, through next_sibling */
+    fallow_pool *next_sibling;
+    fallow_pool *previous_sibling;
+    fallow_pool *parent;
+    fallow_arena *arena;
+    size_t held_pages; /* with the children's */
+    size_t limit_pages;
+    pthread_t owner;
 };
 
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
 #define POOL_HEADER_BYTES ((sizeof(fallow_pool) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
+#define CHUNK_PAGES_MAX ((size_t)16) /* 256 KiB */
 
-static chunk *chunk_new(fallow_arena *arena, size_t bytes) {
+static void check_owner(const fallow_pool *pool) {
+    if (FL_CHECKS && !pthread_equal(pool->owner, pthread_self()))
+        fl_fatal("use of pool", pool, "by another thread than its owner's");
+}
+
+static bool is_within_limits(const fallow_pool *pool, size_t more_pages) {
+    for (; pool; pool = pool->parent)
+        if (pool->held_pages + more_pages > pool->limit_pages)
+            return false;
+    return true;
+}
+
+static void count_held(fallow_pool *pool, size_t pages, bool more) {
+    for (; pool; pool = pool->parent)
+        pool->held_pages += more ? pages : -pages;
+}
+
+/* A chunk that holds so many bytes; of the spans that the thread's heap keeps, or granted. for_pool NULL: the pool is to lie
+ * in it. NULL: no memory, or a limit. */
+static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes) {
     bool zeroed;
     size_t pages = fl_pages_for(bytes + CHUNK_HEADER_BYTES);
-    chunk *made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
-    if (made)
+    if (bytes > PTRDIFF_MAX || (for_pool && !is_within_limits(for_pool, pages)))
+        return NULL;
+    fl_heap *heap = fl_thread_heap_in(arena);
+    if (!heap)
+        return NULL;
+    heap->pinned++;
+    chunk *made = (chunk *)fl_spans_take(&heap->spans, &arena->pages, &pages);
+    if (!made)
+        made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
+    heap->pinned--;
+    fl_thread_heap_done(heap);
+    if (made) {
         made->pages = pages;
+        fl_poison((char *)made + CHUNK_HEADER_BYTES, (pages << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES);
+        count_held(for_pool, pages, true);
+    }
     return made;
 }
 
-static void chunk_free(fallow_arena *arena, chunk *it) {
-    fl_pages_return(&arena->pages, (char *)it, it->pages);
+/* Only the heap's own thread may keep spans in it; a thread that has none returns them to the arena. */
+static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
+    size_t pages = it->pages;
+    count_held(of_pool, pages, false);
+    fl_unpoison(it, pages << FL_PAGE_SHIFT);
+    fl_heap *heap = fl_thread_heap_if_any(arena);
+    if (heap->arena == arena)
+        fl_spans_put(&heap->spans, &arena->pages, (char *)it, pages);
+    else
+        fl_pages_return(&arena->pages, (char *)it, pages);
 }
 
-static void start_in(fallow_pool *pool, chunk *it, size_t skip_bytes) {
+static void start_in(fallow_pool *pool, chunk *it, char *next) {
     pool->newest = it;
-    pool->next = (char *)it + CHUNK_HEADER_BYTES + skip_bytes;
+    pool->next = next;
     pool->end = (char *)it + (it->pages << FL_PAGE_SHIFT);
-}
-
-fallow_pool *fallow_pool_create(fallow_arena *arena) {
-    chunk *first = NULL;
-    if (fl_process_init()) {
-        fl_fork_register();
-        arena = arena ? arena : fl_process_arena;
-        first = chunk_new(arena, POOL_HEADER_BYTES);
-    }
-    if (!first) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    first->older = NULL;
-    fallow_pool *pool = (fallow_pool *)((char *)first + CHUNK_HEADER_BYTES);
-    pool->arena = arena;
-    pool->used_bytes = 0;
-    start_in(pool, first, POOL_HEADER_BYTES);
-    return pool;
-}
-
-static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
-    chunk *made = bytes <= PTRDIFF_MAX ? chunk_new(pool->arena, bytes) : NULL;
-    if (!made) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    pool->used_bytes += bytes;
-    /* A chunk for one big object is full at once: the one in use stays the newest. */
-    if (bytes > FL_PAGE_BYTES / 2) {
-        made->older = pool->newest->older;
-        pool->newest->older = made;
-        return (char *)made + CHUNK_HEADER_BYTES;
-    }
-    made->older = pool->newest;
-    start_in(pool, made, bytes);
-    return (char *)made + CHUNK_HEADER_BYTES;
-}
-
-void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
-    size_t rounded = bytes ? (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1) : ALIGNMENT;
-    if (rounded < bytes || rounded > (size_t)(pool->end - pool->next))
-        return alloc_in_new_chunk(pool, rounded < bytes ? SIZE_MAX : rounded);
-    void *object = pool->next;
-    pool->next += rounded;
-    pool->used_bytes += rounded;
-    return object;
+    fl_poison(next, (size_t)(pool->end - next));
 }
 
 static bool holds_pool(const fallow_pool *pool, const chunk *it) {
     return (const char *)pool == (const char *)it + CHUNK_HEADER_BYTES;
 }
 
-void fallow_pool_reset(fallow_pool *pool) {
-    chunk *keep = NULL;
-    for (chunk *it = pool->newest, *older; it; it = older) {
-        older = it->older;
-        if (holds_pool(pool, it))
-            keep = it;
-        else
-            chunk_free(pool->arena, it);
+static char *first_byte(const fallow_pool *pool, chunk *it) {
+    return (char *)it + CHUNK_HEADER_BYTES + (holds_pool(pool, it) ? POOL_HEADER_BYTES : 0);
+}
+
+static fallow_pool *create(fallow_arena *arena, fallow_pool *parent) {
+    chunk *first = chunk_new(arena, parent, POOL_HEADER_BYTES);
+    if (!first) {
+        errno = ENOMEM;
+        return NULL;
     }
-    keep->older = NULL;
-    start_in(pool, keep, POOL_HEADER_BYTES);
+    first->older = NULL;
+    fallow_pool *pool = (fallow_pool *)((char *)first + CHUNK_HEADER_BYTES);
+    fl_unpoison(pool, POOL_HEADER_BYTES);
+    *pool = (fallow_pool){.arena = arena,
+                          .parent = parent,
+                          .held_pages = first->pages,
+                          .limit_pages = SIZE_MAX,
+                          .owner = parent ? parent->owner : pthread_self()};
+    if (parent) {
+        pool->next_sibling = parent->children;
+        if (pool->next_sibling)
+            pool->next_sibling->previous_sibling = pool;
+        parent->children = pool;
+    }
+    start_in(pool, first, first_byte(pool, first));
+    return pool;
+}
+
+fallow_pool *fallow_pool_create(fallow_arena *arena) {
+    if (!fl_process_init()) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    fl_fork_register();
+    return create(arena ? arena : fl_process_arena, NULL);
+}
+
+fallow_pool *fallow_pool_create_child(fallow_pool *parent) {
+    check_owner(parent);
+    return create(parent->arena, parent);
+}
+
+void fallow_pool_set_limit(fallow_pool *pool, size_t bytes) {
+    check_owner(pool);
+    pool->limit_pages = bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX;
+}
+
+static size_t next_chunk_bytes(const fallow_pool *pool) {
+    size_t pages = pool->newest->pages * 2;
+    return ((pages < CHUNK_PAGES_MAX ? pages : CHUNK_PAGES_MAX) << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES;
+}
+
+static chunk *take_spare(fallow_pool *pool, size_t bytes) {
+    chunk *spare = pool->spare;
+    if (!spare || bytes + CHUNK_HEADER_BYTES > spare->pages << FL_PAGE_SHIFT)
+        return NULL;
+    pool->spare = NULL;
+    return spare;
+}
+
+/* The rest of fallow_pool_alloc and its kin: bytes is rounded, and more than what is left. */
+static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
+    size_t usual = next_chunk_bytes(pool);
+    bool is_large = bytes > usual / 2;
+    chunk *made = is_large ? NULL : take_spare(pool, bytes);
+    if (!made)
+        made = chunk_new(pool->arena, pool, is_large ? bytes : usual);
+    if (!made && !is_large) /* near a limit, as much as is needed */
+        made = chunk_new(pool->arena, pool, bytes);
+    if (!made) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    char *object = (char *)made + CHUNK_HEADER_BYTES;
+    if (is_large) { /* it is full at once: the one in use stays the newest */
+        made->older = pool->large;
+        pool->large = made;
+    } else {
+        made->older = pool->newest;
+        start_in(pool, made, object + bytes);
+    }
+    pool->used_bytes += bytes;
+    return object;
+}
+
+/* What an object takes: a multiple of 16, and under AddressSanitizer a gap behind it. SIZE_MAX: too much. */
+static size_t rounded(size_t bytes) {
+    size_t with_gap = bytes + (fl_poison_is_there() ? ALIGNMENT : 0) + (bytes == 0);
+    size_t whole = (with_gap + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    return whole < bytes ? SIZE_MAX : whole;
+}
+
+void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
+    check_owner(pool);
+    size_t whole = rounded(bytes);
+    void *object = pool->next;
+    if (__builtin_expect(whole > (size_t)(pool->end - pool->next), 0)) {
+        object = alloc_in_new_chunk(pool, whole);
+        if (!object)
+            return NULL;
+    } else {
+        pool->next += whole;
+        pool->used_bytes += whole;
+    }
+    fl_unpoison(object, bytes);
+    return object;
+}
+
+void *fallow_pool_alloc_aligned(fallow_pool *pool, size_t alignment, size_t bytes) {
+    if (alignment == 0 || (alignment & (alignment - 1))) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (alignment <= ALIGNMENT)
+        return fallow_pool_alloc(pool, bytes);
+    if (bytes > PTRDIFF_MAX - alignment) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    /* As far as the next aligned address from here, if all of it fits; else from wherever a new chunk begins. */
+    size_t skip = -(uintptr_t)pool->next & (alignment - 1), left = (size_t)(pool->end - pool->next);
+    if (skip > left || rounded(bytes) > left - skip)
+        skip = alignment - ALIGNMENT;
+    char *start = fallow_pool_alloc(pool, skip + bytes);
+    return start ? (char *)(((uintptr_t)start + alignment - 1) & ~(uintptr_t)(alignment - 1)) : NULL;
+}
+
+bool fallow_pool_on_clean_up(fallow_pool *pool, void (*call)(void *context), void *context) {
+    clean_up *it = fallow_pool_alloc(pool, sizeof *it);
+    if (!it)
+        return false;
+    *it = (clean_up){pool->clean_ups, call, context};
+    pool->clean_ups = it;
+    return true;
+}
+
+/* Those registered after `last`, the last first. One may register others, which are called next. */
+static void run_clean_ups(fallow_pool *pool, const clean_up *last) {
+    while (pool->clean_ups != last) {
+        clean_up *it = pool->clean_ups;
+        pool->clean_ups = it->earlier;
+        it->call(it->context);
+    }
+}
+
+/* Chunks of a list down to one that stays. */
+static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
+    for (chunk *it = from, *older; it != stays; it = older) {
+        older = it->older;
+        chunk_free(pool->arena, pool, it);
+    }
+}
+
+static void destroy_children(fallow_pool *pool, const fallow_pool *last) {
+    while (pool->children != last)
+        fallow_pool_destroy(pool->children);
+}
+
+fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
+    return (fallow_pool_mark){pool->newest,    pool->large,    pool->next,
+                              pool->clean_ups, pool->children, pool->used_bytes};
+}
+
+void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark) {
+    check_owner(pool);
+    destroy_children(pool, mark.children);
+    run_clean_ups(pool, mark.clean_ups);
+    free_chunks(pool, pool->large, mark.large);
+    pool->large = mark.large;
+    free_chunks(pool, pool->newest, mark.newest);
+    start_in(pool, mark.newest, mark.next);
+    pool->used_bytes = mark.used_bytes;
+}
+
+static void drop_spare(fallow_pool *pool) {
+    if (pool->spare)
+        chunk_free(pool->arena, pool, pool->spare);
+    pool->spare = NULL;
+}
+
+void fallow_pool_reset(fallow_pool *pool) {
+    check_owner(pool);
+    destroy_children(pool, NULL);
+    run_clean_ups(pool, NULL);
+    free_chunks(pool, pool->large, NULL);
+    pool->large = NULL;
+    chunk *newest = pool->newest, *first = newest;
+    while (!holds_pool(pool, first))
+        first = first->older;
+    if (newest != first) {
+        free_chunks(pool, newest->older, first);
+        drop_spare(pool);
+        fl_poison((char *)newest + CHUNK_HEADER_BYTES, (newest->pages << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES);
+        pool->spare = newest;
+    }
+    start_in(pool, first, first_byte(pool, first));
     pool->used_bytes = 0;
 }
 
 void fallow_pool_destroy(fallow_pool *pool) {
     if (!pool)
         return;
-    fallow_arena *arena = pool->arena;
-    for (chunk *it = pool->newest, *older; it; it = older) {
-        older = it->older;
-        chunk_free(arena, it); /* the pool goes with one of them: from there on only the chain is read */
+    fallow_pool_reset(pool);
+    if (pool->parent) {
+        *(pool->previous_sibling ? &pool->previous_sibling->next_sibling : &pool->parent->children) =
+            pool->next_sibling;
+        if (pool->next_sibling)
+            pool->next_sibling->previous_sibling = pool->previous_sibling;
     }
+    drop_spare(pool);
+    chunk_free(pool->arena, pool->parent, pool->newest); /* with the pool in it */
+}
+
+static void take_over(fallow_pool *pool, pthread_t owner) {
+    pool->owner = owner;
+    for (fallow_pool *child = pool->children; child; child = child->next_sibling)
+        take_over(child, owner);
+}
+
+void fallow_pool_take_over(fallow_pool *pool) {
+    take_over(pool, pthread_self());
 }
 
 size_t fallow_pool_used_bytes(const fallow_pool *pool) {
     return pool->used_bytes;
+}
+
+size_t fallow_pool_held_bytes(const fallow_pool *pool) {
+    return pool->held_pages << FL_PAGE_SHIFT;
 }

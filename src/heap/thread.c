@@ -21,8 +21,14 @@ typedef struct slot_page {
     fl_heap *heaps[SLOTS_IN_A_PAGE];
 } slot_page;
 
+/* A thread has heaps in so many arenas at most, besides the process's; for one more, the oldest lets its slabs go. So what
+ * many arenas cost that are used by many threads in turn is bounded. */
+#define HEAPS_OF_A_THREAD 64
+
 typedef struct directory {
     slot_page *pages[SLOT_PAGES];
+    fl_heap *recent[HEAPS_OF_A_THREAD]; /* in the order in which they came, from `next` on */
+    unsigned next;
 } directory;
 
 typedef struct fl_thread {
@@ -55,7 +61,7 @@ static void init(void) {
     fl_scavenger_init(fl_heap_reclaim);
     if (pthread_key_create(&end_key, thread_end))
         return;
-    fl_process_arena = fl_arena_new("malloc", 0);
+    fl_process_arena = fl_arena_new("malloc", NULL, NULL);
 }
 
 bool fl_process_init(void) {
@@ -111,6 +117,36 @@ static fl_heap **make_slot(fl_thread *self, const fallow_arena *arena) {
     return slot_of(self, arena);
 }
 
+/* Holds threads_lock. */
+static void unlink_heap(fl_thread *self, const fl_heap *heap) {
+    fl_heap **link = &self->heaps;
+    while (*link && *link != heap)
+        link = &(*link)->next_of_thread;
+    if (*link)
+        *link = heap->next_of_thread;
+    *slot_of(self, heap->arena) = NULL;
+    for (unsigned i = 0; self->directory && i < HEAPS_OF_A_THREAD; i++)
+        if (self->directory->recent[i] == heap)
+            self->directory->recent[i] = NULL;
+}
+
+/* Makes the heap one of the recent ones; returns the one that has to go for it, or NULL. Holds threads_lock. */
+static fl_heap *note_recent(fl_thread *self, fl_heap *heap) {
+    directory *directory = self->directory;
+    fl_heap **place;
+    unsigned tries = 0;
+    do
+        place = &directory->recent[directory->next++ % HEAPS_OF_A_THREAD];
+    while (*place && (*place)->pinned && ++tries < HEAPS_OF_A_THREAD);
+    fl_heap *oldest = *place;
+    if (oldest && oldest->pinned)
+        return NULL; /* all are: one more than usual, until its arena or its thread ends */
+    if (oldest)
+        unlink_heap(self, oldest);
+    *place = heap;
+    return oldest;
+}
+
 static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     fl_heap **slot = make_slot(self, arena);
     if (!slot)
@@ -121,6 +157,10 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     fl_lock_take(&threads_lock);
     heap->next_of_thread = self->heaps;
     self->heaps = heap;
+    /* Released under the lock: its arena's end, which takes the same lock, comes before or after. */
+    fl_heap *oldest = arena == fl_process_arena ? NULL : note_recent(self, heap);
+    if (oldest)
+        fl_heap_release(oldest);
     fl_lock_drop(&threads_lock);
     *slot = heap;
     if (arena == fl_process_arena)
@@ -129,6 +169,8 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
 }
 
 fl_heap *fl_thread_heap_in(fallow_arena *arena) {
+    if (arena->only_heap)
+        return arena->only_heap;
     fl_thread *self = thread_self();
     if (!self)
         return NULL;
@@ -139,7 +181,7 @@ fl_heap *fl_thread_heap_in(fallow_arena *arena) {
 }
 
 void fl_thread_heap_done(fl_heap *heap) {
-    if (heap->thread == ENDED)
+    if (heap->thread == ENDED && heap != heap->arena->only_heap)
         fl_heap_release(heap);
 }
 
@@ -149,6 +191,8 @@ void fl_thread_become_known(void) {
 }
 
 fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
+    if (arena->only_heap)
+        return arena->only_heap;
     fl_thread *self = fl_thread_self;
     fl_heap **slot = self && self != ENDED ? slot_of(self, arena) : NULL;
     return slot && *slot ? *slot : &fl_empty_heap;
@@ -168,13 +212,9 @@ static void thread_end(void *argument) {
     fl_thread_heap = &fl_empty_heap;
     fl_thread_self = ENDED;
     fl_lock_take(&threads_lock);
-    fl_heap *heap = self->heaps;
-    self->heaps = NULL;
-    while (heap) {
-        fl_heap *next = heap->next_of_thread;
-        *slot_of(self, heap->arena) = NULL;
+    for (fl_heap *heap; (heap = self->heaps) != NULL;) {
+        unlink_heap(self, heap);
         fl_heap_release(heap);
-        heap = next;
     }
     self->next = recycled;
     recycled = self;
@@ -184,14 +224,8 @@ static void thread_end(void *argument) {
 void fl_thread_forget(fl_heap *heap) {
     fl_lock_take(&threads_lock);
     fl_thread *thread = heap->thread;
-    if (thread && thread != ENDED) {
-        fl_heap **link = &thread->heaps;
-        while (*link && *link != heap)
-            link = &(*link)->next_of_thread;
-        if (*link)
-            *link = heap->next_of_thread;
-        *slot_of(thread, heap->arena) = NULL;
-    }
+    if (thread && thread != ENDED)
+        unlink_heap(thread, heap);
     fl_lock_drop(&threads_lock);
 }
 
@@ -212,31 +246,6 @@ static fallow_arena *arena_descriptor(void) {
         arenas[slots_used++] = arena;
     }
     fl_lock_drop(&arenas_lock);
-    return arena;
-}
-
-fallow_arena *fl_arena_new(const char *name, size_t limit_bytes) {
-    fallow_arena *arena = arena_descriptor();
-    if (!arena)
-        return NULL;
-    size_t length = 0;
-    while (name && name[length] && length < sizeof arena->name - 1) {
-        arena->name[length] = name[length];
-        length++;
-    }
-    arena->name[length] = '\0';
-    fl_arena_init(&arena->pages, arena->name, NULL, &fl_stat_process);
-    fl_limits_set(&arena->pages, 0, limit_bytes);
-    fl_lock_init(&arena->lists_lock);
-    fl_lock_init(&arena->heaps_lock);
-    memset(arena->listed, 0, sizeof arena->listed);
-    memset(arena->purged, 0, sizeof arena->purged);
-    atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
-    arena->heaps = NULL;
-    atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
-    arena->unsettled = NULL;
-    arena->alive = true;
-    fl_scavenger_join(&arena->pages);
     return arena;
 }
 
@@ -261,12 +270,93 @@ static void forget_blocks(const fl_region *region) {
     }
 }
 
-void fl_arena_destroy(fallow_arena *arena) {
-    fl_scavenger_leave(&arena->pages);
+/* What it had is gone: blocks, heaps, lists. Its pages stay. */
+static void forget_everything(fallow_arena *arena) {
     fl_heap_abandon_all(arena);
     for (fl_region *region = arena->pages.regions; region; region = region->next)
         forget_blocks(region);
+    memset(arena->listed, 0, sizeof arena->listed);
+    memset(arena->purged, 0, sizeof arena->purged);
+    atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
+    arena->unsettled = NULL;
+}
+
+/* Among its parent's children, or out of there. */
+static void link_to_parent(fallow_arena *arena, fallow_arena *parent) {
+    arena->parent = parent;
+    arena->children = arena->next_sibling = arena->previous_sibling = NULL;
+    if (!parent)
+        return;
+    fl_lock_take(&arenas_lock);
+    arena->next_sibling = parent->children;
+    if (arena->next_sibling)
+        arena->next_sibling->previous_sibling = arena;
+    parent->children = arena;
+    fl_lock_drop(&arenas_lock);
+}
+
+static void unlink_from_parent(fallow_arena *arena) {
+    if (!arena->parent)
+        return;
+    fl_lock_take(&arenas_lock);
+    *(arena->previous_sibling ? &arena->previous_sibling->next_sibling : &arena->parent->children) =
+        arena->next_sibling;
+    if (arena->next_sibling)
+        arena->next_sibling->previous_sibling = arena->previous_sibling;
+    fl_lock_drop(&arenas_lock);
+}
+
+fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent) {
+    fallow_arena *arena = arena_descriptor();
+    if (!arena)
+        return NULL;
+    size_t length = 0;
+    while (name && name[length] && length < sizeof arena->name - 1) {
+        arena->name[length] = name[length];
+        length++;
+    }
+    arena->name[length] = '\0';
+    if (parent)
+        fl_arena_init_below(&arena->pages, arena->name, backend, &parent->pages);
+    else
+        fl_arena_init(&arena->pages, arena->name, backend, &fl_stat_process);
+    link_to_parent(arena, parent);
+    arena->only_heap = NULL;
+    fl_lock_init(&arena->lists_lock);
+    fl_lock_init(&arena->heaps_lock);
+    arena->heaps = NULL;
+    forget_everything(arena);
+    arena->alive = true;
+    fl_scavenger_join(&arena->pages);
+    return arena;
+}
+
+bool fl_arena_use_by_one_thread(fallow_arena *arena) {
+    arena->only_heap = fl_heap_acquire(arena, ENDED);
+    return arena->only_heap != NULL;
+}
+
+void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_scavenger_leave(&arena->pages);
+    bool one_thread = arena->only_heap != NULL;
+    forget_everything(arena);
+    if (one_thread) /* takes the heap that has just become free: this cannot fail */
+        fl_arena_use_by_one_thread(arena);
+    fl_pages_return_all(&arena->pages);
+    fl_scavenger_join(&arena->pages);
+    size_t keep = keep_bytes >> FL_PAGE_SHIFT, idle = arena->pages.ready_pages;
+    if (idle > keep)
+        fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
+}
+
+void fl_arena_destroy(fallow_arena *arena) {
+    while (arena->children)
+        fl_arena_destroy(arena->children);
+    fl_scavenger_leave(&arena->pages);
+    forget_everything(arena);
     fl_arena_end(&arena->pages);
+    unlink_from_parent(arena);
     fl_lock_take(&arenas_lock);
     arena->alive = false;
     arena->next_free = arenas_free;

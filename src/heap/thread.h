@@ -35,9 +35,17 @@ fl_heap *fl_thread_heap_if_any(fallow_arena *arena);
 /* A heap goes with its arena, whichever thread it belonged to. */
 void fl_thread_forget(fl_heap *heap);
 
-/* An arena's descriptor, with a slot that no other living arena has. NULL: out of memory, or too many. */
-fallow_arena *fl_arena_new(const char *name, size_t limit_bytes);
+/* A new arena, with a slot that no other living arena has. NULL: out of memory, or too many. */
+fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent);
+
+/* With all arenas below it. */
 void fl_arena_destroy(fallow_arena *arena);
+
+/* All blocks are gone; so many bytes of pages stay Ready. The arenas below are not touched. */
+void fl_arena_reset(fallow_arena *arena, size_t keep_bytes);
+
+/* One heap serves all callers, one at a time: they need not be looked up. Before the arena is used; false: no memory. */
+bool fl_arena_use_by_one_thread(fallow_arena *arena);
 
 /* Has fork take every lock that is not one thread's, from the first call on. May allocate: not for use where
  * an allocation leads. */

@@ -10,15 +10,20 @@
 #include "../osmem/system.h"
 #include "options.h"
 
+void fl_options_apply(void) {
+    fl_limits_set_process(fl_the_options.soft_limit, fl_the_options.hard_limit);
+    fl_limits_heed_container(fl_the_options.container);
+    fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
+    fl_scavenger_switch(fl_the_options.give_back);
+    fl_scavenger_allow_thread(fl_the_options.background_thread);
+}
+
 __attribute__((constructor)) static void start(void) {
     if (!fl_process_init())
         return;
     fl_options_init();
     fl_fork_register();
-    fl_limits_set_process(fl_the_options.soft_limit, fl_the_options.hard_limit);
-    fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
-    fl_scavenger_switch(fl_the_options.give_back);
-    fl_scavenger_allow_thread(fl_the_options.background_thread);
+    fl_options_apply();
 }
 
 static void add_figure(fl_line *line, const char *name, uint64_t value) {

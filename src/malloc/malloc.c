@@ -10,6 +10,7 @@
 
 #include "../heap/block.h"
 #include "../heap/thread.h"
+#include "../osmem/fatal.h"
 #include "fallow/version.h"
 
 #define EXPORT FALLOW_API
@@ -125,3 +126,43 @@ EXPORT void *pvalloc(size_t bytes) {
 EXPORT size_t malloc_usable_size(void *block) {
     return block ? fl_block_usable_bytes(fl_block_slab(block, "malloc_usable_size of")) : 0;
 }
+
+/* What the caller says of a block must be true. Only a checking build looks: else a wrong size is as good as none. */
+static void check_size(const void *block, size_t alignment, size_t bytes) {
+    if (FL_CHECKS == 0 || !block)
+        return;
+    fl_slab *slab = fl_block_slab(block, "sized free of");
+    bool is_right = bytes <= fl_block_usable_bytes(slab) && (uintptr_t)block % alignment == 0;
+    if (is_right && alignment == 1 && slab->kind == FL_KIND_SLAB && bytes <= FL_CLASS_BYTES_MAX)
+        /* A block that realloc left in place may have been asked for with half of its size. */
+        is_right = bytes >= slab->block_bytes / 2 || fl_sizeclass_of(bytes) == slab->size_class;
+    if (!is_right)
+        fl_fatal("sized free of", block, "not of the size, or the alignment, that was said");
+}
+
+EXPORT void free_sized(void *block, size_t bytes) {
+    check_size(block, 1, bytes);
+    free(block);
+}
+
+EXPORT void free_aligned_sized(void *block, size_t alignment, size_t bytes) {
+    check_size(block, alignment ? alignment : 1, bytes);
+    free(block);
+}
+
+EXPORT void cfree(void *block) {
+    free(block);
+}
+
+/* glibc's own names for these, which some programs and libraries call. */
+#define ALIAS(result, name, of, ...) EXPORT result name(__VA_ARGS__) __attribute__((alias(#of)))
+ALIAS(void *, __libc_malloc, malloc, size_t bytes);
+ALIAS(void, __libc_free, free, void *block);
+ALIAS(void, __libc_cfree, free, void *block);
+ALIAS(void *, __libc_calloc, calloc, size_t count, size_t bytes);
+ALIAS(void *, __libc_realloc, realloc, void *block, size_t bytes);
+ALIAS(void *, __libc_reallocarray, reallocarray, void *block, size_t count, size_t bytes);
+ALIAS(void *, __libc_memalign, memalign, size_t alignment, size_t bytes);
+ALIAS(void *, __libc_valloc, valloc, size_t bytes);
+ALIAS(void *, __libc_pvalloc, pvalloc, size_t bytes);
+ALIAS(int, __posix_memalign, posix_memalign, void **out, size_t alignment, size_t bytes);

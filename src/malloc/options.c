@@ -7,8 +7,11 @@
 #include "../osmem/fatal.h"
 #include "../osmem/line.h"
 #include "../osmem/system.h"
+#include "fallow/malloc.h"
 
-fl_options fl_the_options = {.background_thread = true, .give_back = true};
+fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};
+
+typedef enum kind { SWITCH, BYTES, PATH } kind;
 
 static bool set_switch(bool *option, const char *value, size_t length) {
     if (length != 1 || (*value != '0' && *value != '1'))
@@ -17,7 +20,6 @@ static bool set_switch(bool *option, const char *value, size_t length) {
     return true;
 }
 
-/* A number of bytes, with k, m, g or t behind it for powers of 1024. */
 static bool set_bytes(size_t *option, const char *value, size_t length) {
     size_t bytes = 0, i = 0;
     for (; i < length && value[i] >= '0' && value[i] <= '9'; i++) {
@@ -34,79 +36,80 @@ static bool set_bytes(size_t *option, const char *value, size_t length) {
     return true;
 }
 
-static bool set_background_thread(const char *value, size_t length) {
-    return set_switch(&fl_the_options.background_thread, value, length);
-}
-
-static bool set_give_back(const char *value, size_t length) {
-    return set_switch(&fl_the_options.give_back, value, length);
-}
-
-static bool set_soft_limit(const char *value, size_t length) {
-    return set_bytes(&fl_the_options.soft_limit, value, length);
-}
-
-static bool set_hard_limit(const char *value, size_t length) {
-    return set_bytes(&fl_the_options.hard_limit, value, length);
-}
-
-static bool set_idle_max(const char *value, size_t length) {
-    return set_bytes(&fl_the_options.idle_max, value, length);
-}
-
-static bool set_stats_file(const char *value, size_t length) {
+static bool set_path(char *option, const char *value, size_t length) {
     if (length == 0 || length >= sizeof fl_the_options.stats_file)
         return false;
-    memcpy(fl_the_options.stats_file, value, length);
-    fl_the_options.stats_file[length] = '\0';
+    memcpy(option, value, length);
+    option[length] = '\0';
     return true;
 }
 
+#define ROW(name, kind, usual, what) {#name, kind, &fl_the_options.name, #name ":" FL_ACCEPTED_##kind},
+#define NAME(name, kind, usual, what) " " #name
+
 static const struct option {
     const char *name;
+    kind kind;
+    void *value;
     const char *accepted;
-    bool (*set)(const char *value, size_t length);
-} options[] = {
-    {"background_thread", "background_thread:0 or background_thread:1", set_background_thread},
-    {"give_back", "give_back:0 or give_back:1", set_give_back},
-    {"hard_limit", "hard_limit:BYTES, with k, m, g or t behind the number if you like", set_hard_limit},
-    {"idle_max", "idle_max:BYTES, with k, m, g or t behind the number if you like", set_idle_max},
-    {"soft_limit", "soft_limit:BYTES, with k, m, g or t behind the number if you like", set_soft_limit},
-    {"stats_file", "stats_file:PATH, a file to which figures are appended at exit", set_stats_file},
-};
+} options[] = {FL_OPTIONS(ROW)};
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
-#define NAMES "background_thread, give_back, hard_limit, idle_max, soft_limit, stats_file"
 
-static void report(const char *text, size_t length, const char *accepted) {
-    fl_line detail;
-    fl_line_start(&detail);
-    fl_line_add_part(&detail, text, length < 200 ? length : 200);
-    fl_line_add_part(&detail, "", 1);
-    fl_warn("option", detail.text, accepted);
+static bool set_value(const struct option *option, const char *value, size_t length) {
+    switch (option->kind) {
+    case SWITCH:
+        return set_switch(option->value, value, length);
+    case BYTES:
+        return set_bytes(option->value, value, length);
+    default:
+        return set_path(option->value, value, length);
+    }
 }
 
-static void set_one(const char *text, size_t length) {
-    const char *colon = memchr(text, ':', length);
-    size_t name_length = colon ? (size_t)(colon - text) : length;
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        if (strlen(options[i].name) != name_length || memcmp(options[i].name, text, name_length))
-            continue;
-        if (!colon || !options[i].set(colon + 1, length - name_length - 1))
-            report(text, length, options[i].accepted);
-        return;
+/* Reported with all that was written, as far as a line holds it. */
+static bool report(const char *name, size_t name_length, const char *value, size_t value_length,
+                   const char *accepted) {
+    fl_line detail;
+    fl_line_start(&detail);
+    fl_line_add_part(&detail, name, name_length < 100 ? name_length : 100);
+    if (value) {
+        fl_line_add(&detail, ":");
+        fl_line_add_part(&detail, value, value_length < 100 ? value_length : 100);
     }
-    report(text, length, NAMES);
+    fl_line_add_part(&detail, "", 1);
+    fl_warn("option", detail.text, accepted);
+    return false;
+}
+
+static bool set_one(const char *name, size_t name_length, const char *value, size_t value_length) {
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (strlen(options[i].name) != name_length || memcmp(options[i].name, name, name_length))
+            continue;
+        return (value && set_value(&options[i], value, value_length)) ||
+               report(name, name_length, value, value_length, options[i].accepted);
+    }
+    return report(name, name_length, value, value_length, "the options" FL_OPTIONS(NAME));
 }
 
 void fl_options_init(void) {
     const char *text = fl_system_environment("FALLOW_OPTIONS");
     while (text && *text) {
         size_t length = strcspn(text, ",");
-        if (length)
-            set_one(text, length);
+        const char *colon = memchr(text, ':', length);
+        if (length && colon)
+            set_one(text, (size_t)(colon - text), colon + 1, length - (size_t)(colon - text) - 1);
+        else if (length)
+            set_one(text, length, NULL, 0);
         text += length;
         if (*text == ',')
             text++;
     }
+}
+
+bool fallow_option_set(const char *name, const char *value) {
+    if (!set_one(name, strlen(name), value, strlen(value)))
+        return false;
+    fl_options_apply();
+    return true;
 }

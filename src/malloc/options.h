@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options.h: what a user may set, in FALLOW_OPTIONS="name:value,name:value". One table; a wrong name or
- * value is reported by name and ignored.
+ * options.h: what a user may set, in FALLOW_OPTIONS="name:value,name:value" or by fallow_option_set. A wrong name or value is
+ * reported by name, with what is accepted, and ignored.
  */
 #ifndef FL_OPTIONS_H
 #define FL_OPTIONS_H
@@ -9,18 +9,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "optiontable.h"
+
+#define FL_FIELD_SWITCH(name) bool name
+#define FL_FIELD_BYTES(name) size_t name
+#define FL_FIELD_PATH(name) char name[256]
+#define FL_FIELD(name, kind, usual, what) FL_FIELD_##kind(name);
+
 typedef struct fl_options {
-    bool background_thread; /* idle memory goes back by a thread of fallow's own */
-    bool give_back;         /* idle memory goes back at all; else only at limits and on request */
-    size_t soft_limit;      /* bytes, of the process; 0: the container's */
-    size_t hard_limit;      /* bytes, of the process; 0: none */
-    size_t idle_max;        /* bytes, of malloc's arena; 0: none */
-    char stats_file[256];   /* figures are appended there when the process exits; empty: nowhere */
+    FL_OPTIONS(FL_FIELD)
 } fl_options;
 
 extern fl_options fl_the_options;
 
 /* Reads the environment. Once, from the library's constructor. */
 void fl_options_init(void);
+
+/* Makes them hold. */
+void fl_options_apply(void);
 
 #endif

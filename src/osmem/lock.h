@@ -16,12 +16,14 @@
  *   meta       memory for fallow's own bookkeeping
  *   checker    the state of every OS page
  *   ledger     the counters of osmem
+ *   fixed      one allocator in memory that the caller gave; under it nothing is taken
  *
  * Plain mutexes: they are taken on slow paths only, they sleep under contention, and tools know them.
  */
 #ifndef FL_LOCK_H
 #define FL_LOCK_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -37,8 +39,14 @@ static inline void fl_lock_init(fl_lock *lock) {
 void fl_lock_init_checking(fl_lock *lock);
 bool fl_lock_take_unless_mine(fl_lock *lock);
 
+/* For a lock in memory that processes share. If one of them ends while it holds it, the next to take it has it. */
+void fl_lock_init_shared(fl_lock *lock);
+
+void fl_lock_make_consistent(fl_lock *lock);
+
 static inline void fl_lock_take(fl_lock *lock) {
-    pthread_mutex_lock(lock);
+    if (__builtin_expect(pthread_mutex_lock(lock) == EOWNERDEAD, 0))
+        fl_lock_make_consistent(lock);
 }
 
 static inline bool fl_lock_try(fl_lock *lock) {

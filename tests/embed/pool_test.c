@@ -31,6 +31,15 @@ static void pool_objects_are_whole_and_apart(void) {
     fallow_pool_destroy(NULL);
 }
 
+/* After a reset: the first chunk and the newest. */
+#define KEPT_BYTES (((size_t)16 << 10) + ((size_t)256 << 10))
+
+/* What a thread keeps of spans goes back on request. */
+static void expect_nothing_granted(fallow_arena *arena) {
+    fallow_give_back();
+    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
+}
+
 static void pool_counts_in_its_arena(void) {
     fallow_arena *arena = fallow_arena_create("pools", (size_t)1 << 20);
     fallow_pool *pool = fallow_pool_create(arena);
@@ -43,11 +52,12 @@ static void pool_counts_in_its_arena(void) {
     CHECK(!fallow_pool_alloc(pool, SIZE_MAX));
     CHECK(!fallow_pool_alloc(pool, SIZE_MAX / 2));
     fallow_pool_reset(pool);
-    CHECK(fallow_arena_read(arena).granted_bytes <= 2 * 16384);
+    fallow_give_back();
+    CHECK(fallow_arena_read(arena).granted_bytes <= KEPT_BYTES);
     for (size_t i = 0; i < count; i++)
         CHECK(fallow_pool_alloc(pool, 1000));
     fallow_pool_destroy(pool);
-    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
+    expect_nothing_granted(arena);
     fallow_arena_destroy(arena);
 }
 
@@ -58,16 +68,109 @@ static void pool_reset_with_big_objects_only(void) {
         for (int i = 0; i < 10; i++)
             memset(fallow_pool_alloc(pool, 50000), round, 50000);
         fallow_pool_reset(pool);
-        CHECK(fallow_arena_read(arena).granted_bytes <= 2 * 16384);
+        CHECK(fallow_pool_held_bytes(pool) <= KEPT_BYTES);
     }
     fallow_pool_destroy(pool);
-    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
+    expect_nothing_granted(arena);
     fallow_arena_destroy(arena);
+}
+
+static void pool_strings_and_alignment(void) {
+    fallow_pool *pool = fallow_pool_create(NULL);
+    for (size_t alignment = 1; alignment <= 65536; alignment *= 2)
+        for (size_t bytes = 0; bytes < 5000; bytes = bytes * 3 + 1) {
+            char *object = fallow_pool_alloc_aligned(pool, alignment, bytes);
+            CHECK_EQUAL((uintptr_t)object % alignment, 0);
+            memset(object, 7, bytes);
+            char *zeroed = fallow_pool_alloc_zeroed(pool, bytes);
+            for (size_t i = 0; i < bytes; i++)
+                CHECK(object[i] == 7 && zeroed[i] == 0);
+        }
+    CHECK(!fallow_pool_alloc_aligned(pool, 3, 10) && errno == EINVAL);
+    CHECK(!fallow_pool_alloc_aligned(pool, (size_t)1 << 62, (size_t)1 << 62) && errno == ENOMEM);
+    CHECK(!strcmp(fallow_pool_strdup(pool, "fallow"), "fallow"));
+    CHECK(!strcmp(fallow_pool_strdup(pool, ""), ""));
+    CHECK(!strcmp(fallow_pool_strndup(pool, "fallow land", 6), "fallow"));
+    CHECK(!strcmp(fallow_pool_strndup(pool, "fallow", 100), "fallow"));
+    CHECK(!memcmp(fallow_pool_copy(pool, "a\0b", 3), "a\0b", 3));
+    CHECK(!strcmp(fallow_pool_printf(pool, "%s-%d-%0300d", "x", 42, 7) + 300, "00007"));
+    fallow_pool_destroy(pool);
+}
+
+static char order[16];
+static void note_down(void *letter) {
+    strcat(order, letter);
+}
+
+static void pool_clean_ups_run_last_first_and_once(void) {
+    fallow_pool *pool = fallow_pool_create(NULL), *child;
+    CHECK(fallow_pool_on_clean_up(pool, note_down, "a"));
+    CHECK(fallow_pool_on_clean_up(pool, note_down, "b"));
+    fallow_pool_mark mark = fallow_pool_mark_here(pool);
+    CHECK((child = fallow_pool_create_child(pool)) != NULL);
+    CHECK(fallow_pool_on_clean_up(pool, note_down, "c"));
+    CHECK(fallow_pool_on_clean_up(child, note_down, "d"));
+    fallow_pool_rewind(pool, mark); /* children first */
+    CHECK(!strcmp(order, "dc"));
+    CHECK((child = fallow_pool_create_child(pool)) != NULL);
+    CHECK(fallow_pool_on_clean_up(child, note_down, "e"));
+    CHECK(fallow_pool_create_child(child));
+    fallow_pool_reset(pool);
+    CHECK(!strcmp(order, "dceba"));
+    fallow_pool_reset(pool);
+    fallow_pool_destroy(pool);
+    CHECK(!strcmp(order, "dceba"));
+}
+
+/* What was there before the mark is whole after any number of rewinds, and nothing is held that came later. */
+static void pool_mark_and_rewind(void) {
+    uint64_t random = 5;
+    fallow_arena *arena = fallow_arena_create("rewound", 0);
+    fallow_pool *pool = fallow_pool_create(arena);
+    char *early[100];
+    for (int i = 0; i < 100; i++)
+        early[i] = memset(fallow_pool_alloc(pool, 500), i, 500);
+    fallow_pool_mark mark = fallow_pool_mark_here(pool);
+    size_t used = fallow_pool_used_bytes(pool), held = fallow_pool_held_bytes(pool);
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < 200; i++) {
+            size_t bytes = check_random(&random) % (i % 20 ? 2000 : 400000);
+            memset(fallow_pool_alloc(pool, bytes), 0xee, bytes);
+        }
+        fallow_pool_rewind(pool, mark);
+        CHECK_EQUAL(fallow_pool_used_bytes(pool), used);
+        CHECK_EQUAL(fallow_pool_held_bytes(pool), held);
+    }
+    for (int i = 0; i < 100; i++)
+        for (int k = 0; k < 500; k++)
+            CHECK_EQUAL(early[i][k], i);
+    fallow_pool_destroy(pool);
+    expect_nothing_granted(arena);
+    fallow_arena_destroy(arena);
+}
+
+static void pool_limit_holds_with_children(void) {
+    fallow_pool *pool = fallow_pool_create(NULL), *child;
+    fallow_pool_set_limit(pool, 256 << 10);
+    CHECK((child = fallow_pool_create_child(pool)) != NULL);
+    size_t count = 0;
+    for (errno = 0; fallow_pool_alloc(child, 1000); count++)
+        CHECK(fallow_pool_held_bytes(pool) <= 256 << 10);
+    CHECK_EQUAL(errno, ENOMEM);
+    CHECK(count > 200);
+    CHECK(!fallow_pool_alloc(pool, 100000));
+    fallow_pool_destroy(child);
+    CHECK(fallow_pool_alloc(pool, 100000));
+    fallow_pool_destroy(pool);
 }
 
 int main(void) {
     RUN(pool_objects_are_whole_and_apart);
     RUN(pool_counts_in_its_arena);
     RUN(pool_reset_with_big_objects_only);
+    RUN(pool_strings_and_alignment);
+    RUN(pool_clean_ups_run_last_first_and_once);
+    RUN(pool_mark_and_rewind);
+    RUN(pool_limit_holds_with_children);
     return 0;
 }

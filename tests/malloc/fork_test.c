@@ -116,8 +116,64 @@ static void fork_in_a_storm(void) {
     CHECK_EQUAL(pthread_join(owner, NULL), 0);
 }
 
+/* Slabs are in the scavenger's hands when the process forks: the child frees and allocates among them all the same. */
+#define SPREAD 60000
+static char *spread[SPREAD];
+static pthread_barrier_t spread_out;
+
+static void *spread_and_sleep(void *unused) {
+    (void)unused;
+    for (int i = 0; i < SPREAD; i++) {
+        spread[i] = memset(malloc(1000), i & 0xff, 1000);
+        CHECK(spread[i]);
+    }
+    for (int i = 0; i < SPREAD; i++)
+        if (i % 16)
+            free(spread[i]);
+    pthread_barrier_wait(&spread_out);
+    pthread_barrier_wait(&spread_out);
+    return NULL;
+}
+
+static void free_spread(void) {
+    for (int i = 0; i < SPREAD; i += 16) {
+        CHECK_EQUAL((unsigned char)spread[i][999], i & 0xff);
+        free(spread[i]);
+    }
+}
+
+static void fork_while_slabs_are_claimed(void) {
+    pthread_t owner;
+    CHECK_EQUAL(pthread_barrier_init(&spread_out, NULL, 2), 0);
+    for (int round = 0; round < 5; round++) {
+        CHECK_EQUAL(pthread_create(&owner, NULL, spread_and_sleep, NULL), 0);
+        pthread_barrier_wait(&spread_out);
+        /* For half a second: the scavenger believes in quiet after 300 ms, and then takes the owner's slabs. */
+        for (int tries = 0; tries < 100; tries++) {
+            fflush(stdout);
+            pid_t child = fork();
+            CHECK(child >= 0);
+            if (child == 0) {
+                alarm(60);
+                free_spread();
+                for (int i = 0; i < 1000; i++)
+                    CHECK(malloc(1000));
+                _exit(0);
+            }
+            int status;
+            CHECK_EQUAL(waitpid(child, &status, 0), child);
+            CHECK_EQUAL(status, 0);
+            usleep(3000);
+        }
+        free_spread();
+        pthread_barrier_wait(&spread_out);
+        CHECK_EQUAL(pthread_join(owner, NULL), 0);
+    }
+}
+
 int main(void) {
     alarm(250);
     RUN(fork_in_a_storm);
+    RUN(fork_while_slabs_are_claimed);
     return 0;
 }

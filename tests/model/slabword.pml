@@ -8,6 +8,10 @@
  *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at freeing
  *   adopter    takes a listed slab
  *
+ * With -DFORK the first pusher forks before it frees: from one moment on all others have vanished, each wherever it was,
+ * and the locks are the child's own; a heap whose lock was held is given up. What is left must be safe: a slab may stay
+ * behind in a claim for ever, but no block is lost or handed out twice, and nothing is touched after it is dead.
+ *
  * A compare-and-swap is one atomic step. The owner's plain accesses (tag, push, count) are single steps, so
  * that others come in between. Memory is sequentially consistent here; the one place where that is too kind
  * is the owner's "store freeing, load tag", whose reordering is modelled: the tag may be read first, unless the
@@ -46,6 +50,8 @@ bool in_list = false;  /* the arena's */
 byte deaths = 0;
 byte touching = 0;     /* who is at work on the owner's line by right of ownership or claim */
 byte in_hands = N;     /* blocks that the program holds */
+bool forked = false;   /* the first pusher is alone from here on, in the child */
+bool lists_lost = false; /* the owner was inside its heap's lock: nobody follows its lists any more */
 bool owner_fencing = false; /* the owner is between its store of freeing and what it read of the tag */
 
 #define LOCK(l)   atomic { !l -> l = true }
@@ -149,7 +155,7 @@ inline push() {
 #ifndef BUG_ORPHAN_WITHOUT_LOCK
             LOCK(heap_lock); UNLOCK(heap_lock);
 #endif
-            assert(!linked);
+            assert(!linked || lists_lost);
             let_go(TOLD, gone); assert(gone)
         fi
     :: duty == FLOATING -> settle()
@@ -158,15 +164,72 @@ inline push() {
     fi
 }
 
-proctype pusher() {
-    bool gone;
+/* Takes the parked slab from its owner. */
+inline scavenge() {
+    taken = false;
+    LOCK(heap_lock);
+    if
+    :: !closed ->
+        hear();
+#ifdef BUG_FORK_FOLLOWS_LOST_LISTS
+        atomic { if :: linked && state == PARKED -> assert(!lists_lost);
+#else
+        atomic { if :: linked && !lists_lost && state == PARKED ->
+#endif
+                    state = CLAIMED; linked = false; taken = true
+                 :: else -> skip
+                 fi }
+    :: else -> skip
+    fi;
+    if :: taken -> tag = false :: else -> skip fi;
+    UNLOCK(heap_lock);
+    if
+    :: taken ->
+#ifndef BUG_NO_FENCE
+        !owner_fencing; /* the fence: no owner is between its store and its load */
+#endif
+#ifndef BUG_NO_QUIET_CHECK
+        !freeing;       /* else: the next tick */
+#endif
+        touch_begin(); publish(); touch_end();
+        settle()
+    :: else -> skip
+    fi
+}
+
+/* fork: takes the lists' lock, not the heap's. What others were in the middle of stays as it is. */
+inline fork_here() {
+    atomic {
+        !list_lock -> forked = true;
+        lists_lost = heap_lock;
+        heap_lock = false; freeing = false; owner_fencing = false; touching = 0
+    }
+}
+
+proctype pusher(bool forks) {
+    bool gone, taken;
     mtype duty;
-    push()
+    {
+        if
+#ifdef FORK
+        :: forks -> fork_here()
+#endif
+        :: skip
+        fi;
+        push();
+#ifdef FORK
+        if
+        :: forks && forked -> scavenge()
+        :: else -> skip
+        fi
+#endif
+    } unless { forked && !forks }
 }
 
 proctype owner() {
     bool gone, mine, holds_one = true;
     mtype duty;
+    {
     /* exhausted: park, unless something was pushed meanwhile: then collect first */
     LOCK(heap_lock);
     do
@@ -208,36 +271,18 @@ proctype owner() {
     :: holds_one -> push()
     :: else -> skip
     fi
+    } unless { forked }
 }
 
 proctype scavenger() {
-    bool taken = false;
-    LOCK(heap_lock);
-    if
-    :: !closed ->
-        hear();
-        atomic { if :: linked && state == PARKED -> state = CLAIMED; linked = false; taken = true :: else -> skip fi }
-    :: else -> skip
-    fi;
-    if :: taken -> tag = false :: else -> skip fi;
-    UNLOCK(heap_lock);
-    if
-    :: taken ->
-#ifndef BUG_NO_FENCE
-        !owner_fencing; /* the fence: no owner is between its store and its load */
-#endif
-#ifndef BUG_NO_QUIET_CHECK
-        !freeing;       /* else: the next tick */
-#endif
-        touch_begin(); publish(); touch_end();
-        settle()
-    :: else -> skip
-    fi
+    bool taken;
+    { scavenge() } unless { forked }
 }
 
 /* Who claims a listed slab: an adopter, or the scavenger that purges it and lists it again. */
 proctype adopter() {
     bool got = false;
+    {
     LOCK(list_lock);
     atomic { if :: in_list && state == LISTED -> state = CLAIMED; got = true :: else -> skip fi };
     if :: got -> in_list = false :: else -> skip fi;
@@ -249,13 +294,17 @@ proctype adopter() {
         settle()
     :: else -> skip
     fi
+    } unless { forked }
 }
 
 init {
-    atomic { run owner(); run pusher(); run pusher(); run scavenger(); run adopter() }
+    atomic { run owner(); run pusher(true); run pusher(false); run scavenger(); run adopter() }
     /* when all have ended, every block has been freed exactly once and the slab is dead */
     (_nr_pr == 1);
+    if :: forked -> goto end_of_child :: else -> skip fi;
     assert(in_hands == 0);
     assert(deaths == 1);
-    assert(!in_list && !told && !linked)
+    assert(!in_list && !told && !linked);
+end_of_child:
+    skip
 }

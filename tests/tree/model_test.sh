@@ -21,8 +21,10 @@ failed=0
 errors=$(explore)
 states=$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out)
 if [ "$errors" = 0 ]; then echo "ok model_holds ($states states)"; else echo "failed: the model has errors"; cat pan.out; failed=1; fi
+errors=$(explore -DFORK)
+if [ "$errors" = 0 ]; then echo "ok model_holds_after_a_fork"; else echo "failed: the model has errors after a fork"; cat pan.out; failed=1; fi
 for bug in $(grep -o 'BUG_[A-Z][A-Z_]*' "$model" | sort -u); do
-  errors=$(explore -D"$bug")
+  case $bug in BUG_FORK*) errors=$(explore -DFORK -D"$bug") ;; *) errors=$(explore -D"$bug") ;; esac
   if [ "${errors:-0}" -gt 0 ]; then echo "ok model_finds_$bug"; else echo "failed: $bug is not found"; failed=1; fi
 done
 exit $failed

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * liveblocks.h: which blocks of a slab are free, which live, and which OS pages (units) each touches. For who has the slab
+ * to itself: by a claim, or because nobody else uses its arena.
+ */
+#ifndef FL_LIVEBLOCKS_H
+#define FL_LIVEBLOCKS_H
+
+#include "slab.h"
+
+#define FL_BLOCKS_WORDS 64 /* a bit for each block of the fullest slab: 64 KiB of 16 bytes */
+
+typedef struct fl_blocks {
+    uint64_t free[FL_BLOCKS_WORDS];
+    uint64_t live[FL_BLOCKS_WORDS];
+} fl_blocks;
+
+/* By the free list and, behind `head` of the slab's word, what others freed. Stops the process where a list is damaged. */
+void fl_blocks_find(const fl_slab *slab, uint32_t head, fl_blocks *blocks);
+
+/* Takes the blocks that touch any of these units out of a set. */
+void fl_blocks_clear(const fl_slab *slab, uint64_t units, uint64_t *bits);
+
+static inline unsigned fl_unit_shift(const fl_slab *slab) {
+    return fl_classes[slab->size_class].unit_shift;
+}
+
+/* Bits [first, last] of a mask of units. */
+static inline uint64_t fl_unit_bits(size_t first, size_t last) {
+    return (UINT64_MAX >> (63 - last)) & (UINT64_MAX << first);
+}
+
+static inline size_t fl_unit_first(uint64_t units) {
+    return (size_t)__builtin_ctzll(units);
+}
+
+static inline size_t fl_unit_last(uint64_t units) {
+    return 63 - (size_t)__builtin_clzll(units);
+}
+
+/* The units that a block touches. */
+uint64_t fl_units_of(const fl_slab *slab, uint32_t block);
+
+/* The blocks that touch a unit: [*first, *end), bounded by `limit`. */
+void fl_unit_blocks(const fl_slab *slab, size_t unit, uint32_t limit, uint32_t *first, uint32_t *end);
+
+#endif

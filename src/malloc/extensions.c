@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * extensions.c: what glibc offers beside malloc itself, under its names and with its meanings where fallow has something
+ * like them. Programs that call these must not reach the C library's own heap, which nobody uses.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+
+#include "../arena/grant.h"
+#include "../arena/scavenger.h"
+#include "../heap/thread.h"
+#include "../osmem/line.h"
+#include "fallow/arena.h"
+#include "fallow/process.h"
+#include "fallow/version.h"
+
+#define EXPORT FALLOW_API
+
+/* Everything idle goes back. pad, what glibc would keep at the top of its heap, has no meaning here. Returns 1 if any went. */
+EXPORT int malloc_trim(size_t pad) {
+    (void)pad;
+    int saved_errno = errno;
+    size_t went = fallow_give_back();
+    errno = saved_errno;
+    return went > 0;
+}
+
+EXPORT struct mallinfo2 mallinfo2(void) {
+    struct mallinfo2 info = {0};
+    if (!fl_process_init())
+        return info;
+    fallow_arena_figures now = fallow_arena_read(fl_process_arena);
+    info.arena = now.ready_bytes;
+    info.uordblks = now.granted_bytes;
+    info.fordblks = info.keepcost = now.idle_bytes;
+    info.ordblks = 1;
+    return info;
+}
+
+static int as_int(size_t bytes) {
+    return bytes > 0x7fffffff ? 0x7fffffff : (int)bytes;
+}
+
+/* The same in ints, which hold 2 GiB: larger figures say so by being just that. */
+EXPORT struct mallinfo mallinfo(void) {
+    struct mallinfo2 now = mallinfo2();
+    return (struct mallinfo){.arena = as_int(now.arena),
+                             .ordblks = as_int(now.ordblks),
+                             .uordblks = as_int(now.uordblks),
+                             .fordblks = as_int(now.fordblks),
+                             .keepcost = as_int(now.keepcost)};
+}
+
+static void add_figure(fl_line *line, const char *name, size_t bytes) {
+    fl_line_add(line, name);
+    fl_line_add_number(line, bytes);
+}
+
+/* To standard error, in glibc's layout, without allocating. */
+EXPORT void malloc_stats(void) {
+    struct mallinfo2 now = mallinfo2();
+    fl_line line;
+    fl_line_start(&line);
+    fl_line_add(&line, "Arena 0:\n");
+    add_figure(&line, "system bytes     = ", now.arena);
+    add_figure(&line, "\nin use bytes     = ", now.uordblks);
+    fl_line_add(&line, "\nTotal (incl. mmap):\n");
+    add_figure(&line, "system bytes     = ", now.arena);
+    add_figure(&line, "\nin use bytes     = ", now.uordblks);
+    fl_line_add(&line, "\n");
+    fl_line_write(&line, 2);
+}
+
+EXPORT int malloc_info(int options, FILE *stream) {
+    if (options != 0)
+        return EINVAL;
+    fallow_process_figures process = fallow_process_read();
+    struct mallinfo2 now = mallinfo2();
+    int written = fprintf(stream,
+                          "<malloc version=\"fallow-1\">\n"
+                          "<heap nr=\"0\">\n"
+                          "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
+                          "<aspace type=\"total\" size=\"%zu\"/>\n</heap>\n"
+                          "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n"
+                          "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
+                          "<aspace type=\"total\" size=\"%zu\"/>\n</malloc>\n",
+                          now.arena, process.ready_peak_bytes, process.reserved_bytes, now.fordblks,
+                          now.arena, process.ready_peak_bytes, process.reserved_bytes);
+    return written < 0 ? errno : 0;
+}
+
+#ifndef M_PURGE
+#define M_PURGE (-101) /* Android's */
+#endif
+
+/*
+ * 1 for what is known: M_TRIM_THRESHOLD bounds idle memory (-1: idle memory stays), M_PURGE gives back at once; the others
+ * tune what fallow does not have, and change nothing. 0 for what nobody knows.
+ */
+EXPORT int mallopt(int parameter, int value) {
+    if (!fl_process_init())
+        return 0;
+    fl_arena *pages = &fl_process_arena->pages;
+    switch (parameter) {
+    case M_TRIM_THRESHOLD:
+        fl_limits_set_policy(pages, value < 0, value == 0);
+        if (value != 0)
+            fl_limits_set_idle_max(pages, value < 0 ? 0 : (size_t)value);
+        return 1;
+    case M_PURGE:
+        fallow_give_back();
+        return 1;
+    case M_MXFAST:
+        return value >= 0 && value <= 80 * (int)sizeof(size_t) / 4;
+    case M_TOP_PAD:
+    case M_MMAP_THRESHOLD:
+    case M_MMAP_MAX:
+    case M_CHECK_ACTION:
+    case M_PERTURB:
+    case M_ARENA_TEST:
+    case M_ARENA_MAX:
+        return 1;
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * optiontable.h: every option there is, once: the parser (options.c), `fallow run --name=value` and `fallow options`
+ * (src/cli) are made of this.
+ *
+ *   X(name, kind, usual value, what it does)
+ *   kinds: SWITCH 0 or 1 · BYTES a number, with k, m, g or t behind it for powers of 1024; 0: none · PATH a file
+ */
+#ifndef FL_OPTIONTABLE_H
+#define FL_OPTIONTABLE_H
+
+#define FL_OPTIONS(X)                                                                                     \
+    X(background_thread, SWITCH, "1",                                                                     \
+      "idle memory goes back by a thread of fallow's own, which comes late and goes early")               \
+    X(container, SWITCH, "1", "90 % of the container's memory limit is the soft limit where none is set") \
+    X(give_back, SWITCH, "1", "idle memory goes back by itself; with 0 only at limits and on request")    \
+    X(hard_limit, BYTES, "0", "all memory of the process; at it, allocations fail")                       \
+    X(idle_max, BYTES, "0", "never keep more idle memory than this")                                      \
+    X(soft_limit, BYTES, "0", "all memory of the process; above it, nothing idle is kept")                \
+    X(stats_file, PATH, "", "figures are appended to this file when the process ends")
+
+#define FL_ACCEPTED_SWITCH "0 or 1"
+#define FL_ACCEPTED_BYTES "a number of bytes, with k, m, g or t behind it if you like"
+#define FL_ACCEPTED_PATH "the path of a file, of at most 255 bytes"
+
+#endif
