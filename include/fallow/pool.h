@@ -75,7 +75,7 @@ FALLOW_API bool fallow_pool_on_clean_up(fallow_pool *pool, void (*clean_up)(void
 /* A moment in a pool's life. The fields are the pool's own. */
 typedef struct fallow_pool_mark {
     void *newest, *large, *next, *clean_ups, *children;
-    size_t used_bytes;
+    size_t used_before;
 } fallow_pool_mark;
 
 FALLOW_API fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool);

@@ -69,9 +69,14 @@ static void *finish(fl_heap *heap, void *block) {
     return block;
 }
 
-void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
+static __attribute__((noinline)) void *alloc_first(fallow_arena *arena, size_t bytes) {
     fl_heap *heap = fl_thread_heap_in(arena);
     return finish(heap, heap ? fl_heap_alloc(heap, bytes) : NULL);
+}
+
+void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return __builtin_expect(heap != NULL, 1) ? fl_heap_alloc(heap, bytes) : alloc_first(arena, bytes);
 }
 
 void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {

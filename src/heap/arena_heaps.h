@@ -10,6 +10,8 @@
 
 struct fl_heap;
 
+#define FL_ARENAS_MAX 32768 /* at a time */
+
 typedef struct fl_slab_list {
     fl_slab *first, *last;
 } fl_slab_list;

@@ -26,9 +26,10 @@ typedef struct clean_up {
 } clean_up;
 
 struct fallow_pool {
-    char *next; /* the first free byte of the newest chunk */
+    char *next;     /* the first free byte of the newest chunk */
+    char *fast_end; /* its end; under AddressSanitizer the same as next: each object takes the slow path */
     char *end;
-    size_t used_bytes;
+    size_t used_before; /* in other chunks than the newest */
     chunk *newest;
     chunk *large; /* chunks of one object each, newest first */
     chunk *spare; /* kept by a reset for when the first one is full; or NULL */
@@ -105,6 +106,7 @@ static void start_in(fallow_pool *pool, chunk *it, char *next) {
     pool->newest = it;
     pool->next = next;
     pool->end = (char *)it + (it->pages << FL_PAGE_SHIFT);
+    pool->fast_end = fl_poison_is_there() ? next : pool->end;
     fl_poison(next, (size_t)(pool->end - next));
 }
 
@@ -164,6 +166,10 @@ static size_t next_chunk_bytes(const fallow_pool *pool) {
     return ((pages < CHUNK_PAGES_MAX ? pages : CHUNK_PAGES_MAX) << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES;
 }
 
+static size_t used_in_newest(const fallow_pool *pool) {
+    return (size_t)(pool->next - first_byte(pool, pool->newest));
+}
+
 static chunk *take_spare(fallow_pool *pool, size_t bytes) {
     chunk *spare = pool->spare;
     if (!spare || bytes + CHUNK_HEADER_BYTES > spare->pages << FL_PAGE_SHIFT)
@@ -189,11 +195,12 @@ static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
     if (is_large) { /* it is full at once: the one in use stays the newest */
         made->older = pool->large;
         pool->large = made;
+        pool->used_before += bytes;
     } else {
+        pool->used_before += used_in_newest(pool);
         made->older = pool->newest;
         start_in(pool, made, object + bytes);
     }
-    pool->used_bytes += bytes;
     return object;
 }
 
@@ -204,19 +211,30 @@ static size_t rounded(size_t bytes) {
     return whole < bytes ? SIZE_MAX : whole;
 }
 
-void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
-    check_owner(pool);
+static __attribute__((noinline)) void *alloc_slow(fallow_pool *pool, size_t bytes) {
     size_t whole = rounded(bytes);
     void *object = pool->next;
-    if (__builtin_expect(whole > (size_t)(pool->end - pool->next), 0)) {
+    if (whole > (size_t)(pool->end - pool->next)) {
         object = alloc_in_new_chunk(pool, whole);
         if (!object)
             return NULL;
-    } else {
+    } else
         pool->next += whole;
-        pool->used_bytes += whole;
+    if (fl_poison_is_there()) {
+        pool->fast_end = pool->next;
+        fl_unpoison(object, bytes);
     }
-    fl_unpoison(object, bytes);
+    return object;
+}
+
+void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
+    check_owner(pool);
+    /* 0 bytes, and so many that rounding them up comes out at 0, are left to the slow path. */
+    size_t whole = (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+    char *object = pool->next;
+    if (__builtin_expect(whole - 1 >= (size_t)(pool->fast_end - object), 0))
+        return alloc_slow(pool, bytes);
+    pool->next = object + whole;
     return object;
 }
 
@@ -272,7 +290,7 @@ static void destroy_children(fallow_pool *pool, const fallow_pool *last) {
 
 fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
     return (fallow_pool_mark){pool->newest,    pool->large,    pool->next,
-                              pool->clean_ups, pool->children, pool->used_bytes};
+                              pool->clean_ups, pool->children, pool->used_before};
 }
 
 void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark) {
@@ -283,7 +301,7 @@ void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark) {
     pool->large = mark.large;
     free_chunks(pool, pool->newest, mark.newest);
     start_in(pool, mark.newest, mark.next);
-    pool->used_bytes = mark.used_bytes;
+    pool->used_before = mark.used_before;
 }
 
 static void drop_spare(fallow_pool *pool) {
@@ -308,7 +326,7 @@ void fallow_pool_reset(fallow_pool *pool) {
         pool->spare = newest;
     }
     start_in(pool, first, first_byte(pool, first));
-    pool->used_bytes = 0;
+    pool->used_before = 0;
 }
 
 void fallow_pool_destroy(fallow_pool *pool) {
@@ -336,7 +354,7 @@ void fallow_pool_take_over(fallow_pool *pool) {
 }
 
 size_t fallow_pool_used_bytes(const fallow_pool *pool) {
-    return pool->used_bytes;
+    return pool->used_before + used_in_newest(pool);
 }
 
 size_t fallow_pool_held_bytes(const fallow_pool *pool) {

@@ -8,10 +8,16 @@
 
 #include "heap.h"
 
+/* The arena that the thread used last, and its heap there. */
+typedef struct fl_recent_heap {
+    const fallow_arena *arena;
+    fl_heap *heap;
+} fl_recent_heap;
+
 /* How thread-local storage is reached is the build's choice: initial-exec in libfallow-malloc, the general
  * model in libfallow, which may be loaded late. Two words, so that it fits where there is little room. */
-extern _Thread_local fl_heap *fl_thread_heap;          /* in the process's arena; never NULL */
-extern _Thread_local struct fl_thread *fl_thread_self; /* NULL: none yet */
+extern _Thread_local fl_heap *fl_thread_heap;        /* in the process's arena; never NULL */
+extern _Thread_local fl_recent_heap *fl_thread_self; /* never NULL: the head of the thread's record */
 
 /* Brings fallow into being; may be called any number of times, from any thread. False: no memory at all. */
 bool fl_process_init(void);
@@ -26,11 +32,36 @@ void *fl_thread_alloc_first(size_t bytes);
 void fl_thread_become_known(void);
 
 /* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
-fl_heap *fl_thread_heap_in(fallow_arena *arena);
+fl_heap *fl_thread_heap_look_up(fallow_arena *arena);
 void fl_thread_heap_done(fl_heap *heap);
 
+/* The same where it is at hand, with nothing to be done afterwards; NULL: it is not. */
+static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *arena) {
+    const fl_recent_heap *recent = fl_thread_self;
+    return __builtin_expect(recent->arena == arena, 1) ? recent->heap : arena->only_heap;
+}
+
+static inline fl_heap *fl_thread_heap_in(fallow_arena *arena) {
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return heap ? heap : fl_thread_heap_look_up(arena);
+}
+
 /* The calling thread's heap in an arena, or the empty heap where it has none. For freeing. */
-fl_heap *fl_thread_heap_if_any(fallow_arena *arena);
+fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena);
+
+static inline fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return heap ? heap : fl_thread_heap_look_up_if_any(arena);
+}
+
+/* A heap that belongs to no thread. NULL: out of memory. */
+fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);
+
+/* The calling thread's record; for heap->thread. */
+const struct fl_thread *fl_thread_record(void);
+
+void fl_thread_fork_prepare(void);
+void fl_thread_fork_done(void);
 
 /* A heap goes with its arena, whichever thread it belonged to. */
 void fl_thread_forget(fl_heap *heap);

@@ -277,7 +277,7 @@ static void family_many_arenas_by_many_threads(void) {
     size_t each = (resident_bytes() - base) / MANY;
     printf("# %zu bytes resident for each of %d arenas\n", each, MANY);
     if (RESIDENT_IS_OURS)
-        CHECK(each <= 40000);
+        CHECK(each <= 64000);
     for (size_t i = 0; i < MANY; i++)
         fallow_arena_destroy(many[i]);
 }

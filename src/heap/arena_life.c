@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena_life.c: arenas come and go: made, emptied, ended with all that is below; and fork, which needs every lock that is not
+ * one thread's own.
+ */
+#include <pthread.h>
+
+#include "../arena/grant.h"
+#include "../arena/regions.h"
+#include "../arena/scavenger.h"
+#include "../osmem/checker.h"
+#include "../osmem/ledger.h"
+#include "purge.h"
+#include "thread.h"
+
+static fl_lock arenas_lock = FL_LOCK_INIT;
+static fallow_arena *arenas_free;
+static fallow_arena *arenas[FL_ARENAS_MAX]; /* by slot, living or not */
+static uint32_t slots_used;
+
+static fallow_arena *arena_descriptor(void) {
+    fl_lock_take(&arenas_lock);
+    fallow_arena *arena = arenas_free;
+    if (arena)
+        arenas_free = arena->next_free;
+    else if (slots_used < FL_ARENAS_MAX && (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
+        arena->slot = slots_used;
+        arenas[slots_used++] = arena;
+    }
+    fl_lock_drop(&arenas_lock);
+    return arena;
+}
+
+/* Table entries of a region, and the descriptors behind them. */
+static void forget_blocks(const fl_region *region) {
+    _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
+    for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+        if (!(region->mapped >> (page / FL_CHUNK_PAGES) & 1)) {
+            page += FL_CHUNK_PAGES - 1;
+            continue;
+        }
+        fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
+        if (entry == 0)
+            continue;
+        fl_slab *slab = fl_entry_slab(entry);
+        atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
+        if (slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT)) {
+            if (slab->kind == FL_KIND_SLAB)
+                fl_slab_restore(slab);
+            fl_descriptor_give(slab);
+        }
+    }
+}
+
+/* What it had is gone: blocks, heaps, lists. Its pages stay. */
+static void forget_everything(fallow_arena *arena) {
+    fl_heap_abandon_all(arena);
+    for (fl_region *region = arena->pages.regions; region; region = region->next)
+        forget_blocks(region);
+    memset(arena->listed, 0, sizeof arena->listed);
+    memset(arena->purged, 0, sizeof arena->purged);
+    atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
+    arena->unsettled = NULL;
+}
+
+/* Among its parent's children, or out of there. */
+static void link_to_parent(fallow_arena *arena, fallow_arena *parent) {
+    arena->parent = parent;
+    arena->children = arena->next_sibling = arena->previous_sibling = NULL;
+    if (!parent)
+        return;
+    fl_lock_take(&arenas_lock);
+    arena->next_sibling = parent->children;
+    if (arena->next_sibling)
+        arena->next_sibling->previous_sibling = arena;
+    parent->children = arena;
+    fl_lock_drop(&arenas_lock);
+}
+
+static void unlink_from_parent(fallow_arena *arena) {
+    if (!arena->parent)
+        return;
+    fl_lock_take(&arenas_lock);
+    *(arena->previous_sibling ? &arena->previous_sibling->next_sibling : &arena->parent->children) =
+        arena->next_sibling;
+    if (arena->next_sibling)
+        arena->next_sibling->previous_sibling = arena->previous_sibling;
+    fl_lock_drop(&arenas_lock);
+}
+
+fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent) {
+    fallow_arena *arena = arena_descriptor();
+    if (!arena)
+        return NULL;
+    size_t length = 0;
+    while (name && name[length] && length < sizeof arena->name - 1) {
+        arena->name[length] = name[length];
+        length++;
+    }
+    arena->name[length] = '\0';
+    if (parent)
+        fl_arena_init_below(&arena->pages, arena->name, backend, &parent->pages);
+    else
+        fl_arena_init(&arena->pages, arena->name, backend, &fl_stat_process);
+    link_to_parent(arena, parent);
+    arena->only_heap = NULL;
+    fl_lock_init(&arena->lists_lock);
+    fl_lock_init(&arena->heaps_lock);
+    arena->heaps = NULL;
+    forget_everything(arena);
+    arena->alive = true;
+    fl_scavenger_join(&arena->pages);
+    return arena;
+}
+
+bool fl_arena_use_by_one_thread(fallow_arena *arena) {
+    arena->only_heap = fl_thread_heap_of_nobody(arena);
+    return arena->only_heap != NULL;
+}
+
+void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_scavenger_leave(&arena->pages);
+    bool one_thread = arena->only_heap != NULL;
+    forget_everything(arena);
+    if (one_thread) /* takes the heap that has just become free: this cannot fail */
+        fl_arena_use_by_one_thread(arena);
+    fl_pages_return_all(&arena->pages);
+    fl_scavenger_join(&arena->pages);
+    size_t keep = keep_bytes >> FL_PAGE_SHIFT, idle = arena->pages.ready_pages;
+    if (idle > keep)
+        fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
+}
+
+void fl_arena_destroy(fallow_arena *arena) {
+    while (arena->children)
+        fl_arena_destroy(arena->children);
+    fl_scavenger_leave(&arena->pages);
+    forget_everything(arena);
+    fl_arena_end(&arena->pages);
+    unlink_from_parent(arena);
+    fl_lock_take(&arenas_lock);
+    arena->alive = false;
+    arena->next_free = arenas_free;
+    arenas_free = arena;
+    fl_lock_drop(&arenas_lock);
+}
+
+static void fork_prepare(void) {
+    fl_thread_fork_prepare();
+    fl_lock_take(&arenas_lock);
+    fl_scavenger_fork_prepare();
+    for (uint32_t slot = 0; slot < slots_used; slot++) {
+        fl_lock_take(&arenas[slot]->heaps_lock);
+        fl_lock_take(&arenas[slot]->lists_lock);
+        fl_lock_take(&arenas[slot]->pages.lock);
+    }
+    fl_heap_fork_prepare();
+    fl_descriptor_fork_prepare();
+    fl_pagetree_fork_prepare();
+    fl_regions_fork_prepare();
+    fl_window_fork_prepare();
+    fl_checker_fork_prepare();
+    fl_ledger_fork_prepare();
+}
+
+static void release_shared(void) {
+    fl_ledger_fork_done();
+    fl_checker_fork_done();
+    fl_window_fork_done();
+    fl_regions_fork_done();
+    fl_pagetree_fork_done();
+    fl_descriptor_fork_done();
+    fl_heap_fork_done();
+    for (uint32_t slot = slots_used; slot-- > 0;) {
+        fl_lock_drop(&arenas[slot]->pages.lock);
+        fl_lock_drop(&arenas[slot]->lists_lock);
+        fl_lock_drop(&arenas[slot]->heaps_lock);
+    }
+}
+
+static void fork_parent(void) {
+    release_shared();
+    fl_scavenger_fork_parent();
+    fl_lock_drop(&arenas_lock);
+    fl_thread_fork_done();
+}
+
+static void fork_child(void) {
+    const struct fl_thread *self = fl_thread_record();
+    for (uint32_t slot = 0; slot < slots_used; slot++)
+        if (arenas[slot]->alive) {
+            fl_heap_fork_child(arenas[slot], self);
+            fl_limits_fork_child(&arenas[slot]->pages);
+        }
+    release_shared();
+    fl_scavenger_fork_child();
+    fl_lock_drop(&arenas_lock);
+    fl_thread_fork_done();
+}
+
+void fl_fork_register(void) {
+    static _Atomic bool registered;
+    if (!atomic_exchange_explicit(&registered, true, memory_order_relaxed))
+        pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
