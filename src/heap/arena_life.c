@@ -147,7 +147,7 @@ void fl_arena_destroy(fallow_arena *arena) {
 }
 
 static void fork_prepare(void) {
-    fl_thread_fork_prepare();
+    fl_threads_lock();
     fl_lock_take(&arenas_lock);
     fl_scavenger_fork_prepare();
     for (uint32_t slot = 0; slot < slots_used; slot++) {
@@ -183,7 +183,7 @@ static void fork_parent(void) {
     release_shared();
     fl_scavenger_fork_parent();
     fl_lock_drop(&arenas_lock);
-    fl_thread_fork_done();
+    fl_threads_unlock();
 }
 
 static void fork_child(void) {
@@ -196,7 +196,7 @@ static void fork_child(void) {
     release_shared();
     fl_scavenger_fork_child();
     fl_lock_drop(&arenas_lock);
-    fl_thread_fork_done();
+    fl_threads_unlock();
 }
 
 void fl_fork_register(void) {

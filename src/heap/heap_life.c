@@ -158,6 +158,8 @@ void fl_heap_release(fl_heap *heap) {
 }
 
 void fl_heap_abandon_all(fallow_arena *arena) {
+    /* All of it, so that a thread that lets its oldest heap go has done so before, or does not find it any more. */
+    fl_threads_lock();
     fl_lock_take(&arena->heaps_lock);
     fl_heap *heap = arena->heaps;
     arena->heaps = NULL;
@@ -167,6 +169,7 @@ void fl_heap_abandon_all(fallow_arena *arena) {
         fl_thread_forget(heap);
         recycle(heap);
     }
+    fl_threads_unlock();
 }
 
 static void lose_lists(fl_heap *heap) {

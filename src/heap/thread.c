@@ -119,6 +119,11 @@ static fl_heap **make_slot(fl_thread *self, const fallow_arena *arena) {
     return slot_of(self, arena);
 }
 
+static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
+    atomic_store_explicit(&self->recent.arena, arena, memory_order_relaxed);
+    atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
+}
+
 /* Holds threads_lock. */
 static void unlink_heap(fl_thread *self, const fl_heap *heap) {
     fl_heap **link = &self->heaps;
@@ -127,8 +132,8 @@ static void unlink_heap(fl_thread *self, const fl_heap *heap) {
     if (*link)
         *link = heap->next_of_thread;
     *slot_of(self, heap->arena) = NULL;
-    if (self->recent.heap == heap)
-        self->recent = (fl_recent_heap){NULL, NULL};
+    if (atomic_load_explicit(&self->recent.heap, memory_order_relaxed) == heap)
+        set_recent(self, NULL, NULL);
     for (unsigned i = 0; self->directory && i < HEAPS_OF_A_THREAD; i++)
         if (self->directory->recent[i] == heap)
             self->directory->recent[i] = NULL;
@@ -174,7 +179,7 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
 
 /* So that it need not be looked up the next time. */
 static fl_heap *remember(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
-    self->recent = (fl_recent_heap){arena, heap};
+    set_recent(self, arena, heap);
     return heap;
 }
 
@@ -234,11 +239,11 @@ fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena) {
     return fl_heap_acquire(arena, ENDED);
 }
 
-void fl_thread_fork_prepare(void) {
+void fl_threads_lock(void) {
     fl_lock_take(&threads_lock);
 }
 
-void fl_thread_fork_done(void) {
+void fl_threads_unlock(void) {
     fl_lock_drop(&threads_lock);
 }
 
@@ -247,9 +252,7 @@ const struct fl_thread *fl_thread_record(void) {
 }
 
 void fl_thread_forget(fl_heap *heap) {
-    fl_lock_take(&threads_lock);
     fl_thread *thread = heap->thread;
     if (thread && thread != ENDED)
         unlink_heap(thread, heap);
-    fl_lock_drop(&threads_lock);
 }

@@ -8,10 +8,14 @@
 
 #include "heap.h"
 
-/* The arena that the thread used last, and its heap there. */
+/*
+ * The arena that the thread used last, and its heap there. Written by the thread, and by who ends an arena that the thread does
+ * not use: whichever parts of two writes remain, they are a pair that was written, or one of them is NULL. Relaxed for that
+ * reason.
+ */
 typedef struct fl_recent_heap {
-    const fallow_arena *arena;
-    fl_heap *heap;
+    _Atomic(const fallow_arena *) arena;
+    _Atomic(fl_heap *) heap;
 } fl_recent_heap;
 
 /* How thread-local storage is reached is the build's choice: initial-exec in libfallow-malloc, the general
@@ -37,8 +41,10 @@ void fl_thread_heap_done(fl_heap *heap);
 
 /* The same where it is at hand, with nothing to be done afterwards; NULL: it is not. */
 static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *arena) {
-    const fl_recent_heap *recent = fl_thread_self;
-    return __builtin_expect(recent->arena == arena, 1) ? recent->heap : arena->only_heap;
+    fl_recent_heap *recent = fl_thread_self;
+    if (__builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == arena, 1))
+        return atomic_load_explicit(&recent->heap, memory_order_relaxed);
+    return arena->only_heap;
 }
 
 static inline fl_heap *fl_thread_heap_in(fallow_arena *arena) {
@@ -60,10 +66,11 @@ fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);
 /* The calling thread's record; for heap->thread. */
 const struct fl_thread *fl_thread_record(void);
 
-void fl_thread_fork_prepare(void);
-void fl_thread_fork_done(void);
+/* Which heaps threads have: held while one goes, by its thread's doing or its arena's, so that one comes first. */
+void fl_threads_lock(void);
+void fl_threads_unlock(void);
 
-/* A heap goes with its arena, whichever thread it belonged to. */
+/* A heap goes with its arena, whichever thread it belonged to. Holds that lock. */
 void fl_thread_forget(fl_heap *heap);
 
 /* A new arena, with a slot that no other living arena has. NULL: out of memory, or too many. */
