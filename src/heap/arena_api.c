@@ -119,9 +119,12 @@ bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
 void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
     if (!block)
         return fallow_arena_alloc(arena, bytes);
-    slab_here(arena, block, "realloc of");
+    fl_slab *slab = slab_here(arena, block, "realloc of");
+    bytes += bytes == 0;
+    if (fl_block_resize(slab, bytes))
+        return block;
     fl_heap *heap = fl_thread_heap_in(arena);
-    return finish(heap, heap ? fl_block_realloc(heap, block, bytes ? bytes : 1) : NULL);
+    return finish(heap, heap ? fl_block_move(heap, slab, block, bytes) : NULL);
 }
 
 void fallow_arena_free(fallow_arena *arena, void *block) {

@@ -59,11 +59,8 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
     return bytes > FL_CLASS_BYTES_MAX && fl_large_resize(slab, bytes);
 }
 
-void *fl_block_realloc(fl_heap *heap, void *block, size_t bytes) {
-    fl_slab *slab = fl_block_slab(block, "realloc of");
+void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
-    if (fl_block_resize(slab, bytes))
-        return block;
     if (slab->kind == FL_KIND_LARGE && bytes > usable)
         return fl_large_move(heap, slab, bytes);
     void *moved = fl_heap_alloc(heap, bytes);

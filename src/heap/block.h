@@ -24,8 +24,8 @@ size_t fl_block_usable_bytes(const fl_slab *slab);
 /* Makes a block fit `bytes` where it is, if that neither moves it nor wastes half. */
 bool fl_block_resize(fl_slab *slab, size_t bytes);
 
-/* The block, or another in its place, of at least `bytes` (which is not 0) with the same contents as far as they fit. heap:
- * the calling thread's, in the block's arena. NULL: out of memory, and the block is as it was. */
-void *fl_block_realloc(fl_heap *heap, void *block, size_t bytes);
+/* Another block in its place, of at least `bytes`, with the same contents as far as they fit. heap: the calling thread's, in
+ * the block's arena. NULL: out of memory, and the block is as it was. */
+void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes);
 
 #endif

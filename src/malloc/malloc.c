@@ -53,12 +53,15 @@ EXPORT void *realloc(void *block, size_t bytes) {
         free(block);
         return NULL;
     }
+    fl_slab *slab = fl_block_slab(block, "realloc of");
+    if (fl_block_resize(slab, bytes))
+        return block;
     fl_heap *heap = heap_here();
     if (!heap)
         return no_memory();
-    void *resized = fl_block_realloc(heap, block, bytes);
+    void *moved = fl_block_move(heap, slab, block, bytes);
     fl_thread_heap_done(heap);
-    return resized ? resized : no_memory();
+    return moved ? moved : no_memory();
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
