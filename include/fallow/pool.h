@@ -34,8 +34,8 @@ extern "C" {
 
 typedef struct fallow_pool fallow_pool;
 
-/* An empty pool; its memory counts in the arena (NULL: in the process's own). The pool must end before the
- * arena does. Costs 16 KiB of address space, and what is touched of it. NULL with errno ENOMEM. */
+/* An empty pool; its memory counts in the arena (NULL: in the process's own). It ends with the arena at the latest, then
+ * without its clean-ups being called. Costs 16 KiB of address space, and what is touched of it. NULL with errno ENOMEM. */
 FALLOW_API fallow_pool *fallow_pool_create(fallow_arena *arena) FALLOW_MUST_USE;
 
 /* An empty pool that ends with its parent at the latest: destroyed when the parent is reset, destroyed, or rewound to before

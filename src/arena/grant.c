@@ -26,7 +26,7 @@ void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
 }
 
 void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
-    arena->limits.keeps_idle = keeps;
+    atomic_store_explicit(&arena->limits.keeps_idle, keeps, memory_order_relaxed);
     if (at_once)
         atomic_store_explicit(&arena->limits.idle_pages, 0, memory_order_relaxed);
 }

@@ -148,7 +148,7 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
-    if (arena->limits.keeps_idle && !under_pressure)
+    if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !under_pressure)
         return left;
     if (quiet || under_pressure) {
         fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;

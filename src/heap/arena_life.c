@@ -10,6 +10,7 @@
 #include "../arena/scavenger.h"
 #include "../osmem/checker.h"
 #include "../osmem/ledger.h"
+#include "poison.h"
 #include "purge.h"
 #include "thread.h"
 
@@ -31,8 +32,9 @@ static fallow_arena *arena_descriptor(void) {
     return arena;
 }
 
-/* Table entries of a region, and the descriptors behind them. */
-static void forget_blocks(const fl_region *region) {
+/* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
+ * no entry is left that leads to one. */
+static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
     _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
     for (size_t page = 0; page < FL_REGION_PAGES; page++) {
         if (!(region->mapped >> (page / FL_CHUNK_PAGES) & 1)) {
@@ -44,19 +46,35 @@ static void forget_blocks(const fl_region *region) {
             continue;
         fl_slab *slab = fl_entry_slab(entry);
         atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
-        if (slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT)) {
-            if (slab->kind == FL_KIND_SLAB)
-                fl_slab_restore(slab);
-            fl_descriptor_give(slab);
-        }
+        if (slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
+            continue;
+        if (slab->kind == FL_KIND_SLAB)
+            fl_slab_restore(slab);
+        slab->next = gone;
+        gone = slab;
     }
+    return gone;
+}
+
+/* Pools that end with their arena leave poison behind. */
+static void forget_poison(const fl_region *region) {
+    for (size_t chunk = 0; chunk < FL_REGION_CHUNKS && fl_poison_is_there(); chunk++)
+        if (region->mapped >> chunk & 1)
+            fl_unpoison(fl_region_start(region) + chunk * FL_CHUNK_BYTES, FL_CHUNK_BYTES);
 }
 
 /* What it had is gone: blocks, heaps, lists. Its pages stay. */
 static void forget_everything(fallow_arena *arena) {
     fl_heap_abandon_all(arena);
-    for (fl_region *region = arena->pages.regions; region; region = region->next)
-        forget_blocks(region);
+    fl_slab *gone = NULL;
+    for (const fl_region *region = arena->pages.regions; region; region = region->next) {
+        gone = forget_blocks(region, gone);
+        forget_poison(region);
+    }
+    for (fl_slab *next; gone; gone = next) {
+        next = gone->next;
+        fl_descriptor_give(gone);
+    }
     memset(arena->listed, 0, sizeof arena->listed);
     memset(arena->purged, 0, sizeof arena->purged);
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);

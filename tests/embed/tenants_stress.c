@@ -22,7 +22,7 @@
 typedef struct tenant {
     pthread_rwlock_t lock;
     fallow_arena *arena;
-    bool one_thread;
+    _Atomic bool one_thread; /* may be read before the lock is held, and again with it */
     _Atomic(unsigned char *) slots[SLOTS];
 } tenant;
 
