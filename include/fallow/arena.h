@@ -90,7 +90,7 @@ FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_byte
 /*
  * The same with all options. A child's Ready bytes count in its parent's limits and figures, and so on upwards; the parent
  * is asked to shed (fallow_arena_on_limit) when its limit is in the way of a child's request. NULL with errno EINVAL for
- * flags or a policy that do not exist. Costs 6 KiB of bookkeeping and, from its first block on, a slab for each size; each
+ * flags or a policy that do not exist. Costs 3 KiB of bookkeeping and, from its first block on, a slab for each size; each
  * thread that uses it costs 3 KiB more, of at most 64 arenas that it used last.
  */
 FALLOW_API fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) FALLOW_MUST_USE;
