@@ -32,7 +32,7 @@ typedef struct fl_limits {
     _Atomic size_t soft_pages; /* these two hold for the arena and those below it together */
     _Atomic size_t hard_pages;
     _Atomic size_t idle_pages; /* no more idle pages than these */
-    _Atomic bool keeps_idle;           /* idle pages go only where a limit, pressure or the program wants them */
+    _Atomic bool keeps_idle;   /* idle pages go only where a limit, pressure or the program wants them */
     bool (*shed)(void *context, size_t bytes);
     void *shed_context;
 } fl_limits;

@@ -259,10 +259,12 @@ size_t fl_pagetree_longest(const fl_pagetree *tree) {
     return tree->root ? fl_runs_join(tree->root->runs, FL_FANOUT, child_pages(tree->root->level)).longest : 0;
 }
 
+static fl_fork_lock fork_lock = {&branches_lock, false};
+
 void fl_pagetree_fork_prepare(void) {
-    fl_lock_take(&branches_lock);
+    fl_fork_take(&fork_lock);
 }
 
-void fl_pagetree_fork_done(void) {
-    fl_lock_drop(&branches_lock);
+void fl_pagetree_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
 }

@@ -290,10 +290,12 @@ void fl_regions_end(fl_arena *arena) {
     fl_lock_drop(&kept_lock);
 }
 
+static fl_fork_lock fork_lock = {&kept_lock, false};
+
 void fl_regions_fork_prepare(void) {
-    fl_lock_take(&kept_lock);
+    fl_fork_take(&fork_lock);
 }
 
-void fl_regions_fork_done(void) {
-    fl_lock_drop(&kept_lock);
+void fl_regions_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
 }

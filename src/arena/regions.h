@@ -48,6 +48,6 @@ void fl_region_release(fl_arena *arena, fl_region *region);
 void fl_regions_end(fl_arena *arena);
 
 void fl_regions_fork_prepare(void);
-void fl_regions_fork_done(void);
+void fl_regions_fork_done(bool in_child);
 
 #endif

@@ -319,16 +319,19 @@ void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes) {
     fl_scavenger_note(arena);
 }
 
+static fl_fork_lock fork_lock = {&arenas_lock, false};
+
 void fl_scavenger_fork_prepare(void) {
-    take_arenas();
+    atomic_fetch_add_explicit(&arenas_wanted, 1, memory_order_relaxed);
+    fl_fork_take(&fork_lock);
+    atomic_fetch_sub_explicit(&arenas_wanted, 1, memory_order_relaxed);
 }
 
-void fl_scavenger_fork_parent(void) {
-    fl_lock_drop(&arenas_lock);
-}
-
-void fl_scavenger_fork_child(void) {
+void fl_scavenger_fork_done(bool in_child) {
     /* The thread was not forked. It comes back when the child has something to give back. */
-    atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
-    fl_lock_drop(&arenas_lock);
+    if (in_child) {
+        atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
+        atomic_store_explicit(&arenas_wanted, 0, memory_order_relaxed);
+    }
+    fl_fork_drop(&fork_lock, in_child);
 }

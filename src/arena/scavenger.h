@@ -53,7 +53,6 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cau
 void fl_scavenger_unmap_spare(void);
 
 void fl_scavenger_fork_prepare(void);
-void fl_scavenger_fork_parent(void);
-void fl_scavenger_fork_child(void);
+void fl_scavenger_fork_done(bool in_child);
 
 #endif

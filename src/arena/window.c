@@ -165,12 +165,14 @@ bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
     return grown;
 }
 
+static fl_fork_lock fork_locks[] = {{&window_lock, false}, {&meta_lock, false}};
+
 void fl_window_fork_prepare(void) {
-    fl_lock_take(&window_lock);
-    fl_lock_take(&meta_lock);
+    fl_fork_take(&fork_locks[0]);
+    fl_fork_take(&fork_locks[1]);
 }
 
-void fl_window_fork_done(void) {
-    fl_lock_drop(&meta_lock);
-    fl_lock_drop(&window_lock);
+void fl_window_fork_done(bool in_child) {
+    fl_fork_drop(&fork_locks[1], in_child);
+    fl_fork_drop(&fork_locks[0], in_child);
 }

@@ -130,7 +130,7 @@ void *fl_meta_alloc(size_t bytes);
 bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes);
 
 void fl_window_fork_prepare(void);
-void fl_window_fork_done(void);
+void fl_window_fork_done(bool in_child);
 
 static inline size_t fl_region_index(const fl_region *region) {
     return (size_t)(region - fl_the_window.regions);

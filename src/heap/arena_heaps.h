@@ -32,6 +32,7 @@ typedef struct fallow_arena {
     struct fallow_arena *previous_sibling;
     fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
+    fl_fork_lock fork_locks[3];     /* the three above, in the order in which fork takes them */
     uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];

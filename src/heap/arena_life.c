@@ -10,6 +10,7 @@
 #include "../arena/scavenger.h"
 #include "../osmem/checker.h"
 #include "../osmem/ledger.h"
+#include "../osmem/system.h"
 #include "poison.h"
 #include "purge.h"
 #include "thread.h"
@@ -26,6 +27,9 @@ static fallow_arena *arena_descriptor(void) {
         arenas_free = arena->next_free;
     else if (slots_used < FL_ARENAS_MAX && (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
         arena->slot = slots_used;
+        arena->fork_locks[0] = (fl_fork_lock){&arena->heaps_lock, false};
+        arena->fork_locks[1] = (fl_fork_lock){&arena->lists_lock, false};
+        arena->fork_locks[2] = (fl_fork_lock){&arena->pages.lock, false};
         arenas[slots_used++] = arena;
     }
     fl_lock_drop(&arenas_lock);
@@ -164,14 +168,17 @@ void fl_arena_destroy(fallow_arena *arena) {
     fl_lock_drop(&arenas_lock);
 }
 
+static fl_fork_lock fork_lock = {&arenas_lock, false};
+
 static void fork_prepare(void) {
-    fl_threads_lock();
-    fl_lock_take(&arenas_lock);
+    fl_system_fork_prepare();
+    fl_threads_fork_prepare();
+    fl_fork_take(&fork_lock);
     fl_scavenger_fork_prepare();
     for (uint32_t slot = 0; slot < slots_used; slot++) {
-        fl_lock_take(&arenas[slot]->heaps_lock);
-        fl_lock_take(&arenas[slot]->lists_lock);
-        fl_lock_take(&arenas[slot]->pages.lock);
+        fl_fork_take(&arenas[slot]->fork_locks[0]);
+        fl_fork_take(&arenas[slot]->fork_locks[1]);
+        fl_fork_take(&arenas[slot]->fork_locks[2]);
     }
     fl_heap_fork_prepare();
     fl_descriptor_fork_prepare();
@@ -182,26 +189,25 @@ static void fork_prepare(void) {
     fl_ledger_fork_prepare();
 }
 
-static void release_shared(void) {
-    fl_ledger_fork_done();
-    fl_checker_fork_done();
-    fl_window_fork_done();
-    fl_regions_fork_done();
-    fl_pagetree_fork_done();
-    fl_descriptor_fork_done();
-    fl_heap_fork_done();
-    for (uint32_t slot = slots_used; slot-- > 0;) {
-        fl_lock_drop(&arenas[slot]->pages.lock);
-        fl_lock_drop(&arenas[slot]->lists_lock);
-        fl_lock_drop(&arenas[slot]->heaps_lock);
-    }
+static void fork_done(bool in_child) {
+    fl_ledger_fork_done(in_child);
+    fl_checker_fork_done(in_child);
+    fl_window_fork_done(in_child);
+    fl_regions_fork_done(in_child);
+    fl_pagetree_fork_done(in_child);
+    fl_descriptor_fork_done(in_child);
+    fl_heap_fork_done(in_child);
+    for (uint32_t slot = slots_used; slot-- > 0;)
+        for (int i = 2; i >= 0; i--)
+            fl_fork_drop(&arenas[slot]->fork_locks[i], in_child);
+    fl_scavenger_fork_done(in_child);
+    fl_fork_drop(&fork_lock, in_child);
+    fl_threads_fork_done(in_child);
+    fl_system_fork_done(in_child);
 }
 
 static void fork_parent(void) {
-    release_shared();
-    fl_scavenger_fork_parent();
-    fl_lock_drop(&arenas_lock);
-    fl_threads_unlock();
+    fork_done(false);
 }
 
 static void fork_child(void) {
@@ -211,10 +217,7 @@ static void fork_child(void) {
             fl_heap_fork_child(arenas[slot], self);
             fl_limits_fork_child(&arenas[slot]->pages);
         }
-    release_shared();
-    fl_scavenger_fork_child();
-    fl_lock_drop(&arenas_lock);
-    fl_threads_unlock();
+    fork_done(true);
 }
 
 void fl_fork_register(void) {

@@ -101,7 +101,7 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self);
 void fl_heap_abandon_all(fallow_arena *arena);
 
 void fl_heap_fork_prepare(void);
-void fl_heap_fork_done(void);
+void fl_heap_fork_done(bool in_child);
 
 /* To be called in slow paths: no free of the owner's is under way. Release: who reads this (the scavenger, acquire) sees
  * all pushes before it. */

@@ -183,8 +183,10 @@ static void lose_lists(fl_heap *heap) {
 
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (heap->thread == self)
+        if (heap->thread == self) { /* who may have been interrupted with it, and goes on */
+            fl_lock_init(&heap->lock);
             continue;
+        }
         /* Its thread is not in this process. If it was in a slow path, its lists are in an unknown state and
          * are given up: what it owned stays where it is, and its blocks can still be freed. */
         if (fl_lock_try(&heap->lock))
@@ -196,10 +198,12 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     }
 }
 
+static fl_fork_lock fork_lock = {&heaps_lock, false};
+
 void fl_heap_fork_prepare(void) {
-    fl_lock_take(&heaps_lock);
+    fl_fork_take(&fork_lock);
 }
 
-void fl_heap_fork_done(void) {
-    fl_lock_drop(&heaps_lock);
+void fl_heap_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
 }

@@ -37,12 +37,14 @@ void fl_descriptor_give(fl_slab *slab) {
     fl_lock_drop(&descriptors_lock);
 }
 
+static fl_fork_lock fork_lock = {&descriptors_lock, false};
+
 void fl_descriptor_fork_prepare(void) {
-    fl_lock_take(&descriptors_lock);
+    fl_fork_take(&fork_lock);
 }
 
-void fl_descriptor_fork_done(void) {
-    fl_lock_drop(&descriptors_lock);
+void fl_descriptor_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
 }
 
 void fl_slab_tag(const fl_slab *slab, uint32_t tag) {

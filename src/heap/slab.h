@@ -156,6 +156,6 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner);
 void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doing);
 
 void fl_descriptor_fork_prepare(void);
-void fl_descriptor_fork_done(void);
+void fl_descriptor_fork_done(bool in_child);
 
 #endif

@@ -247,6 +247,16 @@ void fl_threads_unlock(void) {
     fl_lock_drop(&threads_lock);
 }
 
+static fl_fork_lock fork_lock = {&threads_lock, false};
+
+void fl_threads_fork_prepare(void) {
+    fl_fork_take(&fork_lock);
+}
+
+void fl_threads_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
+}
+
 const struct fl_thread *fl_thread_record(void) {
     return record();
 }

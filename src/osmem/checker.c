@@ -163,10 +163,12 @@ void fl_checker_forget(uintptr_t start, size_t bytes) {
     fl_lock_drop(&shadow_lock);
 }
 
+static fl_fork_lock fork_lock = {&shadow_lock, false};
+
 void fl_checker_fork_prepare(void) {
-    fl_lock_take(&shadow_lock);
+    fl_fork_take(&fork_lock);
 }
 
-void fl_checker_fork_done(void) {
-    fl_lock_drop(&shadow_lock);
+void fl_checker_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
 }

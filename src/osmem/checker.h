@@ -48,6 +48,6 @@ void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes
 void fl_checker_forget(uintptr_t start, size_t bytes);
 
 void fl_checker_fork_prepare(void);
-void fl_checker_fork_done(void);
+void fl_checker_fork_done(bool in_child);
 
 #endif

@@ -69,10 +69,12 @@ osmem_bytes osmem_stat_read(const osmem_stat *stat, size_t *ready_peak_bytes) {
     return bytes;
 }
 
+static fl_fork_lock fork_lock = {&ledger_lock, false};
+
 void fl_ledger_fork_prepare(void) {
-    fl_lock_take(&ledger_lock);
+    fl_fork_take(&fork_lock);
 }
 
-void fl_ledger_fork_done(void) {
-    fl_lock_drop(&ledger_lock);
+void fl_ledger_fork_done(bool in_child) {
+    fl_fork_drop(&fork_lock, in_child);
 }

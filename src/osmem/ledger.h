@@ -17,6 +17,6 @@ void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, size_t bytes);
 void fl_ledger_add(osmem_stat *stat, osmem_bytes by_state, int sign);
 
 void fl_ledger_fork_prepare(void);
-void fl_ledger_fork_done(void);
+void fl_ledger_fork_done(bool in_child);
 
 #endif

@@ -3,6 +3,9 @@
 #include "lock.h"
 
 #include <errno.h>
+#include <time.h>
+
+#include "fatal.h"
 
 void fl_lock_init_checking(fl_lock *lock) {
     pthread_mutexattr_t kind;
@@ -10,6 +13,13 @@ void fl_lock_init_checking(fl_lock *lock) {
     pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
     pthread_mutex_init(lock, &kind);
     pthread_mutexattr_destroy(&kind);
+}
+
+bool fl_lock_take_in_time(fl_lock *lock) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 2;
+    return pthread_mutex_timedlock(lock, &until) == 0;
 }
 
 void fl_lock_init_shared(fl_lock *lock) {
@@ -21,8 +31,11 @@ void fl_lock_init_shared(fl_lock *lock) {
     pthread_mutexattr_destroy(&kind);
 }
 
-void fl_lock_make_consistent(fl_lock *lock) {
-    pthread_mutex_consistent(lock);
+void fl_lock_unusual(fl_lock *lock, int code) {
+    if (code == EOWNERDEAD)
+        pthread_mutex_consistent(lock);
+    else if (code == EDEADLK)
+        fl_fatal("use of the heap", NULL, "from a signal handler that has interrupted the same thread in it");
 }
 
 bool fl_lock_take_unless_mine(fl_lock *lock) {

@@ -64,6 +64,13 @@ bool fl_system_write_file(const char *path, const char *text, size_t bytes);
  * whoever set it. */
 const char *fl_system_environment(const char *name);
 
+/*
+ * Around fork: what the C library's own fork takes after the handlers that ran before it, and other threads hold while they
+ * allocate: the list of all streams. Taken first, so that the order is the same for all.
+ */
+void fl_system_fork_prepare(void);
+void fl_system_fork_done(bool in_child);
+
 /* The process, as a number for people. */
 uint64_t fl_system_process(void);
 

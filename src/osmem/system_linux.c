@@ -186,3 +186,26 @@ const char *fl_system_environment(const char *name) {
 uint64_t fl_system_process(void) {
     return (uint64_t)getpid();
 }
+
+/* glibc's; who holds it may take it again. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern void _IO_list_resetlock(void) __attribute__((weak));
+
+static bool can_lock_streams(void) {
+    return _IO_list_lock && _IO_list_unlock && _IO_list_resetlock;
+}
+
+void fl_system_fork_prepare(void) {
+    if (can_lock_streams())
+        _IO_list_lock();
+}
+
+void fl_system_fork_done(bool in_child) {
+    if (!can_lock_streams())
+        return;
+    if (in_child)
+        _IO_list_resetlock();
+    else
+        _IO_list_unlock();
+}
