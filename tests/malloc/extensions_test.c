@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* What glibc offers beside malloc: each function serves from fallow's heap and means what it does there. */
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+
+#include "../lib/check.h"
+#include "../lib/resident.h"
+
+extern void free_sized(void *block, size_t bytes);
+extern void free_aligned_sized(void *block, size_t alignment, size_t bytes);
+extern void cfree(void *block);
+extern void *__libc_malloc(size_t bytes), *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *block, size_t bytes), *__libc_memalign(size_t alignment, size_t bytes);
+extern void __libc_free(void *block);
+
+#define MIB ((size_t)1 << 20)
+
+static void extensions_trim_gives_back(void) {
+    static char *blocks[200];
+    for (int i = 0; i < 200; i++)
+        blocks[i] = memset(malloc(200000), 1, 200000);
+    size_t peak = resident_bytes();
+    for (int i = 0; i < 200; i++)
+        free(blocks[i]);
+    errno = 77;
+    CHECK_EQUAL(malloc_trim(0), 1);
+    CHECK_EQUAL(errno, 77);
+    CHECK(resident_bytes() + 30 * MIB < peak);
+    malloc_trim(0);
+    CHECK_EQUAL(malloc_trim(0), 0); /* nothing is left */
+}
+
+static void extensions_mallinfo_follows_the_heap(void) {
+    struct mallinfo2 before = mallinfo2();
+    char *block = memset(malloc(10 * MIB), 1, 10 * MIB);
+    struct mallinfo2 with = mallinfo2();
+    CHECK(with.uordblks >= before.uordblks + 10 * MIB);
+    CHECK(with.arena >= with.uordblks);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    CHECK_EQUAL(mallinfo().uordblks, with.uordblks);
+#pragma GCC diagnostic pop
+    free(block);
+    CHECK(mallinfo2().uordblks <= before.uordblks + MIB);
+}
+
+static void extensions_info_is_xml(void) {
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+    CHECK_EQUAL(malloc_info(0, stream), 0);
+    CHECK_EQUAL(malloc_info(1, stream), EINVAL);
+    fclose(stream);
+    CHECK(!strncmp(text, "<malloc version=\"", 17));
+    CHECK(strstr(text, "</malloc>\n"));
+    CHECK(strstr(text, "<system type=\"current\" size=\""));
+    free(text);
+}
+
+static void extensions_mallopt(void) {
+    CHECK_EQUAL(mallopt(M_ARENA_MAX, 2), 1);
+    CHECK_EQUAL(mallopt(M_MMAP_THRESHOLD, 1 << 20), 1);
+    CHECK_EQUAL(mallopt(M_MXFAST, 64), 1);
+    CHECK_EQUAL(mallopt(M_MXFAST, 100000), 0);
+    CHECK_EQUAL(mallopt(12345, 1), 0);
+    CHECK_EQUAL(mallopt(M_TRIM_THRESHOLD, 1 << 20), 1);
+    CHECK_EQUAL(mallopt(M_TRIM_THRESHOLD, 128 << 20), 1);
+}
+
+static void extensions_sized_frees(void) {
+    for (size_t bytes = 0; bytes < 2 * MIB; bytes = bytes * 2 + 1) {
+        free_sized(malloc(bytes), bytes);
+        free_sized(calloc(1, bytes), bytes);
+        free_aligned_sized(aligned_alloc(64, bytes), 64, bytes);
+        cfree(malloc(bytes));
+    }
+    free_sized(NULL, 0);
+    free_sized(NULL, 100);
+    free_aligned_sized(NULL, 0, 0);
+    free_sized(malloc(100), 5000); /* wrong, and tolerated */
+}
+
+static void extensions_names_of_glibc(void) {
+    char *block = __libc_malloc(100);
+    block = __libc_realloc(memset(block, 7, 100), 5000);
+    CHECK(block[99] == 7 && malloc_usable_size(block) >= 5000);
+    free(block);
+    block = __libc_calloc(10, 10);
+    CHECK_EQUAL(block[99], 0);
+    __libc_free(block);
+    block = __libc_memalign(256, 10);
+    CHECK_EQUAL((uintptr_t)block % 256, 0);
+    __libc_free(block);
+}
+
+/* A request of which a byte is touched costs that page and no more, however much it is. */
+static void extensions_huge_request_costs_what_is_touched(void) {
+    size_t base = resident_bytes();
+    for (unsigned bits = 30; bits <= 41; bits++) {
+        char *block = malloc((size_t)1 << bits);
+        if (!block)
+            continue; /* the system does not promise so much */
+        block[(size_t)1 << (bits - 1)] = 1;
+        CHECK(resident_bytes() < base + 8 * MIB);
+        free(block);
+    }
+}
+
+int main(void) {
+    RUN(extensions_trim_gives_back);
+    RUN(extensions_mallinfo_follows_the_heap);
+    RUN(extensions_info_is_xml);
+    RUN(extensions_mallopt);
+    RUN(extensions_sized_frees);
+    RUN(extensions_names_of_glibc);
+    RUN(extensions_huge_request_costs_what_is_touched);
+    return 0;
+}
