@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What glibc offers beside malloc: each function serves from fallow's heap and means what it does there. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <string.h>
@@ -7,12 +8,19 @@
 #include "../lib/check.h"
 #include "../lib/resident.h"
 
-extern void free_sized(void *block, size_t bytes);
-extern void free_aligned_sized(void *block, size_t alignment, size_t bytes);
-extern void cfree(void *block);
-extern void *__libc_malloc(size_t bytes), *__libc_calloc(size_t count, size_t bytes);
-extern void *__libc_realloc(void *block, size_t bytes), *__libc_memalign(size_t alignment, size_t bytes);
-extern void __libc_free(void *block);
+/* Names that this C library does not have, or has for old programs only: found as such a program finds them. */
+typedef void free_type(void *block);
+typedef void free_sized_type(void *block, size_t bytes);
+typedef void free_aligned_sized_type(void *block, size_t alignment, size_t bytes);
+typedef void *malloc_type(size_t bytes);
+typedef void *realloc_type(void *block, size_t bytes);
+typedef void *calloc_type(size_t count, size_t bytes);
+
+static void *find(const char *name) {
+    void *function = dlsym(RTLD_DEFAULT, name);
+    CHECK(function);
+    return function;
+}
 
 #define MIB ((size_t)1 << 20)
 
@@ -69,6 +77,9 @@ static void extensions_mallopt(void) {
 }
 
 static void extensions_sized_frees(void) {
+    free_sized_type *free_sized = (free_sized_type *)find("free_sized");
+    free_aligned_sized_type *free_aligned_sized = (free_aligned_sized_type *)find("free_aligned_sized");
+    free_type *cfree = (free_type *)find("cfree");
     for (size_t bytes = 0; bytes < 2 * MIB; bytes = bytes * 2 + 1) {
         free_sized(malloc(bytes), bytes);
         free_sized(calloc(1, bytes), bytes);
@@ -82,16 +93,17 @@ static void extensions_sized_frees(void) {
 }
 
 static void extensions_names_of_glibc(void) {
-    char *block = __libc_malloc(100);
-    block = __libc_realloc(memset(block, 7, 100), 5000);
+    free_type *give = (free_type *)find("__libc_free");
+    char *block = ((malloc_type *)find("__libc_malloc"))(100);
+    block = ((realloc_type *)find("__libc_realloc"))(memset(block, 7, 100), 5000);
     CHECK(block[99] == 7 && malloc_usable_size(block) >= 5000);
     free(block);
-    block = __libc_calloc(10, 10);
+    block = ((calloc_type *)find("__libc_calloc"))(10, 10);
     CHECK_EQUAL(block[99], 0);
-    __libc_free(block);
-    block = __libc_memalign(256, 10);
+    give(block);
+    block = ((calloc_type *)find("__libc_memalign"))(256, 10);
     CHECK_EQUAL((uintptr_t)block % 256, 0);
-    __libc_free(block);
+    give(block);
 }
 
 /* A request of which a byte is touched costs that page and no more, however much it is. */
