@@ -32,9 +32,10 @@ found=$(grep -nE '\b(printf|fprintf|snprintf|fopen|fputs|puts|strdup|asprintf)\(
 passed $before tree_library_without_stdio
 
 before=$failed # Public headers compile alone, as C99 and as C++.
-for header in include/fallow/*.h; do
+for header in include/fallow/*.h include/fallow/*.hpp; do
   name=fallow/$(basename "$header")
-  for compiler in "cc -std=c99 -x c" "c++ -std=c++11 -x c++"; do
+  for compiler in "cc -std=c99 -x c" "c++ -std=c++11 -x c++" "c++ -std=c++17 -x c++"; do
+    [[ $header == *.hpp && $compiler == cc* ]] && continue
     printf '#include "%s"\ntypedef int unit;\n' "$name" | $compiler -Wall -Wextra -Wpedantic -Werror -Iinclude -fsyntax-only - ||
       fail "$name does not compile alone with: $compiler"
   done
@@ -48,9 +49,9 @@ found=$(nm -g --defined-only "$build"/libfallow.a "$build"/libfallow-malloc.a 2>
 [ -z "$found" ] || fail "names that are not ours to take, in the static libraries: $found"
 found=$(nm -g --defined-only "$build"/libfallow.a | awk 'NF == 3 { print $3 }' | grep -E "^($family)$")
 [ -z "$found" ] || fail "libfallow overrides: $found"
-found=$(nm -D --defined-only "$build"/libfallow.so | awk '{ print $3 }' | grep -vE '^(fallow|osmem)_')
+found=$(nm -D --defined-only "$build"/libfallow.so | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | grep -vE '^(fallow|osmem)_')
 [ -z "$found" ] || fail "libfallow.so exports: $found"
-found=$(nm -D --defined-only "$build"/libfallow-malloc.so | awk '{ print $3 }' | grep -vE "^((fallow|osmem)_.*|$family)$")
+found=$(nm -D --defined-only "$build"/libfallow-malloc.so | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | grep -vE "^((fallow|osmem)_.*|$family)$")
 [ -z "$found" ] || fail "libfallow-malloc.so exports: $found"
 passed $before tree_symbols
 
