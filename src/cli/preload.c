@@ -26,7 +26,12 @@ static bool library_path(const char *name, char *path, size_t bytes) {
         if (snprintf(path, bytes, "%s/%s", own, name) < (int)bytes && access(path, R_OK) == 0)
             return true;
     }
-    return snprintf(path, bytes, "%s/%s", FALLOW_LIBRARY_DIR, name) < (int)bytes && access(path, R_OK) == 0;
+    /* What is for this command alone has a folder of its own there. */
+    static const char *const folders[] = {FALLOW_LIBRARY_DIR, FALLOW_LIBRARY_DIR "/fallow"};
+    for (int i = 0; i < 2; i++)
+        if (snprintf(path, bytes, "%s/%s", folders[i], name) < (int)bytes && access(path, R_OK) == 0)
+            return true;
+    return false;
 }
 
 bool fl_extend_environment(const char *name, const char *value, const char *separator, bool first) {
