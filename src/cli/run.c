@@ -107,7 +107,7 @@ int fl_command_run(int count, char **arguments) {
     }
     if (first >= count)
         return fl_fail("run", "no program given");
-    if (!fl_preload("libfallow-malloc.so"))
+    if (!fl_preload("libfallow-malloc.so." FALLOW_SOVERSION))
         return 2;
     if (stats)
         return run_with_stats(arguments + first);

@@ -16,5 +16,7 @@ cpp_work() {
   std::function<int(int)> f = [&](int x) { return int(m.size()) + x; }; std::cout << f(std::regex_match("abc", r)) << "\\n"; }\n' >big.cpp
   g++ -std=c++17 -O2 big.cpp -o big && sha256sum <big && ./big
 }
+clang_work() { sed -e 's/gcc -std/clang -std/' <(declare -f c_work) >clang.sh && . ./clang.sh && c_work; }
 same c_objects c_work
+if command -v clang >/dev/null; then same clang_objects clang_work; else echo "skipped compilers_clang_objects: no clang on this machine"; fi
 same cpp_program cpp_work
