@@ -15,6 +15,8 @@
 #include "fallow/process.h"
 #include "fallow/version.h"
 
+#ifdef __GLIBC__ /* other C libraries have none of this */
+
 #define EXPORT FALLOW_API
 
 /* Everything idle goes back. pad, what glibc would keep at the top of its heap, has no meaning here. Returns 1 if any went. */
@@ -125,3 +127,7 @@ EXPORT int mallopt(int parameter, int value) {
         return 0;
     }
 }
+
+#else
+typedef int fl_no_extensions; /* a file must not be empty */
+#endif

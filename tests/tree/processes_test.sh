@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Lives of processes that need programs and libraries of their own: before main and after exit, many libraries with much
+# thread-local storage, static programs, a program with a malloc of its own, a new user namespace.
+set -u
+source=$1 build=$2
+preload=$build/libfallow-malloc.so
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+cd "$place" || exit 1
+fail() { echo "failed: $*"; exit 1; }
+compile() { gcc -O1 -fno-builtin -D_GNU_SOURCE "$@" || fail "does not compile: $*"; }
+
+# Constructors of other libraries run before ours has been constructed, their destructors after ours has ended.
+cat >early.c <<'C'
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static char *kept;
+static void *body(void *n) { return memset(malloc(5000), 1, 5000), n; }
+__attribute__((constructor(101))) static void begin(void) {
+    pthread_t t;
+    for (int i = 1; i < 200; i++) free(memset(malloc(i * 97), 1, i * 97));
+    kept = memset(malloc(300000), 3, 300000);
+    pthread_create(&t, 0, body, 0), pthread_join(t, 0);
+}
+__attribute__((destructor(101))) static void end(void) {
+    if (kept[299999] != 3) _exit(9);
+    free(kept);
+    for (int i = 1; i < 200; i++) free(memset(malloc(i * 97), 1, i * 97));
+}
+int early(void) { return kept[0]; }
+C
+cat >exiting.c <<'C'
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int early(void);
+static void at_exit(void) { for (int i = 1; i < 2000; i++) free(memset(malloc(i * 7), 1, i * 7)); }
+static void *runs_on(void *n) { for (;;) free(memset(malloc(777), 1, 777)); return n; }
+int main(void) { pthread_t t; atexit(at_exit); pthread_create(&t, 0, runs_on, 0); return early() == 3 ? 7 : 1; }
+C
+compile -shared -fPIC early.c -o libearly.so
+compile exiting.c -o exiting -L. -learly -Wl,-rpath,"$place"
+for i in $(seq 20); do
+  LD_PRELOAD=$preload timeout 20 ./exiting
+  [ $? = 7 ] || fail "before main, or after exit"
+done
+echo "ok processes_before_main_and_after_exit"
+
+# The embedded library comes late, when static thread-local storage has been used up.
+printf '__thread char much[%d]; char *get(void) { return much; }\n' 3000 >tls.c
+for i in $(seq 20); do compile -shared -fPIC -ftls-model=global-dynamic tls.c -o tls$i.so; done
+cat >late.c <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(int argc, char **argv) {
+    for (int i = 1; i <= 20; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "./tls%d.so", i);
+        void *it = dlopen(name, RTLD_NOW);
+        if (!it) return puts(dlerror()), 1;
+        char *(*get)(void) = (char *(*)(void))dlsym(it, "get");
+        get()[2999] = 1;
+    }
+    for (int round = 0; round < 3; round++) {
+        void *it = dlopen(argv[1], RTLD_NOW);
+        if (!it) return puts(dlerror()), 1;
+        void *(*create)(const char *, size_t) = (void *(*)(const char *, size_t))dlsym(it, "fallow_arena_create");
+        void *(*alloc)(void *, size_t) = (void *(*)(void *, size_t))dlsym(it, "fallow_arena_alloc");
+        void (*destroy)(void *) = (void (*)(void *))dlsym(it, "fallow_arena_destroy");
+        void *arena = create("late", 0);
+        memset(alloc(arena, 100000), 1, 100000);
+        destroy(arena);
+        dlclose(it);
+    }
+    return argc == 2 ? 7 : 2;
+}
+C
+compile late.c -o late -ldl
+./late "$build/libfallow.so"
+[ $? = 7 ] || fail "dlopen after twenty libraries with thread-local storage"
+echo "ok processes_dlopen_after_much_thread_local_storage"
+
+# Static, and not position-independent.
+cat >plain.c <<'C'
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/wait.h>
+static void *body(void *n) { for (int i = 1; i < 3000; i++) free(memset(malloc(i * 11), 1, i * 11)); return n; }
+int main(void) {
+    pthread_t t[4];
+    for (int i = 0; i < 4; i++) pthread_create(&t[i], 0, body, 0);
+    for (int i = 0; i < 4; i++) pthread_join(t[i], 0);
+    if (fork() == 0) _exit(body(0) != 0);
+    int status; wait(&status);
+    return status == 0 && malloc_usable_size(malloc(100)) == 112 ? 7 : 1; /* fallow's size class */
+}
+C
+for mode in "-static -no-pie" "-static-pie -fPIE" "-no-pie" "-pie -fPIE"; do
+  compile $mode plain.c -o plain -Wl,--whole-archive "$build/libfallow-malloc.a" -Wl,--no-whole-archive -lpthread
+  ./plain
+  [ $? = 7 ] || fail "linked with $mode"
+done
+echo "ok processes_linked_in_four_ways"
+
+# A program with a malloc of its own, whose pointers never come to us though we are preloaded.
+cat >own.c <<'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static char heap[1 << 24] __attribute__((aligned(16)));
+static size_t used, calls;
+void *malloc(size_t n) { char *p = heap + used + 16; used += (n + 47) & ~(size_t)15; *(size_t *)(p - 16) = n; calls++; return p; }
+void free(void *p) { if (p && ((char *)p < heap || (char *)p > heap + sizeof heap)) __builtin_trap(); }
+void *calloc(size_t a, size_t b) { return memset(malloc(a * b), 0, a * b); }
+void *realloc(void *p, size_t n) { void *q = malloc(n); if (p) { size_t m = *(size_t *)((char *)p - 16); memcpy(q, p, m < n ? m : n); } return q; }
+int main(void) {
+    char *line = 0, *copy; size_t n = 0;
+    FILE *f = fopen("/proc/self/maps", "r");
+    while (getline(&line, &n, f) > 0) free(copy = strdup(line));
+    fclose(f); free(line);
+    if (asprintf(&copy, "%s", "x") != 1) return 1;
+    free(copy);
+    return calls > 10 ? 7 : 1;
+}
+C
+compile own.c -o own
+LD_PRELOAD=$preload ./own
+[ $? = 7 ] || fail "a program with a malloc of its own"
+echo "ok processes_program_with_its_own_malloc"
+
+# A new user namespace wants a process of one thread.
+cat >namespace.c <<'C'
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(void) {
+    for (int i = 0; i < 300; i++) free(memset(malloc(100000), 1, 100000));
+    int failed = unshare(CLONE_NEWUSER);
+    printf("%d\n", failed ? errno : 0);
+    return 0;
+}
+C
+compile namespace.c -o namespace
+without=$(./namespace) with=$(LD_PRELOAD=$preload ./namespace)
+[ "$without" = "$with" ] || fail "unshare says $with, without fallow $without"
+echo "ok processes_new_user_namespace (errno $with, as without)"
