@@ -18,7 +18,7 @@ void fl_lock_init_checking(fl_lock *lock) {
 bool fl_lock_take_in_time(fl_lock *lock) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 2;
+    until.tv_sec += 1;
     return pthread_mutex_timedlock(lock, &until) == 0;
 }
 

@@ -51,7 +51,7 @@ bool fl_lock_take_unless_mine(fl_lock *lock);
 /* For a lock in memory that processes share. If one of them ends while it holds it, the next to take it has it. */
 void fl_lock_init_shared(fl_lock *lock);
 
-/* False at once where the calling thread holds it, or after two seconds. */
+/* False at once where the calling thread holds it, or after a second. */
 bool fl_lock_take_in_time(fl_lock *lock);
 
 /* What pthread_mutex_lock did not do as usual. */
@@ -70,7 +70,7 @@ static inline bool fl_lock_try(fl_lock *lock) {
 /*
  * A lock around fork, which takes many, and may come from a signal handler that has interrupted whoever holds one: that one is
  * left as it is. (Between the moment when a lock is held and that when it knows by whom lie a few instructions; who is
- * interrupted there waits for two seconds.) In the parent it is dropped if it was taken; in the child, where there is one thread, it is new: nobody else is
+ * interrupted there waits for a second.) In the parent it is dropped if it was taken; in the child, where there is one thread, it is new: nobody else is
  * inside, and who was interrupted goes on.
  */
 typedef struct fl_fork_lock {

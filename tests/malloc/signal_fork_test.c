@@ -127,22 +127,22 @@ static void underscore_fork_in_handler(int number) {
 
 static void fork_in_a_handler_that_interrupts_malloc(void) {
     interrupt_with(fork_in_handler);
-    allocate_until(1500);
+    allocate_until(400);
 }
 
 static void underscore_fork_in_a_handler(void) {
     interrupt_with(underscore_fork_in_handler);
-    allocate_until(1500);
+    allocate_until(400);
 }
 
 /* The child goes on where the parent was interrupted: its malloc is as good as the parent's. */
 static void fork_and_go_on_in_handler(int number) {
     (void)number;
-    if (getpid() != first_process || forks >= 300)
+    if (getpid() != first_process || forks >= 100)
         return;
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(120);
         signal(SIGUSR1, SIG_IGN);
         forks = 1000; /* leaves the loop, which then allocates no more; the caller does */
         return;
@@ -156,7 +156,7 @@ static void fork_and_go_on_in_handler(int number) {
 
 static void fork_in_a_handler_and_go_on(void) {
     interrupt_with(fork_and_go_on_in_handler);
-    allocate_until(300);
+    allocate_until(100);
     if (getpid() != first_process) {
         allocate_a_little();
         _exit(7);
@@ -212,7 +212,7 @@ static void in_a_process(const char *name, void (*test)(void)) {
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(120);
         test();
         _exit(0);
     }
