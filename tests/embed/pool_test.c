@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Pools: objects do not overlap, reset takes all and keeps little, the arena's limit holds. */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../lib/check.h"
 #include "fallow/fallow.h"
@@ -164,6 +168,61 @@ static void pool_limit_holds_with_children(void) {
     fallow_pool_destroy(pool);
 }
 
+/* There where the program runs under AddressSanitizer. */
+extern int __asan_address_is_poisoned(const volatile void *address) __attribute__((weak));
+
+static void pool_objects_are_poisoned_when_they_end(void) {
+    if (!__asan_address_is_poisoned)
+        return;
+    fallow_pool *pool = fallow_pool_create(NULL);
+    char *early = fallow_pool_alloc(pool, 48);
+    fallow_pool_mark mark = fallow_pool_mark_here(pool);
+    char *objects[50];
+    for (size_t i = 0; i < 50; i++) {
+        objects[i] = fallow_pool_alloc(pool, i * 1000 + 16);
+        CHECK(!__asan_address_is_poisoned(objects[i] + i * 1000 + 15));
+        CHECK(__asan_address_is_poisoned(objects[i] + i * 1000 + 16));
+    }
+    fallow_pool_rewind(pool, mark);
+    CHECK(!__asan_address_is_poisoned(early) && __asan_address_is_poisoned(objects[0]));
+    fallow_pool_reset(pool);
+    CHECK(__asan_address_is_poisoned(early));
+    CHECK(!__asan_address_is_poisoned(fallow_pool_alloc(pool, 48)));
+    fallow_pool_destroy(pool);
+}
+
+static void *use_of_another(void *pool) {
+    return fallow_pool_alloc(pool, 10);
+}
+
+static void *take_over_and_use(void *pool) {
+    fallow_pool_take_over(pool);
+    return use_of_another(pool);
+}
+
+/* A checking build stops the process; a handed-over pool may be used. */
+static void pool_has_one_owner(void) {
+    pthread_t thread;
+    void *object;
+    fallow_pool *pool = fallow_pool_create(NULL);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        fclose(stderr);
+        CHECK_EQUAL(pthread_create(&thread, NULL, use_of_another, pool), 0);
+        pthread_join(thread, NULL);
+        _exit(0);
+    }
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, FL_CHECKS > 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, take_over_and_use, pool), 0);
+    CHECK_EQUAL(pthread_join(thread, &object), 0);
+    CHECK(object);
+    fallow_pool_take_over(pool);
+    fallow_pool_destroy(pool);
+}
+
 int main(void) {
     RUN(pool_objects_are_whole_and_apart);
     RUN(pool_counts_in_its_arena);
@@ -172,5 +231,7 @@ int main(void) {
     RUN(pool_clean_ups_run_last_first_and_once);
     RUN(pool_mark_and_rewind);
     RUN(pool_limit_holds_with_children);
+    RUN(pool_objects_are_poisoned_when_they_end);
+    RUN(pool_has_one_owner);
     return 0;
 }
