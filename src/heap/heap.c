@@ -159,7 +159,6 @@ static void *alloc_small(fl_heap *heap, size_t bytes) {
     if (block)
         return block;
     fl_heap_freeing_none(heap);
-    fl_slab_check_newest(heap->current[size_class]);
     return refill(heap, size_class);
 }
 

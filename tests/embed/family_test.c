@@ -132,6 +132,26 @@ static void family_resize_and_realloc(void) {
     fallow_arena_destroy(other);
 }
 
+/* Large blocks that grow take their pages along; what they leave is the arena's again. */
+static void family_moved_blocks_leave_nothing(void) {
+    fallow_arena *arena = fallow_arena_create("moves", 0);
+    for (int round = 0; round < 3; round++) {
+        char *block = NULL, *in_the_way;
+        for (size_t bytes = MIB / 2; bytes <= 64 * MIB; bytes *= 2) {
+            CHECK((block = fallow_arena_realloc(arena, block, bytes)) != NULL);
+            CHECK(bytes == MIB / 2 || block[bytes / 2 - 1] == 5);
+            memset(block, 5, bytes);
+            CHECK((in_the_way = fallow_arena_alloc(arena, MIB)) != NULL);
+            fallow_arena_free(arena, in_the_way);
+        }
+        fallow_arena_free(arena, block);
+    }
+    fallow_give_back();
+    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
+    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    fallow_arena_destroy(arena);
+}
+
 #define WALKED 4000
 static void *walked[WALKED];
 static size_t found;
@@ -287,6 +307,7 @@ int main(void) {
     RUN(family_parent_sheds_for_its_child);
     RUN(family_reset_keeps_what_it_may);
     RUN(family_resize_and_realloc);
+    RUN(family_moved_blocks_leave_nothing);
     RUN(family_walk_finds_exactly_the_live_blocks);
     RUN(family_policies);
     RUN(family_one_thread_after_the_other);

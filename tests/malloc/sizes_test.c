@@ -62,9 +62,13 @@ static void sizes_with_every_alignment(void) {
     for (size_t alignment = 1; alignment <= (size_t)4 << 20; alignment *= 2)
         for (size_t bytes = 0; bytes <= 300000; bytes += bytes / 5 + 1) {
             void *block = NULL;
-            char *plain = memalign(alignment, bytes);
-            check_block(plain, bytes, alignment < 16 ? 16 : alignment);
-            free(plain);
+            char *several[5]; /* the first of a slab is always aligned */
+            for (int i = 0; i < 5; i++) {
+                several[i] = memalign(alignment, bytes);
+                check_block(several[i], bytes, alignment < 16 ? 16 : alignment);
+            }
+            for (int i = 0; i < 5; i++)
+                free(several[i]);
             if (alignment < sizeof(void *))
                 continue;
             CHECK_EQUAL(posix_memalign(&block, alignment, bytes), 0);
