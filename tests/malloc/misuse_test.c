@@ -135,7 +135,7 @@ static const struct misuse {
     CASE(small_freed_twice_in_a_row, "freed twice"),
     CASE(medium_freed_twice_in_a_row, "freed twice"),
     CASE(first_of_many_freed_twice_in_a_row, "freed twice"),
-    CASE(freed_twice_and_then_the_rest, "not a block of this heap"),
+    CASE(freed_twice_and_then_the_rest, FL_CHECKS ? "freed twice" : "not a block of this heap"),
     CASE(freed_twice_after_its_slab_is_gone, "not a block of this heap"),
     CASE(large_freed_twice_in_a_row, "not a block of this heap"),
     CASE(freed_twice_in_a_row_by_another_thread, "freed twice"),
