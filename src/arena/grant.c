@@ -95,7 +95,8 @@ static bool shed(fl_arena *arena, size_t bytes) {
 /* The ladder. Returns whether another try makes sense. */
 static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned step, size_t pages) {
     if (shortage->why == FL_REFUSED_NEVER)
-        return false; /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
+        return false;
+    /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
     if (step > SHEDS_MAX ||
         (step > 0 && !(shortage->whose && shed(shortage->whose, pages << FL_PAGE_SHIFT)) &&
          !(shortage->whose != arena && shed(arena, pages << FL_PAGE_SHIFT))))

@@ -117,17 +117,25 @@ static fl_slab *next_slab(fl_heap *heap, unsigned size_class) {
     return slab;
 }
 
+/* From a slab that may be kept warm though it was empty: from here on it is due again. */
+static void *pop_fresh(fl_slab *slab) {
+    void *block = fl_slab_pop_fresh(slab);
+    if (block)
+        fl_slab_set_due(slab, DUE_WHEN_EMPTY);
+    return block;
+}
+
 /* A block that is free, or was never handed out. NULL: there is none in the slab, or no memory for it. */
 static void *take_block(fl_slab *slab) {
     if (fl_slab_has_free(slab)) {
         fl_slab_check_newest(slab);
         return fl_slab_pop(slab);
     }
-    void *block = fl_slab_pop_fresh(slab);
-    if (!block && !fl_slab_carve(slab))
-        return NULL;
+    void *block = pop_fresh(slab);
+    if (block || !fl_slab_carve(slab))
+        return block;
     fl_slab_set_due(slab, DUE_WHEN_EMPTY);
-    return block ? block : fl_slab_pop(slab);
+    return fl_slab_pop(slab);
 }
 
 /* The free list of the current slab is at its end. NULL: out of memory. */
@@ -163,11 +171,7 @@ static void *alloc_small(fl_heap *heap, size_t bytes) {
 }
 
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
-    fl_slab *slab = heap->current[fl_sizeclass_of(bytes)];
-    void *block = fl_slab_pop_fresh(slab);
-    if (block)
-        fl_slab_set_due(slab, DUE_WHEN_EMPTY);
-    return block;
+    return pop_fresh(heap->current[fl_sizeclass_of(bytes)]);
 }
 
 static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {

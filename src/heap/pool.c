@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk. What is put into pools
- * (strings, clean-ups) is in pooltext.c.
+ * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk. Copies and strings are in
+ * pooltext.c.
  */
 #include "fallow/pool.h"
 
@@ -66,6 +66,10 @@ static void count_held(fallow_pool *pool, size_t pages, bool more) {
         pool->held_pages += more ? pages : -pages;
 }
 
+static void poison_chunk(const chunk *it) {
+    fl_poison((const char *)it + CHUNK_HEADER_BYTES, (it->pages << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES);
+}
+
 /* A chunk that holds so many bytes; of the spans that the thread's heap keeps, or granted. for_pool NULL: the pool is to lie
  * in it. NULL: no memory, or a limit. */
 static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes) {
@@ -84,7 +88,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
     fl_thread_heap_done(heap);
     if (made) {
         made->pages = pages;
-        fl_poison((char *)made + CHUNK_HEADER_BYTES, (pages << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES);
+        poison_chunk(made);
         count_held(for_pool, pages, true);
     }
     return made;
@@ -322,7 +326,7 @@ void fallow_pool_reset(fallow_pool *pool) {
     if (newest != first) {
         free_chunks(pool, newest->older, first);
         drop_spare(pool);
-        fl_poison((char *)newest + CHUNK_HEADER_BYTES, (newest->pages << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES);
+        poison_chunk(newest);
         pool->spare = newest;
     }
     start_in(pool, first, first_byte(pool, first));

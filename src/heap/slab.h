@@ -85,9 +85,20 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
     return (uint32_t)(slab->left + slab->base_used);
 }
 
+/* Two things that gcc 12 does not find by itself: to test against memory without a copy, and to leave what is returned in
+ * the register that it is returned in. An instruction each, of 33. */
+#if defined __x86_64__ && defined __GNUC__
+#define FL_TEST(any, bits, memory) __asm__("testq %1, %2" : "=@ccnz"(any) : "r"(bits), "m"(memory))
+#define FL_RETURNED(value) __asm__("" : "+a"(value))
+#else
+#define FL_TEST(any, bits, memory) ((any) = ((bits) & (memory)) != 0)
+#define FL_RETURNED(value) ((void)(value))
+#endif
+
 /* Takes the first block of the free list; NULL: it is empty, or its first block was freed twice. */
 static inline void *fl_slab_pop(fl_slab *slab) {
     void *block = slab->free;
+    FL_RETURNED(block);
     void *next = fl_link_get(block);
     if (__builtin_expect(next == block, 0))
         return NULL;

@@ -70,8 +70,8 @@ static inline bool fl_lock_try(fl_lock *lock) {
 /*
  * A lock around fork, which takes many, and may come from a signal handler that has interrupted whoever holds one: that one is
  * left as it is. (Between the moment when a lock is held and that when it knows by whom lie a few instructions; who is
- * interrupted there waits for a second.) In the parent it is dropped if it was taken; in the child, where there is one thread, it is new: nobody else is
- * inside, and who was interrupted goes on.
+ * interrupted there waits for a second.) In the parent it is dropped if it was taken; in the child, where there is one
+ * thread, it is new: nobody else is inside, and who was interrupted goes on.
  */
 typedef struct fl_fork_lock {
     fl_lock *lock;

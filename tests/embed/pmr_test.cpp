@@ -9,13 +9,7 @@
 #include <string>
 #include <vector>
 
-#define CHECK(condition)                                                                 \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            std::fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                \
-        }                                                                                \
-    } while (0)
+#include "../lib/check.h"
 
 static void pmr_containers_lie_in_the_arena() {
     fallow_arena *arena = fallow_arena_create("pmr", 0);

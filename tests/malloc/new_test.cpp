@@ -10,13 +10,7 @@
 #include <string>
 #include <vector>
 
-#define CHECK(condition)                                                                 \
-    do {                                                                                 \
-        if (!(condition)) {                                                              \
-            std::fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
-            std::exit(1);                                                                \
-        }                                                                                \
-    } while (0)
+#include "../lib/check.h"
 
 // The window's place tells whose a block is: malloc's blocks lie there too.
 static bool is_ours(const void *block) {
