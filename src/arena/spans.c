@@ -54,7 +54,9 @@ void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
         kept += pages_in(span);
         empty = span ? empty : i;
     }
-    for (; kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_SLOTS; spans->next++) {
+    /* Other threads may have taken any since they were counted: a whole round leaves none, whatever `kept` says. */
+    for (size_t looks = 0; looks < FL_SPANS_SLOTS && (kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_SLOTS);
+         looks++, spans->next++) {
         uint64_t old = take_slot(&spans->slots[spans->next % FL_SPANS_SLOTS]);
         if (old)
             give_up(arena, old);

@@ -2,6 +2,7 @@
 /* The spans that a heap keeps: what is taken is what was put, they are never more than 2 MiB, and nothing is lost. */
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../src/arena/grant.h"
 #include "../../src/arena/spans.h"
@@ -85,12 +86,44 @@ static void spans_emptied_by_another(void) {
     CHECK_EQUAL(arena.used_pages, 0);
 }
 
+/* A large span makes many small ones give way, and another thread takes those very ones away meanwhile. */
+static _Atomic int turn;
+
+static void *flush_when_told(void *unused) {
+    (void)unused;
+    for (int seen = 0; !atomic_load(&stop);)
+        if (atomic_load(&turn) != seen) {
+            seen = atomic_load(&turn);
+            fl_spans_flush(&spans, &arena);
+        }
+    return NULL;
+}
+
+static void spans_give_way_while_emptied_by_another(void) {
+    pthread_t thread;
+    atomic_store(&stop, false);
+    CHECK_EQUAL(pthread_create(&thread, NULL, flush_when_told, NULL), 0);
+    alarm(60); /* a put that never ends */
+    for (int i = 1; i <= 5000; i++) {
+        for (int slot = 0; slot < FL_SPANS_SLOTS; slot++)
+            fl_spans_put(&spans, &arena, grant(4), 4);
+        atomic_store(&turn, i);
+        fl_spans_put(&spans, &arena, grant(64), 64);
+    }
+    alarm(0);
+    atomic_store(&stop, true);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    fl_spans_flush(&spans, &arena);
+    CHECK_EQUAL(arena.used_pages, 0);
+}
+
 int main(void) {
     CHECK(fl_window_init());
     fl_arena_init(&arena, "spans", NULL, &fl_stat_process);
     RUN(spans_take_what_fits);
     RUN(spans_are_bounded);
     RUN(spans_emptied_by_another);
+    RUN(spans_give_way_while_emptied_by_another);
     fl_arena_end(&arena);
     return 0;
 }
