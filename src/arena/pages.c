@@ -209,7 +209,7 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
     size_t at = page, left = more_pages;
     for (fl_piece piece; free && fl_next_piece(&at, &left, &piece);)
         free = end <= atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) &&
-               piece.region->arena == arena &&
+               fl_region_is_of(piece.region, arena) &&
                fl_pagebits_next_set(piece.region->in_use, piece.first, piece.first + piece.pages) ==
                    piece.first + piece.pages;
     if (free && fl_regions_map(arena, page, more_pages) == OSMEM_OK)

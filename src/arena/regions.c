@@ -230,6 +230,7 @@ bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region) {
         return false;
     fl_pagetree_remove(region);
     list_remove(arena, region);
+    atomic_store_explicit(&region->arena, NULL, memory_order_relaxed); /* nobody grows into it from here on */
     return true;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "window.h"
 
+#include <string.h>
+
 #include "../osmem/fatal.h"
 #include "../osmem/lock.h"
 #include "../osmem/system.h"
@@ -124,6 +126,14 @@ size_t fl_window_pages_max(void) {
     return regions_max * FL_REGION_PAGES;
 }
 
+/* Everything but whether its addresses are reserved. The owner apart: other arenas may look at it at any time. */
+static void reset(fl_region *region, struct fl_arena *arena) {
+    bool reserved = region->reserved;
+    memset(&region->next, 0, sizeof *region - offsetof(fl_region, next));
+    region->reserved = reserved;
+    atomic_store_explicit(&region->arena, arena, memory_order_relaxed);
+}
+
 fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
     fl_region *first = NULL;
     fl_lock_take(&window_lock);
@@ -132,7 +142,7 @@ fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
         first = &fl_the_window.regions[place];
         fl_pagebits_set(regions_taken, place, count);
         for (size_t i = 0; i < count; i++)
-            first[i] = (fl_region){.arena = arena, .reserved = first[i].reserved};
+            reset(&first[i], arena);
     }
     fl_lock_drop(&window_lock);
     return first;
@@ -140,7 +150,7 @@ fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
 
 void fl_window_give(fl_region *region) {
     fl_lock_take(&window_lock);
-    region->arena = NULL;
+    atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
     fl_pagebits_clear(regions_taken, fl_region_index(region), 1);
     fl_lock_drop(&window_lock);
 }

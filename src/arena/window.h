@@ -75,11 +75,15 @@ struct fl_arena;
  *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
  *   prepared  free and Prepared
  *   neither   free and Ready: idle
- * Guarded by the arena's lock; arena itself by the window's.
+ * Guarded by the arena's lock.
+ *
+ * Whose it is changes in two places only, each time with the lock of the arena that it is about: fl_window_take makes it the
+ * arena's, fl_region_leave_if_empty nobody's. So an arena that holds its lock and reads its own address there owns the
+ * region; of any other value it learns only that it does not.
  */
 typedef struct fl_region {
-    struct fl_arena *arena; /* NULL: free for the taking */
-    struct fl_region *next; /* of the same arena, in no order */
+    _Atomic(struct fl_arena *) arena; /* NULL: nobody's, or on its way back to the window */
+    struct fl_region *next;           /* of the same arena, in no order */
     struct fl_region *previous;
     struct fl_branch *branch; /* above it in the arena's tree */
     uint16_t mapped;          /* a bit for each chunk */
@@ -131,6 +135,10 @@ bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes);
 
 void fl_window_fork_prepare(void);
 void fl_window_fork_done(bool in_child);
+
+static inline bool fl_region_is_of(const fl_region *region, const struct fl_arena *arena) {
+    return atomic_load_explicit(&region->arena, memory_order_relaxed) == arena;
+}
 
 static inline size_t fl_region_index(const fl_region *region) {
     return (size_t)(region - fl_the_window.regions);

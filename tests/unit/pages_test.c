@@ -279,12 +279,42 @@ static void pages_random_against_model(void) {
     end_arena();
 }
 
+/* A block at the end of its region asks for the next one at the moment when the system takes that away. */
+static char *asked_start, *asked_answer;
+static size_t asked_pages;
+
+static osmem_result free_and_ask(void *context, void *start, size_t bytes) {
+    if (asked_start && start == asked_start + (asked_pages << FL_PAGE_SHIFT)) {
+        asked_answer = fl_pages_extend(&arena, asked_start, asked_pages, 64) ? "extended" : "refused";
+        asked_start = NULL;
+    }
+    return osmem_backend_system()->free(context, start, bytes);
+}
+
+static void pages_extend_not_into_a_region_that_leaves(void) {
+    osmem_backend asking = *osmem_backend_system();
+    asking.free = free_and_ask;
+    fl_arena_init(&arena, "test", &asking, &fl_stat_process);
+    char *first = grant(64, 1);
+    size_t rest =
+        FL_REGION_PAGES - (size_t)(first - fl_region_start(fl_region_of(first))) / FL_PAGE_BYTES - 64;
+    char *middle = grant(rest, 1), *second = grant(64, 1);
+    CHECK(second == middle + (rest << FL_PAGE_SHIFT) && fl_region_of(second) != fl_region_of(middle));
+    fl_pages_return(&arena, second, 64);
+    asked_start = middle;
+    asked_pages = rest;
+    CHECK_EQUAL(fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_REQUEST), 64);
+    CHECK(asked_answer && strcmp(asked_answer, "refused") == 0);
+    end_arena();
+}
+
 int main(int argc, char **argv) {
     seed = check_seed(argc, argv);
     CHECK(fl_window_init());
     RUN(pages_lowest_address_first);
     RUN(pages_zeroed_is_told_truly);
     RUN(pages_extend_into_free_pages_only);
+    RUN(pages_extend_not_into_a_region_that_leaves);
     RUN(pages_longer_than_a_region);
     RUN(pages_limit_gives_idle_back_before_it_refuses);
     RUN(pages_more_than_the_window_has);
