@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "grant.h"
 
-#include "../osmem/system.h"
+#include "../system/system.h"
 #include "scavenger.h"
 
 #define SHEDS_MAX 16 /* a call-back that frees too little each time */

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "regions.h"
 
 _Atomic size_t fl_process_ready_pages;

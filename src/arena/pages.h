@@ -13,7 +13,7 @@
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
 
-#include "../osmem/lock.h"
+#include "../system/lock.h"
 #include "pace.h"
 #include "pagetree.h"
 

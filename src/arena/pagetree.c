@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pagetree.h"
 
-#include "../osmem/lock.h"
+#include "../system/lock.h"
 
 static fl_lock branches_lock = FL_LOCK_INIT;
 static fl_branch *branches_free; /* through parent */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "scavenger.h"
 
-#include "../osmem/system.h"
+#include "../system/system.h"
 #include "grant.h"
 #include "regions.h"
 

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "../osmem/fatal.h"
-#include "../osmem/lock.h"
-#include "../osmem/system.h"
+#include "../system/fatal.h"
+#include "../system/lock.h"
+#include "../system/system.h"
 
 #define WINDOW_BYTES_MAX ((size_t)1 << 43)
 #define WINDOW_BYTES_WHOLE ((size_t)1 << 36) /* where it has to be reserved whole */

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "../arena/grant.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "block.h"
 #include "thread.h"
 

@@ -10,7 +10,7 @@
 #include "../arena/scavenger.h"
 #include "../osmem/checker.h"
 #include "../osmem/ledger.h"
-#include "../osmem/system.h"
+#include "../system/system.h"
 #include "poison.h"
 #include "purge.h"
 #include "thread.h"

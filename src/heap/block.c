@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "block.h"
 
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "large.h"
 
 #define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */

@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../osmem/fatal.h"
-#include "../osmem/lock.h"
+#include "../system/fatal.h"
+#include "../system/lock.h"
 
 #define MAGIC UINT64_C(0x64786966776c6166)
 #define IN_USE ((size_t)1)

@@ -4,7 +4,7 @@
  * one, or no block at all.
  */
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "heap.h"
 #include "large.h"
 #include "owner.h"

@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "large.h"
 #include "owner.h"
 #include "thread.h"

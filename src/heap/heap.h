@@ -23,7 +23,7 @@
 #include <stdatomic.h>
 
 #include "../arena/spans.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "arena_heaps.h"
 #include "slab.h"
 

@@ -3,7 +3,7 @@
  * heap_life.c: heaps come and go: made for a thread, released when it ends, recycled when the last slab with
  * their tag is settled; and what the child of a fork makes of those whose threads it does not have.
  */
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "heap.h"
 #include "owner.h"
 #include "thread.h"

@@ -3,7 +3,7 @@
 
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "heap.h"
 
 #define TABLED_PAGES ((size_t)64) /* one MiB */

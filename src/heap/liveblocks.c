@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "liveblocks.h"
 
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block) {
     size_t start = (size_t)block * slab->block_bytes;

@@ -3,7 +3,7 @@
  * nobodys.c: slabs that no heap owns: listed in their arena, adopted by who needs one, dead when empty.
  */
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "arena_heaps.h"
 #include "purge.h"
 

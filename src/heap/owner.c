@@ -2,7 +2,7 @@
 #include "owner.h"
 
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 
 static void count_reclaimable(const fl_slab *slab, bool more) {
     fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "../arena/grant.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "poison.h"
 #include "thread.h"
 

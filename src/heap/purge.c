@@ -2,8 +2,8 @@
 #include "purge.h"
 
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
-#include "../osmem/system.h"
+#include "../system/fatal.h"
+#include "../system/system.h"
 #include "arena_heaps.h"
 #include "liveblocks.h"
 

@@ -11,8 +11,8 @@
  *   5. publish and settle
  */
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
-#include "../osmem/system.h"
+#include "../system/fatal.h"
+#include "../system/system.h"
 #include "heap.h"
 #include "owner.h"
 #include "purge.h"

@@ -2,7 +2,7 @@
 #include "slab.h"
 
 #include "../arena/grant.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "arena_heaps.h"
 #include "purge.h"
 

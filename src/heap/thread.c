@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 #include "../arena/scavenger.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 
 /* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. The process's arena has none: its heap
  * stands in the thread's record, so that a thread which uses no other costs no more than that. */

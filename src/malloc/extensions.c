@@ -10,7 +10,7 @@
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../heap/thread.h"
-#include "../osmem/line.h"
+#include "../system/line.h"
 #include "fallow/arena.h"
 #include "fallow/process.h"
 #include "fallow/version.h"

@@ -6,8 +6,8 @@
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../heap/thread.h"
-#include "../osmem/line.h"
-#include "../osmem/system.h"
+#include "../system/line.h"
+#include "../system/system.h"
 #include "options.h"
 
 void fl_options_apply(void) {

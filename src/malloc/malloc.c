@@ -10,7 +10,7 @@
 
 #include "../heap/block.h"
 #include "../heap/thread.h"
-#include "../osmem/fatal.h"
+#include "../system/fatal.h"
 #include "fallow/version.h"
 
 #define EXPORT FALLOW_API

@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../osmem/fatal.h"
-#include "../osmem/line.h"
-#include "../osmem/system.h"
+#include "../system/fatal.h"
+#include "../system/line.h"
+#include "../system/system.h"
 #include "fallow/malloc.h"
 
 fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};

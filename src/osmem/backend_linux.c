@@ -20,9 +20,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "../system/fatal.h"
+#include "../system/system.h"
 #include "fallow/osmem.h"
-#include "fatal.h"
-#include "system.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000

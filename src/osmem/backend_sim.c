@@ -8,8 +8,8 @@
 
 #include "fallow/osmem_sim.h"
 
+#include "../system/lock.h"
 #include "checker.h"
-#include "lock.h"
 
 /* Where sims lie: each behind the one before, so that two of them do not look alike. */
 #define SIMS_BASE ((uintptr_t)1 << 47)

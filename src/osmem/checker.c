@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "fatal.h"
-#include "line.h"
-#include "lock.h"
+#include "../system/fatal.h"
+#include "../system/line.h"
+#include "../system/lock.h"
 
 /*
  * One byte for each OS page of at least 4 KiB, in leaves of 32,768 that are made on first use: state in the

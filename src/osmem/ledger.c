@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ledger.h"
 
-#include "fatal.h"
-#include "lock.h"
+#include "../system/fatal.h"
+#include "../system/lock.h"
 
 static fl_lock ledger_lock = FL_LOCK_INIT;
 

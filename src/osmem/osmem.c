@@ -5,9 +5,14 @@
  */
 #include "fallow/osmem.h"
 
+#include "../system/fatal.h"
+#include "../system/system.h"
 #include "checker.h"
-#include "fatal.h"
 #include "ledger.h"
+
+size_t osmem_os_page_bytes(void) {
+    return fl_system_page_bytes();
+}
 
 osmem_traits osmem_backend_traits(const osmem_backend *backend) {
     osmem_traits traits;

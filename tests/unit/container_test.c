@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../src/osmem/container.h"
+#include "../../src/system/container.h"
 #include "../lib/check.h"
 
 static char root[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * system.h: what the floors above want to know of the system, or have done by it, besides memory. With
- * osmem.h and the back ends this is all of the operating system that fallow sees.
+ * system.h: what fallow needs of the operating system besides memory in its states: clocks, fences, threads, files,
+ * random numbers. With the back ends of osmem, one floor up, this is all of the system that fallow sees.
  */
 #ifndef FL_SYSTEM_H
 #define FL_SYSTEM_H
@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* The page of the system's memory management: the same for the life of a process. */
+size_t fl_system_page_bytes(void);
 
 /* 0 where there are no transparent huge pages. */
 size_t fl_system_huge_page_bytes(void);

@@ -14,10 +14,9 @@
 #include <unistd.h>
 
 #include "container.h"
-#include "fallow/osmem.h"
 #include "system.h"
 
-size_t osmem_os_page_bytes(void) {
+size_t fl_system_page_bytes(void) {
     static _Atomic size_t page_bytes; /* the same whoever writes it first */
     size_t bytes = atomic_load_explicit(&page_bytes, memory_order_relaxed);
     if (bytes == 0) {
