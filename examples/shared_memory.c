@@ -2,8 +2,7 @@
 /*
  * A back end of one's own: memory from a memfd, shared with another process.
  *
- * Reserved is address space without access; map puts the file there; unused punches a hole into it, so that
- * the memory goes back for both processes and reads as zero. The interface of osmem checks and counts as for
+ * Reserved is the file without access; map gives access; unused punches a hole into it, so that the memory goes back for both processes and reads as zero. The interface of osmem checks and counts as for
  * any other back end.
  */
 #define _GNU_SOURCE
@@ -27,21 +26,21 @@ static void shared_traits(void *context, osmem_traits *out) {
     *out = (osmem_traits){.os_page_bytes = osmem_os_page_bytes(), .zero_after_unused = true};
 }
 
-/* One range, as long as the file. */
-static void *shared_reserve(void *context, void *hint, size_t bytes) {
+/* One range, as long as the file, which lies there without access at first. */
+static osmem_result shared_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
     shared *it = context;
-    (void)hint;
-    void *got = it->base || bytes > it->bytes
-                    ? MAP_FAILED
-                    : mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return got == MAP_FAILED ? NULL : (it->base = got);
+    if (request->exactly || request->mapped || it->base || request->bytes > it->bytes)
+        return OSMEM_UNSUPPORTED;
+    void *got = mmap(NULL, request->bytes, PROT_NONE, MAP_SHARED, it->file, 0);
+    if (got == MAP_FAILED)
+        return OSMEM_NOMEM;
+    out->start = it->base = got;
+    return OSMEM_OK;
 }
 
 static osmem_result shared_map(void *context, void *start, size_t bytes) {
-    shared *it = context;
-    void *got = mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, it->file,
-                     (char *)start - it->base);
-    return got == start ? OSMEM_OK : OSMEM_NOMEM;
+    (void)context;
+    return mprotect(start, bytes, PROT_READ | PROT_WRITE) ? OSMEM_NOMEM : OSMEM_OK;
 }
 
 static osmem_result shared_used(void *context, void *start, size_t bytes) {

@@ -5,6 +5,7 @@
  *     None ──reserve──▶ Reserved ──map──▶ Prepared ──used──▶ Ready
  *      ▲ ◀──────────────── free (from any state) ◀───────────── │
  *      │                  Reserved ◀─unmap─ Prepared ◀─unused── │
+ *      ├──────────prepare, extend──────────▶ Prepared           │
  *      └─────────alloc (None to Ready in one step)──▶           │
  *                         Reserved ◀───────────fault─────────── │
  *
@@ -18,15 +19,20 @@
  * differs: errors are returned, never thrown; a counter moves after its system call succeeded, never before;
  * and free is told the state of what it gives back instead of assuming Ready.
  *
+ * Nothing half done: a call moves its whole range, or leaves it as it was. Two results tell of what no system can
+ * prevent: OSMEM_KEPT (the range is as it was, and asking again soon is in vain) and OSMEM_LOST (the range is None
+ * now: the system took it away, and somebody else may have it). The counters follow in each case.
+ *
  * Units: all sizes are bytes and multiples of the OS page (osmem_os_page_bytes), all addresses are aligned
  * to it; a call that is given anything else returns OSMEM_INVALID (or NULL) and does nothing.
  *
  * Threads: every call may be made from any thread at any time, as long as no two calls are given
  * overlapping ranges at the same time. The counters are exact at every moment, and consistent with each
- * other in any one osmem_stat_read.
+ * other in any one osmem_stat_read. No call changes errno.
  *
- * Misuse (a range in another state than the call needs) is undefined, as it is in the contract; a stat that
- * is checked (osmem_stat_check, or a build with -Dchecks=2) stops the process at it.
+ * Misuse (a range in another state than the call needs, or counted in another stat) is undefined, as it is in the
+ * contract; a stat that is checked (osmem_stat_check, or a build with -Dchecks=2) stops the process at it. In every
+ * build the process stops where a stat would hold less than nothing.
  */
 #ifndef FALLOW_OSMEM_H
 #define FALLOW_OSMEM_H
@@ -41,12 +47,15 @@
 extern "C" {
 #endif
 
-/* What a call can say. Zero is success; nothing has changed after anything else. */
+/* What a call can say. Zero is success; nothing has changed after anything else but OSMEM_LOST. */
 typedef enum osmem_result {
     OSMEM_OK = 0,
     OSMEM_NOMEM,       /* the system has no memory, address space or mappings left */
     OSMEM_UNSUPPORTED, /* this system cannot do it; for hints, nothing is lost */
-    OSMEM_INVALID      /* the arguments break a rule above */
+    OSMEM_INVALID,     /* the arguments break a rule above */
+    OSMEM_TAKEN,       /* part of the range that was to be ours is somebody else's */
+    OSMEM_KEPT,        /* the system keeps what was to go (it is locked, busy, or never goes) */
+    OSMEM_LOST         /* the range is None now, against the caller's will */
 } osmem_result;
 
 /* The states that are counted. None is everything else. */
@@ -61,28 +70,66 @@ typedef struct osmem_range {
     size_t bytes;
 } osmem_range;
 
-/* What is true of the memory that a back end provides; asked once, when a stat is set up. */
+/* What is true of the memory that a back end provides; asked once, when a stat is set up. By system: docs/osmem.md. */
 typedef struct osmem_traits {
-    size_t os_page_bytes;     /* a power of two */
-    size_t huge_page_bytes;   /* a power of two, or 0 where there are none */
+    size_t os_page_bytes;   /* a power of two */
+    size_t huge_page_bytes; /* a power of two, or 0 where there are none */
+    size_t
+        reserve_bytes; /* reservations start at multiples of this (Windows: 64 KiB); a power of two, 0: the OS page */
+    size_t address_bytes;     /* about so much can be reserved in all; 0: more than anybody needs */
     bool zero_after_unused;   /* Ready again after unused, untouched memory reads as zero */
     bool prepared_is_charged; /* Prepared counts against the system's commit limit; Reserved never does */
+    bool reservations_apart; /* no call may span two reservations, and free takes whole ones only (Windows) */
+    bool never_frees;        /* what was reserved stays ours: every free is OSMEM_KEPT (WebAssembly) */
 } osmem_traits;
+
+/* What a back end is asked to reserve. */
+typedef struct osmem_request {
+    void *hint;       /* where the caller would like it; NULL: anywhere */
+    size_t bytes;     /* a multiple of the OS page */
+    size_t alignment; /* a power of two, the OS page at least */
+    bool exactly;     /* at the hint, or not at all */
+    bool mapped;      /* Prepared, not Reserved */
+    bool extends; /* exactly behind a mapped range, as more of the same: name and advice are that range's */
+} osmem_request;
+
+/* What came of it. */
+typedef struct osmem_reservation {
+    void *start;
+    size_t
+        excess_bytes; /* Reserved as well, around it, since the system did not take it back: lost but for the ledger */
+} osmem_reservation;
 
 /*
  * A back end makes the moves happen; it neither checks nor counts, osmem does. Every function is given the
- * back end's own context, gets only arguments that keep the rules above, and either does all that it was
- * asked or reports an error with nothing changed. What it cannot do returns OSMEM_UNSUPPORTED. All of them
- * must be safe to call from several threads and must not call malloc.
+ * back end's own context and gets only arguments that keep the rules above. What it cannot do returns
+ * OSMEM_UNSUPPORTED. All of them must be safe to call from several threads, must leave errno alone, must not be
+ * cancellation points and must not call malloc. After each result the range is
+ *
+ *                   OK                   NOMEM, UNSUPPORTED     TAKEN    KEPT       LOST
+ *   alloc           Ready, zeroed        None                   –        –          –
+ *   reserve         Reserved, Prepared   None                   None     –          –
+ *   map             Prepared             Reserved               –        –          –
+ *   used            Ready                as it was              –        –          –
+ *   unused          Prepared             Ready, any contents    –        the same   –
+ *   unmap           Reserved             Prepared               –        Prepared   None
+ *   fault           Reserved             Ready, any contents    –        the same   –
+ *   free            None                 as it was              –        as it was  –
+ *   move            both Ready           both Ready (to: any contents)   –          `to` is None
+ *   hints, names    as it was, always
+ *
+ * What KEPT is said of would be refused again soon: it is not worth asking at every turn. What NOMEM is said of may work
+ * a moment later. No call retries without a bound.
  */
 typedef struct osmem_backend {
     const char *name;
     void *context;
     void (*traits)(void *context, osmem_traits *out);
-    void *(*alloc)(void *context, size_t bytes);               /* zeroed; NULL: no memory */
-    void *(*reserve)(void *context, void *hint, size_t bytes); /* NULL: no address space */
+    void *(*alloc)(void *context, size_t bytes); /* NULL: no memory */
+    osmem_result (*reserve)(void *context, const osmem_request *request, osmem_reservation *out);
     osmem_result (*map)(void *context, void *start, size_t bytes);
     osmem_result (*used)(void *context, void *start, size_t bytes);
+    /* In order; *done is how many ranges are Prepared. What is said of the first that is not is the result. */
     osmem_result (*unused)(void *context, const osmem_range *ranges, size_t count, size_t *done);
     osmem_result (*unmap)(void *context, void *start, size_t bytes);
     osmem_result (*fault)(void *context, void *start, size_t bytes);
@@ -146,9 +193,22 @@ FALLOW_API void *osmem_alloc(size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 /*
  * None → Reserved. hint, where not NULL, is where the caller would like it; the result may lie elsewhere
  * if that is taken, and never replaces what is there. alignment is a power of two (0: the OS page).
- * NULL when there is no address space.
+ * NULL when there is no address space. Costs one system call; more where it is not aligned at once.
  */
 FALLOW_API void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat) FALLOW_MUST_USE;
+
+/* None → Reserved, exactly there. OSMEM_TAKEN: something else is in the way; it stays as it is. */
+FALLOW_API osmem_result osmem_reserve_at(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
+
+/* None → Prepared, exactly there, in one system call (and one for the name, where names are shown): osmem_reserve_at and
+ * osmem_map in one. */
+FALLOW_API osmem_result osmem_prepare(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
+
+/*
+ * The same, right behind a mapped range of the same stat, as more of it: it takes over that range's name and advice (the
+ * hints below), and both are one mapping. One system call. Where the system cannot do that it is osmem_prepare.
+ */
+FALLOW_API osmem_result osmem_extend(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /* Reserved → Prepared. On Linux this is where the commit limit is charged. Never twice on the same range. */
 FALLOW_API osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
@@ -161,27 +221,30 @@ FALLOW_API osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) F
 FALLOW_API osmem_result osmem_used(void *start, size_t bytes, size_t prepared_bytes,
                                    osmem_stat *stat) FALLOW_MUST_USE;
 
-/* Ready → Prepared. The contents are forfeit. */
+/* Ready → Prepared. The contents are forfeit. OSMEM_KEPT: Ready still, and it takes its memory (it is locked). */
 FALLOW_API osmem_result osmem_unused(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /*
  * Ready → Prepared for many ranges, in as few system calls as the system allows. Ranges are done in order;
- * *done, where not NULL, is how many were: all of them exactly if the result is OSMEM_OK.
+ * *done, where not NULL, is how many were: all of them exactly if the result is OSMEM_OK. After OSMEM_KEPT, the
+ * ranges behind that one may well be had.
  */
 FALLOW_API osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t *done,
                                             osmem_stat *stat) FALLOW_MUST_USE;
 
-/* Prepared → Reserved: ours, not in the contract. The only way to have the commit charge back without
- * losing the address range. */
+/*
+ * Prepared → Reserved: ours, not in the contract. The only way to have the commit charge back without giving the address
+ * range to others. Where the system cannot do it in one step (Linux: munmap, and a new reservation exactly there),
+ * somebody else's mapping may come in between: OSMEM_LOST, and the range is None.
+ */
 FALLOW_API osmem_result osmem_unmap(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
-/* Ready → Reserved. Every later access faults; for finding bugs. */
+/* Ready → Reserved. Every later access faults; for finding bugs. On Linux the commit charge stays until the range is freed. */
 FALLOW_API osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /*
  * Any state → None. by_state says how many bytes of the range are in which state; they must add up to
- * bytes. Where the system refuses (vm.max_map_count), the range stays as it was and the caller may try
- * again later.
+ * bytes. OSMEM_NOMEM (vm.max_map_count): the caller may try again later. OSMEM_KEPT: not on this system, ever.
  */
 FALLOW_API osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state,
                                    osmem_stat *stat) FALLOW_MUST_USE;
@@ -189,17 +252,18 @@ FALLOW_API osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_sta
 /*
  * Both ranges Ready before and after: what `from` holds is in `to` afterwards, without being copied where the system can
  * move pages; `from` holds anything then, and takes no memory until it is touched. The ranges do not overlap, and count in
- * the same stat. OSMEM_UNSUPPORTED where pages cannot be moved: nothing has changed. On Linux (mremap with
- * MREMAP_DONTUNMAP) each move may leave two mappings more, so that only the first 1,000 of a process are made.
+ * the same stat. Where pages cannot be moved, `from` is as it was, and `to` holds anything; after OSMEM_LOST `to` is None. On
+ * Linux (mremap with MREMAP_DONTUNMAP) each move may leave two mappings more, so that only the first 1,000 of a process are made.
  */
 FALLOW_API osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /* Moves the count of a range from one stat to another of the same back end; the memory stays as it is. Both
  * are checked, or neither. */
-FALLOW_API void osmem_transfer(osmem_bytes by_state, osmem_stat *from, osmem_stat *to);
+FALLOW_API void osmem_transfer(void *start, size_t bytes, osmem_bytes by_state, osmem_stat *from,
+                               osmem_stat *to);
 
 /*
- * Hints; no state changes. huge_page: this range would be better in huge pages. no_huge_page: it would be
+ * Hints; no state changes, and any state but None may be given them. huge_page: this range would be better in huge pages. no_huge_page: it would be
  * worse. collapse: put it into huge pages now, if that can be done; may take milliseconds, so never under
  * a lock. The range is rounded inwards to whole huge pages for huge_page and collapse.
  */

@@ -5,7 +5,7 @@
  *
  * Addresses of a sim are numbers: never read or write through them; osmem_sim_touch says what would happen.
  * They lie above 2^47, where no process has memory, so that a sim and the real system can be used side by
- * side.
+ * side. (Those of a real one are addresses like any other, from 2^45 on; there is one such sim at a time.)
  *
  * Threads: a sim may be used from several threads.
  */
@@ -36,6 +36,14 @@ typedef struct osmem_sim_config {
     size_t mappings_max;       /* as vm.max_map_count; 0: 65530 */
     osmem_sim_overcommit overcommit;
     bool dirty_after_unused; /* memory that was unused may read as its old contents */
+    /* Rules of other systems, as in osmem_traits. A call that breaks one is OSMEM_INVALID, and counted. */
+    size_t reserve_bytes; /* 0: the OS page */
+    bool reservations_apart;
+    bool never_frees;
+    /* Memory of the program's own system stands behind it, at the same addresses, so that a whole program can run under
+     * the rules. What is resident is not known then. With prepared_faults an access to Prepared memory is a fault. */
+    bool real;
+    bool prepared_faults;
 } osmem_sim_config;
 
 /* NULL: no memory for it, or a config that breaks its rules. */
@@ -44,6 +52,9 @@ FALLOW_API void osmem_sim_destroy(osmem_sim *sim);
 
 /* The back end to give to osmem_stat_init; lives as long as the sim. */
 FALLOW_API const osmem_backend *osmem_sim_backend(osmem_sim *sim);
+
+/* Where its addresses begin; they end config.address_bytes further on. */
+FALLOW_API uintptr_t osmem_sim_base(const osmem_sim *sim);
 
 /* What an access to every page of a range would lead to. */
 typedef enum osmem_sim_access {
@@ -61,6 +72,8 @@ typedef struct osmem_sim_figures {
     size_t mappings; /* neighbours of one kind count once, as in the kernel */
     uint64_t faults; /* pages that became resident by a touch */
     uint64_t calls;  /* that the back end has been asked to make, refused ones included */
+    uint64_t
+        broken; /* of these, such as broke a rule: a range in another kind, granularity, two reservations at once */
 } osmem_sim_figures;
 
 FALLOW_API osmem_sim_figures osmem_sim_read(osmem_sim *sim);
@@ -83,7 +96,8 @@ typedef enum osmem_sim_call {
 
 /*
  * From now on, the nth call of a kind (1: the next one) fails with result; nth 0: every one; result
- * OSMEM_OK: none any more. Before an unused over many ranges fails, it does partial_ranges of them.
+ * OSMEM_OK: none any more. Before an unused over many ranges fails, it does partial_ranges of them. An unmap that fails
+ * with OSMEM_LOST has lost the range: it is None.
  */
 FALLOW_API void osmem_sim_fail(osmem_sim *sim, osmem_sim_call call, uint64_t nth, osmem_result result,
                                size_t partial_ranges);

@@ -34,11 +34,10 @@ void fl_arena_end(fl_arena *arena) {
         next = region->next;
         fl_region_release(arena, region);
     }
-    fl_regions_end(arena);
     fl_pagetree_clear(&arena->tree);
     arena->regions = NULL;
     fl_arena_count_ready(arena, arena->ready_pages, false);
-    arena->ready_pages = arena->used_pages = 0;
+    arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
 }
 
 static char *page_address(size_t page) {
@@ -151,27 +150,50 @@ static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *sh
     return false;
 }
 
+/* One piece of a run becomes Ready. False: the system has refused; it is as it was. */
+static bool use_piece(fl_arena *arena, const fl_piece *piece) {
+    char *start = fl_region_start(piece->region) + (piece->first << FL_PAGE_SHIFT);
+    size_t prepared = fl_pagebits_count(piece->region->prepared, piece->first, piece->pages);
+    if (osmem_used(start, piece->pages << FL_PAGE_SHIFT, prepared << FL_PAGE_SHIFT, &arena->stat) != OSMEM_OK)
+        return false;
+    fl_pagebits_clear(piece->region->prepared, piece->first, piece->pages);
+    fl_arena_unkeep(arena, piece->region, piece->first, piece->pages, false);
+    arena->ready_pages += prepared;
+    arena->grown_pages += prepared;
+    return true;
+}
+
+/* Ready, all of a run; false: not all of it. What became Ready stays so, and is idle. *more is how many pages did. */
+static bool use_run(fl_arena *arena, size_t page, size_t pages, size_t *more) {
+    size_t before = arena->ready_pages;
+    bool used = true;
+    for (fl_piece piece; used && fl_next_piece(&page, &pages, &piece);) {
+        used = use_piece(arena, &piece);
+        fl_pagetree_update(piece.region, piece.first, piece.pages);
+    }
+    *more = arena->ready_pages - before;
+    return used;
+}
+
 /* A mapped, free run becomes Ready and in use. */
 static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, bool *zeroed,
                  fl_shortage *shortage) {
-    size_t prepared = count_prepared(page, pages);
+    size_t prepared = count_prepared(page, pages), more;
     if (!charge(arena, prepared, heed_soft, shortage))
         return false;
-    if (osmem_used(page_address(page), pages << FL_PAGE_SHIFT, prepared << FL_PAGE_SHIFT, &arena->stat) !=
-        OSMEM_OK) {
-        fl_arena_count_ready(arena, prepared, false);
+    bool used = use_run(arena, page, pages, &more);
+    if (!used) {
+        fl_arena_count_ready(arena, prepared - more, false);
         *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages, NULL};
+        fl_arena_show_idle(arena);
         return false;
     }
     *zeroed = prepared == pages && arena->stat.traits.zero_after_unused;
-    arena->ready_pages += prepared;
-    arena->grown_pages += prepared;
     arena->used_pages += pages;
     fl_pace_use(&arena->pace, arena->used_pages);
     fl_arena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_set(piece.region->in_use, piece.first, piece.pages);
-        fl_pagebits_clear(piece.region->prepared, piece.first, piece.pages);
         fl_pagetree_update(piece.region, piece.first, piece.pages);
     }
     return true;
@@ -218,32 +240,56 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
     return extended;
 }
 
-static void give(fl_arena *arena, const char *start, size_t pages, bool prepared) {
-    size_t page = fl_page_of(start);
-    fl_lock_take(&arena->lock);
-    arena->activity++;
-    arena->used_pages -= pages;
+/* Granted pages become free; what of them went to the system already is Prepared. Holds the lock. */
+static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
+    FL_ASSERT_AT(2, fl_pagebits_count(piece->region->in_use, piece->first, piece->pages) == piece->pages);
+    arena->used_pages -= piece->pages;
+    fl_pagebits_clear(piece->region->in_use, piece->first, piece->pages);
     if (prepared) {
-        arena->ready_pages -= pages;
-        fl_arena_count_ready(arena, pages, false);
+        fl_pagebits_set(piece->region->prepared, piece->first, piece->pages);
+        arena->ready_pages -= piece->pages;
+        fl_arena_count_ready(arena, piece->pages, false);
     }
-    fl_arena_show_idle(arena);
-    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
-        FL_ASSERT_AT(2, fl_pagebits_count(piece.region->in_use, piece.first, piece.pages) == piece.pages);
-        fl_pagebits_clear(piece.region->in_use, piece.first, piece.pages);
-        if (prepared)
-            fl_pagebits_set(piece.region->prepared, piece.first, piece.pages);
-        fl_pagetree_update(piece.region, piece.first, piece.pages);
-    }
-    fl_lock_drop(&arena->lock);
+    fl_pagetree_update(piece->region, piece->first, piece->pages);
 }
 
 void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
-    give(arena, start, pages, false);
+    size_t page = fl_page_of(start);
+    fl_lock_take(&arena->lock);
+    arena->activity++;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
+        give_piece(arena, &piece, false);
+    fl_arena_show_idle(arena);
+    fl_lock_drop(&arena->lock);
 }
 
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
-    give(arena, start, pages, osmem_unused(start, pages << FL_PAGE_SHIFT, &arena->stat) == OSMEM_OK);
+    size_t page = fl_page_of(start);
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        char *at = fl_region_start(piece.region) + (piece.first << FL_PAGE_SHIFT);
+        bool prepared = osmem_unused(at, piece.pages << FL_PAGE_SHIFT, &arena->stat) == OSMEM_OK;
+        fl_lock_take(&arena->lock);
+        arena->activity++;
+        give_piece(arena, &piece, prepared);
+        fl_arena_show_idle(arena);
+        fl_lock_drop(&arena->lock);
+    }
+}
+
+void fl_pages_lose(fl_arena *arena, const char *start, size_t pages) {
+    fl_lock_take(&arena->lock);
+    fl_regions_lose(arena, start, pages);
+    fl_lock_drop(&arena->lock);
+}
+
+void fl_pages_forget_kept(fl_arena *arena) {
+    fl_lock_take(&arena->lock);
+    for (fl_region *region = arena->regions; region && arena->kept_pages; region = region->next) {
+        fl_arena_unkeep(arena, region, 0, FL_REGION_PAGES, false);
+        fl_pagetree_update(region, 0, FL_REGION_PAGES);
+    }
+    fl_arena_show_idle(arena);
+    fl_lock_drop(&arena->lock);
 }
 
 void fl_pages_return_all(fl_arena *arena) {
@@ -256,7 +302,8 @@ void fl_pages_return_all(fl_arena *arena) {
         for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++) {
             if (region->lost >> chunk & 1)
                 continue;
-            fl_pagebits_clear(region->in_use, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
+            for (size_t i = chunk * FL_CHUNK_WORDS; i < (chunk + 1) * FL_CHUNK_WORDS; i++)
+                region->in_use[i] = region->gone[i];
             fl_pagetree_update(region, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
         }
     fl_arena_show_idle(arena);

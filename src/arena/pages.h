@@ -41,7 +41,6 @@ typedef struct fl_arena {
     fl_lock lock;
     struct fl_arena *parent; /* whose limits count this one's pages as well; NULL: only the process's do */
     fl_region *regions;      /* all of them */
-    fl_region *kept;         /* left, but the system did not take them back yet */
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;
@@ -49,6 +48,8 @@ typedef struct fl_arena {
     _Atomic size_t family_pages; /* Ready, with those of the arenas below; counted before they are granted */
     size_t used_pages;           /* granted */
     size_t leaving_pages;        /* idle before, now in the scavenger's hands */
+    size_t kept_pages;           /* free and Ready, and the system does not take them */
+    uint64_t kept_since_ns;      /* when it last said so */
     _Atomic size_t away_bytes;   /* Prepared inside what is granted: the floor above gives back parts of it */
     /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
      * more may have become free since. */
@@ -83,7 +84,7 @@ void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend 
 /* So many pages are Ready that were not, or the other way: for the limits of all who count them. */
 void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more);
 
-/* Everything to None; what the system does not take back now is tried again when another arena ends. Nobody may
+/* Everything to None; what the system does not take back now is tried again when another region is given back. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);
 
@@ -119,11 +120,17 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages);
 /* The same of pages behind which there is no memory any more: Prepared, not idle. */
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages);
 
+/* Pages that were granted are None: the system took them away (OSMEM_LOST). Nobody is granted them again. */
+void fl_pages_lose(fl_arena *arena, const char *start, size_t pages);
+
+/* What the system kept (locked memory) counts as idle again, and is asked for again. */
+void fl_pages_forget_kept(fl_arena *arena);
+
 /* All that was granted, at once; nobody uses the arena or anything in it, the scavenger neither. */
 void fl_pages_return_all(fl_arena *arena);
 
 static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
-    return arena->ready_pages - arena->used_pages - arena->leaving_pages;
+    return arena->ready_pages - arena->used_pages - arena->leaving_pages - arena->kept_pages;
 }
 
 /* To be called, with the lock, whenever the number of idle pages has changed. */
@@ -142,9 +149,22 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
 /* No batch of ranges for the system is longer. */
 #define FL_BATCH_RANGES 64
 
-/* The floor above has given back these ranges inside what is granted, the first `done` of them. */
-void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
+/*
+ * Ready → Prepared for as many of at most FL_BATCH_RANGES ranges as the system takes: one that it keeps is left out.
+ * Returns a bit for each that went; *kept gets one for each that is not worth asking for again soon.
+ */
+uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kept, osmem_stat *stat);
+
+/* The floor above has given back those ranges inside what is granted that have a bit in `went`. */
+void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns);
+
+/* How much of [start, start + bytes) lies in the region that it starts in: no transition crosses a region's end, which may be
+ * that of a reservation. */
+static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
+    size_t left = FL_REGION_BYTES - (((uintptr_t)start - fl_the_window.base) & (FL_REGION_BYTES - 1));
+    return bytes < left ? bytes : left;
+}
 
 /*
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks

@@ -159,9 +159,10 @@ void fl_pagetree_clear(fl_pagetree *tree) {
 static bool look_at_chunk(fl_region *region, size_t chunk) {
     const uint64_t *in_use = &region->in_use[chunk * FL_CHUNK_WORDS];
     const uint64_t *prepared = &region->prepared[chunk * FL_CHUNK_WORDS];
+    const uint64_t *kept = &region->kept[chunk * FL_CHUNK_WORDS];
     uint64_t idle = 0, used = 0;
     for (size_t i = 0; i < FL_CHUNK_WORDS; i++) {
-        idle |= ~(in_use[i] | prepared[i]);
+        idle |= ~(in_use[i] | prepared[i] | kept[i]);
         used |= in_use[i];
     }
     bool has_idle = idle && (region->mapped >> chunk & 1);

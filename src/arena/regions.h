@@ -22,7 +22,7 @@ bool fl_next_piece(size_t *page, size_t *pages, fl_piece *piece);
  * bookkeeping. */
 bool fl_regions_add(fl_arena *arena, size_t pages);
 
-/* Maps those chunks of a run that are not. OSMEM_UNSUPPORTED: somebody else sits in one, which counts as in use
+/* Maps those chunks of a run that are not. OSMEM_TAKEN: somebody else sits in one, which counts as in use
  * from now on: look elsewhere. OSMEM_NOMEM: not now; some of it may be mapped. */
 osmem_result fl_regions_map(fl_arena *arena, size_t page, size_t pages);
 
@@ -33,6 +33,12 @@ osmem_result fl_regions_map(fl_arena *arena, size_t page, size_t pages);
  */
 size_t fl_regions_make_small(const osmem_range *pages, size_t count, osmem_range *chunks, size_t max);
 
+/* Those of a region's pages that the system keeps count as idle again; or, where they leave, no longer as Ready. */
+void fl_arena_unkeep(fl_arena *arena, fl_region *region, size_t first, size_t pages, bool leaving);
+
+/* Pages that were granted are None: the system took them away. They count as in use for ever, and are no longer Ready. */
+void fl_regions_lose(fl_arena *arena, const char *start, size_t pages);
+
 /* Commit charge back: mapped chunks with every page free and Prepared become Reserved again, or None. Returns
  * how many did. */
 size_t fl_regions_unmap_spare(fl_arena *arena);
@@ -40,14 +46,10 @@ size_t fl_regions_unmap_spare(fl_arena *arena);
 /* A region with no page in use and none idle leaves the arena (true: now it is the caller's). */
 bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region);
 
-/* All of a region that has left to None, and the region to the window; without the lock. What the system does not
- * take back now is tried again when the next one is released. */
+/*
+ * As much of a region that has left to None as the system allows, and the region to the window; without the lock. What the
+ * system keeps is tried again when the next region is released, and is there for the next arena that takes the region.
+ */
 void fl_region_release(fl_arena *arena, fl_region *region);
-
-/* The arena ends: what it still keeps is counted as bookkeeping, and tried again when another one ends. */
-void fl_regions_end(fl_arena *arena);
-
-void fl_regions_fork_prepare(void);
-void fl_regions_fork_done(bool in_child);
 
 #endif

@@ -20,9 +20,9 @@ typedef struct batch {
     bool spare_dense;
 } batch;
 
-/* The idle pages among 64 of a mapped chunk: neither in use nor prepared. */
+/* The idle pages among 64 of a mapped chunk. */
 static uint64_t idle_word(const fl_region *region, size_t word) {
-    return ~region->in_use[word] & ~region->prepared[word];
+    return ~(region->in_use[word] | region->prepared[word] | region->kept[word]);
 }
 
 static void batch_add(batch *batch, const fl_region *region, size_t first, size_t pages) {
@@ -30,7 +30,7 @@ static void batch_add(batch *batch, const fl_region *region, size_t first, size_
     size_t bytes = pages << FL_PAGE_SHIFT;
     batch->pages += pages;
     osmem_range *last = batch->count ? &batch->ranges[batch->count - 1] : NULL;
-    if (last && start + bytes == (char *)last->start) {
+    if (last && start + bytes == (char *)last->start && fl_bytes_in_region(start, bytes + 1) > bytes) {
         last->start = start;
         last->bytes += bytes;
         return;
@@ -84,19 +84,38 @@ static void gather(fl_arena *arena, bool vacant, batch *batch) {
     }
 }
 
-/* What went is Prepared, what was refused stays idle. Returns the pages that went. */
-static size_t put_back(fl_arena *arena, const osmem_range *range, bool went) {
+typedef enum fate { WENT, KEPT, REFUSED } fate;
+
+/* What went is Prepared; what the system keeps stays free, and is not asked for again soon; what it refused stays idle.
+ * Returns the pages that went. */
+static size_t put_back(fl_arena *arena, const osmem_range *range, fate fate) {
     size_t page = fl_page_of(range->start), pages = range->bytes >> FL_PAGE_SHIFT;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_clear(piece.region->in_use, piece.first, piece.pages);
-        if (went)
-            fl_pagebits_set(piece.region->prepared, piece.first, piece.pages);
+        if (fate != REFUSED)
+            fl_pagebits_set(fate == WENT ? piece.region->prepared : piece.region->kept, piece.first,
+                            piece.pages);
         fl_pagetree_update(piece.region, piece.first, piece.pages);
     }
-    if (!went)
-        return 0;
-    arena->ready_pages -= range->bytes >> FL_PAGE_SHIFT;
-    return range->bytes >> FL_PAGE_SHIFT;
+    size_t all = range->bytes >> FL_PAGE_SHIFT;
+    arena->ready_pages -= fate == WENT ? all : 0;
+    arena->kept_pages += fate == KEPT ? all : 0;
+    return fate == WENT ? all : 0;
+}
+
+uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kept, osmem_stat *stat) {
+    uint64_t went = 0;
+    *kept = 0;
+    for (size_t at = 0, done; at < count; at++) {
+        osmem_result result = osmem_unused_ranges(ranges + at, count - at, &done, stat);
+        for (; done > 0; done--, at++)
+            went |= UINT64_C(1) << at;
+        if (result == OSMEM_NOMEM)
+            break;
+        if (result != OSMEM_OK)
+            *kept |= UINT64_C(1) << at;
+    }
+    return went;
 }
 
 /* Regions that have become empty leave the arena, through next. */
@@ -127,23 +146,27 @@ static bool huge_pages_come_by_themselves(const fl_arena *arena) {
 }
 
 /* Holds the lock. Returns how many chunks are to stay small from now on; chunks may be NULL: nobody wants to know. */
-static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
+static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                           uint64_t started_ns, osmem_range *chunks) {
+    size_t count = 0;
     arena->system_calls++;
-    for (size_t i = 0; i < done; i++)
-        arena->given_bytes[cause] += ranges[i].bytes;
     arena->given_ns[cause] += fl_system_now_ns() - started_ns;
-    size_t count = chunks ? fl_regions_make_small(ranges, done, chunks, FL_BATCH_RANGES) : 0;
+    for (uint64_t rest = went; rest; rest &= rest - 1) {
+        const osmem_range *range = &ranges[__builtin_ctzll(rest)];
+        arena->given_bytes[cause] += range->bytes;
+        if (chunks)
+            count += fl_regions_make_small(range, 1, chunks + count, FL_BATCH_RANGES - count);
+    }
     arena->system_calls += count;
     return count;
 }
 
-void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, size_t done,
+void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns) {
     osmem_range chunks[FL_BATCH_RANGES];
     bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
-    size_t count = count_given(arena, cause, ranges, done, started_ns, huge ? chunks : NULL);
+    size_t count = count_given(arena, cause, ranges, went, started_ns, huge ? chunks : NULL);
     fl_lock_drop(&arena->lock);
     stay_small(arena, chunks, count);
 }
@@ -162,9 +185,8 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     if (batch.count == 0)
         return 0;
 
-    size_t done = 0, went = 0;
-    osmem_result result = osmem_unused_ranges(batch.ranges, batch.count, &done, &arena->stat);
-    (void)result; /* `done` says it all: what was refused stays idle */
+    uint64_t kept, done = fl_ranges_unused(batch.ranges, batch.count, &kept, &arena->stat);
+    size_t went = 0;
 
     fl_region *empty = NULL;
     osmem_range chunks[FL_BATCH_RANGES];
@@ -177,7 +199,9 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     fl_lock_take(&arena->lock);
     arena->leaving_pages -= batch.pages;
     for (size_t i = 0; i < batch.count; i++)
-        went += put_back(arena, &batch.ranges[i], i < done);
+        went += put_back(arena, &batch.ranges[i], done >> i & 1 ? WENT : kept >> i & 1 ? KEPT : REFUSED);
+    if (kept)
+        arena->kept_since_ns = started_ns;
     fl_arena_count_ready(arena, went, false);
     fl_arena_show_idle(arena);
     if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)

@@ -11,6 +11,7 @@
 #define START_SINGLE_BYTES ((size_t)64 << 20)
 #define PIGGY_BACK_NS UINT64_C(1000000)
 #define STALLS_EVERY_NS UINT64_C(1000000000)
+#define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 #define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
 
 /* Also held during a tick's system calls, so that one give-back is under way at a time and none in a fork. Who
@@ -144,6 +145,11 @@ static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns
 static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     uint64_t now_ns = fl_system_now_ns();
     fl_lock_take(&arena->lock);
+    bool ask_again = arena->kept_pages && now_ns - arena->kept_since_ns > KEPT_FOR_NS;
+    fl_lock_drop(&arena->lock);
+    if (ask_again)
+        fl_pages_forget_kept(arena);
+    fl_lock_take(&arena->lock);
     bool quiet = look(arena, now_ns);
     size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
@@ -216,6 +222,8 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
 static size_t give_back_one(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
     if (round == 1)
         reclaim(arena, cause, UINT64_MAX);
+    else if (cause == FL_CAUSE_REQUEST)
+        fl_pages_forget_kept(arena);
     return give_back_of(arena, wanted_pages, cause);
 }
 

@@ -2,12 +2,12 @@
 /*
  * stretch.h: a stretch of address space that is taken from its start, piece by piece, as it is needed.
  *
- *     start        ready             reserved                      bytes
- *       │── Ready ───│──── Reserved ────│── None, and we hope for it ──│
+ *     start            ready                               bytes
+ *       │───── Ready ────│── Reserved, or None and hoped for ──│
  *
- * fallow's own bookkeeping lies in stretches: tables that are indexed by page and must not move. The part
- * that is not yet reserved belongs to nobody; should somebody else be there first, growth fails there, as
- * it does when memory runs out. Threads: the caller locks.
+ * fallow's own bookkeeping lies in stretches: tables that are indexed by page and must not move. Where the rest
+ * belongs to nobody and somebody else is there first, growth fails, as it does when memory runs out. A step of growth
+ * is one system call, and its mapping is one with what was there before. Threads: the caller locks.
  */
 #ifndef FL_STRETCH_H
 #define FL_STRETCH_H
@@ -17,16 +17,18 @@
 typedef struct fl_stretch {
     char *start;
     size_t bytes;
-    size_t reserved_bytes;
+    size_t step_bytes; /* it grows by multiples of this; start and bytes are multiples of it too */
     size_t ready_bytes;
+    bool reserved; /* all of it is, from the start on */
+    bool advised;  /* of huge pages: that it wants none */
     osmem_stat *stat;
 } fl_stretch;
 
-/* Makes at least the first `bytes` Ready, in steps of whole step_bytes. False: nothing usable was added. */
-bool fl_stretch_grow(fl_stretch *stretch, size_t bytes, size_t step_bytes) FALLOW_MUST_USE;
+/* Makes at least the first `bytes` Ready. False: nothing was added. */
+bool fl_stretch_grow(fl_stretch *stretch, size_t bytes) FALLOW_MUST_USE;
 
-/* Reserves [start, start + bytes) exactly there. OSMEM_UNSUPPORTED: somebody else sits there; OSMEM_NOMEM:
- * the system has no address space left. */
-osmem_result fl_reserve_exactly(char *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
+/* What is Ready of a stretch that is not reserved as a whole becomes None again; what the system keeps of it stays
+ * counted. */
+void fl_stretch_release(fl_stretch *stretch);
 
 #endif

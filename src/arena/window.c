@@ -10,8 +10,8 @@
 #define WINDOW_BYTES_MAX ((size_t)1 << 43)
 #define WINDOW_BYTES_WHOLE ((size_t)1 << 36) /* where it has to be reserved whole */
 #define WINDOW_BYTES_MIN ((size_t)1 << 28)
-#define TABLE_STEP_BYTES (FL_REGION_PAGES * sizeof(fl_entry)) /* one region's entries */
-#define META_STEP_BYTES ((size_t)64 << 10)
+#define TABLE_REGION_BYTES (FL_REGION_PAGES * sizeof(fl_entry)) /* one region's entries */
+#define STEP_BYTES_MIN ((size_t)64 << 10)
 #define DESCRIPTOR_ROOM_BYTES 128
 
 fl_window fl_the_window;
@@ -23,24 +23,29 @@ static fl_lock meta_lock = FL_LOCK_INIT;
 /* Guarded by window_lock: all regions below have been taken at least once, and a bit for each that is taken. */
 static size_t regions_reached;
 static uint64_t regions_taken[(WINDOW_BYTES_MAX >> FL_REGION_SHIFT) / 64];
+static fl_region *regions_kept; /* nobody's, and not free for everybody either: through next */
 static size_t regions_max;
+static size_t step_bytes; /* in which bookkeeping grows: whole OS pages, and what the system reserves */
 static bool reserved_whole;
 static fl_stretch table, descriptors, regions, meta;
 static size_t meta_used_bytes; /* guarded by meta_lock */
 
 static size_t rounded(size_t bytes) {
-    return (bytes + META_STEP_BYTES - 1) & ~(META_STEP_BYTES - 1);
+    return (bytes + step_bytes - 1) & ~(step_bytes - 1);
 }
+
+#define PARTS 4
+static fl_stretch *const parts[PARTS] = {&table, &descriptors, &regions, &meta};
 
 /* Where the parts lie for a window of this size at this place; returns the bytes of them all. */
 static size_t lay_out(char *start, size_t window_bytes) {
     size_t pages = window_bytes >> FL_PAGE_SHIFT;
-    fl_stretch *parts[] = {&table, &descriptors, &regions, &meta};
-    size_t sizes[] = {pages * sizeof(fl_entry), pages / 4 * DESCRIPTOR_ROOM_BYTES,
-                      (window_bytes >> FL_REGION_SHIFT) * sizeof(fl_region), window_bytes / 64};
+    size_t sizes[PARTS] = {pages * sizeof(fl_entry), pages / 4 * DESCRIPTOR_ROOM_BYTES,
+                           (window_bytes >> FL_REGION_SHIFT) * sizeof(fl_region), window_bytes / 64};
     char *at = start;
-    for (size_t i = 0; i < 4; i++) {
-        *parts[i] = (fl_stretch){.start = at, .bytes = rounded(sizes[i]), .stat = &fl_stat_meta};
+    for (size_t i = 0; i < PARTS; i++) {
+        *parts[i] = (fl_stretch){
+            .start = at, .bytes = rounded(sizes[i]), .step_bytes = step_bytes, .stat = &fl_stat_meta};
         at += rounded(sizes[i]);
     }
     at = (char *)(((uintptr_t)at + FL_REGION_BYTES - 1) & ~(FL_REGION_BYTES - 1));
@@ -51,10 +56,13 @@ static size_t lay_out(char *start, size_t window_bytes) {
 
 /* A little of each part, as much as the smallest program needs. */
 static bool start_parts(void) {
-    size_t step = META_STEP_BYTES;
-    return fl_stretch_grow(&table, TABLE_STEP_BYTES, TABLE_STEP_BYTES) &&
-           fl_stretch_grow(&descriptors, step, step) && fl_stretch_grow(&regions, step, step) &&
-           fl_stretch_grow(&meta, step, step);
+    for (size_t i = 0; i < PARTS; i++)
+        if (!fl_stretch_grow(parts[i], 1)) {
+            while (i-- > 0)
+                fl_stretch_release(parts[i]);
+            return false;
+        }
+    return true;
 }
 
 static bool place_in_quiet_addresses(void) {
@@ -68,7 +76,6 @@ static bool place_in_quiet_addresses(void) {
         random = random * 6364136223846793005u + 1442695040888963407u;
         if (start_parts())
             return true;
-        /* What of the parts was had stays reserved: a few hundred KiB of addresses. */
     }
     return false;
 }
@@ -80,13 +87,20 @@ static bool place_whole(void) {
         if (!start)
             continue;
         lay_out(start, bytes);
-        fl_stretch *parts[] = {&table, &descriptors, &regions, &meta};
-        for (size_t i = 0; i < 4; i++)
-            parts[i]->reserved_bytes = parts[i]->bytes;
+        for (size_t i = 0; i < PARTS; i++)
+            parts[i]->reserved = true;
         reserved_whole = true;
         return start_parts();
     }
     return false;
+}
+
+bool fl_window_is_reserved(void) {
+    return reserved_whole;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
 }
 
 bool fl_window_init(void) {
@@ -95,6 +109,8 @@ bool fl_window_init(void) {
     fl_the_window.os_page_bytes = osmem_os_page_bytes();
     fl_the_window.grain_pages =
         fl_the_window.os_page_bytes > FL_PAGE_BYTES ? fl_the_window.os_page_bytes >> FL_PAGE_SHIFT : 1;
+    step_bytes =
+        larger(larger(STEP_BYTES_MIN, fl_the_window.os_page_bytes), fl_stat_meta.traits.reserve_bytes);
     if (!place_in_quiet_addresses() && !place_whole())
         return false;
     if ((uintptr_t)(descriptors.start + descriptors.bytes) >> FL_ENTRY_HIGH_SHIFT)
@@ -111,11 +127,11 @@ static bool reach(size_t end) {
         return false;
     if (end <= regions_reached)
         return true;
-    if (!fl_stretch_grow(&table, end * TABLE_STEP_BYTES, TABLE_STEP_BYTES) ||
-        !fl_stretch_grow(&regions, end * sizeof(fl_region), META_STEP_BYTES))
+    if (!fl_stretch_grow(&table, end * TABLE_REGION_BYTES) ||
+        !fl_stretch_grow(&regions, end * sizeof(fl_region)))
         return false;
     for (size_t i = regions_reached; i < end; i++)
-        fl_the_window.regions[i].reserved = reserved_whole;
+        fl_the_window.regions[i].reserved = reserved_whole ? FL_CHUNKS_ALL : 0;
     regions_reached = end;
     /* Release: who reads this (acquire in fl_entry_of) finds the table that long. */
     atomic_store_explicit(&fl_the_window.pages, end * FL_REGION_PAGES, memory_order_release);
@@ -126,32 +142,74 @@ size_t fl_window_pages_max(void) {
     return regions_max * FL_REGION_PAGES;
 }
 
-/* Everything but whether its addresses are reserved. The owner apart: other arenas may look at it at any time. */
+/* What the next owner finds: chunks as they are, no page in use. The owner apart, which other arenas may look at at any time. */
 static void reset(fl_region *region, struct fl_arena *arena) {
-    bool reserved = region->reserved;
-    memset(&region->next, 0, sizeof *region - offsetof(fl_region, next));
-    region->reserved = reserved;
+    region->keeper = NULL;
+    region->next = region->previous = NULL;
+    region->branch = NULL;
+    region->lost = region->idle = region->vacant = 0;
+    memset(region->runs, 0, sizeof region->runs);
+    memcpy(region->in_use, region->gone, sizeof region->in_use);
+    memset(region->kept, 0, sizeof region->kept);
     atomic_store_explicit(&region->arena, arena, memory_order_relaxed);
 }
 
-fl_region *fl_window_take(size_t count, struct fl_arena *arena) {
+/* Marks the regions that are kept by a back end as taken, or as free for it. Holds window_lock. */
+static void offer_kept(const osmem_backend *backend, bool offered) {
+    for (fl_region *region = regions_kept; region; region = region->next)
+        if (region->keeper == backend)
+            (offered ? fl_pagebits_clear : fl_pagebits_set)(regions_taken, fl_region_index(region), 1);
+}
+
+/* Takes those of [first, first + count) out of the list of kept ones. Holds window_lock. */
+static void unlink_kept(const fl_region *first, size_t count) {
+    for (fl_region **link = &regions_kept; *link;)
+        if ((size_t)(*link - first) < count)
+            *link = (*link)->next;
+        else
+            link = &(*link)->next;
+}
+
+fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_backend *backend) {
     fl_region *first = NULL;
     fl_lock_take(&window_lock);
+    offer_kept(backend, true);
     size_t place = fl_pagebits_find(regions_taken, regions_max, count, 1);
     if (place != FL_PAGEBITS_NONE && reach(place + count)) {
         first = &fl_the_window.regions[place];
+        unlink_kept(first, count);
         fl_pagebits_set(regions_taken, place, count);
         for (size_t i = 0; i < count; i++)
             reset(&first[i], arena);
     }
+    offer_kept(backend, false);
     fl_lock_drop(&window_lock);
     return first;
 }
 
-void fl_window_give(fl_region *region) {
+fl_region *fl_window_take_kept(const osmem_backend *backend) {
+    fl_lock_take(&window_lock);
+    fl_region *region = regions_kept;
+    while (region && region->keeper != backend)
+        region = region->next;
+    if (region) {
+        unlink_kept(region, 1);
+        reset(region, NULL);
+    }
+    fl_lock_drop(&window_lock);
+    return region;
+}
+
+void fl_window_give(fl_region *region, const osmem_backend *backend) {
+    bool kept = region->mapped || (region->reserved && !reserved_whole);
     fl_lock_take(&window_lock);
     atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
-    fl_pagebits_clear(regions_taken, fl_region_index(region), 1);
+    if (kept) {
+        region->keeper = backend;
+        region->next = regions_kept;
+        regions_kept = region;
+    } else
+        fl_pagebits_clear(regions_taken, fl_region_index(region), 1);
     fl_lock_drop(&window_lock);
 }
 
@@ -159,7 +217,7 @@ void *fl_meta_alloc(size_t bytes) {
     bytes = (bytes + 63) & ~(size_t)63;
     fl_lock_take(&meta_lock);
     char *got = NULL;
-    if (fl_stretch_grow(&meta, meta_used_bytes + bytes, META_STEP_BYTES)) {
+    if (fl_stretch_grow(&meta, meta_used_bytes + bytes)) {
         got = meta.start + meta_used_bytes;
         meta_used_bytes += bytes;
     }
@@ -170,7 +228,7 @@ void *fl_meta_alloc(size_t bytes) {
 bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
     FL_ASSERT(descriptor_bytes <= DESCRIPTOR_ROOM_BYTES);
     fl_lock_take(&meta_lock);
-    bool grown = fl_stretch_grow(&descriptors, count * descriptor_bytes, META_STEP_BYTES);
+    bool grown = fl_stretch_grow(&descriptors, count * descriptor_bytes);
     fl_lock_drop(&meta_lock);
     return grown;
 }

@@ -70,11 +70,17 @@ static inline void *fl_entry_descriptor(fl_entry entry) {
 struct fl_arena;
 
 /*
- * A region and its pages. Pages of chunks that are not mapped are Reserved or None, and as free as others; in
- * a mapped chunk a page is
+ * A region and its pages. A chunk of it is
+ *   None      in neither mask below: reserved when it is mapped
+ *   reserved  Reserved: the system's promise, from the start where the window is reserved whole
+ *   mapped    its pages are Prepared or Ready
+ *   lost      somebody else sits there: its pages count as in use until the region leaves
+ * Pages of chunks that are not mapped are as free as others; in a mapped chunk a page is
  *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
  *   prepared  free and Prepared
- *   neither   free and Ready: idle
+ *   kept      free and Ready, since the system does not take it (it is locked): it is not asked again at every turn
+ *   gone      None, since the system took it away: it counts as in use for ever
+ *   else      free and Ready: idle
  * Guarded by the arena's lock.
  *
  * Whose it is changes in two places only, each time with the lock of the arena that it is about: fl_window_take makes it the
@@ -83,19 +89,25 @@ struct fl_arena;
  */
 typedef struct fl_region {
     _Atomic(struct fl_arena *) arena; /* NULL: nobody's, or on its way back to the window */
+    const osmem_backend *keeper;      /* nobody's, and in part still mapped or reserved: by this one */
     struct fl_region *next;           /* of the same arena, in no order */
     struct fl_region *previous;
     struct fl_branch *branch; /* above it in the arena's tree */
-    uint16_t mapped;          /* a bit for each chunk */
-    uint16_t lost;            /* chunks in which somebody else sits: in use for ever */
-    uint16_t idle;            /* chunks with idle pages */
-    uint16_t vacant;          /* of these, chunks with no page in use */
-    uint16_t small;           /* chunks for which no huge pages are wanted */
-    bool reserved; /* what is not mapped is Reserved; else it is None, and reserved when it is mapped */
+    uint16_t mapped;          /* these: a bit for each chunk */
+    uint16_t reserved;
+    uint16_t lost;
+    uint16_t idle;   /* with idle pages */
+    uint16_t vacant; /* of these, with no page in use */
+    uint16_t small;  /* for which no huge pages are wanted */
     fl_runs runs[FL_REGION_CHUNKS];
     uint64_t in_use[FL_REGION_WORDS];
     uint64_t prepared[FL_REGION_WORDS];
+    uint64_t kept[FL_REGION_WORDS];
+    uint64_t gone[FL_REGION_WORDS];
 } fl_region;
+
+#define FL_CHUNKS_ALL UINT16_MAX
+_Static_assert(FL_REGION_CHUNKS == 16, "a mask of chunks has a bit for each");
 
 /* What the fast paths read, on one cache line that nobody writes after start, but for `pages` as it grows. */
 typedef struct fl_window {
@@ -120,12 +132,21 @@ bool fl_window_init(void);
 /* The longest run that the window could ever hold. */
 size_t fl_window_pages_max(void);
 
-/* Takes count regions that lie side by side for an arena, lowest first; NULL where there are none. They come
- * with nothing mapped and no page in use. */
-fl_region *fl_window_take(size_t count, struct fl_arena *arena);
+/*
+ * Takes count regions that lie side by side for an arena of this back end, lowest first; NULL where there are none. They
+ * come with no page in use. What is mapped or reserved of them is counted in fl_stat_meta, and the caller's from now on.
+ */
+fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_backend *backend);
 
-/* Gives one region back. All of it must be None, or Reserved if region->reserved says so. */
-void fl_window_give(fl_region *region);
+/* Gives one region back. What is still mapped or reserved of it, by this back end, is counted in fl_stat_meta: it is
+ * kept for the next arena of the back end. */
+void fl_window_give(fl_region *region, const osmem_backend *backend);
+
+/* A region that was given back with something kept in it, for another try to free that; NULL: none. As if taken. */
+fl_region *fl_window_take_kept(const osmem_backend *backend);
+
+/* Is the window one reservation, so that nothing of it may become None? */
+bool fl_window_is_reserved(void);
 
 /* Memory for bookkeeping, zeroed, aligned to 64 bytes, never given back: keep it by type and use it again. */
 void *fl_meta_alloc(size_t bytes);

@@ -183,7 +183,6 @@ static void fork_prepare(void) {
     fl_heap_fork_prepare();
     fl_descriptor_fork_prepare();
     fl_pagetree_fork_prepare();
-    fl_regions_fork_prepare();
     fl_window_fork_prepare();
     fl_checker_fork_prepare();
     fl_ledger_fork_prepare();
@@ -193,7 +192,6 @@ static void fork_done(bool in_child) {
     fl_ledger_fork_done(in_child);
     fl_checker_fork_done(in_child);
     fl_window_fork_done(in_child);
-    fl_regions_fork_done(in_child);
     fl_pagetree_fork_done(in_child);
     fl_descriptor_fork_done(in_child);
     fl_heap_fork_done(in_child);

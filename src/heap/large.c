@@ -58,6 +58,16 @@ static void forget(const fl_slab *run, const void *block) {
     write_entries(run, 1, tabled(run->pages), 0);
 }
 
+/* A run that nobody has seen yet: its first pages are None, against our will. The others are free again. */
+static void lose(fl_slab *run, size_t pages) {
+    fl_arena *arena = &run->arena->pages;
+    forget(run, run->start);
+    fl_pages_lose(arena, run->start, pages);
+    if (run->pages > pages)
+        fl_pages_return(arena, run->start + (pages << FL_PAGE_SHIFT), run->pages - pages);
+    fl_descriptor_give(run);
+}
+
 void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
     forget(run, block);
     fl_arena *arena = &run->arena->pages;
@@ -73,21 +83,34 @@ void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
  * vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */
 #define MOVE_PAGES_MIN (((size_t)1 << 20) >> FL_PAGE_SHIFT)
 
+/* Pages, not bytes, where that pays. OSMEM_LOST: the new run is gone. */
+static osmem_result move_pages(const fl_slab *run, char *to, bool fresh) {
+    if (!fresh || run->pages < MOVE_PAGES_MIN)
+        return OSMEM_UNSUPPORTED;
+    return osmem_move(run->start, to, run->pages << FL_PAGE_SHIFT, &run->arena->pages.stat);
+}
+
 void *fl_large_move(fl_heap *heap, fl_slab *run, size_t bytes) {
     bool fresh;
-    void *to = fl_large_alloc_known(heap, bytes, 1, &fresh);
+    char *to = fl_large_alloc_known(heap, bytes, 1, &fresh);
     if (!to)
         return NULL;
     fl_arena *arena = &run->arena->pages;
-    size_t have = run->pages << FL_PAGE_SHIFT;
-    if (fresh && run->pages >= MOVE_PAGES_MIN && osmem_move(run->start, to, have, &arena->stat) == OSMEM_OK) {
+    osmem_result moved = move_pages(run, to, fresh);
+    if (moved == OSMEM_OK) {
         forget(run, run->start);
         fl_pages_return_empty(arena, run->start, run->pages);
         fl_descriptor_give(run);
-    } else {
-        memcpy(to, run->start, have);
-        fl_large_free(heap, run, run->start);
+        return to;
     }
+    if (moved == OSMEM_LOST) {
+        lose(fl_entry_slab(fl_entry_of(to)), run->pages);
+        to = fl_large_alloc_known(heap, bytes, 1, &fresh);
+        if (!to)
+            return NULL;
+    }
+    memcpy(to, run->start, run->pages << FL_PAGE_SHIFT);
+    fl_large_free(heap, run, run->start);
     return to;
 }
 

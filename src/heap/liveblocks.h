@@ -8,7 +8,7 @@
 
 #include "slab.h"
 
-#define FL_BLOCKS_WORDS 64 /* a bit for each block of the fullest slab: 64 KiB of 16 bytes */
+#define FL_BLOCKS_WORDS (FL_CAPACITY_MAX / 64)
 
 typedef struct fl_blocks {
     uint64_t free[FL_BLOCKS_WORDS];

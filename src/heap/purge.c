@@ -10,13 +10,15 @@
 #define BATCH_SLABS 32
 #define LOOKS_MAX 256 /* at purged slabs of a class in one tick, whether more of them can go */
 
-/* Takes the lowest run off a mask of units, as a range of memory. */
+/* Takes the lowest run off a mask of units that lies in one region, as a range of memory. */
 static osmem_range take_range(const fl_slab *slab, uint64_t *units) {
     size_t first = fl_unit_first(*units), end = first;
     while (end < 64 && *units >> end & 1)
         end++;
-    *units &= ~fl_unit_bits(first, end - 1);
-    return (osmem_range){slab->start + (first << fl_unit_shift(slab)), (end - first) << fl_unit_shift(slab)};
+    char *start = slab->start + (first << fl_unit_shift(slab));
+    size_t bytes = fl_bytes_in_region(start, (end - first) << fl_unit_shift(slab));
+    *units &= ~fl_unit_bits(first, first + (bytes >> fl_unit_shift(slab)) - 1);
+    return (osmem_range){start, bytes};
 }
 
 /* Units from away to Ready; what is done when the memory for one is refused stays done. */
@@ -119,24 +121,23 @@ typedef struct purge_batch {
 
 /* The batch's ranges to the system; those that it refuses are Ready still, and their blocks free. */
 static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
-    size_t done = 0, bytes = 0;
-    uint64_t started_ns = fl_system_now_ns();
+    size_t bytes = 0;
+    uint64_t started_ns = fl_system_now_ns(), kept;
     if (batch->range_count == 0)
         return;
-    osmem_result result = osmem_unused_ranges(batch->ranges, batch->range_count, &done, &arena->pages.stat);
-    (void)result; /* `done` says it all */
+    uint64_t went = fl_ranges_unused(batch->ranges, batch->range_count, &kept, &arena->pages.stat);
     for (size_t i = 0; i < batch->range_count; i++) {
         fl_slab *slab = batch->slab_of[i];
         size_t first = (size_t)((char *)batch->ranges[i].start - slab->start) >> fl_unit_shift(slab);
         uint64_t units = fl_unit_bits(first, first + (batch->ranges[i].bytes >> fl_unit_shift(slab)) - 1);
-        if (i < done) {
+        if (went >> i & 1) {
             slab->away |= units;
             bytes += batch->ranges[i].bytes;
         } else
             free_blocks_of(slab, units);
     }
     atomic_fetch_add_explicit(&arena->pages.away_bytes, bytes, memory_order_relaxed);
-    fl_arena_given(&arena->pages, cause, batch->ranges, done, started_ns);
+    fl_arena_given(&arena->pages, cause, batch->ranges, went, started_ns);
     batch->range_count = 0;
 }
 

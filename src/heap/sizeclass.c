@@ -21,8 +21,13 @@ static uint32_t at_least_one(uint32_t n) {
 }
 
 static void describe(fl_class *size_class, size_t block_bytes) {
+    size_t page_bytes = osmem_os_page_bytes();
     size_t slab_bytes = slab_bytes_for(block_bytes);
+    if (slab_bytes < page_bytes)
+        slab_bytes = page_bytes;
     uint32_t capacity = (uint32_t)(slab_bytes / block_bytes);
+    if (capacity > FL_CAPACITY_MAX)
+        capacity = FL_CAPACITY_MAX; /* of the smallest blocks, half of a page of 128 KiB stays empty */
     uint32_t few = capacity / 4 < 4 ? at_least_one(capacity / 4) : 4;
     size_class->block_bytes = (uint32_t)block_bytes;
     size_class->slab_pages = (uint32_t)(slab_bytes >> FL_PAGE_SHIFT);
@@ -33,7 +38,7 @@ static void describe(fl_class *size_class, size_t block_bytes) {
                             : block_bytes <= 4096 ? capacity / 4
                                                   : capacity / 2;
     /* At most 64 units to a slab, each of whole OS pages. */
-    size_class->unit_shift = (uint32_t)__builtin_ctzll(osmem_os_page_bytes());
+    size_class->unit_shift = (uint32_t)__builtin_ctzll(page_bytes);
     while (slab_bytes >> size_class->unit_shift > 64)
         size_class->unit_shift++;
     size_class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));

@@ -19,6 +19,7 @@
 #define FL_CLASS_COUNT 76
 #define FL_CLASS_TABLE_BYTES_MAX ((size_t)16 << 10) /* up to here one table look-up finds the class */
 #define FL_CLASS_BYTES_MAX ((size_t)128 << 10)
+#define FL_CAPACITY_MAX 4096 /* blocks in a slab */
 
 typedef struct fl_class {
     uint32_t block_bytes;

@@ -6,13 +6,17 @@
  *   Prepared and Ready  private anonymous, read-write; the kernel backs a page on first touch, and takes it
  *                       back on MADV_DONTNEED, after which it reads as zero
  *
- * A read-write mapping is charged against the commit limit when it is made. MADV_DONTNEED and
- * mprotect(PROT_NONE) keep the charge; only a fresh PROT_NONE mapping over the range gives it back.
+ * It never maps over anything (MAP_FIXED, MREMAP_FIXED): kernels up to 6.12 take away what was there before they find a
+ * reason to refuse, and the hole is anybody's until it is filled again. So what is Reserved becomes Prepared by mprotect.
+ *
+ * A read-write mapping is charged against the commit limit when it is made (also by mprotect: MAP_NORESERVE would charge
+ * nothing and grant what cannot be had). MADV_DONTNEED and mprotect(PROT_NONE) keep the charge; only munmap gives it back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,8 +24,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "../system/fatal.h"
 #include "../system/system.h"
+#include "backend.h"
 #include "fallow/osmem.h"
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -47,68 +51,140 @@ uint64_t osmem_system_calls(void) {
 }
 
 static osmem_result result_of(int code) {
-    if (code == 0)
-        return OSMEM_OK;
     switch (code) {
+    case 0:
+        return OSMEM_OK;
     case ENOMEM:
-    case EAGAIN:
+    case EAGAIN: /* above the limit on locked memory, where what is mapped is locked at once */
         return OSMEM_NOMEM;
     default:
         return OSMEM_UNSUPPORTED;
     }
 }
 
-/* mmap that leaves errno alone; NULL where it failed. */
-static void *call_mmap(void *start, size_t bytes, int protection, int flags) {
+/* The calls leave errno alone, and return its value where they failed. */
+static int call_mmap(void *start, size_t bytes, int protection, int flags, void **got) {
     int saved_errno = errno;
     count_call();
-    void *got = mmap(start, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
-    if (got == MAP_FAILED)
-        got = NULL;
+    *got = mmap(start, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    int code = *got == MAP_FAILED ? errno : 0;
     errno = saved_errno;
-    return got;
+    return code;
 }
 
-static osmem_result call_madvise(void *start, size_t bytes, int advice) {
+static int call_munmap(void *start, size_t bytes) {
     int saved_errno = errno;
-    int failed;
-    do {
-        count_call();
-        failed = madvise(start, bytes, advice);
-    } while (failed && errno == EAGAIN && advice == MADV_DONTNEED);
-    osmem_result result = result_of(failed ? errno : 0);
+    count_call();
+    int code = munmap(start, bytes) ? errno : 0;
     errno = saved_errno;
-    return result;
+    return code;
+}
+
+static int call_mprotect(void *start, size_t bytes, int protection) {
+    int saved_errno = errno;
+    count_call();
+    int code = mprotect(start, bytes, protection) ? errno : 0;
+    errno = saved_errno;
+    return code;
+}
+
+#define TRIES_MAX 16 /* where the kernel says EAGAIN */
+
+static int call_madvise(void *start, size_t bytes, int advice) {
+    int saved_errno = errno, code = EAGAIN;
+    for (int tries = 0; code == EAGAIN && tries < TRIES_MAX; tries++) {
+        count_call();
+        code = madvise(start, bytes, advice) ? errno : 0;
+    }
+    errno = saved_errno;
+    return code;
 }
 
 static void linux_traits(void *context, osmem_traits *out) {
     (void)context;
-    *out = (osmem_traits){.os_page_bytes = osmem_os_page_bytes(),
+    *out = (osmem_traits){.os_page_bytes = fl_system_page_bytes(),
                           .huge_page_bytes = fl_system_huge_page_bytes(),
                           .zero_after_unused = true,
                           .prepared_is_charged = true};
 }
 
 static void *linux_alloc(void *context, size_t bytes) {
+    void *got;
     (void)context;
-    return call_mmap(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+    return call_mmap(NULL, bytes, PROT_READ | PROT_WRITE, 0, &got) ? NULL : got;
 }
 
-static void *linux_reserve(void *context, void *hint, size_t bytes) {
-    (void)context;
-    void *got = NULL;
-    if (hint) /* kernels before 4.17 take the flag for a mere hint: the caller looks at where it lies */
-        got = call_mmap(hint, bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
-    return got ? got : call_mmap(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+/* [start, start + bytes), of which nothing is anybody's, becomes ours; else nothing has changed. */
+static osmem_result map_exactly(void *start, size_t bytes, int protection) {
+    void *got;
+    int code = call_mmap(start, bytes, protection, MAP_FIXED_NOREPLACE, &got);
+    if (code)
+        return code == EEXIST ? OSMEM_TAKEN : result_of(code);
+    if (got == start)
+        return OSMEM_OK;
+    call_munmap(got, bytes); /* before Linux 4.17 the flag is a mere hint */
+    return OSMEM_TAKEN;
 }
 
-static osmem_result replace(void *start, size_t bytes, int protection, int flags) {
-    return call_mmap(start, bytes, protection, MAP_FIXED | flags) == start ? OSMEM_OK : OSMEM_NOMEM;
+/* Behind a mapping of ours. The kernel says no whatever is in the way, and leaves it alone. */
+static osmem_result extend_mapping(char *start, size_t bytes) {
+    size_t page = fl_system_page_bytes();
+    int saved_errno = errno;
+    count_call();
+    bool extended = mremap(start - page, page, page + bytes, 0) != MAP_FAILED;
+    errno = saved_errno;
+    return extended ? OSMEM_OK
+                    : OSMEM_UNSUPPORTED; /* ENOMEM has several reasons here: a mapping of its own may go */
+}
+
+/* What the kernel does not take back of a reservation is counted as excess. */
+static size_t trim(uintptr_t start, size_t bytes) {
+    return bytes && call_munmap((void *)start, bytes) ? bytes : 0;
+}
+
+static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
+    size_t more = bytes + alignment - fl_system_page_bytes();
+    void *got;
+    int code = more < bytes ? ENOMEM : call_mmap(NULL, more, protection, 0, &got);
+    if (code)
+        return result_of(code);
+    uintptr_t first = (uintptr_t)got, aligned = (first + alignment - 1) & ~(alignment - 1);
+    out->start = (void *)aligned;
+    out->excess_bytes =
+        trim(first, aligned - first) + trim(aligned + bytes, first + more - (aligned + bytes));
+    return OSMEM_OK;
+}
+
+static osmem_result linux_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
+    int protection = request->mapped ? PROT_READ | PROT_WRITE : PROT_NONE;
+    bool fits = request->hint && ((uintptr_t)request->hint & (request->alignment - 1)) == 0;
+    osmem_result result = OSMEM_TAKEN;
+    (void)context;
+    if (request->extends)
+        result = extend_mapping(request->hint, request->bytes);
+    else if (fits)
+        result = map_exactly(request->hint, request->bytes, protection);
+    if (result == OSMEM_OK)
+        out->start = request->hint;
+    return result == OSMEM_OK || request->exactly
+               ? result
+               : map_aligned(request->bytes, request->alignment, protection, out);
+}
+
+/*
+ * mprotect goes mapping by mapping, from the first on, and may have done some of them when it fails: these are taken back.
+ * The way back charges nothing and meets the same obstacle at the earliest, so it comes as far.
+ */
+static osmem_result protect(void *start, size_t bytes, int protection, int before) {
+    int code = call_mprotect(start, bytes, protection);
+    if (code)
+        call_mprotect(start, bytes, before);
+    return result_of(code);
 }
 
 static osmem_result linux_map(void *context, void *start, size_t bytes) {
     (void)context;
-    return replace(start, bytes, PROT_READ | PROT_WRITE, 0);
+    return protect(start, bytes, PROT_READ | PROT_WRITE, PROT_NONE);
 }
 
 static osmem_result linux_used(void *context, void *start, size_t bytes) {
@@ -116,35 +192,35 @@ static osmem_result linux_used(void *context, void *start, size_t bytes) {
     return OSMEM_OK;
 }
 
-#define RANGES_IN_ONE_CALL 64
+/* A range is what the kernel calls an iovec. */
+_Static_assert(sizeof(osmem_range) == sizeof(struct iovec) &&
+                   offsetof(osmem_range, start) == offsetof(struct iovec, iov_base) &&
+                   offsetof(osmem_range, bytes) == offsetof(struct iovec, iov_len),
+               "ranges go to the kernel as they are");
 
-/*
- * Many scattered ranges in one call. The kernel takes advice that destroys memory from the process itself
- * only (since 6.13). Returns how many ranges were done completely; none where the kernel refuses.
- */
+#define RANGES_IN_ONE_CALL 1024 /* UIO_MAXIOV */
+
+/* Whether the kernel takes this advice for many ranges from the process itself (since Linux 6.13). */
+static _Atomic bool takes_one_by_one;
+
+/* Many scattered ranges in one call. Returns how many of them were done completely, from the first on. */
 static size_t unused_in_one_call(const osmem_range *ranges, size_t count) {
 #ifdef SYS_process_madvise
-    static _Atomic bool refused;
     static const int self = -10000; /* PIDFD_SELF, since 6.14 */
-    if (count < 2 || atomic_load_explicit(&refused, memory_order_relaxed))
+    if (count < 2 || atomic_load_explicit(&takes_one_by_one, memory_order_relaxed))
         return 0;
-    struct iovec vector[RANGES_IN_ONE_CALL];
     if (count > RANGES_IN_ONE_CALL)
         count = RANGES_IN_ONE_CALL;
-    for (size_t i = 0; i < count; i++)
-        vector[i] = (struct iovec){ranges[i].start, ranges[i].bytes};
     int saved_errno = errno;
     count_call();
-    long bytes = syscall(SYS_process_madvise, self, vector, count, MADV_DONTNEED, 0);
+    long bytes = syscall(SYS_process_madvise, self, ranges, count, MADV_DONTNEED, 0);
     int code = bytes < 0 ? errno : 0;
     errno = saved_errno;
-    if (code) {
-        if (code != EAGAIN && code != EINTR && code != ENOMEM)
-            atomic_store_explicit(&refused, true, memory_order_relaxed);
-        return 0;
-    }
+    /* EINVAL: the kernel does not know it, or the first range is locked. That one is asked about alone, and tells. */
+    if (code && code != EAGAIN && code != EINTR && code != ENOMEM && code != EINVAL)
+        atomic_store_explicit(&takes_one_by_one, true, memory_order_relaxed);
     size_t done = 0;
-    for (size_t left = (size_t)bytes; done < count && left >= ranges[done].bytes; done++)
+    for (size_t left = code ? 0 : (size_t)bytes; done < count && left >= ranges[done].bytes; done++)
         left -= ranges[done].bytes;
     return done;
 #else
@@ -153,23 +229,27 @@ static size_t unused_in_one_call(const osmem_range *ranges, size_t count) {
 #endif
 }
 
+/* EINVAL: locked, or of huge TLB pages. Anything but a shortage will be the same the next time. */
+static osmem_result result_of_advice(int code) {
+    return code == 0 ? OSMEM_OK : code == ENOMEM || code == EAGAIN ? OSMEM_NOMEM : OSMEM_KEPT;
+}
+
 static osmem_result linux_unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
+    osmem_result result = OSMEM_OK;
     (void)context;
-    for (*done = 0; *done < count;) {
+    for (*done = 0; *done < count && result == OSMEM_OK;) {
         size_t together = unused_in_one_call(ranges + *done, count - *done);
         *done += together;
         if (together)
             continue;
-        const osmem_range *range = &ranges[*done];
-        if (call_madvise(range->start, range->bytes, MADV_DONTNEED) != OSMEM_OK) {
-            /* madvise refused (a sandbox): a fresh mapping does the same, for more. */
-            osmem_result result = replace(range->start, range->bytes, PROT_READ | PROT_WRITE, 0);
-            if (result != OSMEM_OK)
-                return result;
+        result = result_of_advice(call_madvise(ranges[*done].start, ranges[*done].bytes, MADV_DONTNEED));
+        if (result == OSMEM_OK) {
+            if (count - *done > 1) /* alone it goes, together it did not */
+                atomic_store_explicit(&takes_one_by_one, true, memory_order_relaxed);
+            ++*done;
         }
-        ++*done;
     }
-    return OSMEM_OK;
+    return result;
 }
 
 /* [anon:fallow <name>] in /proc/PID/maps, since Linux 5.17 where the kernel was built with it. */
@@ -196,32 +276,52 @@ static void lazy_traits(void *context, osmem_traits *out) {
 }
 
 static osmem_result lazy_unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
-    for (*done = 0; *done < count; ++*done)
-        if (call_madvise(ranges[*done].start, ranges[*done].bytes, MADV_FREE) != OSMEM_OK)
-            break;
-    size_t rest = 0;
-    osmem_result result = linux_unused(context, ranges + *done, count - *done, &rest);
-    *done += rest;
-    return result;
+    (void)context;
+    for (*done = 0; *done < count; ++*done) {
+        int code = call_madvise(ranges[*done].start, ranges[*done].bytes, MADV_FREE);
+        if (code)
+            return result_of_advice(code);
+    }
+    return OSMEM_OK;
 }
 
-static osmem_result linux_reserve_again(void *context, void *start, size_t bytes) {
+/* The charge goes with the mapping; whoever is quicker than we are may have the addresses. */
+static osmem_result linux_unmap(void *context, void *start, size_t bytes) {
     (void)context;
-    return replace(start, bytes, PROT_NONE, MAP_NORESERVE);
+    int code = call_munmap(start, bytes);
+    if (code)
+        return result_of(code);
+    return map_exactly(start, bytes, PROT_NONE) == OSMEM_OK ? OSMEM_OK : OSMEM_LOST;
+}
+
+static osmem_result linux_fault(void *context, void *start, size_t bytes) {
+    (void)context;
+    osmem_result result = protect(start, bytes, PROT_NONE, PROT_READ | PROT_WRITE);
+    if (result != OSMEM_OK)
+        return result;
+    result = result_of_advice(call_madvise(start, bytes, MADV_DONTNEED));
+    if (result != OSMEM_OK)
+        call_mprotect(start, bytes, PROT_READ | PROT_WRITE);
+    return result;
 }
 
 static osmem_result linux_free(void *context, void *start, size_t bytes) {
     (void)context;
-    int saved_errno = errno;
-    count_call();
-    osmem_result result = result_of(munmap(start, bytes) ? errno : 0);
-    errno = saved_errno;
-    return result;
+    return result_of(call_munmap(start, bytes));
 }
 
 /* Each may leave two mappings that do not merge with their neighbours, of 65,530 that a process may have. */
 #define MOVES_MAX 1000
 
+/* A move that was not made: `to` again, if nobody was quicker. */
+static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
+    return map_exactly(to, bytes, PROT_READ | PROT_WRITE) == OSMEM_OK ? result : OSMEM_LOST;
+}
+
+/*
+ * MREMAP_FIXED would take whatever lies at the target, ours or not, and may do so before it refuses. So the target is given
+ * up first and asked for as a hint: if somebody else has it by then, the pages come to lie elsewhere, and are copied back.
+ */
 static osmem_result linux_move(void *context, void *from, void *to, size_t bytes) {
     (void)context;
 #ifdef MREMAP_DONTUNMAP
@@ -230,45 +330,51 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
         atomic_store_explicit(&moves, MOVES_MAX, memory_order_relaxed);
         return OSMEM_UNSUPPORTED;
     }
+    int code = call_munmap(to, bytes);
+    if (code)
+        return result_of(code);
     int saved_errno = errno;
     count_call();
-    void *got = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-    int code = got == to ? 0 : errno;
+    /* By number: the C library's mremap passes the target on for MREMAP_FIXED only. */
+    long got = syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, to);
+    code = got == -1 ? errno : 0;
     errno = saved_errno;
-    if (code == 0)
-        return OSMEM_OK;
     if (code == EINVAL) /* before Linux 5.7 */
         atomic_store_explicit(&moves, MOVES_MAX, memory_order_relaxed);
-    /* The kernel may have taken away what was at the target before it found a reason to refuse. */
-    if (replace(to, bytes, PROT_READ | PROT_WRITE, 0) != OSMEM_OK)
-        fl_fatal("move of pages to", to, "the system refused, and took the range away");
+    if (code)
+        return take_again(to, bytes, result_of(code));
+    if ((void *)got == to)
+        return OSMEM_OK;
+    memcpy(from, (void *)got, bytes);
+    call_munmap((void *)got, bytes);
+    return take_again(to, bytes, OSMEM_UNSUPPORTED);
 #else
     (void)from, (void)to, (void)bytes;
-#endif
     return OSMEM_UNSUPPORTED;
+#endif
 }
 
 static osmem_result linux_huge_page(void *context, void *start, size_t bytes) {
     (void)context;
-    return call_madvise(start, bytes, MADV_HUGEPAGE);
+    return result_of(call_madvise(start, bytes, MADV_HUGEPAGE));
 }
 
 static osmem_result linux_no_huge_page(void *context, void *start, size_t bytes) {
     (void)context;
-    return call_madvise(start, bytes, MADV_NOHUGEPAGE);
+    return result_of(call_madvise(start, bytes, MADV_NOHUGEPAGE));
 }
 
 static osmem_result linux_collapse(void *context, void *start, size_t bytes) {
     (void)context;
-    return call_madvise(start, bytes, MADV_COLLAPSE);
+    return result_of(call_madvise(start, bytes, MADV_COLLAPSE));
 }
 
 /* What the two back ends share: they differ in how memory is given back, and in what is true of it then. */
 #define LINUX_CALLS                                                                               \
     .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, .used = linux_used,         \
-    .unmap = linux_reserve_again, .fault = linux_reserve_again, .free = linux_free,               \
-    .huge_page = linux_huge_page, .no_huge_page = linux_no_huge_page, .collapse = linux_collapse, \
-    .show_name = linux_show_name, .move = linux_move
+    .unmap = linux_unmap, .fault = linux_fault, .free = linux_free, .huge_page = linux_huge_page, \
+    .no_huge_page = linux_no_huge_page, .collapse = linux_collapse, .show_name = linux_show_name, \
+    .move = linux_move
 
 static const osmem_backend linux_backend = {
     .name = "linux", .traits = linux_traits, .unused = linux_unused, LINUX_CALLS};
@@ -276,7 +382,7 @@ static const osmem_backend linux_backend = {
 static const osmem_backend lazy_backend = {
     .name = "linux-lazy", .traits = lazy_traits, .unused = lazy_unused, LINUX_CALLS};
 
-const osmem_backend *osmem_backend_system(void) {
+const osmem_backend *fl_backend_native(void) {
     return &linux_backend;
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend_posix.c: the moves in what POSIX, the BSDs and macOS have in common: mmap, mprotect, munmap. It is
- * built and tested on Linux too, so that it cannot rot.
+ * backend_posix.c: the moves in what the BSDs, macOS and Linux have in common: mmap, mprotect, munmap, and MADV_FREE. It is
+ * built and tested on Linux too, so that it cannot rot. It never maps over anything (MAP_FIXED), as backend_linux.c.
  *
- * There is no advice that means the same everywhere, so memory is given back by a fresh mapping over the
- * range: it costs more than Linux's MADV_DONTNEED, and reads as zero on every system.
+ * Memory given back stays until the system needs it, and may read as its old contents until then.
  */
 #define _DEFAULT_SOURCE
 #include <errno.h>
@@ -12,22 +11,18 @@
 
 #include "fallow/osmem.h"
 
+#include "../system/system.h"
+
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
 #endif
-#ifndef MAP_NORESERVE
-#define MAP_NORESERVE 0
-#endif
 
-static void *map_pages(void *start, size_t bytes, int protection, int flags) {
+static int map_pages(void *start, size_t bytes, int protection, void **got) {
     int saved_errno = errno;
-    void *got = mmap(start, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    *got = mmap(start, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int code = *got == MAP_FAILED ? errno : 0;
     errno = saved_errno;
-    return got == MAP_FAILED ? NULL : got;
-}
-
-static osmem_result replace(void *start, size_t bytes, int protection, int flags) {
-    return map_pages(start, bytes, protection, MAP_FIXED | flags) == start ? OSMEM_OK : OSMEM_NOMEM;
+    return code;
 }
 
 static osmem_result result_of(int failed, int saved_errno) {
@@ -36,26 +31,75 @@ static osmem_result result_of(int failed, int saved_errno) {
     return code == 0 ? OSMEM_OK : code == ENOMEM || code == EAGAIN ? OSMEM_NOMEM : OSMEM_UNSUPPORTED;
 }
 
+static osmem_result unmap_pages(void *start, size_t bytes) {
+    int saved_errno = errno;
+    return result_of(munmap(start, bytes), saved_errno);
+}
+
+/* A hint is obeyed where nothing is in the way, on all of these systems. */
+static osmem_result map_exactly(void *start, size_t bytes, int protection) {
+    void *got;
+    if (map_pages(start, bytes, protection, &got))
+        return OSMEM_NOMEM;
+    if (got == start)
+        return OSMEM_OK;
+    (void)unmap_pages(got, bytes);
+    return OSMEM_TAKEN;
+}
+
 static void posix_traits(void *context, osmem_traits *out) {
     (void)context;
-    *out = (osmem_traits){
-        .os_page_bytes = osmem_os_page_bytes(), .zero_after_unused = true, .prepared_is_charged = true};
+    *out = (osmem_traits){.os_page_bytes = fl_system_page_bytes(), .prepared_is_charged = true};
 }
 
 static void *posix_alloc(void *context, size_t bytes) {
+    void *got;
     (void)context;
-    return map_pages(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+    return map_pages(NULL, bytes, PROT_READ | PROT_WRITE, &got) ? NULL : got;
 }
 
-static void *posix_reserve(void *context, void *hint, size_t bytes) {
+static size_t trim(uintptr_t start, size_t bytes) {
+    return bytes && unmap_pages((void *)start, bytes) != OSMEM_OK ? bytes : 0;
+}
+
+static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
+    size_t more = bytes + alignment - fl_system_page_bytes();
+    void *got;
+    if (more < bytes || map_pages(NULL, more, protection, &got))
+        return OSMEM_NOMEM;
+    uintptr_t first = (uintptr_t)got, aligned = (first + alignment - 1) & ~(alignment - 1);
+    out->start = (void *)aligned;
+    out->excess_bytes =
+        trim(first, aligned - first) + trim(aligned + bytes, first + more - (aligned + bytes));
+    return OSMEM_OK;
+}
+
+static osmem_result posix_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
+    int protection = request->mapped ? PROT_READ | PROT_WRITE : PROT_NONE;
+    bool fits = request->hint && ((uintptr_t)request->hint & (request->alignment - 1)) == 0;
     (void)context;
-    return map_pages(hint, bytes, PROT_NONE, MAP_NORESERVE);
+    if (request->extends)
+        return OSMEM_UNSUPPORTED;
+    osmem_result result = fits ? map_exactly(request->hint, request->bytes, protection) : OSMEM_TAKEN;
+    if (result == OSMEM_OK)
+        out->start = request->hint;
+    return result == OSMEM_OK || request->exactly
+               ? result
+               : map_aligned(request->bytes, request->alignment, protection, out);
+}
+
+/* mprotect may have done a part when it fails: that is taken back. The way back comes as far at least. */
+static osmem_result protect(void *start, size_t bytes, int protection, int before) {
+    int saved_errno = errno;
+    osmem_result result = result_of(mprotect(start, bytes, protection), saved_errno);
+    if (result != OSMEM_OK)
+        (void)result_of(mprotect(start, bytes, before), saved_errno);
+    return result;
 }
 
 static osmem_result posix_map(void *context, void *start, size_t bytes) {
     (void)context;
-    int saved_errno = errno;
-    return result_of(mprotect(start, bytes, PROT_READ | PROT_WRITE), saved_errno);
+    return protect(start, bytes, PROT_READ | PROT_WRITE, PROT_NONE);
 }
 
 static osmem_result posix_used(void *context, void *start, size_t bytes) {
@@ -63,25 +107,42 @@ static osmem_result posix_used(void *context, void *start, size_t bytes) {
     return OSMEM_OK;
 }
 
+/* Anything but a shortage will be the same the next time. */
+static osmem_result advise_free(void *start, size_t bytes) {
+    int saved_errno = errno;
+    osmem_result result = result_of(madvise(start, bytes, MADV_FREE), saved_errno);
+    return result == OSMEM_UNSUPPORTED ? OSMEM_KEPT : result;
+}
+
 static osmem_result posix_unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
     (void)context;
     for (*done = 0; *done < count; ++*done) {
-        osmem_result result = replace(ranges[*done].start, ranges[*done].bytes, PROT_READ | PROT_WRITE, 0);
+        osmem_result result = advise_free(ranges[*done].start, ranges[*done].bytes);
         if (result != OSMEM_OK)
             return result;
     }
     return OSMEM_OK;
 }
 
-static osmem_result posix_reserve_again(void *context, void *start, size_t bytes) {
+static osmem_result posix_unmap(void *context, void *start, size_t bytes) {
     (void)context;
-    return replace(start, bytes, PROT_NONE, MAP_NORESERVE);
+    osmem_result result = unmap_pages(start, bytes);
+    if (result != OSMEM_OK)
+        return result;
+    return map_exactly(start, bytes, PROT_NONE) == OSMEM_OK ? OSMEM_OK : OSMEM_LOST;
+}
+
+static osmem_result posix_fault(void *context, void *start, size_t bytes) {
+    (void)context;
+    osmem_result result = protect(start, bytes, PROT_NONE, PROT_READ | PROT_WRITE);
+    if (result == OSMEM_OK && (result = advise_free(start, bytes)) != OSMEM_OK)
+        (void)protect(start, bytes, PROT_READ | PROT_WRITE, PROT_NONE);
+    return result;
 }
 
 static osmem_result posix_free(void *context, void *start, size_t bytes) {
     (void)context;
-    int saved_errno = errno;
-    return result_of(munmap(start, bytes), saved_errno);
+    return unmap_pages(start, bytes);
 }
 
 static osmem_result posix_no_hint(void *context, void *start, size_t bytes) {
@@ -97,8 +158,8 @@ static const osmem_backend posix_backend = {
     .map = posix_map,
     .used = posix_used,
     .unused = posix_unused,
-    .unmap = posix_reserve_again,
-    .fault = posix_reserve_again,
+    .unmap = posix_unmap,
+    .fault = posix_fault,
     .free = posix_free,
     .huge_page = posix_no_hint,
     .no_huge_page = posix_no_hint,

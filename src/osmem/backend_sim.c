@@ -1,44 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend_sim.c: the simulated system: a sorted array of mappings, a bit for each resident page, a few
- * budgets. It must never look at the memory that it stands for: there is none.
+ * backend_sim.c: the simulated system: a sorted array of mappings, a bit for each resident page, a few budgets, and the
+ * rules of other systems. It must never look at the memory that it stands for: mostly there is none. Where a real system
+ * stands behind it, that one is asked to do the same, after the rules were kept.
  */
 #include <stdatomic.h>
 #include <string.h>
 
 #include "fallow/osmem_sim.h"
 
+#include "../system/fatal.h"
 #include "../system/lock.h"
+#include "../system/system.h"
+#include "backend.h"
 #include "checker.h"
+#include "simspace.h"
 
 /* Where sims lie: each behind the one before, so that two of them do not look alike. */
 #define SIMS_BASE ((uintptr_t)1 << 47)
+#define REAL_BASE ((uintptr_t)1 << 45)
 #define SIMS_BYTES ((size_t)1 << 47)
 #define SIM_ALIGNMENT ((size_t)1 << 32)
 #define ADDRESS_BYTES_MAX ((size_t)1 << 46)
 #define ADDRESS_BYTES_USUAL ((size_t)1 << 42)
 #define MAPPINGS_USUAL 65530
 
-typedef enum kind { NOTHING, INACCESSIBLE, ACCESSIBLE } kind;
-
-/* Page numbers, from the sim's base. */
-typedef struct mapping {
-    size_t first, end;
-    kind kind;
-} mapping;
-
 struct osmem_sim {
     osmem_backend backend;
     osmem_sim_config config;
     uintptr_t base;
     fl_lock lock;
-    mapping *mappings; /* sorted, apart or of different kinds */
-    size_t mapping_count;
-    uint64_t *resident; /* a bit for each page */
-    size_t pages_of[3]; /* by kind */
-    size_t resident_pages;
+    fl_simspace space;
     uint64_t faults;
-    uint64_t calls;
+    uint64_t calls, broken;
+    uint32_t last_reservation;
     _Atomic uint64_t now_ns;
     osmem_sim_call fail_call;
     uint64_t fail_countdown; /* 0: every one, if fail_result is an error */
@@ -49,7 +44,7 @@ struct osmem_sim {
 };
 
 static size_t round_up(size_t bytes) {
-    size_t page = osmem_os_page_bytes();
+    size_t page = fl_system_page_bytes();
     return (bytes + page - 1) & ~(page - 1);
 }
 
@@ -61,110 +56,6 @@ static void *address_of(const osmem_sim *sim, size_t page) {
     return (void *)(sim->base + page * sim->config.os_page_bytes);
 }
 
-/* The first mapping that ends behind a page. */
-static size_t find(const osmem_sim *sim, size_t page) {
-    size_t low = 0, high = sim->mapping_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (sim->mappings[middle].end <= page)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Pages of one kind in [first, end). */
-static size_t count_kind(const osmem_sim *sim, size_t first, size_t end, kind kind) {
-    size_t pages = 0;
-    for (size_t i = find(sim, first); i < sim->mapping_count && sim->mappings[i].first < end; i++) {
-        const mapping *it = &sim->mappings[i];
-        size_t from = it->first > first ? it->first : first, to = it->end < end ? it->end : end;
-        pages += it->kind == kind ? to - from : 0;
-    }
-    return pages;
-}
-
-static size_t resident_in(const osmem_sim *sim, size_t first, size_t end) {
-    size_t pages = 0;
-    for (size_t page = first; page < end;) {
-        if (page % 64 == 0 && end - page >= 64) {
-            pages += (size_t)__builtin_popcountll(sim->resident[page / 64]);
-            page += 64;
-        } else {
-            pages += sim->resident[page / 64] >> (page % 64) & 1;
-            page++;
-        }
-    }
-    return pages;
-}
-
-static void drop_resident(osmem_sim *sim, size_t first, size_t end) {
-    sim->resident_pages -= resident_in(sim, first, end);
-    for (size_t page = first; page < end;) {
-        if (page % 64 == 0 && end - page >= 64) {
-            if (sim->resident[page / 64]) /* untouched parts of the bitmap stay so */
-                sim->resident[page / 64] = 0;
-            page += 64;
-        } else {
-            sim->resident[page / 64] &= ~(UINT64_C(1) << page % 64);
-            page++;
-        }
-    }
-}
-
-/* What stays of the mappings i to j - 1 outside [first, end), and what is new, in order; at most three. */
-static size_t pieces_for(const osmem_sim *sim, size_t i, size_t j, mapping new, mapping pieces[3]) {
-    size_t count = 0;
-    if (i < j && sim->mappings[i].first < new.first)
-        pieces[count++] = (mapping){sim->mappings[i].first, new.first, sim->mappings[i].kind};
-    if (new.kind != NOTHING)
-        pieces[count++] = new;
-    if (i < j && sim->mappings[j - 1].end > new.end)
-        pieces[count++] = (mapping){new.end, sim->mappings[j - 1].end, sim->mappings[j - 1].kind};
-    return count;
-}
-
-/* Neighbours of one kind become one. */
-static size_t merged(mapping *pieces, size_t count) {
-    size_t kept = 0;
-    for (size_t k = 0; k < count; k++) {
-        mapping *last = kept ? &pieces[kept - 1] : NULL;
-        if (last && last->end == pieces[k].first && last->kind == pieces[k].kind)
-            last->end = pieces[k].end;
-        else
-            pieces[kept++] = pieces[k];
-    }
-    return kept;
-}
-
-/* Makes a range of one kind, whatever it was. Refused where that would take too many mappings. */
-static osmem_result set_kind(osmem_sim *sim, size_t first, size_t end, kind kind) {
-    size_t i = find(sim, first), j = i;
-    while (j < sim->mapping_count && sim->mappings[j].first < end)
-        j++;
-    mapping pieces[5];
-    size_t count = 0;
-    /* The neighbours too: they may be of the same kind. */
-    size_t from = i > 0 ? i - 1 : i, to = j < sim->mapping_count ? j + 1 : j;
-    if (from < i)
-        pieces[count++] = sim->mappings[from];
-    count += pieces_for(sim, i, j, (mapping){first, end, kind}, pieces + count);
-    if (to > j)
-        pieces[count++] = sim->mappings[j];
-    count = merged(pieces, count);
-    if (sim->mapping_count - (to - from) + count > sim->config.mappings_max)
-        return OSMEM_NOMEM;
-    for (int k = INACCESSIBLE; k <= ACCESSIBLE; k++)
-        sim->pages_of[k] -= count_kind(sim, first, end, (enum kind)k);
-    sim->pages_of[kind] += kind != NOTHING ? end - first : 0;
-    drop_resident(sim, first, end);
-    memmove(&sim->mappings[from + count], &sim->mappings[to], (sim->mapping_count - to) * sizeof(mapping));
-    memcpy(&sim->mappings[from], pieces, count * sizeof(mapping));
-    sim->mapping_count = sim->mapping_count - (to - from) + count;
-    return OSMEM_OK;
-}
-
 /* May so many pages more be mapped read-write? */
 static bool commit_allows(const osmem_sim *sim, size_t more_pages) {
     size_t page = sim->config.os_page_bytes;
@@ -172,7 +63,7 @@ static bool commit_allows(const osmem_sim *sim, size_t more_pages) {
     case OSMEM_SIM_HEURISTIC:
         return !sim->config.memory_bytes || more_pages <= sim->config.memory_bytes / page;
     case OSMEM_SIM_STRICT:
-        return sim->pages_of[ACCESSIBLE] + more_pages <= sim->config.commit_limit_bytes / page;
+        return sim->space.pages_of[FL_ACCESSIBLE] + more_pages <= sim->config.commit_limit_bytes / page;
     case OSMEM_SIM_ALWAYS:
         break;
     }
@@ -201,90 +92,210 @@ static osmem_result leave(osmem_sim *sim, osmem_result result) {
     return result;
 }
 
+/* A call that no system with these rules would make sense of. Under the lock. */
+static osmem_result broken(osmem_sim *sim) {
+    sim->broken++;
+    return OSMEM_INVALID;
+}
+
 static void sim_traits(void *context, osmem_traits *out) {
     osmem_sim *sim = context;
     *out = (osmem_traits){.os_page_bytes = sim->config.os_page_bytes,
                           .huge_page_bytes = sim->config.huge_page_bytes,
+                          .reserve_bytes = sim->config.reserve_bytes,
+                          .address_bytes = sim->config.address_bytes,
                           .zero_after_unused = !sim->config.dirty_after_unused,
-                          .prepared_is_charged = sim->config.overcommit == OSMEM_SIM_STRICT};
+                          .prepared_is_charged = sim->config.overcommit == OSMEM_SIM_STRICT,
+                          .reservations_apart = sim->config.reservations_apart,
+                          .never_frees = sim->config.never_frees};
 }
 
-/* The lowest free run; or the hint's, if that is free. */
-static bool find_gap(const osmem_sim *sim, const void *hint, size_t pages, size_t *first) {
-    size_t all = sim->config.address_bytes / sim->config.os_page_bytes;
-    if (pages > all)
-        return false;
-    if ((uintptr_t)hint >= sim->base) {
-        size_t wanted = page_of(sim, hint), i = find(sim, wanted);
-        if (wanted <= all - pages && (i == sim->mapping_count || sim->mappings[i].first >= wanted + pages)) {
-            *first = wanted;
-            return true;
-        }
+static osmem_request real_request(void *start, const osmem_request *request, bool accessible) {
+    osmem_request exactly = *request;
+    exactly.hint = start;
+    exactly.exactly = true;
+    exactly.mapped = accessible;
+    exactly.extends = false;
+    return exactly;
+}
+
+/* The real system, where there is one, does the same. It lies at the same addresses. */
+static osmem_result reserve_for_real(const osmem_sim *sim, void *start, const osmem_request *request,
+                                     bool ready) {
+    if (!sim->config.real)
+        return OSMEM_OK;
+    const osmem_backend *native = fl_backend_native();
+    osmem_request exactly =
+        real_request(start, request, request->mapped && (ready || !sim->config.prepared_faults));
+    osmem_reservation out = {NULL, 0};
+    return native->reserve(native->context, &exactly, &out);
+}
+
+/* Where a request may lie. Under the lock. */
+static osmem_result find_place(osmem_sim *sim, const osmem_request *request, size_t pages, size_t *first) {
+    size_t granule = sim->config.reserve_bytes;
+    size_t alignment = request->alignment > granule ? request->alignment : granule;
+    uintptr_t hint = (uintptr_t)request->hint;
+    if (hint >= sim->base && (hint & (alignment - 1)) == 0 &&
+        fl_simspace_is_free(&sim->space, page_of(sim, request->hint), pages)) {
+        *first = page_of(sim, request->hint);
+        return OSMEM_OK;
     }
-    *first = 0;
-    for (size_t i = 0; i < sim->mapping_count && sim->mappings[i].first - *first < pages; i++)
-        *first = sim->mappings[i].end;
-    return *first <= all - pages;
+    if (request->exactly)
+        return hint & (granule - 1) ? broken(sim) : OSMEM_TAKEN;
+    return fl_simspace_find_gap(&sim->space, pages, alignment / sim->config.os_page_bytes, first)
+               ? OSMEM_OK
+               : OSMEM_NOMEM;
 }
 
-static void *take_gap(osmem_sim *sim, osmem_sim_call call, const void *hint, size_t bytes, kind kind) {
-    size_t pages = bytes / sim->config.os_page_bytes, first;
-    bool done = enter(sim, call) == OSMEM_OK && (kind != ACCESSIBLE || commit_allows(sim, pages)) &&
-                find_gap(sim, hint, pages, &first) && set_kind(sim, first, first + pages, kind) == OSMEM_OK;
-    leave(sim, OSMEM_OK);
-    return done ? address_of(sim, first) : NULL;
+/* Under the lock. */
+static osmem_result reserve_pages(osmem_sim *sim, const osmem_request *request, bool ready, void **start) {
+    size_t pages = request->bytes / sim->config.os_page_bytes, first = 0;
+    fl_kind kind = request->mapped ? FL_ACCESSIBLE : FL_INACCESSIBLE;
+    if (kind == FL_ACCESSIBLE && !commit_allows(sim, pages))
+        return OSMEM_NOMEM;
+    osmem_result result = find_place(sim, request, pages, &first);
+    uint32_t reservation = sim->config.reservations_apart ? ++sim->last_reservation : 0;
+    if (result == OSMEM_OK)
+        result = fl_simspace_set(&sim->space, first, first + pages, kind, reservation);
+    if (result != OSMEM_OK)
+        return result;
+    *start = address_of(sim, first);
+    result = reserve_for_real(sim, *start, request, ready);
+    if (result != OSMEM_OK)
+        (void)fl_simspace_set(&sim->space, first, first + pages, FL_NOTHING, 0);
+    return result;
 }
 
 static void *sim_alloc(void *context, size_t bytes) {
-    return take_gap(context, OSMEM_SIM_ALLOC, NULL, bytes, ACCESSIBLE);
-}
-
-static void *sim_reserve(void *context, void *hint, size_t bytes) {
-    return take_gap(context, OSMEM_SIM_RESERVE, hint, bytes, INACCESSIBLE);
-}
-
-static osmem_result change(osmem_sim *sim, osmem_sim_call call, void *start, size_t bytes, kind kind) {
-    size_t first = page_of(sim, start), end = first + bytes / sim->config.os_page_bytes;
-    osmem_result result = enter(sim, call);
-    if (result == OSMEM_OK && kind == ACCESSIBLE &&
-        !commit_allows(sim, end - first - count_kind(sim, first, end, ACCESSIBLE)))
-        result = OSMEM_NOMEM;
+    osmem_sim *sim = context;
+    osmem_request request = {.bytes = bytes, .alignment = sim->config.os_page_bytes, .mapped = true};
+    void *start = NULL;
+    osmem_result result = enter(sim, OSMEM_SIM_ALLOC);
     if (result == OSMEM_OK)
-        result = set_kind(sim, first, end, kind);
+        result = reserve_pages(sim, &request, true, &start);
+    return leave(sim, result) == OSMEM_OK ? start : NULL;
+}
+
+static osmem_result sim_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
+    osmem_sim *sim = context;
+    osmem_result result = enter(sim, OSMEM_SIM_RESERVE);
+    if (result == OSMEM_OK)
+        result = request->extends ? OSMEM_UNSUPPORTED : reserve_pages(sim, request, false, &out->start);
+    return leave(sim, result);
+}
+
+typedef osmem_result (*native_call)(void *context, void *start, size_t bytes);
+
+/* Pages of one kind become of another; the real system is asked by `ask`, unless that is NULL. */
+static osmem_result change(osmem_sim *sim, osmem_sim_call call, void *start, size_t bytes, fl_kind from,
+                           fl_kind to, native_call ask) {
+    size_t first = page_of(sim, start), end = first + bytes / sim->config.os_page_bytes;
+    uint32_t reservation;
+    osmem_result result = enter(sim, call);
+    bool lost = result == OSMEM_LOST;
+    if (result == OSMEM_OK || lost) {
+        if (!fl_simspace_is_all(&sim->space, first, end, from, &reservation))
+            result = broken(sim);
+        else if (to == FL_ACCESSIBLE && !commit_allows(sim, end - first))
+            result = OSMEM_NOMEM;
+        else if (fl_simspace_set(&sim->space, first, end, lost ? FL_NOTHING : to, lost ? 0 : reservation) !=
+                 OSMEM_OK)
+            result = OSMEM_NOMEM;
+    }
+    if ((result == OSMEM_OK || lost) && sim->config.real && (ask || lost)) {
+        const osmem_backend *native = fl_backend_native();
+        osmem_result really = (lost ? native->free : ask)(native->context, start, bytes);
+        if (really != OSMEM_OK) {
+            (void)fl_simspace_set(&sim->space, first, end, from, reservation);
+            result = really;
+        }
+    }
     return leave(sim, result);
 }
 
 static osmem_result sim_map(void *context, void *start, size_t bytes) {
-    return change(context, OSMEM_SIM_MAP, start, bytes, ACCESSIBLE);
+    const osmem_sim *sim = context;
+    return change(context, OSMEM_SIM_MAP, start, bytes, FL_INACCESSIBLE, FL_ACCESSIBLE,
+                  sim->config.prepared_faults ? NULL : fl_backend_native()->map);
 }
 
-static osmem_result sim_reserve_again(void *context, void *start, size_t bytes) {
-    return change(context, OSMEM_SIM_UNMAP, start, bytes, INACCESSIBLE);
+static osmem_result sim_unmap(void *context, void *start, size_t bytes) {
+    const osmem_sim *sim = context;
+    return change(context, OSMEM_SIM_UNMAP, start, bytes, FL_ACCESSIBLE, FL_INACCESSIBLE,
+                  sim->config.prepared_faults ? NULL : fl_backend_native()->unmap);
+}
+
+static osmem_result sim_fault(void *context, void *start, size_t bytes) {
+    return change(context, OSMEM_SIM_UNMAP, start, bytes, FL_ACCESSIBLE, FL_INACCESSIBLE,
+                  fl_backend_native()->fault);
 }
 
 static osmem_result sim_free(void *context, void *start, size_t bytes) {
-    return change(context, OSMEM_SIM_FREE, start, bytes, NOTHING);
+    osmem_sim *sim = context;
+    size_t first = page_of(sim, start), end = first + bytes / sim->config.os_page_bytes;
+    osmem_result result = enter(sim, OSMEM_SIM_FREE);
+    if (result == OSMEM_OK && sim->config.never_frees)
+        result = OSMEM_KEPT;
+    if (result == OSMEM_OK && sim->config.reservations_apart &&
+        !fl_simspace_is_whole(&sim->space, first, end))
+        result = broken(sim);
+    if (result == OSMEM_OK)
+        result = fl_simspace_set(&sim->space, first, end, FL_NOTHING, 0);
+    if (result == OSMEM_OK && sim->config.real &&
+        fl_backend_native()->free(fl_backend_native()->context, start, bytes) != OSMEM_OK)
+        fl_fatal("sim: free of", start, "the real system refused what the simulated one has done");
+    return leave(sim, result);
 }
 
 static osmem_result sim_used(void *context, void *start, size_t bytes) {
-    (void)start, (void)bytes;
-    return leave(context, enter(context, OSMEM_SIM_USED));
+    osmem_sim *sim = context;
+    uint32_t ignored;
+    size_t first = page_of(sim, start);
+    osmem_result result = enter(sim, OSMEM_SIM_USED);
+    if (result == OSMEM_OK &&
+        !fl_simspace_is_all(&sim->space, first, first + bytes / sim->config.os_page_bytes, FL_ACCESSIBLE,
+                            &ignored))
+        result = broken(sim);
+    if (result == OSMEM_OK && sim->config.real && sim->config.prepared_faults)
+        result = fl_backend_native()->map(fl_backend_native()->context, start, bytes);
+    return leave(sim, result);
+}
+
+/* One range of several. Under the lock. */
+static osmem_result forget(osmem_sim *sim, const osmem_range *range) {
+    const osmem_backend *native = fl_backend_native();
+    size_t first = page_of(sim, range->start), end = first + range->bytes / sim->config.os_page_bytes, done;
+    uint32_t ignored;
+    if (!fl_simspace_is_all(&sim->space, first, end, FL_ACCESSIBLE, &ignored))
+        return broken(sim);
+    fl_simspace_forget(&sim->space, first, end);
+    if (!sim->config.real || (sim->config.dirty_after_unused && !sim->config.prepared_faults))
+        return OSMEM_OK;
+    return sim->config.prepared_faults ? native->fault(native->context, range->start, range->bytes)
+                                       : native->unused(native->context, range, 1, &done);
 }
 
 static osmem_result sim_unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
     osmem_sim *sim = context;
-    osmem_result result = enter(sim, OSMEM_SIM_UNUSED);
+    osmem_result result = enter(sim, OSMEM_SIM_UNUSED), each = OSMEM_OK;
     size_t to_do = result == OSMEM_OK ? count : sim->fail_partial < count ? sim->fail_partial : count - 1;
-    for (*done = 0; *done < to_do; ++*done) {
-        size_t first = page_of(sim, ranges[*done].start);
-        drop_resident(sim, first, first + ranges[*done].bytes / sim->config.os_page_bytes);
-    }
-    return leave(sim, result);
+    for (*done = 0; *done < to_do && (each = forget(sim, &ranges[*done])) == OSMEM_OK;)
+        ++*done;
+    return leave(sim, each == OSMEM_OK ? result : each);
 }
 
+/* Any range that is ours. */
 static osmem_result sim_hint(void *context, void *start, size_t bytes) {
-    (void)start, (void)bytes;
-    return leave(context, enter(context, OSMEM_SIM_HINT));
+    osmem_sim *sim = context;
+    uint32_t ignored;
+    size_t first = page_of(sim, start);
+    osmem_result result = enter(sim, OSMEM_SIM_HINT);
+    if (result == OSMEM_OK && !sim->config.reservations_apart &&
+        !fl_simspace_is_all(&sim->space, first, first + bytes / sim->config.os_page_bytes, FL_NOTHING,
+                            &ignored))
+        result = broken(sim);
+    return leave(sim, result);
 }
 
 static uintptr_t next_base(size_t address_bytes) {
@@ -305,21 +316,25 @@ osmem_sim *osmem_sim_create(const osmem_sim_config *config) {
     its.os_page_bytes = its.os_page_bytes ? its.os_page_bytes : 4096;
     its.address_bytes = its.address_bytes ? its.address_bytes : ADDRESS_BYTES_USUAL;
     its.mappings_max = its.mappings_max ? its.mappings_max : MAPPINGS_USUAL;
+    its.reserve_bytes = its.reserve_bytes > its.os_page_bytes ? its.reserve_bytes : its.os_page_bytes;
     if (its.os_page_bytes < 4096 || (its.os_page_bytes & (its.os_page_bytes - 1)) ||
-        its.address_bytes > ADDRESS_BYTES_MAX)
+        (its.reserve_bytes & (its.reserve_bytes - 1)) || its.address_bytes > ADDRESS_BYTES_MAX ||
+        (its.real && its.memory_bytes))
         return NULL;
     /* One piece: the sim, its mappings, its bits. Untouched parts of it cost nothing. */
-    size_t head = round_up(sizeof(osmem_sim)), array = round_up((its.mappings_max + 5) * sizeof(mapping));
-    size_t bits = round_up(its.address_bytes / its.os_page_bytes / 8 + 8);
-    const osmem_backend *system = osmem_backend_system();
+    size_t head = round_up(sizeof(osmem_sim)), array = round_up((its.mappings_max + 5) * sizeof(fl_mapping));
+    size_t bits = its.real ? 0 : round_up(its.address_bytes / its.os_page_bytes / 8 + 8);
+    const osmem_backend *system = fl_backend_native();
     char *own = system->alloc(system->context, head + array + bits);
     if (!own)
         return NULL;
     osmem_sim *sim = (osmem_sim *)own;
     sim->config = its;
-    sim->base = next_base(its.address_bytes);
-    sim->mappings = (mapping *)(own + head);
-    sim->resident = (uint64_t *)(own + head + array);
+    sim->base = its.real ? REAL_BASE : next_base(its.address_bytes);
+    sim->space = (fl_simspace){.pages = its.address_bytes / its.os_page_bytes,
+                               .mappings = (fl_mapping *)(own + head),
+                               .mappings_max = its.mappings_max,
+                               .resident = its.real ? NULL : (uint64_t *)(own + head + array)};
     sim->own_bytes = head + array + bits;
     fl_lock_init(&sim->lock);
     sim->backend = (osmem_backend){.name = "sim",
@@ -330,8 +345,8 @@ osmem_sim *osmem_sim_create(const osmem_sim_config *config) {
                                    .map = sim_map,
                                    .used = sim_used,
                                    .unused = sim_unused,
-                                   .unmap = sim_reserve_again,
-                                   .fault = sim_reserve_again,
+                                   .unmap = sim_unmap,
+                                   .fault = sim_fault,
                                    .free = sim_free,
                                    .huge_page = sim_hint,
                                    .no_huge_page = sim_hint,
@@ -340,7 +355,7 @@ osmem_sim *osmem_sim_create(const osmem_sim_config *config) {
 }
 
 void osmem_sim_destroy(osmem_sim *sim) {
-    const osmem_backend *system = osmem_backend_system();
+    const osmem_backend *system = fl_backend_native();
     if (sim) {
         fl_checker_forget(sim->base, sim->config.address_bytes);
         osmem_result ignored = system->free(system->context, sim, sim->own_bytes);
@@ -352,24 +367,23 @@ const osmem_backend *osmem_sim_backend(osmem_sim *sim) {
     return &sim->backend;
 }
 
+uintptr_t osmem_sim_base(const osmem_sim *sim) {
+    return sim->base;
+}
+
 osmem_sim_access osmem_sim_touch(osmem_sim *sim, void *start, size_t bytes) {
     size_t first = page_of(sim, start), end = first + bytes / sim->config.os_page_bytes;
     osmem_sim_access access = OSMEM_SIM_FINE;
     fl_lock_take(&sim->lock);
+    uint32_t ignored;
     for (size_t page = first; page < end && access == OSMEM_SIM_FINE; page++) {
-        size_t i = find(sim, page);
-        if (i == sim->mapping_count || sim->mappings[i].first > page || sim->mappings[i].kind != ACCESSIBLE)
+        if (!fl_simspace_is_all(&sim->space, page, page + 1, FL_ACCESSIBLE, &ignored))
             access = OSMEM_SIM_FAULT;
-        else if (!(sim->resident[page / 64] >> page % 64 & 1)) {
-            if (sim->config.memory_bytes &&
-                (sim->resident_pages + 1) * sim->config.os_page_bytes > sim->config.memory_bytes)
-                access = OSMEM_SIM_NO_MEMORY;
-            else {
-                sim->resident[page / 64] |= UINT64_C(1) << page % 64;
-                sim->resident_pages++;
-                sim->faults++;
-            }
-        }
+        else if (sim->config.memory_bytes && !fl_simspace_resident(&sim->space, page, page + 1) &&
+                 (sim->space.resident_pages + 1) * sim->config.os_page_bytes > sim->config.memory_bytes)
+            access = OSMEM_SIM_NO_MEMORY;
+        else
+            sim->faults += fl_simspace_touch(&sim->space, page);
     }
     fl_lock_drop(&sim->lock);
     return access;
@@ -378,20 +392,23 @@ osmem_sim_access osmem_sim_touch(osmem_sim *sim, void *start, size_t bytes) {
 osmem_sim_figures osmem_sim_read(osmem_sim *sim) {
     size_t page = sim->config.os_page_bytes;
     fl_lock_take(&sim->lock);
-    osmem_sim_figures figures = {.inaccessible_bytes = sim->pages_of[INACCESSIBLE] * page,
-                                 .accessible_bytes = sim->pages_of[ACCESSIBLE] * page,
-                                 .resident_bytes = sim->resident_pages * page,
-                                 .mappings = sim->mapping_count,
+    osmem_sim_figures figures = {.inaccessible_bytes = sim->space.pages_of[FL_INACCESSIBLE] * page,
+                                 .accessible_bytes = sim->space.pages_of[FL_ACCESSIBLE] * page,
+                                 .resident_bytes = sim->space.resident_pages * page,
+                                 .mappings = sim->space.count_of_mappings,
                                  .faults = sim->faults,
-                                 .calls = sim->calls};
+                                 .calls = sim->calls,
+                                 .broken = sim->broken};
     fl_lock_drop(&sim->lock);
     return figures;
 }
 
 size_t osmem_sim_resident_bytes(osmem_sim *sim, const void *start, size_t bytes) {
     size_t first = page_of(sim, start);
+    if (!sim->space.resident)
+        return 0;
     fl_lock_take(&sim->lock);
-    size_t pages = resident_in(sim, first, first + bytes / sim->config.os_page_bytes);
+    size_t pages = fl_simspace_resident(&sim->space, first, first + bytes / sim->config.os_page_bytes);
     fl_lock_drop(&sim->lock);
     return pages * sim->config.os_page_bytes;
 }

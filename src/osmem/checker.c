@@ -7,47 +7,78 @@
 #include "../system/fatal.h"
 #include "../system/line.h"
 #include "../system/lock.h"
+#include "../system/system.h"
+#include "backend.h"
 
-/*
- * One byte for each OS page of at least 4 KiB, in leaves of 32,768 that are made on first use: state in the
- * low two bits, the last call above. Addresses up to 48 bits.
- */
+/* What is known of one OS page of at least 4 KiB. */
+typedef struct shadow {
+    uint8_t state;  /* fl_state */
+    uint8_t since;  /* fl_call that brought it there */
+    uint16_t owner; /* the number of the stat that counts it; 0: no matter which */
+} shadow;
+
+/* In leaves that are made on first use. Addresses up to 48 bits. */
 #define LEAF_SHIFT 15
 #define LEAF_PAGES ((size_t)1 << LEAF_SHIFT)
 #define PAGE_SHIFT_MIN 12
 #define LEAVES ((size_t)1 << (48 - PAGE_SHIFT_MIN - LEAF_SHIFT))
-#define STATE_MASK 3
+#define OWNERS ((size_t)1 << 16)
+
+/* A process that checks nothing has none of it: made on first use, in one piece. */
+typedef struct tables {
+    shadow *leaves[LEAVES];
+    const osmem_stat *owners[OWNERS]; /* by number: a hash table of addresses, from which nothing goes */
+} tables;
 
 static fl_lock shadow_lock = FL_LOCK_INIT;
-static uint8_t **leaves; /* made on first use: a process that checks nothing has none of it */
+static tables *known;
 
 static const char *const state_names[] = {"None", "Reserved", "Prepared", "Ready"};
-static const char *const call_names[] = {"nothing", "alloc", "reserve", "map",    "used", "unused",
-                                         "unmap",   "fault", "free",    "a hint", "move"};
+static const char *const call_names[] = {"nothing", "alloc",  "reserve", "prepare", "map",
+                                         "used",    "unused", "unmap",   "fault",   "free",
+                                         "a hint",  "move",   "transfer"};
 
 static size_t page_number(const void *address) {
     return (uintptr_t)address >> PAGE_SHIFT_MIN;
 }
 
 static void *memory_for_shadow(size_t bytes) {
-    const osmem_backend *system = osmem_backend_system();
-    void *memory = system->alloc(system->context, bytes);
+    const osmem_backend *system = fl_backend_native();
+    size_t mask = fl_system_page_bytes() - 1;
+    void *memory = system->alloc(system->context, (bytes + mask) & ~mask);
     if (!memory)
         fl_fatal("osmem", NULL, "no memory for the checker");
     return memory;
 }
 
 /* The shadow of one page; NULL for a page of a leaf that was never needed, which is None. */
-static uint8_t *shadow_of(size_t page, bool make) {
+static shadow *shadow_of(size_t page, bool make) {
     if (page >> LEAF_SHIFT >= LEAVES)
         fl_fatal("osmem: address", (void *)(page << PAGE_SHIFT_MIN),
                  "beyond the 48 bits that the checker keeps");
-    if (!leaves)
-        leaves = memory_for_shadow(LEAVES * sizeof *leaves);
-    uint8_t **leaf = &leaves[page >> LEAF_SHIFT];
+    if (!known)
+        known = memory_for_shadow(sizeof *known);
+    shadow **leaf = &known->leaves[page >> LEAF_SHIFT];
     if (!*leaf && make)
-        *leaf = memory_for_shadow(LEAF_PAGES);
+        *leaf = memory_for_shadow(LEAF_PAGES * sizeof **leaf);
     return *leaf ? *leaf + page % LEAF_PAGES : NULL;
+}
+
+static shadow look_at(size_t page) {
+    const shadow *it = shadow_of(page, false);
+    return it ? *it : (shadow){FL_NONE, FL_CALL_NONE, 0};
+}
+
+/* A number for a stat, the same whenever it is asked for; 0 where there are none left. */
+static uint16_t number_of(const osmem_stat *stat) {
+    size_t at = ((uintptr_t)stat >> 4) * 0x9e3779b1u % OWNERS;
+    for (size_t looks = 0; looks < 64; looks++, at = (at + 1) % OWNERS) {
+        if (at != 0 && !known->owners[at])
+            known->owners[at] = stat;
+        if (known->owners[at] == stat)
+            return (uint16_t)at;
+    }
+    return 0;
 }
 
 static void add_bytes(fl_line *line, const char *name, size_t bytes) {
@@ -57,7 +88,7 @@ static void add_bytes(fl_line *line, const char *name, size_t bytes) {
 
 /* One line: call, range, page and state found, when it got there, what was needed. */
 static _Noreturn void stop(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, size_t page,
-                           uint8_t found, const char *needed) {
+                           shadow found, const char *needed) {
     fl_line line;
     fl_line_start(&line);
     fl_line_add(&line, call_names[call]);
@@ -69,9 +100,9 @@ static _Noreturn void stop(const osmem_stat *stat, fl_call call, const void *sta
     fl_line_add(&line, "': page ");
     fl_line_add_address(&line, (void *)(page << PAGE_SHIFT_MIN));
     fl_line_add(&line, " is ");
-    fl_line_add(&line, state_names[found & STATE_MASK]);
+    fl_line_add(&line, state_names[found.state]);
     fl_line_add(&line, " since ");
-    fl_line_add(&line, call_names[found >> 2]);
+    fl_line_add(&line, call_names[found.since]);
     fl_line_add(&line, "; needed: ");
     fl_line_add(&line, needed);
     fl_line_add_part(&line, "", 1);
@@ -87,6 +118,10 @@ static const char *needed_states(osmem_bytes expected) {
     return expected.prepared ? "Prepared" : "Ready";
 }
 
+static bool is_owner(const shadow *page, uint16_t owner) {
+    return page->state == FL_NONE || page->owner == owner || !page->owner || !owner;
+}
+
 /* Holds the lock. */
 static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                    osmem_bytes expected) {
@@ -94,25 +129,26 @@ static void expect(const osmem_stat *stat, fl_call call, const void *start, size
     size_t left[] = {0, expected.reserved, expected.prepared, expected.ready};
     for (size_t at = 0; at < bytes; at += step) {
         size_t page = page_number((const char *)start + at);
-        const uint8_t *shadow = shadow_of(page, false);
-        uint8_t found = shadow ? *shadow : 0;
-        size_t *of_state = &left[found & STATE_MASK];
-        if (*of_state < step)
+        shadow found = look_at(page);
+        if (left[found.state] < step)
             stop(stat, call, start, bytes, page, found, needed_states(expected));
-        *of_state -= step;
+        if (!is_owner(&found, number_of(stat)))
+            stop(stat, call, start, bytes, page, found,
+                 "a page that is counted in this stat, not in another one");
+        left[found.state] -= step;
     }
 }
 
 /* Holds the lock. */
 static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
     size_t step = stat->traits.os_page_bytes;
-    bool from_none = call == FL_CALL_ALLOC || call == FL_CALL_RESERVE;
+    bool from_none = call == FL_CALL_ALLOC || call == FL_CALL_RESERVE || call == FL_CALL_PREPARE;
     for (size_t at = 0; at < bytes; at += step) {
         size_t page = page_number((const char *)start + at);
-        uint8_t *shadow = shadow_of(page, true);
-        if (from_none && (*shadow & STATE_MASK) != FL_NONE)
-            stop(stat, call, start, bytes, page, *shadow, "None (the back end gave what is not free)");
-        *shadow = (uint8_t)(now | (unsigned)call << 2);
+        shadow *it = shadow_of(page, true);
+        if (from_none && it->state != FL_NONE)
+            stop(stat, call, start, bytes, page, *it, "None (the back end gave what is not free)");
+        *it = (shadow){(uint8_t)now, (uint8_t)call, number_of(stat)};
     }
 }
 
@@ -123,15 +159,14 @@ void fl_checker_expect(const osmem_stat *stat, fl_call call, const void *start, 
     fl_lock_drop(&shadow_lock);
 }
 
-void fl_checker_expect_mapped(const osmem_stat *stat, const void *start, size_t bytes) {
+void fl_checker_expect_ours(const osmem_stat *stat, const void *start, size_t bytes) {
     size_t step = stat->traits.os_page_bytes;
     fl_lock_take(&shadow_lock);
     for (size_t at = 0; at < bytes; at += step) {
         size_t page = page_number((const char *)start + at);
-        const uint8_t *shadow = shadow_of(page, false);
-        uint8_t found = shadow ? *shadow : 0;
-        if ((found & STATE_MASK) < FL_PREPARED)
-            stop(stat, FL_CALL_HINT, start, bytes, page, found, "Prepared or Ready");
+        shadow found = look_at(page);
+        if (found.state == FL_NONE || !is_owner(&found, number_of(stat)))
+            stop(stat, FL_CALL_HINT, start, bytes, page, found, "any state but None, in this stat");
     }
     fl_lock_drop(&shadow_lock);
 }
@@ -142,14 +177,26 @@ void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, si
     fl_lock_drop(&shadow_lock);
 }
 
-void fl_checker_free_begin(const osmem_stat *stat, const void *start, size_t bytes, osmem_bytes expected) {
+void fl_checker_begin(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
+                      osmem_bytes expected) {
     fl_lock_take(&shadow_lock);
-    expect(stat, FL_CALL_FREE, start, bytes, expected);
+    expect(stat, call, start, bytes, expected);
 }
 
-void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes, bool freed) {
-    if (freed)
-        note(stat, FL_CALL_FREE, start, bytes, FL_NONE);
+void fl_checker_end(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, bool moved,
+                    fl_state now) {
+    if (moved)
+        note(stat, call, start, bytes, now);
+    fl_lock_drop(&shadow_lock);
+}
+
+void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, const osmem_stat *from,
+                         const osmem_stat *to) {
+    fl_lock_take(&shadow_lock);
+    if (from->checked)
+        expect(from, FL_CALL_TRANSFER, start, bytes, expected);
+    for (size_t at = 0; at < bytes; at += from->traits.os_page_bytes)
+        shadow_of(page_number((const char *)start + at), true)->owner = number_of(to);
     fl_lock_drop(&shadow_lock);
 }
 
@@ -157,9 +204,9 @@ void fl_checker_forget(uintptr_t start, size_t bytes) {
     size_t first = start >> PAGE_SHIFT_MIN >> LEAF_SHIFT;
     size_t count = ((bytes >> PAGE_SHIFT_MIN) + LEAF_PAGES - 1) >> LEAF_SHIFT;
     fl_lock_take(&shadow_lock);
-    for (size_t i = 0; leaves && i < count; i++)
-        if (leaves[first + i])
-            memset(leaves[first + i], 0, LEAF_PAGES);
+    for (size_t i = 0; known && i < count; i++)
+        if (known->leaves[first + i])
+            memset(known->leaves[first + i], 0, LEAF_PAGES * sizeof(shadow));
     fl_lock_drop(&shadow_lock);
 }
 

@@ -2,60 +2,46 @@
 #include "ledger.h"
 
 #include "../system/fatal.h"
+#include "../system/line.h"
 #include "../system/lock.h"
 
 static fl_lock ledger_lock = FL_LOCK_INIT;
 
-static size_t *counter(osmem_stat *stat, fl_state state) {
-    switch (state) {
-    case FL_RESERVED:
-        return &stat->bytes.reserved;
-    case FL_PREPARED:
-        return &stat->bytes.prepared;
-    case FL_READY:
-        return &stat->bytes.ready;
-    case FL_NONE:
-        break;
-    }
-    return NULL;
+/* In every build: what is taken from a stat that does not hold it was another's, or was never there. */
+static _Noreturn void stop_at_underflow(const osmem_stat *stat, fl_state state, size_t bytes) {
+    static const char *const names[] = {"None", "Reserved", "Prepared", "Ready"};
+    fl_line line;
+    fl_line_start(&line);
+    fl_line_add_number(&line, bytes);
+    fl_line_add(&line, " bytes taken out of ");
+    fl_line_add(&line, names[state]);
+    fl_line_add(&line, " in '");
+    fl_line_add(&line, stat->name);
+    fl_line_add(&line, "', which holds fewer (they count in another stat, or were given back before)");
+    fl_line_add_part(&line, "", 1);
+    fl_fatal("osmem: ledger", NULL, line.text);
 }
 
-static void take(osmem_stat *stat, fl_state state, size_t bytes) {
-    size_t *count = counter(stat, state);
-    if (!count)
-        return;
-    FL_ASSERT(*count >= bytes);
-    *count -= bytes;
+static size_t less(const osmem_stat *stat, fl_state state, size_t count, size_t bytes) {
+    if (count < bytes)
+        stop_at_underflow(stat, state, bytes);
+    return count - bytes;
 }
 
-static void give(osmem_stat *stat, fl_state state, size_t bytes) {
-    size_t *count = counter(stat, state);
-    if (!count)
-        return;
-    FL_ASSERT(*count + bytes >= bytes);
-    *count += bytes;
-    if (state == FL_READY && *count > stat->ready_peak_bytes)
-        stat->ready_peak_bytes = *count;
+static size_t more(size_t count, size_t bytes) {
+    FL_ASSERT(count + bytes >= bytes);
+    return count + bytes;
 }
 
-void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, size_t bytes) {
-    if (bytes == 0)
-        return;
+void fl_ledger_change(osmem_stat *stat, osmem_bytes out, osmem_bytes in) {
     fl_lock_take(&ledger_lock);
     for (; stat; stat = stat->parent) {
-        take(stat, from, bytes);
-        give(stat, to, bytes);
-    }
-    fl_lock_drop(&ledger_lock);
-}
-
-void fl_ledger_add(osmem_stat *stat, osmem_bytes by_state, int sign) {
-    void (*change)(osmem_stat *, fl_state, size_t) = sign < 0 ? take : give;
-    fl_lock_take(&ledger_lock);
-    for (; stat; stat = stat->parent) {
-        change(stat, FL_RESERVED, by_state.reserved);
-        change(stat, FL_PREPARED, by_state.prepared);
-        change(stat, FL_READY, by_state.ready);
+        osmem_bytes *its = &stat->bytes;
+        its->reserved = more(less(stat, FL_RESERVED, its->reserved, out.reserved), in.reserved);
+        its->prepared = more(less(stat, FL_PREPARED, its->prepared, out.prepared), in.prepared);
+        its->ready = more(less(stat, FL_READY, its->ready, out.ready), in.ready);
+        if (its->ready > stat->ready_peak_bytes)
+            stat->ready_peak_bytes = its->ready;
     }
     fl_lock_drop(&ledger_lock);
 }

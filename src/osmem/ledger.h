@@ -10,11 +10,14 @@
 #include "fallow/osmem.h"
 #include "state.h"
 
-/* Moves bytes from one state to another, in a stat and all its parents. */
-void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, size_t bytes);
+/* Takes bytes out of and puts others into a stat and all its parents, at one moment. */
+void fl_ledger_change(osmem_stat *stat, osmem_bytes out, osmem_bytes in);
 
-/* Takes bytes out of (sign -1) or into (sign +1) a stat and all its parents. */
-void fl_ledger_add(osmem_stat *stat, osmem_bytes by_state, int sign);
+/* Moves bytes from one state to another. */
+static inline void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, size_t bytes) {
+    if (bytes)
+        fl_ledger_change(stat, fl_bytes_in(from, bytes), fl_bytes_in(to, bytes));
+}
 
 void fl_ledger_fork_prepare(void);
 void fl_ledger_fork_done(bool in_child);

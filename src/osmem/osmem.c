@@ -7,11 +7,22 @@
 
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "backend.h"
 #include "checker.h"
 #include "ledger.h"
 
+static const osmem_backend *stand_in; /* written before anybody else is there to read it */
+
+void fl_backend_stand_in(const osmem_backend *backend) {
+    stand_in = backend;
+}
+
+const osmem_backend *osmem_backend_system(void) {
+    return stand_in ? stand_in : fl_backend_native();
+}
+
 size_t osmem_os_page_bytes(void) {
-    return fl_system_page_bytes();
+    return stand_in ? osmem_backend_traits(stand_in).os_page_bytes : fl_system_page_bytes();
 }
 
 osmem_traits osmem_backend_traits(const osmem_backend *backend) {
@@ -24,23 +35,13 @@ void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *ba
     *stat =
         (osmem_stat){.name = name, .backend = backend ? backend : osmem_backend_system(), .parent = parent};
     stat->traits = osmem_backend_traits(stat->backend);
+    if (stat->traits.reserve_bytes == 0)
+        stat->traits.reserve_bytes = stat->traits.os_page_bytes;
     stat->checked = FL_CHECKS >= 2;
 }
 
 void osmem_stat_check(osmem_stat *stat) {
     stat->checked = true;
-}
-
-/* Before the back end is asked, and after it has done what it was asked. */
-static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
-                   osmem_bytes expected) {
-    if (stat->checked)
-        fl_checker_expect(stat, call, start, bytes, expected);
-}
-
-static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
-    if (stat->checked && bytes)
-        fl_checker_note(stat, call, start, bytes, now);
 }
 
 static bool is_power_of_two(size_t n) {
@@ -55,6 +56,24 @@ static bool range_is_legal(const osmem_stat *stat, const void *start, size_t byt
 
 static bool size_is_legal(const osmem_stat *stat, size_t bytes) {
     return bytes && (bytes & (stat->traits.os_page_bytes - 1)) == 0;
+}
+
+/* What the caller says of a range adds up to it; each part is bounded first, so that no sum can wrap around. */
+static bool parts_are_legal(osmem_bytes parts, size_t bytes) {
+    return parts.reserved <= bytes && parts.prepared <= bytes - parts.reserved &&
+           parts.ready == bytes - parts.reserved - parts.prepared;
+}
+
+/* The checker's part, where the stat has one: before the back end is asked, and when it has done what it was asked. */
+static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
+                   osmem_bytes expected) {
+    if (stat->checked)
+        fl_checker_expect(stat, call, start, bytes, expected);
+}
+
+static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
+    if (stat->checked && bytes)
+        fl_checker_note(stat, call, start, bytes, now);
 }
 
 /* A fresh mapping has no name yet. */
@@ -75,53 +94,99 @@ void *osmem_alloc(size_t bytes, osmem_stat *stat) {
     return start;
 }
 
-/* Gives back what was reserved too much around an aligned range. Where that fails the excess stays counted
- * as Reserved: it costs address space and nothing else. */
-static void trim(osmem_stat *stat, uintptr_t start, size_t bytes) {
-    const osmem_backend *backend = stat->backend;
-    if (bytes && backend->free(backend->context, (void *)start, bytes) != OSMEM_OK)
-        fl_ledger_move(stat, FL_NONE, FL_RESERVED, bytes);
+/* None → Reserved or Prepared, as the request says. *start is where. */
+static osmem_result reserve(const osmem_request *request, osmem_stat *stat, void **start) {
+    osmem_reservation got = {NULL, 0};
+    osmem_result result = stat->backend->reserve(stat->backend->context, request, &got);
+    if (got.excess_bytes)
+        fl_ledger_move(stat, FL_NONE, FL_RESERVED, got.excess_bytes);
+    if (result != OSMEM_OK)
+        return result;
+    fl_state now = request->mapped ? FL_PREPARED : FL_RESERVED;
+    note(stat, request->mapped ? FL_CALL_PREPARE : FL_CALL_RESERVE, got.start, request->bytes, now);
+    if (request->mapped && !request->extends)
+        show_name(stat, got.start, request->bytes);
+    fl_ledger_move(stat, FL_NONE, now, request->bytes);
+    *start = got.start;
+    return OSMEM_OK;
 }
 
 void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat) {
-    const osmem_backend *backend = stat->backend;
     size_t os_page_bytes = stat->traits.os_page_bytes;
     if (alignment < os_page_bytes)
         alignment = os_page_bytes;
-    if (!size_is_legal(stat, bytes) || !is_power_of_two(alignment) || ((uintptr_t)hint & (os_page_bytes - 1)))
+    if (!size_is_legal(stat, bytes) || !is_power_of_two(alignment) || bytes + alignment < bytes ||
+        ((uintptr_t)hint & (os_page_bytes - 1)))
         return NULL;
-    void *start = backend->reserve(backend->context, hint, bytes);
-    if (start && ((uintptr_t)start & (alignment - 1))) {
-        /* Not aligned by luck: reserve more, and trim both ends. */
-        if (backend->free(backend->context, start, bytes) != OSMEM_OK)
-            fl_ledger_move(stat, FL_NONE, FL_RESERVED, bytes);
-        size_t more = bytes + alignment - os_page_bytes;
-        start = more > bytes ? backend->reserve(backend->context, NULL, more) : NULL;
-        if (start) {
-            uintptr_t first = (uintptr_t)start;
-            uintptr_t aligned = (first + alignment - 1) & ~(alignment - 1);
-            trim(stat, first, aligned - first);
-            trim(stat, aligned + bytes, first + more - (aligned + bytes));
-            start = (void *)aligned;
-        }
+    osmem_request request = {.hint = hint, .bytes = bytes, .alignment = alignment};
+    void *start = NULL;
+    return reserve(&request, stat, &start) == OSMEM_OK ? start : NULL;
+}
+
+static osmem_result reserve_exactly(void *start, size_t bytes, bool mapped, bool extends, osmem_stat *stat) {
+    if (!range_is_legal(stat, start, bytes))
+        return OSMEM_INVALID;
+    osmem_request request = {.hint = start,
+                             .bytes = bytes,
+                             .alignment = stat->traits.os_page_bytes,
+                             .exactly = true,
+                             .mapped = mapped,
+                             .extends = extends};
+    return reserve(&request, stat, &start);
+}
+
+osmem_result osmem_reserve_at(void *start, size_t bytes, osmem_stat *stat) {
+    return reserve_exactly(start, bytes, false, false, stat);
+}
+
+osmem_result osmem_prepare(void *start, size_t bytes, osmem_stat *stat) {
+    return reserve_exactly(start, bytes, true, false, stat);
+}
+
+osmem_result osmem_extend(void *start, size_t bytes, osmem_stat *stat) {
+    osmem_result result = reserve_exactly(start, bytes, true, true, stat);
+    return result == OSMEM_UNSUPPORTED ? osmem_prepare(start, bytes, stat) : result;
+}
+
+typedef osmem_result (*range_call)(void *context, void *start, size_t bytes);
+
+/* One move of a range that never becomes None. */
+static osmem_result move_range(fl_call call, range_call ask, void *start, size_t bytes, fl_state from,
+                               fl_state to, osmem_stat *stat) {
+    if (!range_is_legal(stat, start, bytes))
+        return OSMEM_INVALID;
+    expect(stat, call, start, bytes, fl_bytes_in(from, bytes));
+    osmem_result result = ask(stat->backend->context, start, bytes);
+    if (result == OSMEM_OK) {
+        note(stat, call, start, bytes, to);
+        fl_ledger_move(stat, from, to, bytes);
     }
-    if (start) {
-        note(stat, FL_CALL_RESERVE, start, bytes, FL_RESERVED);
-        fl_ledger_move(stat, FL_NONE, FL_RESERVED, bytes);
-    }
-    return start;
+    return result;
+}
+
+/* One move of a range that may become None, by intention or by loss: whose parts are `before`. What is given back may
+ * be another thread's before this one has noted it, so the checker is kept from the one to the other. */
+static osmem_result move_or_lose(fl_call call, range_call ask, void *start, size_t bytes, osmem_bytes before,
+                                 fl_state to, osmem_stat *stat) {
+    if (!range_is_legal(stat, start, bytes))
+        return OSMEM_INVALID;
+    if (stat->checked)
+        fl_checker_begin(stat, call, start, bytes, before);
+    osmem_result result = ask(stat->backend->context, start, bytes);
+    fl_state now = result == OSMEM_OK ? to : FL_NONE;
+    bool moved = result == OSMEM_OK || result == OSMEM_LOST;
+    if (stat->checked)
+        fl_checker_end(stat, call, start, bytes, moved, now);
+    if (moved)
+        fl_ledger_change(stat, before, fl_bytes_in(now, bytes));
+    return result;
 }
 
 osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) {
-    if (!range_is_legal(stat, start, bytes))
-        return OSMEM_INVALID;
-    expect(stat, FL_CALL_MAP, start, bytes, (osmem_bytes){.reserved = bytes});
-    osmem_result result = stat->backend->map(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK) {
-        note(stat, FL_CALL_MAP, start, bytes, FL_PREPARED);
+    osmem_result result =
+        move_range(FL_CALL_MAP, stat->backend->map, start, bytes, FL_RESERVED, FL_PREPARED, stat);
+    if (result == OSMEM_OK)
         show_name(stat, start, bytes);
-        fl_ledger_move(stat, FL_RESERVED, FL_PREPARED, bytes);
-    }
     return result;
 }
 
@@ -164,41 +229,18 @@ osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t
 }
 
 osmem_result osmem_unmap(void *start, size_t bytes, osmem_stat *stat) {
-    if (!range_is_legal(stat, start, bytes))
-        return OSMEM_INVALID;
-    expect(stat, FL_CALL_UNMAP, start, bytes, (osmem_bytes){.prepared = bytes});
-    osmem_result result = stat->backend->unmap(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK) {
-        note(stat, FL_CALL_UNMAP, start, bytes, FL_RESERVED);
-        fl_ledger_move(stat, FL_PREPARED, FL_RESERVED, bytes);
-    }
-    return result;
+    return move_or_lose(FL_CALL_UNMAP, stat->backend->unmap, start, bytes, (osmem_bytes){.prepared = bytes},
+                        FL_RESERVED, stat);
 }
 
 osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat) {
-    if (!range_is_legal(stat, start, bytes))
-        return OSMEM_INVALID;
-    expect(stat, FL_CALL_FAULT, start, bytes, (osmem_bytes){.ready = bytes});
-    osmem_result result = stat->backend->fault(stat->backend->context, start, bytes);
-    if (result == OSMEM_OK) {
-        note(stat, FL_CALL_FAULT, start, bytes, FL_RESERVED);
-        fl_ledger_move(stat, FL_READY, FL_RESERVED, bytes);
-    }
-    return result;
+    return move_range(FL_CALL_FAULT, stat->backend->fault, start, bytes, FL_READY, FL_RESERVED, stat);
 }
 
 osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state, osmem_stat *stat) {
-    if (!range_is_legal(stat, start, bytes) ||
-        by_state.reserved + by_state.prepared + by_state.ready != bytes)
+    if (!parts_are_legal(by_state, bytes))
         return OSMEM_INVALID;
-    if (stat->checked)
-        fl_checker_free_begin(stat, start, bytes, by_state);
-    osmem_result result = stat->backend->free(stat->backend->context, start, bytes);
-    if (stat->checked)
-        fl_checker_free_end(stat, start, bytes, result == OSMEM_OK);
-    if (result == OSMEM_OK)
-        fl_ledger_add(stat, by_state, -1);
-    return result;
+    return move_or_lose(FL_CALL_FREE, stat->backend->free, start, bytes, by_state, FL_NONE, stat);
 }
 
 osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) {
@@ -206,45 +248,59 @@ osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) {
     if (!range_is_legal(stat, from, bytes) || !range_is_legal(stat, to, bytes) ||
         (first < second ? second - first : first - second) < bytes)
         return OSMEM_INVALID;
-    expect(stat, FL_CALL_MOVE, from, bytes, (osmem_bytes){.ready = bytes});
-    expect(stat, FL_CALL_MOVE, to, bytes, (osmem_bytes){.ready = bytes});
-    return stat->backend->move ? stat->backend->move(stat->backend->context, from, to, bytes)
-                               : OSMEM_UNSUPPORTED;
-}
-
-void osmem_transfer(osmem_bytes by_state, osmem_stat *from, osmem_stat *to) {
-    /* Into the new one first: a common parent must not be seen too low in between. */
-    fl_ledger_add(to, by_state, +1);
-    fl_ledger_add(from, by_state, -1);
-}
-
-typedef osmem_result (*hint_function)(void *context, void *start, size_t bytes);
-
-static osmem_result hint_whole_huge_pages(hint_function hint, void *start, size_t bytes, osmem_stat *stat) {
-    size_t huge = stat->traits.huge_page_bytes;
-    if (!range_is_legal(stat, start, bytes))
-        return OSMEM_INVALID;
+    expect(stat, FL_CALL_MOVE, from, bytes, fl_bytes_in(FL_READY, bytes));
+    if (!stat->backend->move) {
+        expect(stat, FL_CALL_MOVE, to, bytes, fl_bytes_in(FL_READY, bytes));
+        return OSMEM_UNSUPPORTED;
+    }
     if (stat->checked)
-        fl_checker_expect_mapped(stat, start, bytes);
+        fl_checker_begin(stat, FL_CALL_MOVE, to, bytes, fl_bytes_in(FL_READY, bytes));
+    osmem_result result = stat->backend->move(stat->backend->context, from, to, bytes);
+    if (stat->checked)
+        fl_checker_end(stat, FL_CALL_MOVE, to, bytes, result == OSMEM_LOST, FL_NONE);
+    if (result == OSMEM_LOST)
+        fl_ledger_move(stat, FL_READY, FL_NONE, bytes);
+    return result;
+}
+
+void osmem_transfer(void *start, size_t bytes, osmem_bytes by_state, osmem_stat *from, osmem_stat *to) {
+    if (from->checked || to->checked)
+        fl_checker_transfer(start, bytes, by_state, from, to);
+    /* Into the new one first: a common parent must not be seen too low in between. */
+    fl_ledger_change(to, (osmem_bytes){0}, by_state);
+    fl_ledger_change(from, by_state, (osmem_bytes){0});
+}
+
+static bool may_be_hinted(const void *start, size_t bytes, const osmem_stat *stat) {
+    if (!range_is_legal(stat, start, bytes))
+        return false;
+    if (stat->checked)
+        fl_checker_expect_ours(stat, start, bytes);
+    return true;
+}
+
+/* Asked for the whole huge pages of the range. */
+static osmem_result ask_for_huge_pages(range_call ask, void *start, size_t bytes, osmem_stat *stat) {
+    size_t huge = stat->traits.huge_page_bytes;
+    if (!may_be_hinted(start, bytes, stat))
+        return OSMEM_INVALID;
     if (huge == 0)
         return OSMEM_UNSUPPORTED;
     uintptr_t first = ((uintptr_t)start + huge - 1) & ~(huge - 1);
     uintptr_t end = ((uintptr_t)start + bytes) & ~(huge - 1);
-    return first < end ? hint(stat->backend->context, (void *)first, end - first) : OSMEM_OK;
+    return first < end ? ask(stat->backend->context, (void *)first, end - first) : OSMEM_OK;
 }
 
 osmem_result osmem_huge_page(void *start, size_t bytes, osmem_stat *stat) {
-    return hint_whole_huge_pages(stat->backend->huge_page, start, bytes, stat);
+    return ask_for_huge_pages(stat->backend->huge_page, start, bytes, stat);
 }
 
 osmem_result osmem_collapse(void *start, size_t bytes, osmem_stat *stat) {
-    return hint_whole_huge_pages(stat->backend->collapse, start, bytes, stat);
+    return ask_for_huge_pages(stat->backend->collapse, start, bytes, stat);
 }
 
 osmem_result osmem_no_huge_page(void *start, size_t bytes, osmem_stat *stat) {
-    if (!range_is_legal(stat, start, bytes))
-        return OSMEM_INVALID;
-    if (stat->checked)
-        fl_checker_expect_mapped(stat, start, bytes);
-    return stat->backend->no_huge_page(stat->backend->context, start, bytes);
+    return may_be_hinted(start, bytes, stat)
+               ? stat->backend->no_huge_page(stat->backend->context, start, bytes)
+               : OSMEM_INVALID;
 }

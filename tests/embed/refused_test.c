@@ -21,8 +21,8 @@ static bool refuse(void) {
     return true;
 }
 
-static void *refusing_reserve(void *context, void *hint, size_t bytes) {
-    return refuse() ? NULL : inner->reserve(context, hint, bytes);
+static osmem_result refusing_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
+    return refuse() ? OSMEM_NOMEM : inner->reserve(context, request, out);
 }
 
 static osmem_result refusing_map(void *context, void *start, size_t bytes) {

@@ -26,10 +26,15 @@ static void sim_traits(void *context, osmem_traits *out) {
     it->inner->traits(it->inner->context, out);
 }
 
-static void *sim_reserve(void *context, void *hint, size_t bytes) {
+static osmem_result sim_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
     const sim_system *it = context;
-    char *got = it->inner->reserve(it->inner->context, hint ? sim_in(it, hint) : NULL, bytes);
-    return got ? (void *)((uintptr_t)got - it->shift) : NULL;
+    osmem_request shifted = *request;
+    if (request->hint)
+        shifted.hint = sim_in(it, request->hint);
+    osmem_result result = it->inner->reserve(it->inner->context, &shifted, out);
+    if (result == OSMEM_OK)
+        out->start = (void *)((uintptr_t)out->start - it->shift);
+    return result;
 }
 
 static osmem_result sim_unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
@@ -69,10 +74,7 @@ static void sim_start(sim_system *it, const osmem_sim_config *config) {
     CHECK(it->sim);
     it->inner = osmem_sim_backend(it->sim);
     size_t page = config->os_page_bytes ? config->os_page_bytes : 4096;
-    char *first = it->inner->reserve(it->inner->context, NULL, page);
-    CHECK(first);
-    CHECK_EQUAL(it->inner->free(it->inner->context, first, page), OSMEM_OK);
-    it->shift = (uintptr_t)first - fl_the_window.base;
+    it->shift = osmem_sim_base(it->sim) - fl_the_window.base;
     it->backend = (osmem_backend){.name = "shifted sim",
                                   .context = it,
                                   .traits = sim_traits,

@@ -205,7 +205,7 @@ static void limits_no_more_mappings_to_be_had(void) {
     char *a = grant(&one, 8), *b = grant(&one, 8);
     CHECK(a && b);
     give(&one, a, 6); /* 6 MiB at the start, 48 MiB of the region not mapped */
-    osmem_sim_fail(sys.sim, OSMEM_SIM_MAP, 0, OSMEM_NOMEM, 0);
+    osmem_sim_fail(sys.sim, OSMEM_SIM_RESERVE, 0, OSMEM_NOMEM, 0);
     CHECK(grant(&one, 6) == a);
     CHECK(!grant(&one, 3));
     give(&one, b, 8);
@@ -220,7 +220,7 @@ static void limits_no_more_mappings_to_be_had(void) {
     char *high = fl_grant(&one, 4 * MIB_PAGES, 16 * MIB_PAGES, &zeroed);
     CHECK(high && high != fl_region_start(one.regions));
     give(&one, high, 4);
-    osmem_sim_fail(sys.sim, OSMEM_SIM_MAP, 0, OSMEM_NOMEM, 0);
+    osmem_sim_fail(sys.sim, OSMEM_SIM_RESERVE, 0, OSMEM_NOMEM, 0);
     CHECK(grant(&one, 2) == high);
     osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
     CHECK(grant(&one, 2) < high);

@@ -251,13 +251,17 @@ static void pages_sim_somebody_else_sits_there(void) {
     start();
     char *a = grant(CHUNK);
     char *in_the_way = a + 2 * FL_CHUNK_BYTES;
-    char *theirs = sys.inner->reserve(sys.inner->context, sim_in(&sys, in_the_way), FL_CHUNK_BYTES);
-    CHECK(theirs == sim_in(&sys, in_the_way));
+    osmem_request request = {.hint = sim_in(&sys, in_the_way),
+                             .bytes = FL_CHUNK_BYTES,
+                             .alignment = os_page_bytes,
+                             .exactly = true};
+    osmem_reservation theirs;
+    CHECK_EQUAL(sys.inner->reserve(sys.inner->context, &request, &theirs), OSMEM_OK);
     char *b = grant(CHUNK + 1); /* would need that one */
     CHECK(b == a + 3 * FL_CHUNK_BYTES);
     CHECK(grant(CHUNK) == a + FL_CHUNK_BYTES);
     fl_arena_end(&arena);
-    CHECK_EQUAL(sys.inner->free(sys.inner->context, theirs, FL_CHUNK_BYTES), OSMEM_OK);
+    CHECK_EQUAL(sys.inner->free(sys.inner->context, theirs.start, FL_CHUNK_BYTES), OSMEM_OK);
     sim_end(&sys);
 }
 

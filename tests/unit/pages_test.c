@@ -140,30 +140,53 @@ static void pages_more_than_the_window_has(void) {
     end_arena();
 }
 
-static osmem_result refuse(void *context, void *start, size_t bytes) {
-    (void)context, (void)start, (void)bytes;
-    return OSMEM_NOMEM;
+static bool refuses;
+
+static osmem_result refuse_free(void *context, void *start, size_t bytes) {
+    return refuses ? OSMEM_NOMEM : osmem_backend_system()->free(context, start, bytes);
+}
+
+static osmem_result refuse_unmap(void *context, void *start, size_t bytes) {
+    return refuses ? OSMEM_NOMEM : osmem_backend_system()->unmap(context, start, bytes);
 }
 
 /* No mappings left when an arena ends: its memory goes all the same, and its addresses when there are. */
 static void pages_refused_end_is_tried_again(void) {
     unsigned char in_core;
     osmem_backend refusing = *osmem_backend_system();
-    refusing.free = refusing.unmap = refuse;
-    start_arena(0);
+    refusing.free = refuse_free;
+    refusing.unmap = refuse_unmap;
+    fl_arena_init(&arena, "test", &refusing, &fl_stat_process);
     char *v = grant(100, 1);
     memset(v, 1, 100 * FL_PAGE_BYTES);
-    arena.stat.backend = &refusing;
+    refuses = true;
     end_arena();
     CHECK_EQUAL(resident_pages(v, 100), 0);
-    osmem_bytes kept = osmem_stat_read(&fl_stat_meta, NULL);
+    size_t kept = osmem_stat_read(&fl_stat_meta, NULL).prepared;
+    CHECK(kept >= FL_CHUNK_BYTES);
+    /* Nobody of another back end is given it; who is of this one takes it as it is, and then there is no need to map. */
     start_arena(0);
     char *w = grant(1, 1);
-    CHECK(fl_region_of(w) != fl_region_of(v)); /* not handed out meanwhile */
+    CHECK(fl_region_of(w) != fl_region_of(v));
     end_arena();
-    if (!fl_region_of(v)->reserved)
+    fl_arena_init(&arena, "test", &refusing, &fl_stat_process);
+    CHECK(grant(100, 1) == v);
+    for (size_t i = 0; i < 100 * FL_PAGE_BYTES; i += 512)
+        CHECK_EQUAL(v[i], 0);
+    CHECK(osmem_stat_read(&fl_stat_meta, NULL).prepared < kept);
+    end_arena();
+    refuses = false;
+    fl_arena_init(&arena, "test", &refusing, &fl_stat_process);
+    fl_arena other;
+    fl_arena_init(&other, "other", &refusing, &fl_stat_process);
+    bool zeroed;
+    CHECK(fl_grant(&other, FL_REGION_PAGES, 1, &zeroed)); /* another region than the kept one */
+    fl_arena_end(&other);
+    CHECK(grant(1, 1));
+    end_arena();
+    if (!fl_window_is_reserved())
         CHECK(mincore(v, fl_the_window.os_page_bytes, &in_core) < 0); /* nothing is mapped there */
-    CHECK(osmem_stat_read(&fl_stat_meta, NULL).prepared < kept.prepared);
+    CHECK(osmem_stat_read(&fl_stat_meta, NULL).prepared < kept);
 }
 
 /* What the kernel says of the mapping that an address lies in. */

@@ -141,7 +141,7 @@ static void mark(size_t first, size_t pages, unsigned kind) {
 static void pagetree_random_against_model(void) {
     uint64_t random = seed;
     static struct fl_arena *const nobody = (struct fl_arena *)1;
-    base = fl_window_take(REGIONS, nobody);
+    base = fl_window_take(REGIONS, nobody, osmem_backend_system());
     CHECK(base);
     base_page = fl_region_index(base) * FL_REGION_PAGES;
     fl_pagetree tree = {NULL, 0};
@@ -169,7 +169,7 @@ static void pagetree_random_against_model(void) {
     }
     fl_pagetree_clear(&tree);
     for (size_t r = 0; r < REGIONS; r++)
-        fl_window_give(&base[r]);
+        fl_window_give(&base[r], osmem_backend_system());
 }
 
 /* Regions TiBs apart: the root rises, and what lies between counts as full. */
@@ -178,7 +178,7 @@ static void pagetree_wildly_apart(void) {
     static const size_t at[] = {0, 1, 15, 16, 17, 255, 256, 4095, 4096, 16384};
     enum { COUNT = sizeof at / sizeof at[0] };
     fl_pagetree tree = {NULL, 0};
-    fl_region *all = fl_window_take(at[COUNT - 1] + 1, nobody);
+    fl_region *all = fl_window_take(at[COUNT - 1] + 1, nobody, osmem_backend_system());
     CHECK(all);
     for (size_t i = COUNT; i-- > 0;) {
         CHECK(fl_pagetree_insert(&tree, &all[at[i]]));
@@ -193,7 +193,7 @@ static void pagetree_wildly_apart(void) {
     fl_pagetree_clear(&tree);
     CHECK_EQUAL(fl_pagetree_find(&tree, 1), FL_PAGEBITS_NONE);
     for (size_t i = 0; i <= at[COUNT - 1]; i++)
-        fl_window_give(&all[i]);
+        fl_window_give(&all[i], osmem_backend_system());
 }
 
 int main(int argc, char **argv) {
