@@ -195,7 +195,9 @@ void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, 
     fl_lock_take(&shadow_lock);
     if (from->checked)
         expect(from, FL_CALL_TRANSFER, start, bytes, expected);
-    for (size_t at = 0; at < bytes; at += from->traits.os_page_bytes)
+    size_t step = from->traits.os_page_bytes < to->traits.os_page_bytes ? from->traits.os_page_bytes
+                                                                        : to->traits.os_page_bytes;
+    for (size_t at = 0; at < bytes; at += step)
         shadow_of(page_number((const char *)start + at), true)->owner = number_of(to);
     fl_lock_drop(&shadow_lock);
 }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "../../src/arena/window.h"
 #include "../lib/check.h"
 #include "../lib/resident.h"
 #include "fallow/fallow.h"
@@ -263,13 +264,14 @@ static void family_one_thread_after_the_other(void) {
     fallow_arena_destroy(arena);
 }
 
-#define MANY 1000
-static fallow_arena *many[MANY];
-static void *of_many[MANY];
+#define MANY_MAX 1000
+static size_t many_count;
+static fallow_arena *many[MANY_MAX];
+static void *of_many[MANY_MAX];
 
 static void *use_many(void *offset) {
-    for (size_t i = 0; i < MANY; i++) {
-        fallow_arena *arena = many[(i + (uintptr_t)offset) % MANY];
+    for (size_t i = 0; i < many_count; i++) {
+        fallow_arena *arena = many[(i + (uintptr_t)offset) % many_count];
         for (int k = 0; k < 3; k++) {
             char *block = fallow_arena_alloc(arena, 100);
             CHECK(block);
@@ -282,8 +284,10 @@ static void *use_many(void *offset) {
 /* Many arenas, each used by many threads in turn: what it costs does not grow with their product. */
 static void family_many_arenas_by_many_threads(void) {
     pthread_t threads[16];
-    size_t base = resident_bytes();
-    for (size_t i = 0; i < MANY; i++) {
+    size_t base = resident_bytes(), regions = fl_window_pages_max() / FL_REGION_PAGES;
+    many_count =
+        regions / 2 < MANY_MAX ? regions / 2 : MANY_MAX; /* an arena has a region, and so many there may be */
+    for (size_t i = 0; i < many_count; i++) {
         CHECK((many[i] = fallow_arena_create("many", 0)) != NULL);
         CHECK((of_many[i] = fallow_arena_alloc(many[i], 100)) != NULL);
         memset(of_many[i], 1, 100);
@@ -294,11 +298,11 @@ static void family_many_arenas_by_many_threads(void) {
         for (int t = 0; t < 16; t++)
             CHECK_EQUAL(pthread_join(threads[t], NULL), 0);
     }
-    size_t each = (resident_bytes() - base) / MANY;
-    printf("# %zu bytes resident for each of %d arenas\n", each, MANY);
+    size_t each = (resident_bytes() - base) / many_count;
+    printf("# %zu bytes resident for each of %zu arenas\n", each, many_count);
     if (RESIDENT_IS_OURS)
         CHECK(each <= 64000);
-    for (size_t i = 0; i < MANY; i++)
+    for (size_t i = 0; i < many_count; i++)
         fallow_arena_destroy(many[i]);
 }
 

@@ -141,6 +141,10 @@ static void mark(size_t first, size_t pages, unsigned kind) {
 static void pagetree_random_against_model(void) {
     uint64_t random = seed;
     static struct fl_arena *const nobody = (struct fl_arena *)1;
+    if (fl_window_pages_max() < ((size_t)1 << 35) >> FL_PAGE_SHIFT) {
+        printf("skipped: the window is too small for a deep tree\n");
+        exit(77);
+    }
     base = fl_window_take(REGIONS, nobody, osmem_backend_system());
     CHECK(base);
     base_page = fl_region_index(base) * FL_REGION_PAGES;

@@ -119,6 +119,10 @@ static void spans_give_way_while_emptied_by_another(void) {
 
 int main(void) {
     CHECK(fl_window_init());
+    if (fl_the_window.grain_pages > 1) {
+        printf("skipped: lengths here are in pages of 16 KiB\n");
+        return 77;
+    }
     fl_arena_init(&arena, "spans", NULL, &fl_stat_process);
     RUN(spans_take_what_fits);
     RUN(spans_are_bounded);
