@@ -87,9 +87,11 @@ static fl_word take_pushed(fl_slab *slab) {
     return word;
 }
 
-/* Units with no part of a live block in them that are not away yet. */
+/* Units with no part of a live block in them that are not away yet. Of those that hold blocks: the span may be longer than a
+ * slab of the class, and have more units than a mask has bits. */
 static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks) {
-    size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
+    size_t count = ((size_t)fl_classes[slab->size_class].slab_pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
+    FL_ASSERT(count <= 64);
     uint64_t idle = 0;
     for (size_t unit = 0; unit < count; unit++) {
         uint32_t first, end;

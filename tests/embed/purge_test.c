@@ -226,7 +226,7 @@ static void purge_refused_loses_no_block(void) {
     size_t granted = fallow_arena_read(arena).granted_bytes;
     arena->pages.stat.backend = &refusing;
     for (size_t i = 0; i < count; i++)
-        if (i % 5)
+        if (i % (5 * osmem_os_page_bytes() / 4096))
             drop(i);
     give_back();
     CHECK(refusals > 0);
@@ -237,6 +237,38 @@ static void purge_refused_loses_no_block(void) {
     for (size_t i = 0; i < count; i++)
         drop(i);
     arena->pages.stat.backend = inner;
+    fallow_arena_destroy(arena);
+}
+
+/* A slab in a span that is longer than slabs of its class need: what a large block left behind. */
+static void *fill_in_long_spans(void *unused) {
+    enum { LONG = 4 };
+    void *large[LONG];
+    (void)unused;
+    for (int i = 0; i < LONG; i++)
+        CHECK((large[i] = fallow_arena_alloc(arena, (size_t)272 << 10)) != NULL);
+    for (int i = 0; i < LONG; i++)
+        fallow_arena_free(arena, large[i]);
+    for (size_t i = 0; i < count; i++)
+        fill(i, block_bytes);
+    return NULL;
+}
+
+static void purge_of_slabs_in_long_spans(void) {
+    block_bytes = 20480;
+    count = 60;
+    arena = fallow_arena_create("long", 0);
+    in_a_thread(fill_in_long_spans);
+    for (size_t i = 0; i < count; i++)
+        if (i % 4)
+            drop(i);
+    give_back();
+    for (size_t i = 0; i < count; i++)
+        if (blocks[i].start)
+            verify(i);
+    for (size_t i = 0; i < count; i++)
+        if (blocks[i].start)
+            drop(i);
     fallow_arena_destroy(arena);
 }
 
@@ -299,6 +331,7 @@ int main(int argc, char **argv) {
     RUN(purge_is_in_the_ledger);
     RUN(purge_then_destroy);
     RUN(purge_refused_loses_no_block);
+    RUN(purge_of_slabs_in_long_spans);
     RUN(purge_while_threads_are_at_work);
     return 0;
 }
