@@ -238,7 +238,7 @@ bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region) {
  * Regions that the system did not take back at once: it had no mappings left for the split. Their memory has gone,
  * their addresses stay counted in their arena, and after its end as bookkeeping.
  */
-static fl_lock kept_lock = FL_LOCK_INIT;
+#define kept_lock (*fl_lock_of(FL_LOCK_KEPT))
 static fl_region *kept_of_ended; /* through next */
 
 /* False: not all of it; it can be called again. */
@@ -289,14 +289,4 @@ void fl_regions_end(fl_arena *arena) {
     }
     arena->kept = NULL;
     fl_lock_drop(&kept_lock);
-}
-
-static fl_fork_lock fork_lock = {&kept_lock, false};
-
-void fl_regions_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_regions_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

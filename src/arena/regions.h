@@ -47,7 +47,4 @@ void fl_region_release(fl_arena *arena, fl_region *region);
 /* The arena ends: what it still keeps is counted as bookkeeping, and tried again when another one ends. */
 void fl_regions_end(fl_arena *arena);
 
-void fl_regions_fork_prepare(void);
-void fl_regions_fork_done(bool in_child);
-
 #endif

@@ -18,7 +18,7 @@
 #define LEAVES ((size_t)1 << (48 - PAGE_SHIFT_MIN - LEAF_SHIFT))
 #define STATE_MASK 3
 
-static fl_lock shadow_lock = FL_LOCK_INIT;
+#define shadow_lock (*fl_lock_of(FL_LOCK_CHECKER))
 static uint8_t **leaves; /* made on first use: a process that checks nothing has none of it */
 
 static const char *const state_names[] = {"None", "Reserved", "Prepared", "Ready"};
@@ -161,14 +161,4 @@ void fl_checker_forget(uintptr_t start, size_t bytes) {
         if (leaves[first + i])
             memset(leaves[first + i], 0, LEAF_PAGES);
     fl_lock_drop(&shadow_lock);
-}
-
-static fl_fork_lock fork_lock = {&shadow_lock, false};
-
-void fl_checker_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_checker_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

@@ -47,7 +47,4 @@ void fl_checker_free_end(const osmem_stat *stat, const void *start, size_t bytes
 /* A back end has ended with all its memory, whatever state that was in. */
 void fl_checker_forget(uintptr_t start, size_t bytes);
 
-void fl_checker_fork_prepare(void);
-void fl_checker_fork_done(bool in_child);
-
 #endif

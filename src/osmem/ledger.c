@@ -4,7 +4,7 @@
 #include "../system/fatal.h"
 #include "../system/lock.h"
 
-static fl_lock ledger_lock = FL_LOCK_INIT;
+#define ledger_lock (*fl_lock_of(FL_LOCK_LEDGER))
 
 static size_t *counter(osmem_stat *stat, fl_state state) {
     switch (state) {
@@ -67,14 +67,4 @@ osmem_bytes osmem_stat_read(const osmem_stat *stat, size_t *ready_peak_bytes) {
         *ready_peak_bytes = stat->ready_peak_bytes;
     fl_lock_drop(&ledger_lock);
     return bytes;
-}
-
-static fl_fork_lock fork_lock = {&ledger_lock, false};
-
-void fl_ledger_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_ledger_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

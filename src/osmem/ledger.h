@@ -16,7 +16,4 @@ void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, size_t bytes);
 /* Takes bytes out of (sign -1) or into (sign +1) a stat and all its parents. */
 void fl_ledger_add(osmem_stat *stat, osmem_bytes by_state, int sign);
 
-void fl_ledger_fork_prepare(void);
-void fl_ledger_fork_done(bool in_child);
-
 #endif
