@@ -46,7 +46,7 @@ void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t b
 }
 
 void fl_limits_fork_child(fl_arena *arena) {
-    fl_lock_init_checking(&arena->shed_lock);
+    fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
 }
 
 void fl_limits_heed_container(bool heed) {

@@ -16,12 +16,12 @@ _Atomic size_t fl_process_soft_pages = SIZE_MAX;
 
 void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent) {
     memset(arena, 0, sizeof *arena);
-    fl_lock_init(&arena->lock);
+    fl_lock_init(&arena->lock, FL_LOCK_PAGES);
     osmem_stat_init(&arena->stat, name, backend, parent);
     atomic_store_explicit(&arena->limits.soft_pages, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_pages, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
-    fl_lock_init_checking(&arena->shed_lock);
+    fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
 }
 
 void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent) {

@@ -3,15 +3,14 @@
 
 #include "../system/lock.h"
 
-static fl_lock branches_lock = FL_LOCK_INIT;
-static fl_branch *branches_free; /* through parent */
+static fl_branch *branches_free; /* through parent; guarded by the lock of branches */
 
 static fl_branch *branch_new(unsigned level) {
-    fl_lock_take(&branches_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_BRANCHES));
     fl_branch *branch = branches_free;
     if (branch)
         branches_free = branch->parent;
-    fl_lock_drop(&branches_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_BRANCHES));
     if (branch)
         *branch = (fl_branch){.parent = NULL};
     else
@@ -148,10 +147,10 @@ static void clear_below(fl_branch *branch) {
 }
 
 void fl_pagetree_clear(fl_pagetree *tree) {
-    fl_lock_take(&branches_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_BRANCHES));
     if (tree->root)
         clear_below(tree->root);
-    fl_lock_drop(&branches_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_BRANCHES));
     tree->root = NULL;
 }
 
@@ -258,14 +257,4 @@ size_t fl_pagetree_last_idle(const fl_pagetree *tree, size_t below_chunk, bool v
 
 size_t fl_pagetree_longest(const fl_pagetree *tree) {
     return tree->root ? fl_runs_join(tree->root->runs, FL_FANOUT, child_pages(tree->root->level)).longest : 0;
-}
-
-static fl_fork_lock fork_lock = {&branches_lock, false};
-
-void fl_pagetree_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_pagetree_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

@@ -58,7 +58,4 @@ size_t fl_pagetree_last_idle(const fl_pagetree *tree, size_t below_chunk, bool v
 /* The longest free run. */
 size_t fl_pagetree_longest(const fl_pagetree *tree);
 
-void fl_pagetree_fork_prepare(void);
-void fl_pagetree_fork_done(bool in_child);
-
 #endif

@@ -14,15 +14,14 @@
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 #define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
 
-/* Also held during a tick's system calls, so that one give-back is under way at a time and none in a fork. Who
- * wants it says so, and the tick ends after its batch. */
-static fl_lock arenas_lock = FL_LOCK_INIT;
+/* The lock of the scavenger is also held during a tick's system calls, so that one give-back is under way at a time and none
+ * in a fork. Who wants it says so, and the tick ends after its batch. */
 static _Atomic unsigned arenas_wanted;
 static fl_arena *arenas; /* looked after, through next_attended */
 static fl_scavenger_reclaim *reclaim_above;
 static fl_allowance allowance; /* of the active regime */
 
-static uint64_t stalls_looked_ns, stalls_seen_ns; /* guarded by arenas_lock */
+static uint64_t stalls_looked_ns, stalls_seen_ns; /* guarded by that lock */
 static bool under_pressure;
 
 static _Atomic bool switched_off;
@@ -32,10 +31,17 @@ static _Atomic uint64_t ticked_ns;
 static _Atomic bool noted;         /* since the last tick */
 static _Atomic size_t freed_bytes; /* since the last tick, by fl_scavenger_note_freed */
 
+void fl_scavenger_want(bool want) {
+    if (want)
+        atomic_fetch_add_explicit(&arenas_wanted, 1, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(&arenas_wanted, 1, memory_order_relaxed);
+}
+
 static void take_arenas(void) {
-    atomic_fetch_add_explicit(&arenas_wanted, 1, memory_order_relaxed);
-    fl_lock_take(&arenas_lock);
-    atomic_fetch_sub_explicit(&arenas_wanted, 1, memory_order_relaxed);
+    fl_scavenger_want(true);
+    fl_lock_take(fl_lock_of(FL_LOCK_SCAVENGER));
+    fl_scavenger_want(false);
 }
 
 void fl_scavenger_init(fl_scavenger_reclaim *reclaim) {
@@ -54,7 +60,7 @@ void fl_scavenger_join(fl_arena *arena) {
     take_arenas();
     arena->next_attended = arenas;
     arenas = arena;
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 void fl_scavenger_leave(fl_arena *arena) {
@@ -64,7 +70,7 @@ void fl_scavenger_leave(fl_arena *arena) {
         link = &(*link)->next_attended;
     if (*link)
         *link = arena->next_attended;
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -196,7 +202,7 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     look_for_pressure(now_ns);
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
         left |= attend(arena, now_ns + budget_ns);
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
     return left;
 }
 
@@ -238,7 +244,7 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cau
             if (!arena || is_below(it, arena))
                 all += give_back_one(it, wanted_pages - all, cause, round);
     }
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
     return all;
 }
 
@@ -249,7 +255,7 @@ void fl_scavenger_unmap_spare(void) {
         fl_regions_unmap_spare(arena);
         fl_lock_drop(&arena->lock);
     }
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 static size_t start_threshold_bytes(void) {
@@ -271,7 +277,7 @@ static bool anyone_is_worth_it(void) {
     take_arenas();
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
         idle |= is_worth_it(arena);
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
     return idle;
 }
 
@@ -327,19 +333,8 @@ void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes) {
     fl_scavenger_note(arena);
 }
 
-static fl_fork_lock fork_lock = {&arenas_lock, false};
-
-void fl_scavenger_fork_prepare(void) {
-    atomic_fetch_add_explicit(&arenas_wanted, 1, memory_order_relaxed);
-    fl_fork_take(&fork_lock);
-    atomic_fetch_sub_explicit(&arenas_wanted, 1, memory_order_relaxed);
-}
-
-void fl_scavenger_fork_done(bool in_child) {
+void fl_scavenger_fork_child(void) {
     /* The thread was not forked. It comes back when the child has something to give back. */
-    if (in_child) {
-        atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
-        atomic_store_explicit(&arenas_wanted, 0, memory_order_relaxed);
-    }
-    fl_fork_drop(&fork_lock, in_child);
+    atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
+    atomic_store_explicit(&arenas_wanted, 0, memory_order_relaxed);
 }

@@ -52,7 +52,9 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cau
 /* Commit charge of all arenas' chunks that are wholly Prepared goes back to the system. */
 void fl_scavenger_unmap_spare(void);
 
-void fl_scavenger_fork_prepare(void);
-void fl_scavenger_fork_done(bool in_child);
+/* Who is about to take the scavenger's lock, and who has it: a tick that goes on ends soon. */
+void fl_scavenger_want(bool want);
+
+void fl_scavenger_fork_child(void);
 
 #endif

@@ -18,8 +18,8 @@ fl_window fl_the_window;
 osmem_stat fl_stat_process;
 osmem_stat fl_stat_meta;
 
-static fl_lock window_lock = FL_LOCK_INIT;
-static fl_lock meta_lock = FL_LOCK_INIT;
+#define window_lock (*fl_lock_of(FL_LOCK_WINDOW))
+#define meta_lock (*fl_lock_of(FL_LOCK_META))
 /* Guarded by window_lock: all regions below have been taken at least once, and a bit for each that is taken. */
 static size_t regions_reached;
 static uint64_t regions_taken[(WINDOW_BYTES_MAX >> FL_REGION_SHIFT) / 64];
@@ -231,16 +231,4 @@ bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
     bool grown = fl_stretch_grow(&descriptors, count * descriptor_bytes);
     fl_lock_drop(&meta_lock);
     return grown;
-}
-
-static fl_fork_lock fork_locks[] = {{&window_lock, false}, {&meta_lock, false}};
-
-void fl_window_fork_prepare(void) {
-    fl_fork_take(&fork_locks[0]);
-    fl_fork_take(&fork_locks[1]);
-}
-
-void fl_window_fork_done(bool in_child) {
-    fl_fork_drop(&fork_locks[1], in_child);
-    fl_fork_drop(&fork_locks[0], in_child);
 }

@@ -154,9 +154,6 @@ void *fl_meta_alloc(size_t bytes);
 /* Makes sure that descriptors up to this index can be written. */
 bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes);
 
-void fl_window_fork_prepare(void);
-void fl_window_fork_done(bool in_child);
-
 static inline bool fl_region_is_of(const fl_region *region, const struct fl_arena *arena) {
     return atomic_load_explicit(&region->arena, memory_order_relaxed) == arena;
 }

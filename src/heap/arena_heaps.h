@@ -22,7 +22,7 @@ typedef struct fallow_arena {
     fl_slab_list listed[FL_CLASS_COUNT]; /* newest first */
     fl_slab_list purged[FL_CLASS_COUNT]; /* with pages given back: taken when no other is there */
     _Atomic uint32_t listed_count;       /* in both; written under lists_lock */
-    fl_lock heaps_lock;                  /* the list of heaps: registry rank */
+    fl_lock heaps_lock;                  /* the list of heaps */
     struct fl_heap *heaps;
     _Atomic uint32_t heap_count; /* of them; written under heaps_lock */
     struct fl_heap *only_heap;   /* of an arena that one thread uses; else NULL */
@@ -32,7 +32,7 @@ typedef struct fallow_arena {
     struct fallow_arena *previous_sibling;
     fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
-    fl_fork_lock fork_locks[3];     /* the three above, in the order in which fork takes them */
+    bool forked_with[3];            /* heaps_lock, lists_lock, pages.lock: see fork.h */
     uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];

@@ -8,31 +8,26 @@
 #include "../arena/grant.h"
 #include "../arena/regions.h"
 #include "../arena/scavenger.h"
-#include "../osmem/checker.h"
-#include "../osmem/ledger.h"
-#include "../system/system.h"
+#include "../system/fork.h"
 #include "poison.h"
 #include "purge.h"
 #include "thread.h"
 
-static fl_lock arenas_lock = FL_LOCK_INIT;
+/* Guarded by the lock of arenas. */
 static fallow_arena *arenas_free;
 static fallow_arena *arenas[FL_ARENAS_MAX]; /* by slot, living or not */
 static uint32_t slots_used;
 
 static fallow_arena *arena_descriptor(void) {
-    fl_lock_take(&arenas_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     fallow_arena *arena = arenas_free;
     if (arena)
         arenas_free = arena->next_free;
     else if (slots_used < FL_ARENAS_MAX && (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
         arena->slot = slots_used;
-        arena->fork_locks[0] = (fl_fork_lock){&arena->heaps_lock, false};
-        arena->fork_locks[1] = (fl_fork_lock){&arena->lists_lock, false};
-        arena->fork_locks[2] = (fl_fork_lock){&arena->pages.lock, false};
         arenas[slots_used++] = arena;
     }
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     return arena;
 }
 
@@ -92,23 +87,23 @@ static void link_to_parent(fallow_arena *arena, fallow_arena *parent) {
     arena->children = arena->next_sibling = arena->previous_sibling = NULL;
     if (!parent)
         return;
-    fl_lock_take(&arenas_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     arena->next_sibling = parent->children;
     if (arena->next_sibling)
         arena->next_sibling->previous_sibling = arena;
     parent->children = arena;
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
 static void unlink_from_parent(fallow_arena *arena) {
     if (!arena->parent)
         return;
-    fl_lock_take(&arenas_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     *(arena->previous_sibling ? &arena->previous_sibling->next_sibling : &arena->parent->children) =
         arena->next_sibling;
     if (arena->next_sibling)
         arena->next_sibling->previous_sibling = arena->previous_sibling;
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
 fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent) {
@@ -127,8 +122,8 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
         fl_arena_init(&arena->pages, arena->name, backend, &fl_stat_process);
     link_to_parent(arena, parent);
     arena->only_heap = NULL;
-    fl_lock_init(&arena->lists_lock);
-    fl_lock_init(&arena->heaps_lock);
+    fl_lock_init(&arena->lists_lock, FL_LOCK_LISTS);
+    fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
     arena->heaps = NULL;
     forget_everything(arena);
     arena->alive = true;
@@ -161,51 +156,34 @@ void fl_arena_destroy(fallow_arena *arena) {
     forget_everything(arena);
     fl_arena_end(&arena->pages);
     unlink_from_parent(arena);
-    fl_lock_take(&arenas_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     arena->alive = false;
     arena->next_free = arenas_free;
     arenas_free = arena;
-    fl_lock_drop(&arenas_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
-static fl_fork_lock fork_lock = {&arenas_lock, false};
+/* What of arenas fork has to take. (Heaps' own locks it leaves to their threads, of which the child has none.) */
+static void each_lock(fl_rank rank, fl_fork_visit *visit) {
+    for (uint32_t slot = 0; slot < slots_used; slot++) {
+        fallow_arena *arena = arenas[slot];
+        if (rank == FL_LOCK_HEAPS)
+            visit(&arena->heaps_lock, &arena->forked_with[0]);
+        else if (rank == FL_LOCK_LISTS)
+            visit(&arena->lists_lock, &arena->forked_with[1]);
+        else if (rank == FL_LOCK_PAGES)
+            visit(&arena->pages.lock, &arena->forked_with[2]);
+    }
+}
 
 static void fork_prepare(void) {
-    fl_system_fork_prepare();
-    fl_threads_fork_prepare();
-    fl_fork_take(&fork_lock);
-    fl_scavenger_fork_prepare();
-    for (uint32_t slot = 0; slot < slots_used; slot++) {
-        fl_fork_take(&arenas[slot]->fork_locks[0]);
-        fl_fork_take(&arenas[slot]->fork_locks[1]);
-        fl_fork_take(&arenas[slot]->fork_locks[2]);
-    }
-    fl_heap_fork_prepare();
-    fl_descriptor_fork_prepare();
-    fl_pagetree_fork_prepare();
-    fl_window_fork_prepare();
-    fl_checker_fork_prepare();
-    fl_ledger_fork_prepare();
-}
-
-static void fork_done(bool in_child) {
-    fl_ledger_fork_done(in_child);
-    fl_checker_fork_done(in_child);
-    fl_window_fork_done(in_child);
-    fl_pagetree_fork_done(in_child);
-    fl_descriptor_fork_done(in_child);
-    fl_heap_fork_done(in_child);
-    for (uint32_t slot = slots_used; slot-- > 0;)
-        for (int i = 2; i >= 0; i--)
-            fl_fork_drop(&arenas[slot]->fork_locks[i], in_child);
-    fl_scavenger_fork_done(in_child);
-    fl_fork_drop(&fork_lock, in_child);
-    fl_threads_fork_done(in_child);
-    fl_system_fork_done(in_child);
+    fl_scavenger_want(true);
+    fl_fork_prepare(each_lock);
+    fl_scavenger_want(false);
 }
 
 static void fork_parent(void) {
-    fork_done(false);
+    fl_fork_done(each_lock, false);
 }
 
 static void fork_child(void) {
@@ -215,7 +193,8 @@ static void fork_child(void) {
             fl_heap_fork_child(arenas[slot], self);
             fl_limits_fork_child(&arenas[slot]->pages);
         }
-    fork_done(true);
+    fl_scavenger_fork_child();
+    fl_fork_done(each_lock, true);
 }
 
 void fl_fork_register(void) {

@@ -30,7 +30,7 @@
 struct fallow_fixed {
     uint64_t magic;
     size_t bytes; /* of all, with this */
-    fl_lock lock;
+    fl_shared_lock lock;
     uint64_t filled;     /* a bit for each list that is not empty */
     size_t first[LISTS]; /* offsets of chunks; 0: none */
     size_t used_bytes;
@@ -41,6 +41,14 @@ struct fallow_fixed {
 #define FIRST_CHUNK (((sizeof(fallow_fixed) + 15) & ~(size_t)15) + 8)
 
 _Static_assert(FIRST_CHUNK + 8 + 8 + 16 <= FALLOW_FIXED_OVERHEAD_BYTES - 63, "the promise on size");
+
+static void take_lock(fallow_fixed *fixed) {
+    fl_shared_lock_take(&fixed->lock, FL_LOCK_FIXED);
+}
+
+static void drop_lock(fallow_fixed *fixed) {
+    fl_shared_lock_drop(&fixed->lock, FL_LOCK_FIXED);
+}
 
 static size_t *tag_at(const fallow_fixed *fixed, size_t chunk) {
     return (size_t *)((char *)fixed + chunk);
@@ -172,10 +180,7 @@ fallow_fixed *fallow_fixed_create(void *memory, size_t bytes, unsigned flags) {
         errno = EINVAL;
         return NULL;
     }
-    if (flags & FALLOW_FIXED_SHARED)
-        fl_lock_init_shared(&fixed->lock);
-    else
-        fl_lock_init(&fixed->lock);
+    fl_shared_lock_init(&fixed->lock, flags & FALLOW_FIXED_SHARED);
     fixed->bytes = bytes;
     start(fixed);
     fixed->magic = MAGIC;
@@ -202,9 +207,9 @@ static void *alloc(fallow_fixed *fixed, size_t bytes) {
 }
 
 void *fallow_fixed_alloc(fallow_fixed *fixed, size_t bytes) {
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     void *block = alloc(fixed, bytes);
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
     return block ? block : no_memory();
 }
 
@@ -239,9 +244,9 @@ void *fallow_fixed_alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t b
     }
     if (alignment <= 16)
         return fallow_fixed_alloc(fixed, bytes);
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     void *block = alloc_aligned(fixed, alignment, bytes);
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
     return block ? block : no_memory();
 }
 
@@ -283,12 +288,12 @@ static void give(fallow_fixed *fixed, size_t chunk, size_t bytes) {
 void fallow_fixed_free(fallow_fixed *fixed, void *block) {
     if (!block)
         return;
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     size_t chunk = chunk_of(fixed, block, "free of"), bytes = bytes_of(fixed, chunk);
     fixed->used_bytes -= bytes;
     fixed->blocks--;
     give(fixed, chunk, bytes);
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
 }
 
 /* Longer into what is free behind it, or shorter. Holds the lock. */
@@ -312,13 +317,13 @@ void *fallow_fixed_realloc(fallow_fixed *fixed, void *block, size_t bytes) {
         return fallow_fixed_alloc(fixed, bytes);
     size_t wanted = chunk_bytes(bytes);
     void *result = NULL;
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     size_t chunk = chunk_of(fixed, block, "realloc of"), had = bytes_of(fixed, chunk) - 8;
     if (wanted && resize(fixed, chunk, wanted))
         result = block;
     else if (wanted && (result = alloc(fixed, bytes)) != NULL)
         memcpy(result, block, had < bytes ? had : bytes);
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
     if (result && result != block)
         fallow_fixed_free(fixed, block);
     return result ? result : no_memory();
@@ -329,14 +334,14 @@ size_t fallow_fixed_usable_bytes(const void *block) {
 }
 
 void fallow_fixed_reset(fallow_fixed *fixed) {
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     start(fixed);
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
 }
 
 fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
     fallow_fixed_figures figures = {0};
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     figures.total_bytes = end_of(fixed) - FIRST_CHUNK;
     figures.used_bytes = fixed->used_bytes;
     figures.blocks = fixed->blocks;
@@ -346,18 +351,18 @@ fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
              chunk = *next_of(fixed, chunk))
             longest = bytes_of(fixed, chunk) > longest ? bytes_of(fixed, chunk) : longest;
     figures.largest_bytes = longest ? longest - 8 : 0;
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
     return figures;
 }
 
 bool fallow_fixed_walk(fallow_fixed *fixed, bool (*visit)(void *context, void *block, size_t bytes),
                        void *context) {
     bool on = true;
-    fl_lock_take(&fixed->lock);
+    take_lock(fixed);
     size_t end = end_of(fixed);
     for (size_t chunk = FIRST_CHUNK; on && chunk < end; chunk += bytes_of(fixed, chunk))
         if (*tag_at(fixed, chunk) & IN_USE)
             on = visit(context, (char *)fixed + chunk + 8, bytes_of(fixed, chunk) - 8);
-    fl_lock_drop(&fixed->lock);
+    drop_lock(fixed);
     return on;
 }

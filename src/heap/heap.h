@@ -100,9 +100,6 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self);
 /* All heaps of an arena that is destroyed. */
 void fl_heap_abandon_all(fallow_arena *arena);
 
-void fl_heap_fork_prepare(void);
-void fl_heap_fork_done(bool in_child);
-
 /* To be called in slow paths: no free of the owner's is under way. Release: who reads this (the scavenger, acquire) sees
  * all pushes before it. */
 static inline void fl_heap_freeing_none(fl_heap *heap) {

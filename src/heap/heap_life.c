@@ -12,8 +12,7 @@
 #define BLOCKS_MAX ((1 << 24) / HEAPS_IN_A_BLOCK)
 
 /* A heap keeps its tag for ever, also when it is recycled for another thread. */
-static fl_lock heaps_lock = FL_LOCK_INIT;
-static fl_heap *recycled; /* through next */
+static fl_heap *recycled; /* through next; this and the tags are guarded by the lock of recycled heaps */
 static uint32_t last_tag; /* 0 is nobody's */
 static _Atomic(fl_heap **) blocks[BLOCKS_MAX];
 
@@ -48,20 +47,20 @@ static fl_heap *new_heap(void) {
     return heap;
 }
 
-/* Holds heaps_lock. */
+/* Holds the arena's heaps_lock. */
 static void count_heap(fallow_arena *arena, int change) {
     uint32_t count = atomic_load_explicit(&arena->heap_count, memory_order_relaxed);
     atomic_store_explicit(&arena->heap_count, count + (uint32_t)change, memory_order_relaxed);
 }
 
 fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
-    fl_lock_take(&heaps_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_RECYCLED));
     fl_heap *heap = recycled;
     if (heap)
         recycled = heap->next;
     else
         heap = new_heap();
-    fl_lock_drop(&heaps_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_RECYCLED));
     if (!heap)
         return NULL;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
@@ -72,7 +71,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->lists_lost = false;
     heap->arena = arena;
     heap->thread = thread;
-    fl_lock_init(&heap->lock);
+    fl_lock_init(&heap->lock, FL_LOCK_HEAP);
     heap->visits = heap->visits_seen = 0;
     memset(&heap->spans, 0, sizeof heap->spans);
     heap->partial_bytes = 0;
@@ -95,12 +94,12 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
 }
 
 static void recycle(fl_heap *heap) {
-    fl_lock_take(&heaps_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_RECYCLED));
     heap->arena = NULL;
     heap->thread = NULL;
     heap->next = recycled;
     recycled = heap;
-    fl_lock_drop(&heaps_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_RECYCLED));
 }
 
 void fl_heap_disown(fl_heap *heap) {
@@ -184,7 +183,7 @@ static void lose_lists(fl_heap *heap) {
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         if (heap->thread == self) { /* who may have been interrupted with it, and goes on */
-            fl_lock_init(&heap->lock);
+            fl_lock_init(&heap->lock, FL_LOCK_HEAP);
             continue;
         }
         /* Its thread is not in this process. If it was in a slow path, its lists are in an unknown state and
@@ -193,17 +192,7 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
             fl_lock_drop(&heap->lock);
         else
             lose_lists(heap);
-        fl_lock_init(&heap->lock);
+        fl_lock_init(&heap->lock, FL_LOCK_HEAP);
         fl_heap_freeing_none(heap);
     }
-}
-
-static fl_fork_lock fork_lock = {&heaps_lock, false};
-
-void fl_heap_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_heap_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

@@ -12,7 +12,7 @@ void *const fl_list_end[2] = {FL_LIST_END, NULL};
 
 fl_slab fl_empty_slab = {.free = FL_LIST_END};
 
-static fl_lock descriptors_lock = FL_LOCK_INIT;
+/* Both guarded by the lock of descriptors. */
 static fl_slab *descriptors_free; /* linked through next */
 /* Not from 0: the first slab's descriptor and its entry in the table would have the same place in their OS pages, and
  * processors that compare only the low bits of a load with stores before it made a pair of malloc and free wait (8.0
@@ -20,31 +20,21 @@ static fl_slab *descriptors_free; /* linked through next */
 static size_t descriptors_count = 1;
 
 fl_slab *fl_descriptor_take(void) {
-    fl_lock_take(&descriptors_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
     fl_slab *slab = descriptors_free;
     if (slab)
         descriptors_free = slab->next;
     else if (fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab))
         slab = (fl_slab *)fl_the_window.descriptors + descriptors_count++;
-    fl_lock_drop(&descriptors_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_DESCRIPTORS));
     return slab;
 }
 
 void fl_descriptor_give(fl_slab *slab) {
-    fl_lock_take(&descriptors_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
     slab->next = descriptors_free;
     descriptors_free = slab;
-    fl_lock_drop(&descriptors_lock);
-}
-
-static fl_fork_lock fork_lock = {&descriptors_lock, false};
-
-void fl_descriptor_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_descriptor_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
+    fl_lock_drop(fl_lock_of(FL_LOCK_DESCRIPTORS));
 }
 
 void fl_slab_tag(const fl_slab *slab, uint32_t tag) {

@@ -166,7 +166,4 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner);
 /* Stops the process unless the address is that of a block of this slab. doing: "free of", "realloc of". */
 void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doing);
 
-void fl_descriptor_fork_prepare(void);
-void fl_descriptor_fork_done(bool in_child);
-
 #endif

@@ -46,8 +46,7 @@ static fl_thread *record(void) {
     return (fl_thread *)fl_thread_self; /* its first member */
 }
 
-/* Threads' lists of heaps, and their directories: registry rank. */
-static fl_lock threads_lock = FL_LOCK_INIT;
+/* Threads' lists of heaps, their directories, and these are guarded by the lock of threads. */
 static fl_thread *recycled;
 static pthread_key_t end_key;
 
@@ -72,11 +71,11 @@ bool fl_process_init(void) {
 }
 
 static fl_thread *thread_new(void) {
-    fl_lock_take(&threads_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     fl_thread *self = recycled;
     if (self)
         recycled = self->next;
-    fl_lock_drop(&threads_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
     if (!self)
         self = fl_meta_alloc(sizeof *self);
     return self;
@@ -124,7 +123,7 @@ static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }
 
-/* Holds threads_lock. */
+/* Holds the lock of threads. */
 static void unlink_heap(fl_thread *self, const fl_heap *heap) {
     fl_heap **link = &self->heaps;
     while (*link && *link != heap)
@@ -139,7 +138,7 @@ static void unlink_heap(fl_thread *self, const fl_heap *heap) {
             self->directory->recent[i] = NULL;
 }
 
-/* Makes the heap one of the recent ones; returns the one that has to go for it, or NULL. Holds threads_lock. */
+/* Makes the heap one of the recent ones; returns the one that has to go for it, or NULL. Holds the lock of threads. */
 static fl_heap *note_recent(fl_thread *self, fl_heap *heap) {
     directory *directory = self->directory;
     fl_heap **place;
@@ -163,14 +162,14 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     fl_heap *heap = fl_heap_acquire(arena, self);
     if (!heap)
         return NULL;
-    fl_lock_take(&threads_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     heap->next_of_thread = self->heaps;
     self->heaps = heap;
     /* Released under the lock: its arena's end, which takes the same lock, comes before or after. */
     fl_heap *oldest = arena == fl_process_arena ? NULL : note_recent(self, heap);
     if (oldest)
         fl_heap_release(oldest);
-    fl_lock_drop(&threads_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
     *slot = heap;
     if (arena == fl_process_arena)
         fl_thread_heap = heap;
@@ -225,14 +224,14 @@ static void thread_end(void *argument) {
     fl_thread *self = argument;
     fl_thread_heap = &fl_empty_heap;
     fl_thread_self = &ended.recent;
-    fl_lock_take(&threads_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     for (fl_heap *heap; (heap = self->heaps) != NULL;) {
         unlink_heap(self, heap);
         fl_heap_release(heap);
     }
     self->next = recycled;
     recycled = self;
-    fl_lock_drop(&threads_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena) {
@@ -240,21 +239,11 @@ fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena) {
 }
 
 void fl_threads_lock(void) {
-    fl_lock_take(&threads_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
 }
 
 void fl_threads_unlock(void) {
-    fl_lock_drop(&threads_lock);
-}
-
-static fl_fork_lock fork_lock = {&threads_lock, false};
-
-void fl_threads_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_threads_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
 const struct fl_thread *fl_thread_record(void) {

@@ -69,8 +69,6 @@ const struct fl_thread *fl_thread_record(void);
 /* Which heaps threads have: held while one goes, by its thread's doing or its arena's, so that one comes first. */
 void fl_threads_lock(void);
 void fl_threads_unlock(void);
-void fl_threads_fork_prepare(void);
-void fl_threads_fork_done(bool in_child);
 
 /* A heap goes with its arena, whichever thread it belonged to. Holds that lock. */
 void fl_thread_forget(fl_heap *heap);

@@ -299,15 +299,14 @@ static osmem_result sim_hint(void *context, void *start, size_t bytes) {
 }
 
 static uintptr_t next_base(size_t address_bytes) {
-    static fl_lock base_lock = FL_LOCK_INIT;
     static size_t used_bytes;
     size_t bytes = (address_bytes + SIM_ALIGNMENT - 1) & ~(SIM_ALIGNMENT - 1);
-    fl_lock_take(&base_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_SIMS));
     if (SIMS_BYTES - used_bytes < bytes)
         used_bytes = 0;
     uintptr_t base = SIMS_BASE + used_bytes;
     used_bytes += bytes;
-    fl_lock_drop(&base_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SIMS));
     return base;
 }
 
@@ -336,7 +335,7 @@ osmem_sim *osmem_sim_create(const osmem_sim_config *config) {
                                .mappings_max = its.mappings_max,
                                .resident = its.real ? NULL : (uint64_t *)(own + head + array)};
     sim->own_bytes = head + array + bits;
-    fl_lock_init(&sim->lock);
+    fl_lock_init(&sim->lock, FL_LOCK_SIM);
     sim->backend = (osmem_backend){.name = "sim",
                                    .context = sim,
                                    .traits = sim_traits,

@@ -21,16 +21,24 @@ typedef struct shadow {
 #define LEAF_SHIFT 15
 #define LEAF_PAGES ((size_t)1 << LEAF_SHIFT)
 #define PAGE_SHIFT_MIN 12
+#define STEP ((size_t)1 << PAGE_SHIFT_MIN) /* whatever the size of the OS page is */
 #define LEAVES ((size_t)1 << (48 - PAGE_SHIFT_MIN - LEAF_SHIFT))
 #define OWNERS ((size_t)1 << 16)
 
+/* A leaf that waits to be used again leads to the next one. */
+typedef union leaf {
+    shadow pages[LEAF_PAGES];
+    union leaf *next;
+} leaf;
+
 /* A process that checks nothing has none of it: made on first use, in one piece. */
 typedef struct tables {
-    shadow *leaves[LEAVES];
+    leaf *leaves[LEAVES];
+    leaf *spare;                      /* of what was forgotten */
     const osmem_stat *owners[OWNERS]; /* by number: a hash table of addresses, from which nothing goes */
 } tables;
 
-static fl_lock shadow_lock = FL_LOCK_INIT;
+#define shadow_lock (*fl_lock_of(FL_LOCK_CHECKER))
 static tables *known;
 
 static const char *const state_names[] = {"None", "Reserved", "Prepared", "Ready"};
@@ -51,6 +59,15 @@ static void *memory_for_shadow(size_t bytes) {
     return memory;
 }
 
+static leaf *new_leaf(void) {
+    leaf *it = known->spare;
+    if (!it)
+        return memory_for_shadow(sizeof *it);
+    known->spare = it->next;
+    it->next = NULL;
+    return it;
+}
+
 /* The shadow of one page; NULL for a page of a leaf that was never needed, which is None. */
 static shadow *shadow_of(size_t page, bool make) {
     if (page >> LEAF_SHIFT >= LEAVES)
@@ -58,10 +75,10 @@ static shadow *shadow_of(size_t page, bool make) {
                  "beyond the 48 bits that the checker keeps");
     if (!known)
         known = memory_for_shadow(sizeof *known);
-    shadow **leaf = &known->leaves[page >> LEAF_SHIFT];
-    if (!*leaf && make)
-        *leaf = memory_for_shadow(LEAF_PAGES * sizeof **leaf);
-    return *leaf ? *leaf + page % LEAF_PAGES : NULL;
+    leaf **it = &known->leaves[page >> LEAF_SHIFT];
+    if (!*it && make)
+        *it = new_leaf();
+    return *it ? &(*it)->pages[page % LEAF_PAGES] : NULL;
 }
 
 static shadow look_at(size_t page) {
@@ -125,25 +142,23 @@ static bool is_owner(const shadow *page, uint16_t owner) {
 /* Holds the lock. */
 static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                    osmem_bytes expected) {
-    size_t step = stat->traits.os_page_bytes;
     size_t left[] = {0, expected.reserved, expected.prepared, expected.ready};
-    for (size_t at = 0; at < bytes; at += step) {
+    for (size_t at = 0; at < bytes; at += STEP) {
         size_t page = page_number((const char *)start + at);
         shadow found = look_at(page);
-        if (left[found.state] < step)
+        if (left[found.state] < STEP)
             stop(stat, call, start, bytes, page, found, needed_states(expected));
         if (!is_owner(&found, number_of(stat)))
             stop(stat, call, start, bytes, page, found,
                  "a page that is counted in this stat, not in another one");
-        left[found.state] -= step;
+        left[found.state] -= STEP;
     }
 }
 
 /* Holds the lock. */
 static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
-    size_t step = stat->traits.os_page_bytes;
     bool from_none = call == FL_CALL_ALLOC || call == FL_CALL_RESERVE || call == FL_CALL_PREPARE;
-    for (size_t at = 0; at < bytes; at += step) {
+    for (size_t at = 0; at < bytes; at += STEP) {
         size_t page = page_number((const char *)start + at);
         shadow *it = shadow_of(page, true);
         if (from_none && it->state != FL_NONE)
@@ -160,9 +175,8 @@ void fl_checker_expect(const osmem_stat *stat, fl_call call, const void *start, 
 }
 
 void fl_checker_expect_ours(const osmem_stat *stat, const void *start, size_t bytes) {
-    size_t step = stat->traits.os_page_bytes;
     fl_lock_take(&shadow_lock);
-    for (size_t at = 0; at < bytes; at += step) {
+    for (size_t at = 0; at < bytes; at += STEP) {
         size_t page = page_number((const char *)start + at);
         shadow found = look_at(page);
         if (found.state == FL_NONE || !is_owner(&found, number_of(stat)))
@@ -195,9 +209,7 @@ void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, 
     fl_lock_take(&shadow_lock);
     if (from->checked)
         expect(from, FL_CALL_TRANSFER, start, bytes, expected);
-    size_t step = from->traits.os_page_bytes < to->traits.os_page_bytes ? from->traits.os_page_bytes
-                                                                        : to->traits.os_page_bytes;
-    for (size_t at = 0; at < bytes; at += step)
+    for (size_t at = 0; at < bytes; at += STEP)
         shadow_of(page_number((const char *)start + at), true)->owner = number_of(to);
     fl_lock_drop(&shadow_lock);
 }
@@ -207,17 +219,12 @@ void fl_checker_forget(uintptr_t start, size_t bytes) {
     size_t count = ((bytes >> PAGE_SHIFT_MIN) + LEAF_PAGES - 1) >> LEAF_SHIFT;
     fl_lock_take(&shadow_lock);
     for (size_t i = 0; known && i < count; i++)
-        if (known->leaves[first + i])
-            memset(known->leaves[first + i], 0, LEAF_PAGES * sizeof(shadow));
+        if (known->leaves[first + i]) {
+            leaf *it = known->leaves[first + i];
+            memset(it, 0, sizeof *it);
+            it->next = known->spare;
+            known->spare = it;
+            known->leaves[first + i] = NULL;
+        }
     fl_lock_drop(&shadow_lock);
-}
-
-static fl_fork_lock fork_lock = {&shadow_lock, false};
-
-void fl_checker_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_checker_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

@@ -55,7 +55,4 @@ void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, 
 /* A back end has ended with all its memory, whatever state that was in. */
 void fl_checker_forget(uintptr_t start, size_t bytes);
 
-void fl_checker_fork_prepare(void);
-void fl_checker_fork_done(bool in_child);
-
 #endif

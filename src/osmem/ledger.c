@@ -5,7 +5,7 @@
 #include "../system/line.h"
 #include "../system/lock.h"
 
-static fl_lock ledger_lock = FL_LOCK_INIT;
+#define ledger_lock (*fl_lock_of(FL_LOCK_LEDGER))
 
 /* In every build: what is taken from a stat that does not hold it was another's, or was never there. */
 static _Noreturn void stop_at_underflow(const osmem_stat *stat, fl_state state, size_t bytes) {
@@ -53,14 +53,4 @@ osmem_bytes osmem_stat_read(const osmem_stat *stat, size_t *ready_peak_bytes) {
         *ready_peak_bytes = stat->ready_peak_bytes;
     fl_lock_drop(&ledger_lock);
     return bytes;
-}
-
-static fl_fork_lock fork_lock = {&ledger_lock, false};
-
-void fl_ledger_fork_prepare(void) {
-    fl_fork_take(&fork_lock);
-}
-
-void fl_ledger_fork_done(bool in_child) {
-    fl_fork_drop(&fork_lock, in_child);
 }

@@ -19,7 +19,4 @@ static inline void fl_ledger_move(osmem_stat *stat, fl_state from, fl_state to, 
         fl_ledger_change(stat, fl_bytes_in(from, bytes), fl_bytes_in(to, bytes));
 }
 
-void fl_ledger_fork_prepare(void);
-void fl_ledger_fork_done(bool in_child);
-
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include "lock.h"
 
 #include <errno.h>
@@ -7,37 +7,61 @@
 
 #include "fatal.h"
 
-void fl_lock_init_checking(fl_lock *lock) {
+#if FL_CHECKS >= 2
+#define ROW(name, kind, text, what) {{FL_MUTEX_INIT, FL_LOCK_##name}},
+#else
+#define ROW(name, kind, text, what) {{FL_MUTEX_INIT}},
+#endif
+
+fl_lock_line fl_locks[FL_LOCK_COUNT] = {FL_LOCKS(ROW)};
+
+void fl_lock_init_checking(fl_lock *lock, fl_rank rank) {
     pthread_mutexattr_t kind;
+    fl_lock_init(lock, rank);
     pthread_mutexattr_init(&kind);
     pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(lock, &kind);
+    pthread_mutex_init(&lock->mutex, &kind);
     pthread_mutexattr_destroy(&kind);
 }
+
+/* Since glibc 2.30. */
+extern int pthread_mutex_clocklock(pthread_mutex_t *, clockid_t, const struct timespec *)
+    __attribute__((weak));
 
 bool fl_lock_take_in_time(fl_lock *lock) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    bool monotonic =
+        pthread_mutex_clocklock != NULL; /* the other one goes wrong when somebody sets the clock */
+    clock_gettime(monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &until);
     until.tv_sec += 1;
-    return pthread_mutex_timedlock(lock, &until) == 0;
+    return monotonic ? pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until) == 0
+                     : pthread_mutex_timedlock(&lock->mutex, &until) == 0;
 }
 
-void fl_lock_init_shared(fl_lock *lock) {
+void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes) {
     pthread_mutexattr_t kind;
+    if (!between_processes) {
+        lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
+        return;
+    }
     pthread_mutexattr_init(&kind);
     pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(lock, &kind);
+    pthread_mutex_init(&lock->mutex, &kind);
     pthread_mutexattr_destroy(&kind);
 }
 
-void fl_lock_unusual(fl_lock *lock, int code) {
+void fl_lock_unusual(pthread_mutex_t *mutex, int code) {
     if (code == EOWNERDEAD)
-        pthread_mutex_consistent(lock);
+        pthread_mutex_consistent(mutex);
     else if (code == EDEADLK)
         fl_fatal("use of the heap", NULL, "from a signal handler that has interrupted the same thread in it");
 }
 
 bool fl_lock_take_unless_mine(fl_lock *lock) {
-    return pthread_mutex_lock(lock) != EDEADLK;
+    fl_held_want(lock, fl_lock_rank(lock));
+    if (pthread_mutex_lock(&lock->mutex) == EDEADLK)
+        return false;
+    fl_held_add(lock, fl_lock_rank(lock));
+    return true;
 }

@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.h: the lock that every floor uses, and the order in which locks may be taken.
- *
- * A thread that holds a lock may take only locks further down this list:
- *
- *   shed       an owner that is asked to free something: its call-back may take any of these
- *   registry   arenas that exist, threads that have heaps in them
- *   heap       one heap's lists of parked slabs
- *   lists      an arena's lists of slabs that belong to nobody
- *   arena      an arena's pages
- *   branches   branches of arenas' trees, to be used again
- *   recycled   descriptors of slabs, and heaps, that wait to be used again
- *   kept       regions that the system did not take back yet
- *   window     regions of the window
- *   meta       memory for fallow's own bookkeeping
- *   checker    the state of every OS page
- *   ledger     the counters of osmem
- *   fixed      one allocator in memory that the caller gave; under it nothing is taken
+ * lock.h: the lock that every floor uses. In which order locks may be taken: lockranks.h.
  *
  * Plain mutexes: they are taken on slow paths only, they sleep under contention, and tools know them.
  */
@@ -27,70 +11,114 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-typedef pthread_mutex_t fl_lock;
+#include "held.h"
+
+typedef struct fl_lock {
+    pthread_mutex_t mutex;
+#if FL_CHECKS >= 2
+    fl_rank rank;
+#endif
+} fl_lock;
 
 /* Of the kind that knows its owner, where it can be had without a call: who comes to a lock that he holds, which a signal
  * handler can, is told and not left waiting for ever. */
 #ifdef __PTHREAD_MUTEX_INITIALIZER
-#define FL_LOCK_INIT                                                 \
+#define FL_MUTEX_INIT                                                \
     {                                                                \
         { __PTHREAD_MUTEX_INITIALIZER(PTHREAD_MUTEX_ERRORCHECK_NP) } \
     }
 #else
-#define FL_LOCK_INIT PTHREAD_MUTEX_INITIALIZER
+#define FL_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
 #endif
 
-static inline void fl_lock_init(fl_lock *lock) {
-    *lock = (fl_lock)FL_LOCK_INIT;
+/* Those of which the process has one each, on lines of the cache of their own: who takes one disturbs no other. */
+typedef struct fl_lock_line {
+    _Alignas(64) fl_lock lock;
+} fl_lock_line;
+
+extern fl_lock_line fl_locks[FL_LOCK_COUNT];
+
+static inline fl_lock *fl_lock_of(fl_rank rank) {
+    return &fl_locks[rank].lock;
+}
+
+static inline fl_rank fl_lock_rank(const fl_lock *lock) {
+#if FL_CHECKS >= 2
+    return lock->rank;
+#else
+    (void)lock;
+    return FL_LOCK_COUNT;
+#endif
+}
+
+/* A lock in an object. */
+static inline void fl_lock_init(fl_lock *lock, fl_rank rank) {
+    lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
+#if FL_CHECKS >= 2
+    lock->rank = rank;
+#else
+    (void)rank;
+#endif
 }
 
 /* For a lock that a thread may come to again while it holds it: fl_lock_take_unless_mine is then false. */
-void fl_lock_init_checking(fl_lock *lock);
+void fl_lock_init_checking(fl_lock *lock, fl_rank rank);
 bool fl_lock_take_unless_mine(fl_lock *lock);
 
-/* For a lock in memory that processes share. If one of them ends while it holds it, the next to take it has it. */
-void fl_lock_init_shared(fl_lock *lock);
-
-/* False at once where the calling thread holds it, or after a second. */
+/* False at once where the calling thread holds it, or after a second. For fork alone: it is not looked at in which order. */
 bool fl_lock_take_in_time(fl_lock *lock);
 
 /* What pthread_mutex_lock did not do as usual. */
-void fl_lock_unusual(fl_lock *lock, int code);
+void fl_lock_unusual(pthread_mutex_t *mutex, int code);
+
+static inline void fl_mutex_take(pthread_mutex_t *mutex) {
+    int code = pthread_mutex_lock(mutex);
+    if (__builtin_expect(code != 0, 0))
+        fl_lock_unusual(mutex, code);
+}
 
 static inline void fl_lock_take(fl_lock *lock) {
-    int code = pthread_mutex_lock(lock);
-    if (__builtin_expect(code != 0, 0))
-        fl_lock_unusual(lock, code);
+    fl_held_want(lock, fl_lock_rank(lock));
+    fl_mutex_take(&lock->mutex);
+    fl_held_add(lock, fl_lock_rank(lock));
 }
 
 static inline bool fl_lock_try(fl_lock *lock) {
-    return pthread_mutex_trylock(lock) == 0;
-}
-
-/*
- * A lock around fork, which takes many, and may come from a signal handler that has interrupted whoever holds one: that one is
- * left as it is. (Between the moment when a lock is held and that when it knows by whom lie a few instructions; who is
- * interrupted there waits for a second.) In the parent it is dropped if it was taken; in the child, where there is one
- * thread, it is new: nobody else is inside, and who was interrupted goes on.
- */
-typedef struct fl_fork_lock {
-    fl_lock *lock;
-    bool taken;
-} fl_fork_lock;
-
-static inline void fl_fork_take(fl_fork_lock *it) {
-    it->taken = fl_lock_take_in_time(it->lock);
-}
-
-static inline void fl_fork_drop(fl_fork_lock *it, bool in_child) {
-    if (in_child)
-        fl_lock_init(it->lock);
-    else if (it->taken)
-        pthread_mutex_unlock(it->lock);
+    if (pthread_mutex_trylock(&lock->mutex))
+        return false;
+    fl_held_add(lock, fl_lock_rank(lock));
+    return true;
 }
 
 static inline void fl_lock_drop(fl_lock *lock) {
-    pthread_mutex_unlock(lock);
+    fl_held_remove(lock, fl_lock_rank(lock));
+    pthread_mutex_unlock(&lock->mutex);
+}
+
+/* Does the calling thread hold it? For assertions of a checking build; true in others. */
+static inline bool fl_lock_is_mine(const fl_lock *lock) {
+    return fl_held_is(lock);
+}
+
+/*
+ * A lock in memory that processes may share (between_processes), and whose place there is the same for every build. If one
+ * of them ends while it holds it, the next to take it has it.
+ */
+typedef struct fl_shared_lock {
+    pthread_mutex_t mutex;
+} fl_shared_lock;
+
+void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes);
+
+static inline void fl_shared_lock_take(fl_shared_lock *lock, fl_rank rank) {
+    fl_held_want(lock, rank);
+    fl_mutex_take(&lock->mutex);
+    fl_held_add(lock, rank);
+}
+
+static inline void fl_shared_lock_drop(fl_shared_lock *lock, fl_rank rank) {
+    fl_held_remove(lock, rank);
+    pthread_mutex_unlock(&lock->mutex);
 }
 
 #endif

@@ -28,6 +28,11 @@ found=$(grep -nE '\b(mmap|munmap|mprotect|madvise|mremap|sbrk|brk)\(|sys/mman\.h
 [ -z "$found" ] || fail "memory's system calls outside of osmem: $found"
 passed $before tree_system_calls_stay_in_osmem
 
+before=$failed # Every lock has its place in the order: none is made outside of the floor that has the table.
+found=$(grep -nE 'pthread_(mutex|rwlock|spin)|PTHREAD_(MUTEX|RWLOCK)|FL_MUTEX_INIT' src/{osmem,arena,heap,malloc}/*.[ch])
+[ -z "$found" ] || fail "locks outside of the table: $found"
+passed $before tree_locks_stand_in_the_table
+
 before=$failed # What could allocate has no place in the library, but where no path of malloc leads: strings in pools, and malloc_info.
 found=$(grep -nE '\b(printf|fprintf|snprintf|fopen|fputs|puts|strdup|asprintf)\(|<stdio\.h>' src/{system,osmem,arena,heap,malloc}/*.[ch] | grep -vE '^src/(heap/pooltext|malloc/extensions)\.c:')
 [ -z "$found" ] || fail "stdio in the library: $found"

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * held.h: in a checking build, which locks the calling thread holds, and that their order is that of lockranks.h. The first
+ * mistake stops the process with one line that names both locks. Other builds have none of it, not a byte.
+ */
+#ifndef FL_HELD_H
+#define FL_HELD_H
+
+#include <stdbool.h>
+
+#include "fatal.h"
+#include "lockranks.h"
+
+#if FL_CHECKS >= 2
+
+/* Before a thread waits for a lock; when it has it; before it drops it. */
+void fl_held_want(const void *lock, fl_rank rank);
+void fl_held_add(const void *lock, fl_rank rank);
+void fl_held_remove(const void *lock, fl_rank rank);
+bool fl_held_is(const void *lock);
+
+#else
+
+static inline void fl_held_want(const void *lock, fl_rank rank) {
+    (void)lock, (void)rank;
+}
+
+static inline void fl_held_add(const void *lock, fl_rank rank) {
+    (void)lock, (void)rank;
+}
+
+static inline void fl_held_remove(const void *lock, fl_rank rank) {
+    (void)lock, (void)rank;
+}
+
+static inline bool fl_held_is(const void *lock) {
+    (void)lock;
+    return true;
+}
+
+#endif
+
+#endif

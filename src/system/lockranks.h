@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lockranks.h: all locks of fallow, in the order in which they may be taken. A thread that holds a lock may take only locks
+ * further down; in a checking build (held.h) a wrong order stops the process.
+ *
+ * ONE   there is one in the process: fl_lock_of(FL_LOCK_…)
+ * MANY  there is one in each object of a kind; who holds one takes no other of the kind, but fork, which takes all
+ * NEST  the same, and who holds one may come to another object's
+ */
+#ifndef FL_LOCKRANKS_H
+#define FL_LOCKRANKS_H
+
+#define FL_LOCKS(X)                                                                                        \
+    X(FORK, ONE, "fork", "forks: who forks holds all that stand below and one can hold")                   \
+    X(SHED, NEST, "shed", "an owner that is asked to free something: its call-back may take any of these") \
+    X(THREADS, ONE, "threads", "which heaps threads have")                                                 \
+    X(ARENAS, ONE, "arenas", "arenas that exist, and their families")                                      \
+    X(SCAVENGER, ONE, "scavenger", "arenas that are looked after, and a give-back with its system calls")  \
+    X(HEAPS, MANY, "heaps", "an arena's list of heaps")                                                    \
+    X(HEAP, MANY, "heap", "one heap's lists of parked slabs")                                              \
+    X(LISTS, MANY, "lists", "an arena's lists of slabs that belong to nobody")                             \
+    X(PAGES, MANY, "pages", "an arena's pages")                                                            \
+    X(BRANCHES, ONE, "branches", "branches of arenas' trees, to be used again")                            \
+    X(RECYCLED, ONE, "recycled", "heaps that wait to be used again")                                       \
+    X(DESCRIPTORS, ONE, "descriptors", "descriptors of slabs that wait to be used again")                  \
+    X(WINDOW, ONE, "window", "regions of the window")                                                      \
+    X(META, ONE, "meta", "memory for fallow's own bookkeeping")                                            \
+    X(CHECKER, ONE, "checker", "the state of every OS page")                                               \
+    X(SIM, MANY, "sim", "a simulated system's memory")                                                     \
+    X(SIMS, ONE, "sims", "addresses of simulated systems")                                                 \
+    X(LEDGER, ONE, "ledger", "the counters of osmem")                                                      \
+    X(FIXED, MANY, "fixed", "an allocator in memory that the caller gave")
+
+#define FL_LOCK_CONSTANT(name, kind, text, what) FL_LOCK_##name,
+typedef enum fl_rank { FL_LOCKS(FL_LOCK_CONSTANT) FL_LOCK_COUNT } fl_rank;
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* The order of locks, which a checking build verifies; and fork, which takes all of them. */
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../src/heap/arena_heaps.h"
+#include "../../src/system/lock.h"
+#include "../lib/check.h"
+#include "fallow/fallow.h"
+
+#define ROW(name, kind, text, what) {#kind, text},
+static const struct { const char *kind, *text; } table[] = {FL_LOCKS(ROW)};
+
+/* What a child wrote on standard error, and the signal that ended it; 0: none. */
+static const char *last_words(void (*run)(void), int *signal_number) {
+    static char text[2048];
+    int ends[2], status;
+    fflush(stdout);
+    CHECK_EQUAL(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 2);
+        run();
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t length = 0;
+    for (ssize_t got; (got = read(ends[0], text + length, sizeof text - 1 - length)) > 0;)
+        length += (size_t)got;
+    text[length] = '\0';
+    close(ends[0]);
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    *signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    return text;
+}
+
+static void expect_stop(void (*run)(void), const char *first, const char *second) {
+    int signal_number;
+    const char *text = last_words(run, &signal_number);
+    if (FL_CHECKS < 2) {
+        CHECK_EQUAL(signal_number, 0);
+        return;
+    }
+    CHECK_EQUAL(signal_number, SIGABRT);
+    CHECK(strncmp(text, "fallow: ", 8) == 0 && strchr(text, '\n') == text + strlen(text) - 1);
+    CHECK(strstr(text, first) && strstr(text, second));
+}
+
+static void take_upwards(void) {
+    fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
+}
+
+static void take_two_of_a_kind(void) {
+    fl_lock one, other;
+    fl_lock_init(&one, FL_LOCK_PAGES);
+    fl_lock_init(&other, FL_LOCK_PAGES);
+    fl_lock_take(&one);
+    fl_lock_take(&other);
+}
+
+/* An object's lock, under one that the process has once, with others taken and dropped before and between. */
+static void take_an_objects_upwards(void) {
+    fl_lock pages;
+    fl_lock_init(&pages, FL_LOCK_PAGES);
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    fl_lock_take(&pages);
+    fl_lock_take(fl_lock_of(FL_LOCK_META));
+    fl_lock_drop(&pages);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+    fl_lock_take(&pages);
+}
+
+static void drop_what_is_not_held(void) {
+    fl_lock_drop(fl_lock_of(FL_LOCK_LEDGER));
+}
+
+static void lock_wrong_order_names_both(void) {
+    expect_stop(take_upwards, "'threads'", "'window'");
+    expect_stop(take_two_of_a_kind, "'pages'", "'pages'");
+    expect_stop(take_an_objects_upwards, "'pages'", "'meta'");
+    expect_stop(drop_what_is_not_held, "ledger", "not held");
+}
+
+/* All of them together, in their order; those of owners that are asked to shed, one in the other. */
+static void lock_right_order_is_silent(void) {
+    fl_lock sheds[2];
+    for (int i = 0; i < 2; i++) {
+        fl_lock_init_checking(&sheds[i], FL_LOCK_SHED);
+        CHECK(fl_lock_take_unless_mine(&sheds[i]));
+        CHECK(!fl_lock_take_unless_mine(&sheds[i]));
+    }
+    for (int rank = FL_LOCK_THREADS; rank < FL_LOCK_COUNT; rank++)
+        if (strcmp(table[rank].kind, "ONE") == 0)
+            fl_lock_take(fl_lock_of((fl_rank)rank));
+    CHECK(fl_lock_is_mine(fl_lock_of(FL_LOCK_META)));
+    CHECK(FL_CHECKS < 2 || !fl_lock_is_mine(fl_lock_of(FL_LOCK_FORK)));
+    for (int rank = FL_LOCK_THREADS; rank < FL_LOCK_COUNT; rank++)
+        if (strcmp(table[rank].kind, "ONE") == 0)
+            fl_lock_drop(fl_lock_of((fl_rank)rank));
+    for (int i = 0; i < 2; i++)
+        fl_lock_drop(&sheds[i]);
+}
+
+static fallow_arena *arenas[3];
+static _Atomic int stop;
+
+static fl_lock *lock_number(unsigned i) {
+    if (i < FL_LOCK_COUNT)
+        return strcmp(table[i].kind, "ONE") == 0 ? fl_lock_of((fl_rank)i) : NULL;
+    fallow_arena *arena = arenas[(i - FL_LOCK_COUNT) / 3];
+    fl_lock *of_arena[] = {&arena->heaps_lock, &arena->lists_lock, &arena->pages.lock};
+    return of_arena[(i - FL_LOCK_COUNT) % 3];
+}
+
+#define LOCKS (FL_LOCK_COUNT + 9)
+
+/* How many of all locks cannot be taken. */
+static unsigned stuck(void) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < LOCKS; i++) {
+        fl_lock *lock = lock_number(i);
+        if (!lock)
+            continue;
+        if (fl_lock_try(lock))
+            fl_lock_drop(lock);
+        else
+            count++;
+    }
+    return count;
+}
+
+/* One after the other, and some inside others, all the time. */
+static void *take_all(void *unused) {
+    (void)unused;
+    while (!stop)
+        for (unsigned i = FL_LOCK_THREADS; i < LOCKS; i++) {
+            if (!lock_number(i))
+                continue;
+            fl_lock_take(lock_number(i));
+            if (i < FL_LOCK_LEDGER) {
+                fl_lock_take(fl_lock_of(FL_LOCK_LEDGER));
+                fl_lock_drop(fl_lock_of(FL_LOCK_LEDGER));
+            }
+            fl_lock_drop(lock_number(i));
+        }
+    return NULL;
+}
+
+static void expect_good_child(pid_t child) {
+    int status;
+    CHECK(child > 0);
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+}
+
+static void fork_leaves_all_locks_usable(void) {
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, take_all, NULL), 0);
+    for (int round = 0; round < 300; round++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(stuck() ? 1 : 0);
+        expect_good_child(child);
+    }
+    stop = 1;
+    for (int i = 0; i < 2; i++)
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    CHECK_EQUAL(stuck(), 0);
+}
+
+static pid_t child_of_handler;
+
+static void fork_in_handler(int number) {
+    (void)number;
+    child_of_handler = fork();
+}
+
+/* In the child all are new, the one that its thread was interrupted with too, and going on with it does no harm; in the parent
+ * that one is as it was. */
+static void fork_in_a_handler_leaves_what_was_interrupted(void) {
+    CHECK(signal(SIGUSR1, fork_in_handler) != SIG_ERR);
+    for (unsigned i = FL_LOCK_THREADS; i < LOCKS; i++) {
+        fl_lock *lock = lock_number(i);
+        if (!lock)
+            continue;
+        fl_lock_take(lock);
+        raise(SIGUSR1);
+        if (child_of_handler == 0) {
+            fl_lock_drop(lock);
+            _exit(stuck() ? 1 : 0);
+        }
+        CHECK(!fl_lock_try(lock));
+        fl_lock_drop(lock);
+        CHECK_EQUAL(stuck(), 0);
+        expect_good_child(child_of_handler);
+    }
+}
+
+/* A fork inside another's preparation, as a signal handler could bring it about: the outer one keeps what it holds. This
+ * handler was registered before fallow's, hence runs when that has taken all. */
+static int forks;
+static unsigned stuck_inside, stuck_after;
+
+static void fork_once_more(void) {
+    if (forks != 1)
+        return;
+    forks = 2;
+    stuck_inside = stuck();
+    pid_t child = fork();
+    if (child == 0)
+        _exit(stuck() ? 1 : 0);
+    stuck_after = stuck();
+    expect_good_child(child);
+}
+
+static void fork_inside_a_fork_keeps_the_outer_locks(void) {
+    forks = 1;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(stuck() ? 1 : 0);
+    expect_good_child(child);
+    CHECK(stuck_inside > 0);
+    CHECK_EQUAL(stuck_after, stuck_inside);
+    CHECK_EQUAL(stuck(), 0);
+}
+
+int main(void) {
+    CHECK_EQUAL(pthread_atfork(fork_once_more, NULL, NULL), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK((arenas[i] = fallow_arena_create("locks", 0)) != NULL);
+    RUN(lock_right_order_is_silent);
+    if (FL_CHECKS >= 2)
+        RUN(lock_wrong_order_names_both);
+    else
+        printf("skipped lock_wrong_order_names_both: a build without checks\n");
+    RUN(fork_leaves_all_locks_usable);
+    RUN(fork_in_a_handler_leaves_what_was_interrupted);
+    RUN(fork_inside_a_fork_keeps_the_outer_locks);
+    return 0;
+}
