@@ -97,6 +97,7 @@ static void sim_end(sim_system *it) {
     osmem_sim_figures left = osmem_sim_read(it->sim);
     CHECK_EQUAL(left.accessible_bytes, 0);
     CHECK_EQUAL(left.inaccessible_bytes, 0);
+    CHECK_EQUAL(left.broken, 0);
     osmem_sim_destroy(it->sim);
     fl_the_window.os_page_bytes = osmem_os_page_bytes();
     fl_the_window.grain_pages = 1;
