@@ -3,6 +3,7 @@
 // and the mappings that it leaves. Sizes in bytes; time is for the whole range.
 #include <benchmark/benchmark.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -93,6 +94,48 @@ void map_and_unmap(benchmark::State &state) {
     range.count_mappings(state);
 }
 
+// Growth by a step, as the arena's: reserved and mapped by two calls, prepared in one, as more of the mapping before. What
+// has grown is given back in one piece every 64 steps.
+enum class Growth { reserve_and_map, prepare, extend };
+
+void grow(benchmark::State &state, Growth how) {
+    constexpr int steps = 64;
+    std::size_t step = bytes_of(state);
+    osmem_stat stat;
+    const osmem_backend *backend = backends[state.range(0)];
+    state.SetLabel(backend->name);
+    osmem_stat_init(&stat, "growth", backend, nullptr);
+    char *start = static_cast<char *>(osmem_reserve(nullptr, (steps + 1) * step, 0, &stat));
+    if (!start || osmem_free(start, (steps + 1) * step, {(steps + 1) * step, 0, 0}, &stat) != OSMEM_OK ||
+        osmem_prepare(start, step, &stat) != OSMEM_OK)
+        std::abort();
+    int done = 0;
+    std::uint64_t calls = osmem_system_calls(), left = 0;
+    for (auto _ : state) {
+        char *at = start + (1 + static_cast<std::size_t>(done)) * step;
+        osmem_result result = how == Growth::prepare  ? osmem_prepare(at, step, &stat)
+                              : how == Growth::extend ? osmem_extend(at, step, &stat)
+                                                      : osmem_reserve_at(at, step, &stat);
+        if (result == OSMEM_OK && how == Growth::reserve_and_map)
+            result = osmem_map(at, step, &stat);
+        if (result != OSMEM_OK)
+            std::abort();
+        if (++done == steps) {
+            state.PauseTiming();
+            if (osmem_free(start + step, steps * step, {0, steps * step, 0}, &stat) != OSMEM_OK)
+                std::abort();
+            left++;
+            done = 0;
+            state.ResumeTiming();
+        }
+    }
+    state.counters["calls"] =
+        static_cast<double>(osmem_system_calls() - calls - left) / static_cast<double>(state.iterations());
+    osmem_bytes all = osmem_stat_read(&stat, nullptr);
+    if (osmem_free(start, (1 + static_cast<std::size_t>(done)) * step, all, &stat) != OSMEM_OK)
+        std::abort();
+}
+
 void used_untouched(benchmark::State &state) {
     Range range(state, bytes_of(state));
     range.map();
@@ -170,6 +213,11 @@ void sizes(benchmark::internal::Benchmark *bench) {
 }
 
 BENCHMARK(map_and_unmap)->Apply(sizes);
+BENCHMARK_CAPTURE(grow, reserve_and_map, Growth::reserve_and_map)
+    ->Args({0, 4 << 20})
+    ->ArgNames({"backend", "bytes"});
+BENCHMARK_CAPTURE(grow, prepare, Growth::prepare)->Args({0, 4 << 20})->ArgNames({"backend", "bytes"});
+BENCHMARK_CAPTURE(grow, extend, Growth::extend)->Args({0, 4 << 20})->ArgNames({"backend", "bytes"});
 BENCHMARK(used_untouched)->Apply(sizes);
 BENCHMARK(first_touch)->Apply(sizes);
 BENCHMARK(unused_touched)->Apply(sizes);
