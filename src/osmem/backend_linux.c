@@ -118,6 +118,12 @@ static osmem_result linux_used(void *context, void *start, size_t bytes) {
 
 #define RANGES_IN_ONE_CALL 64
 
+/* A list of ranges is a list of iovec as it is. */
+_Static_assert(sizeof(osmem_range) == sizeof(struct iovec) &&
+                   offsetof(osmem_range, start) == offsetof(struct iovec, iov_base) &&
+                   offsetof(osmem_range, bytes) == offsetof(struct iovec, iov_len),
+               "the kernel reads ranges");
+
 /*
  * Many scattered ranges in one call. The kernel takes advice that destroys memory from the process itself
  * only (since 6.13). Returns how many ranges were done completely; none where the kernel refuses.
@@ -128,14 +134,11 @@ static size_t unused_in_one_call(const osmem_range *ranges, size_t count) {
     static const int self = -10000; /* PIDFD_SELF, since 6.14 */
     if (count < 2 || atomic_load_explicit(&refused, memory_order_relaxed))
         return 0;
-    struct iovec vector[RANGES_IN_ONE_CALL];
     if (count > RANGES_IN_ONE_CALL)
         count = RANGES_IN_ONE_CALL;
-    for (size_t i = 0; i < count; i++)
-        vector[i] = (struct iovec){ranges[i].start, ranges[i].bytes};
     int saved_errno = errno;
     count_call();
-    long bytes = syscall(SYS_process_madvise, self, vector, count, MADV_DONTNEED, 0);
+    long bytes = syscall(SYS_process_madvise, self, ranges, count, MADV_DONTNEED, 0);
     int code = bytes < 0 ? errno : 0;
     errno = saved_errno;
     if (code) {
