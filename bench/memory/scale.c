@@ -7,6 +7,7 @@
  * rounds, after one that does not count. The time of the simulated system is in it.
  */
 #define _GNU_SOURCE
+#include "../../tests/lib/scavenge.h"
 #include "../../tests/lib/sim_arena.h"
 #include "measure.h"
 
@@ -61,7 +62,7 @@ static double scavenge_steps(double *pages_each) {
     for (int round = 0; round < ROUNDS; round++) {
         double start = now_ns();
         for (int step = 0; step < 8; step++)
-            went += fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT);
+            went += scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT);
         values[round] = (now_ns() - start) / 8;
     }
     *pages_each = (double)went / (8 * ROUNDS);

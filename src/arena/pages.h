@@ -8,7 +8,7 @@
  *     scavenged: idle ──▶ Prepared                            (the system has the memory back)
  *
  * Threads: everything may be called from any thread; the arena's lock makes it so. The lock is not held in
- * the system calls that give memory back.
+ * the system calls that give memory back; what makes these is called under the scavenger's.
  */
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
@@ -155,7 +155,7 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
  */
 uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kept, osmem_stat *stat);
 
-/* The floor above has given back those ranges inside what is granted that have a bit in `went`. */
+/* The floor above has given back those ranges inside what is granted that have a bit in `went`. Holds the scavenger's lock. */
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns);
 
@@ -169,7 +169,8 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
 /*
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks
  * first, highest addresses first. For FL_CAUSE_GOAL, chunks that are nearly full are left alone; otherwise regions
- * that have become empty leave the arena. Returns how many pages went; 0: nothing is idle, or the system refuses.
+ * that have become empty leave the arena. Returns how many pages went; 0: nothing is idle, or the system refuses. Holds the
+ * scavenger's lock.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause);
 

@@ -5,6 +5,7 @@
  * While the system call runs, the pages are marked in use, so that nobody is granted them; the arena's lock
  * is not held. (The Go runtime's scavenger protects itself in the same way.)
  */
+#include "../system/fatal.h"
 #include "../system/system.h"
 #include "regions.h"
 
@@ -19,6 +20,15 @@ typedef struct batch {
     size_t wanted_pages;
     bool spare_dense;
 } batch;
+
+/* One give-back is under way at a time: all of this is guarded by the scavenger's lock, and no load for the stack of whoever
+ * called free. */
+static batch the_batch;
+static osmem_range the_chunks[FL_BATCH_RANGES]; /* that are to stay small */
+
+static bool is_the_only_one(void) {
+    return fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER));
+}
 
 /* The idle pages among 64 of a mapped chunk. */
 static uint64_t idle_word(const fl_region *region, size_t word) {
@@ -133,10 +143,10 @@ static fl_region *take_out_empty(fl_arena *arena, const batch *batch) {
     return empty;
 }
 
-/* Where huge pages come by themselves, what has gone in part must not come back as one. Without the lock. */
-static void stay_small(fl_arena *arena, const osmem_range *chunks, size_t count) {
+/* Where huge pages come by themselves, what has gone in part must not come back as one. Without the arena's lock. */
+static void stay_small(fl_arena *arena, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        osmem_result ignored = osmem_no_huge_page(chunks[i].start, chunks[i].bytes, &arena->stat);
+        osmem_result ignored = osmem_no_huge_page(the_chunks[i].start, the_chunks[i].bytes, &arena->stat);
         (void)ignored;
     }
 }
@@ -145,17 +155,17 @@ static bool huge_pages_come_by_themselves(const fl_arena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
-/* Holds the lock. Returns how many chunks are to stay small from now on; chunks may be NULL: nobody wants to know. */
+/* Holds the arena's lock. Returns how many of the_chunks are to stay small from now on, if anybody wants to know. */
 static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
-                          uint64_t started_ns, osmem_range *chunks) {
+                          uint64_t started_ns, bool wants_small) {
     size_t count = 0;
     arena->system_calls++;
     arena->given_ns[cause] += fl_system_now_ns() - started_ns;
     for (uint64_t rest = went; rest; rest &= rest - 1) {
         const osmem_range *range = &ranges[__builtin_ctzll(rest)];
         arena->given_bytes[cause] += range->bytes;
-        if (chunks)
-            count += fl_regions_make_small(range, 1, chunks + count, FL_BATCH_RANGES - count);
+        if (wants_small)
+            count += fl_regions_make_small(range, 1, the_chunks + count, FL_BATCH_RANGES - count);
     }
     arena->system_calls += count;
     return count;
@@ -163,49 +173,51 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
 
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns) {
-    osmem_range chunks[FL_BATCH_RANGES];
+    FL_ASSERT_AT(2, is_the_only_one());
     bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
-    size_t count = count_given(arena, cause, ranges, went, started_ns, huge ? chunks : NULL);
+    size_t count = count_given(arena, cause, ranges, went, started_ns, huge);
     fl_lock_drop(&arena->lock);
-    stay_small(arena, chunks, count);
+    stay_small(arena, count);
 }
 
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
-    batch batch = {.count = 0, .spare_dense = cause == FL_CAUSE_GOAL};
+    FL_ASSERT_AT(2, is_the_only_one());
+    batch *batch = &the_batch;
     uint64_t started_ns = fl_system_now_ns();
+    batch->count = batch->pages = 0;
+    batch->spare_dense = cause == FL_CAUSE_GOAL;
     fl_lock_take(&arena->lock);
     size_t idle = fl_arena_idle_pages(arena);
-    batch.wanted_pages = wanted_pages < idle ? wanted_pages : idle;
-    gather(arena, true, &batch);
-    gather(arena, false, &batch);
-    arena->leaving_pages += batch.pages;
+    batch->wanted_pages = wanted_pages < idle ? wanted_pages : idle;
+    gather(arena, true, batch);
+    gather(arena, false, batch);
+    arena->leaving_pages += batch->pages;
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
-    if (batch.count == 0)
+    if (batch->count == 0)
         return 0;
 
-    uint64_t kept, done = fl_ranges_unused(batch.ranges, batch.count, &kept, &arena->stat);
+    uint64_t kept, done = fl_ranges_unused(batch->ranges, batch->count, &kept, &arena->stat);
     size_t went = 0;
 
     fl_region *empty = NULL;
-    osmem_range chunks[FL_BATCH_RANGES];
     bool huge = huge_pages_come_by_themselves(arena);
     fl_lock_take(&arena->lock);
-    size_t chunk_count = count_given(arena, cause, batch.ranges, done, started_ns, huge ? chunks : NULL);
+    size_t chunk_count = count_given(arena, cause, batch->ranges, done, started_ns, huge);
     fl_lock_drop(&arena->lock);
-    stay_small(arena, chunks, chunk_count); /* while nobody can be granted the pages */
+    stay_small(arena, chunk_count); /* while nobody can be granted the pages */
 
     fl_lock_take(&arena->lock);
-    arena->leaving_pages -= batch.pages;
-    for (size_t i = 0; i < batch.count; i++)
-        went += put_back(arena, &batch.ranges[i], done >> i & 1 ? WENT : kept >> i & 1 ? KEPT : REFUSED);
+    arena->leaving_pages -= batch->pages;
+    for (size_t i = 0; i < batch->count; i++)
+        went += put_back(arena, &batch->ranges[i], done >> i & 1 ? WENT : kept >> i & 1 ? KEPT : REFUSED);
     if (kept)
         arena->kept_since_ns = started_ns;
     fl_arena_count_ready(arena, went, false);
     fl_arena_show_idle(arena);
     if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
-        empty = take_out_empty(arena, &batch);
+        empty = take_out_empty(arena, batch);
     fl_lock_drop(&arena->lock);
     for (fl_region *next; empty; empty = next) {
         next = empty->next;

@@ -91,7 +91,7 @@ void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes);
 /* The slab of a class to allocate from; fl_empty_slab: none. */
 void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab);
 
-/* The scavenger's part of this floor (fl_scavenger_reclaim). */
+/* The scavenger's part of this floor (fl_scavenger_reclaim). Holds its lock. */
 bool fl_heap_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
 
 /* In the child of a fork: no other thread exists. `mine` are the heaps of the thread that forked. */

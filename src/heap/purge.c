@@ -121,6 +121,11 @@ typedef struct purge_batch {
     size_t range_count;
 } purge_batch;
 
+/* One purge is under way at a time: both are guarded by the scavenger's lock, and no load for the stack of whoever called
+ * free. */
+static purge_batch the_batch;
+static fl_blocks the_blocks;
+
 /* The batch's ranges to the system; those that it refuses are Ready still, and their blocks free. */
 static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
     size_t bytes = 0;
@@ -145,13 +150,13 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
 
 /* One claimed slab: what of it can go, into the batch or, where that is full, to the system first. */
 static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
-    fl_blocks blocks;
+    fl_blocks *blocks = &the_blocks;
     fl_word word = take_pushed(slab);
     slab->purged_live = fl_word_live(word);
-    fl_blocks_find(slab, fl_word_head(word), &blocks);
-    uint64_t idle = find_idle_units(slab, &blocks);
-    fl_blocks_clear(slab, idle, blocks.free);
-    relink(slab, blocks.free);
+    fl_blocks_find(slab, fl_word_head(word), blocks);
+    uint64_t idle = find_idle_units(slab, blocks);
+    fl_blocks_clear(slab, idle, blocks->free);
+    relink(slab, blocks->free);
     for (uint64_t rest = idle; rest;) {
         if (batch->range_count == FL_BATCH_RANGES)
             give_ranges(slab->arena, batch, cause);
@@ -163,15 +168,17 @@ static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
 /* Returns true where the deadline came before the end. */
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause,
                         uint64_t deadline_ns) {
-    purge_batch batch = {.range_count = 0};
+    purge_batch *batch = &the_batch;
     unsigned looks = LOOKS_MAX;
-    while ((batch.slab_count =
-                fl_slabs_claim_listed(arena, size_class, cause, &looks, batch.slabs, BATCH_SLABS)) > 0) {
-        for (size_t i = 0; i < batch.slab_count; i++)
-            purge(batch.slabs[i], &batch, cause);
-        give_ranges(arena, &batch, cause);
-        for (size_t i = 0; i < batch.slab_count; i++)
-            fl_slab_settle(batch.slabs[i], NULL);
+    FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER)));
+    batch->range_count = 0;
+    while ((batch->slab_count =
+                fl_slabs_claim_listed(arena, size_class, cause, &looks, batch->slabs, BATCH_SLABS)) > 0) {
+        for (size_t i = 0; i < batch->slab_count; i++)
+            purge(batch->slabs[i], batch, cause);
+        give_ranges(arena, batch, cause);
+        for (size_t i = 0; i < batch->slab_count; i++)
+            fl_slab_settle(batch->slabs[i], NULL);
         if (fl_scavenger_time_is_up(deadline_ns))
             return true;
     }

@@ -25,6 +25,9 @@ typedef struct batch {
     unsigned count;
 } batch;
 
+/* Guarded by the scavenger's lock, and empty wherever the functions below call each other. */
+static batch the_batch;
+
 /* Acquire, with the owner's release: its pushes before this one. */
 static bool is_freeing_in(fl_heap *heap, const fl_slab *slab) {
     const char *block = atomic_load_explicit(&heap->freeing, memory_order_acquire);
@@ -97,19 +100,21 @@ static void settle(fallow_arena *arena, batch *batch) {
 
 /* Those whose owner was in the middle of a free, at the tick before. */
 static void settle_leftovers(fallow_arena *arena) {
-    batch batch = {.count = 0};
-    for (fl_slab *slab = arena->unsettled, *next; slab && batch.count < BATCH_SLABS; slab = next) {
+    batch *batch = &the_batch;
+    for (fl_slab *slab = arena->unsettled, *next; slab && batch->count < BATCH_SLABS; slab = next) {
         next = slab->next;
         arena->unsettled = next;
-        batch.slabs[batch.count++] = slab;
+        batch->slabs[batch->count++] = slab;
     }
-    settle(arena, &batch);
+    settle(arena, batch);
 }
 
 bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     fallow_arena *arena = (fallow_arena *)pages; /* its first member */
-    batch batch = {.count = 0};
+    batch *batch = &the_batch;
     bool left = false;
+    FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER)));
+    batch->count = 0;
     if (!fl_system_fence_everywhere())
         return false; /* without it, memory of a thread that sleeps stays with it */
     settle_leftovers(arena);
@@ -119,11 +124,11 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
         if (!at_work)
             fl_spans_flush(&heap->spans, &arena->pages);
         do {
-            settle(arena, &batch);
-            take_from(heap, at_work, &batch);
-        } while (batch.count == BATCH_SLABS);
+            settle(arena, batch);
+            take_from(heap, at_work, batch);
+        } while (batch->count == BATCH_SLABS);
     }
-    settle(arena, &batch);
+    settle(arena, batch);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
         left |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
     fl_lock_drop(&arena->heaps_lock);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "lock.h"
 #include "system.h"
 
 #define PATH_BYTES 1024
@@ -14,18 +15,23 @@ typedef struct path {
     size_t length;
 } path;
 
+/* Nobody has so much stack to spare where malloc is called. Guarded by the lock of files: the group's folder, the file that is
+ * read, its text, and /proc/self/cgroup. */
+static path folder, file;
+static char text[FILE_BYTES], groups[FILE_BYTES];
+
 /* False, and unchanged: it would be too long. */
-static bool add(path *path, const char *text, size_t length) {
+static bool add(path *path, const char *part, size_t length) {
     if (length >= PATH_BYTES - path->length)
         return false;
-    memcpy(path->text + path->length, text, length);
+    memcpy(path->text + path->length, part, length);
     path->length += length;
     path->text[path->length] = '\0';
     return true;
 }
 
-static bool add_text(path *path, const char *text) {
-    return add(path, text, strlen(text));
+static bool add_text(path *path, const char *part) {
+    return add(path, part, strlen(part));
 }
 
 static void cut(path *path, size_t length) {
@@ -33,23 +39,28 @@ static void cut(path *path, size_t length) {
     path->text[length] = '\0';
 }
 
-/* The file's text, up to FILE_BYTES - 1 of it; "" where there is none. */
-static const char *read_text(const path *path, const char *name, char *buffer) {
-    struct path whole = *path;
+/* The text of a file, up to FILE_BYTES - 1 of it; "" where there is none. */
+static const char *read_into(char *buffer, const char *where, const char *name) {
     size_t got = 0;
-    if (add_text(&whole, name))
-        got = fl_system_read_file(whole.text, buffer, FILE_BYTES - 1);
+    cut(&file, 0);
+    if (add_text(&file, where) && add_text(&file, name))
+        got = fl_system_read_file(file.text, buffer, FILE_BYTES - 1);
     buffer[got] = '\0';
     return buffer;
 }
 
+/* Of a file in the folder. */
+static const char *read_text(const char *name) {
+    return read_into(text, folder.text, name);
+}
+
 /* A number at the start of a text; 0: there is none ("max"). */
-static uint64_t number(const char *text) {
+static uint64_t number(const char *digits) {
     uint64_t value = 0;
-    for (; *text >= '0' && *text <= '9'; text++) {
+    for (; *digits >= '0' && *digits <= '9'; digits++) {
         if (value > (UINT64_MAX - 9) / 10)
             return 0;
-        value = value * 10 + (uint64_t)(*text - '0');
+        value = value * 10 + (uint64_t)(*digits - '0');
     }
     return value;
 }
@@ -84,36 +95,33 @@ static bool find_group(const char *lines, const char *controller, const char **s
     return false;
 }
 
-/* A group's folder under its mount; where the process does not see that path (it is in a namespace or a
+/* Enters a group's folder under its mount; where the process does not see that path (it is in a namespace or a
  * container), the mount itself. */
-static bool group_folder(const char *root, const char *mount, const char *group, size_t length,
-                         const char *probe, path *folder, size_t *top) {
-    char buffer[FILE_BYTES];
-    cut(folder, 0);
-    if (!add_text(folder, root) || !add_text(folder, mount))
+static bool enter_group(const char *root, const char *mount, const char *group, size_t length,
+                        const char *probe, size_t *top) {
+    cut(&folder, 0);
+    if (!add_text(&folder, root) || !add_text(&folder, mount))
         return false;
-    *top = folder->length;
+    *top = folder.length;
     while (length && group[length - 1] == '/')
         length--;
-    if (!add(folder, group, length))
+    if (!add(&folder, group, length))
         return false;
-    if (*read_text(folder, probe, buffer) == '\0')
-        cut(folder, *top);
+    if (*read_text(probe) == '\0')
+        cut(&folder, *top);
     return true;
 }
 
-/* The limits in the named files, of a folder and of those above it up to the mount. */
-static void lower_by_folders(path *folder, size_t top, const char *const *names, size_t count,
-                             size_t *limit) {
-    char buffer[FILE_BYTES];
+/* The limits in the named files, of the folder and of those above it up to the mount. */
+static void lower_by_folders(size_t top, const char *const *names, size_t count, size_t *limit) {
     for (;;) {
         for (size_t i = 0; i < count; i++)
-            lower(limit, number(read_text(folder, names[i], buffer)));
-        if (folder->length <= top)
+            lower(limit, number(read_text(names[i])));
+        if (folder.length <= top)
             return;
-        while (folder->length > top && folder->text[folder->length - 1] != '/')
-            folder->length--;
-        cut(folder, folder->length > top ? folder->length - 1 : top);
+        while (folder.length > top && folder.text[folder.length - 1] != '/')
+            folder.length--;
+        cut(&folder, folder.length > top ? folder.length - 1 : top);
     }
 }
 
@@ -130,51 +138,55 @@ static const version versions[] = {
     {"memory", "/sys/fs/cgroup/memory", "/memory.limit_in_bytes", {"/memory.limit_in_bytes", NULL}},
 };
 
-static const char *groups_of_process(const char *root, char *buffer) {
-    path file = {.length = 0};
-    add_text(&file, root);
-    return read_text(&file, "/proc/self/cgroup", buffer);
+static const char *groups_of_process(const char *root) {
+    return read_into(groups, root, "/proc/self/cgroup");
 }
 
-size_t fl_container_limit(const char *root) {
-    char lines[FILE_BYTES];
-    groups_of_process(root, lines);
-    size_t limit = 0;
+static size_t limit_of_process(const char *root) {
+    const char *lines = groups_of_process(root), *group;
+    size_t limit = 0, length, top;
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         const version *it = &versions[i];
-        const char *group;
-        size_t length, top;
-        path folder = {.length = 0};
         if (find_group(lines, it->controller, &group, &length) &&
-            group_folder(root, it->mount, group, length, it->probe, &folder, &top))
-            lower_by_folders(&folder, top, it->limits, it->limits[1] ? 2 : 1, &limit);
+            enter_group(root, it->mount, group, length, it->probe, &top))
+            lower_by_folders(top, it->limits, it->limits[1] ? 2 : 1, &limit);
     }
     return limit;
 }
 
+size_t fl_container_limit(const char *root) {
+    fl_lock_take(fl_lock_of(FL_LOCK_FILES));
+    size_t limit = limit_of_process(root);
+    fl_lock_drop(fl_lock_of(FL_LOCK_FILES));
+    return limit;
+}
+
 /* "some avg10=0.00 avg60=0.00 avg300=0.00 total=123", in microseconds. */
-static bool stalls(const path *folder, const char *name, uint64_t *ns) {
-    char buffer[FILE_BYTES];
-    const char *text = read_text(folder, name, buffer);
-    const char *total = strncmp(text, "some ", 5) == 0 ? strstr(text, "total=") : NULL;
-    if (total)
-        *ns = number(total + 6) * 1000;
-    return total != NULL;
+static bool find_stalls(const char *line, uint64_t *ns) {
+    static const char total[] = "total=";
+    for (bool some = strncmp(line, "some ", 5) == 0; some && *line && *line != '\n'; line++)
+        if (strncmp(line, total, sizeof total - 1) == 0) {
+            *ns = number(line + sizeof total - 1) * 1000;
+            return true;
+        }
+    return false;
+}
+
+static uint64_t stalls_of_process_ns(const char *root) {
+    const char *lines = groups_of_process(root), *group;
+    size_t length, top;
+    uint64_t ns = 0;
+    if (find_group(lines, "", &group, &length) &&
+        enter_group(root, "/sys/fs/cgroup", group, length, "/memory.pressure", &top) &&
+        find_stalls(read_text("/memory.pressure"), &ns))
+        return ns;
+    find_stalls(read_into(text, root, "/proc/pressure/memory"), &ns);
+    return ns;
 }
 
 uint64_t fl_container_stalls_ns(const char *root) {
-    char lines[FILE_BYTES];
-    groups_of_process(root, lines);
-    const char *group;
-    size_t length, top;
-    path folder = {.length = 0};
-    uint64_t ns = 0;
-    if (find_group(lines, "", &group, &length) &&
-        group_folder(root, "/sys/fs/cgroup", group, length, "/memory.pressure", &folder, &top) &&
-        stalls(&folder, "/memory.pressure", &ns))
-        return ns;
-    cut(&folder, 0);
-    add_text(&folder, root);
-    stalls(&folder, "/proc/pressure/memory", &ns);
+    fl_lock_take(fl_lock_of(FL_LOCK_FILES));
+    uint64_t ns = stalls_of_process_ns(root);
+    fl_lock_drop(fl_lock_of(FL_LOCK_FILES));
     return ns;
 }

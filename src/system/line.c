@@ -3,7 +3,8 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "call.h"
 
 void fl_line_add_part(fl_line *line, const char *text, size_t length) {
     size_t room = FL_LINE_MAX_BYTES - line->length;
@@ -37,15 +38,14 @@ void fl_line_add_address(fl_line *line, const void *address) {
 }
 
 void fl_line_write(const fl_line *line, int descriptor) {
-    int saved_errno = errno;
     size_t written = 0;
     while (written < line->length) {
-        ssize_t n = write(descriptor, line->text + written, line->length - written);
-        if (n < 0 && errno == EINTR)
+        long n =
+            fl_call(SYS_write, descriptor, (long)(line->text + written), (long)(line->length - written), 0);
+        if (n == -EINTR)
             continue;
         if (n <= 0)
             break;
         written += (size_t)n;
     }
-    errno = saved_errno;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fatal.h"
+#include "system.h"
 
 #if FL_CHECKS >= 2
 #define ROW(name, kind, text, what) {{FL_MUTEX_INIT, FL_LOCK_##name}},
@@ -28,12 +29,13 @@ void fl_lock_init_checking(fl_lock *lock, fl_rank rank) {
 extern int pthread_mutex_clocklock(pthread_mutex_t *, clockid_t, const struct timespec *)
     __attribute__((weak));
 
+/* There in a program under ThreadSanitizer, which does not know that function (gcc 12) and would find the lock not taken. */
+extern void __tsan_init(void) __attribute__((weak));
+
 bool fl_lock_take_in_time(fl_lock *lock) {
-    struct timespec until;
-    bool monotonic =
-        pthread_mutex_clocklock != NULL; /* the other one goes wrong when somebody sets the clock */
-    clock_gettime(monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &until);
-    until.tv_sec += 1;
+    bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* the other clock is set by people */
+    uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + 1000000000u;
+    struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
     return monotonic ? pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until) == 0
                      : pthread_mutex_timedlock(&lock->mutex, &until) == 0;
 }

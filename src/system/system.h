@@ -2,6 +2,10 @@
 /*
  * system.h: what fallow needs of the operating system besides memory in its states: clocks, fences, threads, files,
  * random numbers. With the back ends of osmem, one floor up, this is all of the system that fallow sees.
+ *
+ * No function here but fl_system_start_thread and the two around fork allocates or is a point where a thread can be
+ * cancelled; all keep errno, need a few hundred bytes of stack, and call nothing that other libraries like to replace, since
+ * malloc leads here at any time: before the first constructor, and from inside such a library.
  */
 #ifndef FL_SYSTEM_H
 #define FL_SYSTEM_H
@@ -26,8 +30,9 @@ void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end);
 /* Unpredictable, from what the system gave the process at its start. Not for keys. */
 uint64_t fl_system_random(void);
 
-/* Nanoseconds of a clock that never goes back. */
+/* Nanoseconds of a clock that never goes back; of the one that shows the date, which people set. */
 uint64_t fl_system_now_ns(void);
+uint64_t fl_system_date_ns(void);
 void fl_system_sleep_ns(uint64_t duration_ns);
 
 /* Nanoseconds of CPU time that the process, the calling thread has used. */

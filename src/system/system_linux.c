@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "container.h"
 #include "system.h"
+#include "vdso.h"
 
 size_t fl_system_page_bytes(void) {
     static _Atomic size_t page_bytes; /* the same whoever writes it first */
@@ -27,12 +28,10 @@ size_t fl_system_page_bytes(void) {
 }
 
 size_t fl_system_read_file(const char *path, char *buffer, size_t bytes) {
-    int saved_errno = errno;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = file < 0 ? 0 : read(file, buffer, bytes);
+    long file = fl_call(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0);
+    long got = file < 0 ? 0 : fl_call(SYS_read, file, (long)buffer, (long)bytes, 0);
     if (file >= 0)
-        close(file);
-    errno = saved_errno;
+        fl_call(SYS_close, file, 0, 0, 0);
     return got > 0 ? (size_t)got : 0;
 }
 
@@ -92,22 +91,28 @@ uint64_t fl_system_random(void) {
     return number ^ (number >> 29);
 }
 
-static uint64_t read_clock(clockid_t clock) {
+/* The C library's clock_gettime is one that other libraries replace, and theirs may allocate. */
+static uint64_t read_clock(clockid_t clock, fl_vdso_clock *quick) {
     struct timespec now;
-    clock_gettime(clock, &now);
+    if (!quick || quick(clock, &now) != 0)
+        fl_call(SYS_clock_gettime, clock, (long)&now, 0, 0);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 uint64_t fl_system_now_ns(void) {
-    return read_clock(CLOCK_MONOTONIC);
+    return read_clock(CLOCK_MONOTONIC, fl_vdso_find_clock());
+}
+
+uint64_t fl_system_date_ns(void) {
+    return read_clock(CLOCK_REALTIME, fl_vdso_find_clock());
 }
 
 uint64_t fl_system_process_cpu_ns(void) {
-    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID, NULL);
 }
 
 uint64_t fl_system_thread_cpu_ns(void) {
-    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+    return read_clock(CLOCK_THREAD_CPUTIME_ID, NULL);
 }
 
 size_t fl_system_memory_limit(void) {
@@ -120,20 +125,17 @@ uint64_t fl_system_memory_stalls_ns(void) {
 
 void fl_system_sleep_ns(uint64_t duration_ns) {
     struct timespec duration = {(time_t)(duration_ns / 1000000000u), (long)(duration_ns % 1000000000u)};
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, NULL);
+    fl_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&duration, 0);
 }
 
 bool fl_system_fence_everywhere(void) {
     static _Atomic int known; /* 0 unknown, 1 works, 2 does not; the same whoever writes it */
-    int saved_errno = errno;
     if (atomic_load_explicit(&known, memory_order_relaxed) == 0) {
-        long code = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+        long code = fl_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0);
         atomic_store_explicit(&known, code == 0 ? 1 : 2, memory_order_relaxed);
     }
-    bool fenced = atomic_load_explicit(&known, memory_order_relaxed) == 1 &&
-                  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
-    errno = saved_errno;
-    return fenced;
+    return atomic_load_explicit(&known, memory_order_relaxed) == 1 &&
+           fl_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
 }
 
 bool fl_system_is_threaded(void) {
@@ -169,21 +171,26 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument) {
 }
 
 bool fl_system_write_file(const char *path, const char *text, size_t bytes) {
-    int saved_errno = errno;
-    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    bool written = file >= 0 && write(file, text, bytes) == (ssize_t)bytes;
+    long file = fl_call(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool written = file >= 0 && fl_call(SYS_write, file, (long)text, (long)bytes, 0) == (long)bytes;
     if (file >= 0)
-        close(file);
-    errno = saved_errno;
+        fl_call(SYS_close, file, 0, 0, 0);
     return written;
 }
 
+/* Not getenv: shells have one of their own, which works when they have started. */
 const char *fl_system_environment(const char *name) {
-    return getauxval(AT_SECURE) ? NULL : getenv(name);
+    size_t length = strlen(name);
+    if (getauxval(AT_SECURE) || !environ)
+        return NULL;
+    for (char **entry = environ; *entry; entry++)
+        if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
+            return *entry + length + 1;
+    return NULL;
 }
 
 uint64_t fl_system_process(void) {
-    return (uint64_t)getpid();
+    return (uint64_t)fl_call(SYS_getpid, 0, 0, 0, 0);
 }
 
 /* glibc's; who holds it may take it again. */

@@ -62,6 +62,13 @@ found=$(nm -D --defined-only "$build"/libfallow-malloc.so | awk '$2 != "A" { sub
 [ -z "$found" ] || fail "libfallow-malloc.so exports: $found"
 passed $before tree_symbols
 
+before=$failed # What malloc can reach is no point where threads are cancelled, and is not entered by way of what other libraries like to replace.
+found=$(nm -D --undefined-only "$build"/libfallow-malloc.so | awk '{ sub(/@.*/, "", $NF); print $NF }' |
+  grep -xE '(open|openat|creat|read|pread|readv|write|pwrite|writev|close|fcntl|poll|select|nanosleep|clock_nanosleep|usleep|sleep)(64)?|clock_gettime|gettimeofday|time|getpid|(secure_)?getenv|getrandom|sem_wait|pthread_(cond_.*|join|testcancel)|fopen(64)?|printf|puts|strdup|strstr' | sort -u)
+[ -z "$found" ] || fail "libfallow-malloc.so calls: $found"
+readelf -d "$build"/libfallow.so "$build"/libfallow-malloc.so | grep -c 'NOW' | grep -qx 4 || fail "a symbol is looked up when it is first called, on the caller's stack"
+passed $before tree_library_calls_nothing_that_cancels
+
 before=$failed # Two words of thread-local storage, initial-exec in the preload library only.
 bytes=$(($(readelf -lW "$build"/libfallow-malloc.so | awk '$1 == "TLS" { print $6 }')))
 [ "${bytes:-0}" -le 16 ] || fail "libfallow-malloc.so has $bytes bytes of thread-local storage"

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "../lib/scavenge.h"
 #include "../lib/sim_arena.h"
 
 static uint64_t seed;
@@ -122,7 +123,7 @@ static void pages_sim_exhaust(void) {
             for (size_t k = 0; k < count; k++)
                 give(base, (round & 1 ? k : count - 1 - k) * n, n);
             if (round == 1)
-                while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
+                while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
                     ;
         }
         end();
@@ -140,7 +141,7 @@ static void check_scavenge(const char *name, const request *free, size_t wanted,
         give(base, free->wanted, free->grains);
         idle += free->grains;
     }
-    size_t went = fl_pages_scavenge(&arena, wanted * GRAIN, cause);
+    size_t went = scavenge(&arena, wanted * GRAIN, cause);
     for (; gone->grains; gone++) {
         left -= gone->grains * GRAIN;
         const char *at = base + (gone->wanted * GRAIN << FL_PAGE_SHIFT);
@@ -153,7 +154,7 @@ static void check_scavenge(const char *name, const request *free, size_t wanted,
     CHECK_EQUAL(sim_resident_pages(&sys, base, all * GRAIN), left);
     CHECK_EQUAL(osmem_stat_read(&arena.stat, NULL).ready, left << FL_PAGE_SHIFT);
     /* The rest goes when it is asked for, and nothing that is in use. */
-    while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
+    while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
         ;
     CHECK_EQUAL(sim_resident_pages(&sys, base, all * GRAIN), (all - idle) * GRAIN);
     end();
@@ -184,11 +185,11 @@ static void pages_sim_nothing_twice(void) {
     CHECK(zeroed);
     sim_touch(&sys, v, 8 * GRAIN);
     fl_pages_return(&arena, v, 8 * GRAIN);
-    CHECK_EQUAL(fl_pages_scavenge(&arena, 4 * GRAIN, FL_CAUSE_LIMIT), 4 * GRAIN);
+    CHECK_EQUAL(scavenge(&arena, 4 * GRAIN, FL_CAUSE_LIMIT), 4 * GRAIN);
     CHECK(fl_grant(&arena, 8 * GRAIN, 1, &zeroed) == v && !zeroed); /* half of it is as it was left */
     fl_pages_return(&arena, v, 8 * GRAIN);
-    CHECK_EQUAL(fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT), 8 * GRAIN);
-    CHECK_EQUAL(fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT), 0);
+    CHECK_EQUAL(scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT), 8 * GRAIN);
+    CHECK_EQUAL(scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT), 0);
     CHECK(fl_grant(&arena, 8 * GRAIN, 1, &zeroed) == v && zeroed);
     end();
     start_with((osmem_sim_config){.dirty_after_unused = true});
@@ -205,13 +206,13 @@ static void pages_sim_empty_regions_leave(void) {
     size_t before = osmem_sim_read(sys.sim).accessible_bytes;
     CHECK(before >= FL_REGION_BYTES);
     fl_pages_return(&arena, b, 16 * CHUNK * GRAIN);
-    while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
+    while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
         ;
     CHECK_EQUAL(osmem_sim_read(sys.sim).accessible_bytes, before); /* it is about to grow again */
     b = grant(16 * CHUNK);
     fl_pages_return(&arena, b, 16 * CHUNK * GRAIN);
     fl_pages_return(&arena, c, GRAIN);
-    while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
+    while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
         ;
     CHECK_EQUAL(osmem_sim_read(sys.sim).accessible_bytes, FL_REGION_BYTES);
     CHECK_EQUAL(sim_resident_pages(&sys, a, FL_REGION_PAGES), GRAIN);
@@ -236,10 +237,10 @@ static void pages_sim_refusals_lose_nothing(void) {
             char *v = grant(9 * CHUNK);
             if (v)
                 fl_pages_return(&arena, v, 9 * CHUNK * GRAIN);
-            while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
+            while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
                 ;
             osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
-            while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
+            while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
                 ;
             granted += (CHUNK + 3) * GRAIN;
             CHECK_EQUAL(osmem_sim_read(sys.sim).resident_bytes, granted << FL_PAGE_SHIFT);
@@ -296,8 +297,7 @@ static void pages_sim_random(void) {
             used += live[k].grains * GRAIN;
         }
         if (step % 16 == 0)
-            fl_pages_scavenge(&arena, check_random(&random) % 900,
-                              (fl_cause)(check_random(&random) % FL_CAUSE_COUNT));
+            scavenge(&arena, check_random(&random) % 900, (fl_cause)(check_random(&random) % FL_CAUSE_COUNT));
         osmem_sim_figures truth = osmem_sim_read(sys.sim);
         osmem_bytes ledger = osmem_stat_read(&arena.stat, NULL);
         CHECK_EQUAL(ledger.ready, truth.resident_bytes);
@@ -313,7 +313,7 @@ static _Atomic bool stop;
 static void *scavenge_all_the_time(void *unused) {
     (void)unused;
     while (!atomic_load(&stop))
-        fl_pages_scavenge(&arena, 200, FL_CAUSE_QUIET);
+        scavenge(&arena, 200, FL_CAUSE_QUIET);
     return NULL;
 }
 
@@ -340,7 +340,7 @@ static void pages_sim_find_and_mark_race(void) {
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     atomic_store(&stop, true);
     CHECK_EQUAL(pthread_join(scavenger, NULL), 0);
-    while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
+    while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
         ;
     CHECK_EQUAL(osmem_sim_read(sys.sim).resident_bytes, 0);
     end();

@@ -7,6 +7,7 @@
 
 #include "../../src/arena/grant.h"
 #include "../lib/check.h"
+#include "../lib/scavenge.h"
 
 static fl_arena arena;
 static uint64_t seed;
@@ -64,8 +65,7 @@ static void pages_zeroed_is_told_truly(void) {
     CHECK(!zeroed);
     CHECK_EQUAL(v[0], 7);
     fl_pages_return(&arena, v, 8);
-    CHECK_EQUAL(fl_pages_scavenge(&arena, 4, FL_CAUSE_LIMIT),
-                4); /* the upper half: highest addresses first */
+    CHECK_EQUAL(scavenge(&arena, 4, FL_CAUSE_LIMIT), 4); /* the upper half: highest addresses first */
     CHECK_EQUAL(resident_pages(v, 8), 4);
     CHECK_EQUAL(resident_pages(v, 4), 4);
     CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
@@ -73,7 +73,7 @@ static void pages_zeroed_is_told_truly(void) {
     for (size_t i = 4 * FL_PAGE_BYTES; i < 8 * FL_PAGE_BYTES; i++)
         CHECK_EQUAL(v[i], 0);
     fl_pages_return(&arena, v, 8);
-    while (fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
+    while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
         ;
     CHECK_EQUAL(resident_pages(v, 8), 0);
     CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
@@ -269,7 +269,7 @@ static void pages_random_against_model(void) {
             fl_pages_return(&arena, live[k].start, live[k].pages);
             live[k].start = NULL;
             if (step % 50 == 0)
-                fl_pages_scavenge(&arena, check_random(&random) % 300, FL_CAUSE_LIMIT);
+                scavenge(&arena, check_random(&random) % 300, FL_CAUSE_LIMIT);
             continue;
         }
         size_t pages = 1 + check_random(&random) % (step % 7 ? 8 : 90),
@@ -347,7 +347,7 @@ static void pages_extend_not_into_a_region_that_leaves(void) {
     fl_pages_return(&arena, second, 64);
     asked_start = middle;
     asked_pages = rest;
-    CHECK_EQUAL(fl_pages_scavenge(&arena, SIZE_MAX, FL_CAUSE_REQUEST), 64);
+    CHECK_EQUAL(scavenge(&arena, SIZE_MAX, FL_CAUSE_REQUEST), 64);
     CHECK(asked_answer && strcmp(asked_answer, "refused") == 0);
     end_arena();
 }
