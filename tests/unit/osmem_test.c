@@ -234,7 +234,7 @@ static void osmem_locked_memory_is_kept(void) {
     CHECK_EQUAL(resident_pages(v + 2 * page, 2 * page), 2);
     CHECK_EQUAL(v[2 * page], 5);
     CHECK_EQUAL(count_mappings(), mappings);
-    CHECK_EQUAL(munlock(v, 8 * page), 0);
+    CHECK_EQUAL(syscall(SYS_munlock, v, 8 * page), 0);
     CHECK_EQUAL(osmem_unused(v + 2 * page, page, &heap), OSMEM_OK);
     osmem_bytes by_state = {.prepared = 3 * page, .ready = 5 * page};
     CHECK_EQUAL(osmem_free(v, 8 * page, by_state, &heap), OSMEM_OK);
