@@ -87,8 +87,10 @@ static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment, fl_re
         if (result == OSMEM_OK)
             return page;
         *why = FL_REFUSED_SYSTEM;
-        if (result == OSMEM_NOMEM)
-            return find_mapped(arena, pages, alignment);
+        if (result == OSMEM_NOMEM) {
+            size_t mapped = find_mapped(arena, pages, alignment);
+            return mapped == FL_PAGEBITS_NONE && fl_regions_map_part(arena, page, pages) ? page : mapped;
+        }
     }
 }
 

@@ -241,6 +241,34 @@ osmem_result fl_regions_map(fl_arena *arena, size_t page, size_t pages) {
     return OSMEM_OK;
 }
 
+#define PART_PAGES ((size_t)16) /* 256 KiB: in such steps a chunk is mapped in part */
+
+bool fl_regions_map_part(fl_arena *arena, size_t page, size_t pages) {
+    fl_region *region = fl_the_window.regions + page / FL_REGION_PAGES;
+    size_t in_region = page % FL_REGION_PAGES, end = in_region + pages;
+    if (end > FL_REGION_PAGES || arena->stat.traits.reservations_apart)
+        return false;
+    size_t chunk = (end - 1) / FL_CHUNK_PAGES, start = chunk * FL_CHUNK_PAGES;
+    uint16_t before = chunk_bits(in_region / FL_CHUNK_PAGES, chunk);
+    if ((region->mapped & before) != before ||
+        has_chunk(region->mapped | region->reserved | region->lost, chunk))
+        return false;
+    size_t first = (in_region > start ? in_region : start) & ~(PART_PAGES - 1);
+    end = (end + PART_PAGES - 1) & ~(PART_PAGES - 1);
+    arena->system_calls++;
+    if (osmem_prepare(page_start(region, first), (end - first) << FL_PAGE_SHIFT, &arena->stat) != OSMEM_OK)
+        return false;
+    region->mapped |= chunk_bits(chunk, chunk + 1);
+    arena->chunks_mapped++;
+    fl_pagebits_set(region->prepared, first, end - first);
+    fl_pagebits_set(region->gone, start, FL_CHUNK_PAGES);
+    fl_pagebits_clear(region->gone, first, end - first);
+    fl_pagebits_set(region->in_use, start, FL_CHUNK_PAGES);
+    fl_pagebits_clear(region->in_use, first, end - first);
+    fl_pagetree_update(region, start, FL_CHUNK_PAGES);
+    return true;
+}
+
 void fl_arena_unkeep(fl_arena *arena, fl_region *region, size_t first, size_t pages, bool leaving) {
     size_t kept = arena->kept_pages ? fl_pagebits_count(region->kept, first, pages) : 0;
     if (kept == 0)

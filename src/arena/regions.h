@@ -33,6 +33,12 @@ osmem_result fl_regions_map(fl_arena *arena, size_t page, size_t pages);
  */
 size_t fl_regions_make_small(const osmem_range *pages, size_t count, osmem_range *chunks, size_t max);
 
+/*
+ * After OSMEM_NOMEM, of a run whose last chunk alone is not mapped: maps as little of that as the run needs (a small limit on locked memory, a
+ * commit limit that is nearly reached). The rest of the chunk counts as in use until the region leaves. False: not that either.
+ */
+bool fl_regions_map_part(fl_arena *arena, size_t page, size_t pages);
+
 /* Those of a region's pages that the system keeps count as idle again; or, where they leave, no longer as Ready. */
 void fl_arena_unkeep(fl_arena *arena, fl_region *region, size_t first, size_t pages, bool leaving);
 

@@ -79,7 +79,7 @@ struct fl_arena;
  *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
  *   prepared  free and Prepared
  *   kept      free and Ready, since the system does not take it (it is locked): it is not asked again at every turn
- *   gone      None, since the system took it away: it counts as in use for ever
+ *   gone      None: the system took it away, or did not give it. It counts as in use until the region leaves
  *   else      free and Ready: idle
  * Guarded by the arena's lock.
  *

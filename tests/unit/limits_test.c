@@ -199,6 +199,24 @@ static void limits_strict_overcommit(void) {
     end();
 }
 
+/* Less than a chunk can be had: what is asked for is, in steps, until that is no more; and all of it comes back. */
+static void limits_less_than_a_chunk(void) {
+    start((osmem_sim_config){.overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = 3 * MIB});
+    char *v[12];
+    bool zeroed;
+    for (int i = 0; i < 12; i++) {
+        CHECK((v[i] = fl_grant(&one, MIB_PAGES / 4, 1, &zeroed)) != NULL && zeroed);
+        sim_touch(&sys, v[i], MIB_PAGES / 4);
+        for (int k = 0; k < i; k++)
+            CHECK(v[k] != v[i]);
+    }
+    CHECK(!fl_grant(&one, MIB_PAGES / 4, 1, &zeroed) && !fl_grant(&one, 1, 1, &zeroed));
+    CHECK_EQUAL(osmem_sim_read(sys.sim).accessible_bytes, 3 * MIB);
+    fl_pages_return(&one, v[5], MIB_PAGES / 4);
+    CHECK(fl_grant(&one, MIB_PAGES / 4, 1, &zeroed) == v[5]); /* what is mapped first */
+    end();
+}
+
 /* No more can be mapped, but what is mapped and free is found, wherever it lies. */
 static void limits_no_more_mappings_to_be_had(void) {
     start((osmem_sim_config){0});
@@ -237,6 +255,7 @@ int main(void) {
     RUN(limits_owner_sheds_and_the_request_is_tried_again);
     RUN(limits_owner_who_lies_is_asked_so_often);
     RUN(limits_strict_overcommit);
+    RUN(limits_less_than_a_chunk);
     RUN(limits_no_more_mappings_to_be_had);
     return 0;
 }
