@@ -18,9 +18,7 @@ fl_window fl_the_window;
 osmem_stat fl_stat_process;
 osmem_stat fl_stat_meta;
 
-#define window_lock (*fl_lock_of(FL_LOCK_WINDOW))
-#define meta_lock (*fl_lock_of(FL_LOCK_META))
-/* Guarded by window_lock: all regions below have been taken at least once, and a bit for each that is taken. */
+/* Guarded by the lock of the window: all regions below have been taken at least once, and a bit for each that is taken. */
 static size_t regions_reached;
 static uint64_t regions_taken[(WINDOW_BYTES_MAX >> FL_REGION_SHIFT) / 64];
 static fl_region *regions_kept; /* nobody's, and not free for everybody either: through next */
@@ -28,7 +26,7 @@ static size_t regions_max;
 static size_t step_bytes; /* in which bookkeeping grows: whole OS pages, and what the system reserves */
 static bool reserved_whole;
 static fl_stretch table, descriptors, regions, meta;
-static size_t meta_used_bytes; /* guarded by meta_lock */
+static size_t meta_used_bytes; /* guarded by the lock of bookkeeping */
 
 static size_t rounded(size_t bytes) {
     return (bytes + step_bytes - 1) & ~(step_bytes - 1);
@@ -121,7 +119,7 @@ bool fl_window_init(void) {
     return true;
 }
 
-/* Regions up to `end` get a header and entries in the table. Holds window_lock. */
+/* Regions up to `end` get a header and entries in the table. Holds the lock of the window. */
 static bool reach(size_t end) {
     if (end > regions_max)
         return false;
@@ -154,14 +152,14 @@ static void reset(fl_region *region, struct fl_arena *arena) {
     atomic_store_explicit(&region->arena, arena, memory_order_relaxed);
 }
 
-/* Marks the regions that are kept by a back end as taken, or as free for it. Holds window_lock. */
+/* Marks the regions that are kept by a back end as taken, or as free for it. Holds the lock of the window. */
 static void offer_kept(const osmem_backend *backend, bool offered) {
     for (fl_region *region = regions_kept; region; region = region->next)
         if (region->keeper == backend)
             (offered ? fl_pagebits_clear : fl_pagebits_set)(regions_taken, fl_region_index(region), 1);
 }
 
-/* Takes those of [first, first + count) out of the list of kept ones. Holds window_lock. */
+/* Takes those of [first, first + count) out of the list of kept ones. Holds the lock of the window. */
 static void unlink_kept(const fl_region *first, size_t count) {
     for (fl_region **link = &regions_kept; *link;)
         if ((size_t)(*link - first) < count)
@@ -172,7 +170,7 @@ static void unlink_kept(const fl_region *first, size_t count) {
 
 fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_backend *backend) {
     fl_region *first = NULL;
-    fl_lock_take(&window_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     offer_kept(backend, true);
     size_t place = fl_pagebits_find(regions_taken, regions_max, count, 1);
     if (place != FL_PAGEBITS_NONE && reach(place + count)) {
@@ -183,12 +181,12 @@ fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_back
             reset(&first[i], arena);
     }
     offer_kept(backend, false);
-    fl_lock_drop(&window_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_WINDOW));
     return first;
 }
 
 fl_region *fl_window_take_kept(const osmem_backend *backend) {
-    fl_lock_take(&window_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     fl_region *region = regions_kept;
     while (region && region->keeper != backend)
         region = region->next;
@@ -196,13 +194,13 @@ fl_region *fl_window_take_kept(const osmem_backend *backend) {
         unlink_kept(region, 1);
         reset(region, NULL);
     }
-    fl_lock_drop(&window_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_WINDOW));
     return region;
 }
 
 void fl_window_give(fl_region *region, const osmem_backend *backend) {
     bool kept = region->mapped || (region->reserved && !reserved_whole);
-    fl_lock_take(&window_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
     if (kept) {
         region->keeper = backend;
@@ -210,25 +208,25 @@ void fl_window_give(fl_region *region, const osmem_backend *backend) {
         regions_kept = region;
     } else
         fl_pagebits_clear(regions_taken, fl_region_index(region), 1);
-    fl_lock_drop(&window_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_WINDOW));
 }
 
 void *fl_meta_alloc(size_t bytes) {
     bytes = (bytes + 63) & ~(size_t)63;
-    fl_lock_take(&meta_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_META));
     char *got = NULL;
     if (fl_stretch_grow(&meta, meta_used_bytes + bytes)) {
         got = meta.start + meta_used_bytes;
         meta_used_bytes += bytes;
     }
-    fl_lock_drop(&meta_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_META));
     return got;
 }
 
 bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
     FL_ASSERT(descriptor_bytes <= DESCRIPTOR_ROOM_BYTES);
-    fl_lock_take(&meta_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_META));
     bool grown = fl_stretch_grow(&descriptors, count * descriptor_bytes);
-    fl_lock_drop(&meta_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_META));
     return grown;
 }

@@ -38,7 +38,6 @@ typedef struct tables {
     const osmem_stat *owners[OWNERS]; /* by number: a hash table of addresses, from which nothing goes */
 } tables;
 
-#define shadow_lock (*fl_lock_of(FL_LOCK_CHECKER))
 static tables *known;
 
 static const char *const state_names[] = {"None", "Reserved", "Prepared", "Ready"};
@@ -169,31 +168,31 @@ static void note(const osmem_stat *stat, fl_call call, const void *start, size_t
 
 void fl_checker_expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                        osmem_bytes expected) {
-    fl_lock_take(&shadow_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_CHECKER));
     expect(stat, call, start, bytes, expected);
-    fl_lock_drop(&shadow_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }
 
 void fl_checker_expect_ours(const osmem_stat *stat, const void *start, size_t bytes) {
-    fl_lock_take(&shadow_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_CHECKER));
     for (size_t at = 0; at < bytes; at += STEP) {
         size_t page = page_number((const char *)start + at);
         shadow found = look_at(page);
         if (found.state == FL_NONE || !is_owner(&found, number_of(stat)))
             stop(stat, FL_CALL_HINT, start, bytes, page, found, "any state but None, in this stat");
     }
-    fl_lock_drop(&shadow_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }
 
 void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
-    fl_lock_take(&shadow_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_CHECKER));
     note(stat, call, start, bytes, now);
-    fl_lock_drop(&shadow_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }
 
 void fl_checker_begin(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                       osmem_bytes expected) {
-    fl_lock_take(&shadow_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_CHECKER));
     expect(stat, call, start, bytes, expected);
 }
 
@@ -201,23 +200,23 @@ void fl_checker_end(const osmem_stat *stat, fl_call call, const void *start, siz
                     fl_state now) {
     if (moved)
         note(stat, call, start, bytes, now);
-    fl_lock_drop(&shadow_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }
 
 void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, const osmem_stat *from,
                          const osmem_stat *to) {
-    fl_lock_take(&shadow_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_CHECKER));
     if (from->checked)
         expect(from, FL_CALL_TRANSFER, start, bytes, expected);
     for (size_t at = 0; at < bytes; at += STEP)
         shadow_of(page_number((const char *)start + at), true)->owner = number_of(to);
-    fl_lock_drop(&shadow_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }
 
 void fl_checker_forget(uintptr_t start, size_t bytes) {
     size_t first = start >> PAGE_SHIFT_MIN >> LEAF_SHIFT;
     size_t count = ((bytes >> PAGE_SHIFT_MIN) + LEAF_PAGES - 1) >> LEAF_SHIFT;
-    fl_lock_take(&shadow_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_CHECKER));
     for (size_t i = 0; known && i < count; i++)
         if (known->leaves[first + i]) {
             leaf *it = known->leaves[first + i];
@@ -226,5 +225,5 @@ void fl_checker_forget(uintptr_t start, size_t bytes) {
             known->spare = it;
             known->leaves[first + i] = NULL;
         }
-    fl_lock_drop(&shadow_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }

@@ -5,8 +5,6 @@
 #include "../system/line.h"
 #include "../system/lock.h"
 
-#define ledger_lock (*fl_lock_of(FL_LOCK_LEDGER))
-
 /* In every build: what is taken from a stat that does not hold it was another's, or was never there. */
 static _Noreturn void stop_at_underflow(const osmem_stat *stat, fl_state state, size_t bytes) {
     static const char *const names[] = {"None", "Reserved", "Prepared", "Ready"};
@@ -34,7 +32,7 @@ static size_t more(size_t count, size_t bytes) {
 }
 
 void fl_ledger_change(osmem_stat *stat, osmem_bytes out, osmem_bytes in) {
-    fl_lock_take(&ledger_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_LEDGER));
     for (; stat; stat = stat->parent) {
         osmem_bytes *its = &stat->bytes;
         its->reserved = more(less(stat, FL_RESERVED, its->reserved, out.reserved), in.reserved);
@@ -43,14 +41,14 @@ void fl_ledger_change(osmem_stat *stat, osmem_bytes out, osmem_bytes in) {
         if (its->ready > stat->ready_peak_bytes)
             stat->ready_peak_bytes = its->ready;
     }
-    fl_lock_drop(&ledger_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_LEDGER));
 }
 
 osmem_bytes osmem_stat_read(const osmem_stat *stat, size_t *ready_peak_bytes) {
-    fl_lock_take(&ledger_lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_LEDGER));
     osmem_bytes bytes = stat->bytes;
     if (ready_peak_bytes)
         *ready_peak_bytes = stat->ready_peak_bytes;
-    fl_lock_drop(&ledger_lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_LEDGER));
     return bytes;
 }
