@@ -94,11 +94,9 @@ void map_and_unmap(benchmark::State &state) {
     range.count_mappings(state);
 }
 
-// Growth by a step, as the arena's: reserved and mapped by two calls, prepared in one, as more of the mapping before. What
-// has grown is given back in one piece every 64 steps.
-enum class Growth { reserve_and_map, prepare, extend };
-
-void grow(benchmark::State &state, Growth how) {
+// Growth by a step, as the arena's: reserved and mapped by two calls, or prepared in one. What has grown is given back in one
+// piece every 64 steps.
+void grow(benchmark::State &state, bool in_one) {
     constexpr int steps = 64;
     std::size_t step = bytes_of(state);
     osmem_stat stat;
@@ -113,10 +111,8 @@ void grow(benchmark::State &state, Growth how) {
     std::uint64_t calls = osmem_system_calls(), left = 0;
     for (auto _ : state) {
         char *at = start + (1 + static_cast<std::size_t>(done)) * step;
-        osmem_result result = how == Growth::prepare  ? osmem_prepare(at, step, &stat)
-                              : how == Growth::extend ? osmem_extend(at, step, &stat)
-                                                      : osmem_reserve_at(at, step, &stat);
-        if (result == OSMEM_OK && how == Growth::reserve_and_map)
+        osmem_result result = in_one ? osmem_prepare(at, step, &stat) : osmem_reserve_at(at, step, &stat);
+        if (result == OSMEM_OK && !in_one)
             result = osmem_map(at, step, &stat);
         if (result != OSMEM_OK)
             std::abort();
@@ -213,11 +209,8 @@ void sizes(benchmark::internal::Benchmark *bench) {
 }
 
 BENCHMARK(map_and_unmap)->Apply(sizes);
-BENCHMARK_CAPTURE(grow, reserve_and_map, Growth::reserve_and_map)
-    ->Args({0, 4 << 20})
-    ->ArgNames({"backend", "bytes"});
-BENCHMARK_CAPTURE(grow, prepare, Growth::prepare)->Args({0, 4 << 20})->ArgNames({"backend", "bytes"});
-BENCHMARK_CAPTURE(grow, extend, Growth::extend)->Args({0, 4 << 20})->ArgNames({"backend", "bytes"});
+BENCHMARK_CAPTURE(grow, apart, false)->Args({0, 4 << 20})->ArgNames({"backend", "bytes"});
+BENCHMARK_CAPTURE(grow, in_one, true)->Args({0, 4 << 20})->ArgNames({"backend", "bytes"});
 BENCHMARK(used_untouched)->Apply(sizes);
 BENCHMARK(first_touch)->Apply(sizes);
 BENCHMARK(unused_touched)->Apply(sizes);

@@ -43,8 +43,10 @@ typedef struct fallow_arena_options {
     size_t limit_bytes;
     size_t idle_max_bytes;
     fallow_arena *parent; /* its limits hold for this arena as well, its figures include this one's */
-    const struct osmem_backend
-        *backend; /* osmem.h: where the memory comes from. It must take addresses as they are asked for */
+    /* osmem.h: where the memory comes from. It must take addresses as they are asked for, with OS pages no larger than the
+     * process's (else EINVAL). Once it has refused a free, it and its context must live as long as the process: what it did
+     * not take back is kept for the next arena with this back end. */
+    const struct osmem_backend *backend;
     unsigned flags;
     fallow_give_back_policy give_back;
 } fallow_arena_options;

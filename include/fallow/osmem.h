@@ -5,7 +5,7 @@
  *     None ──reserve──▶ Reserved ──map──▶ Prepared ──used──▶ Ready
  *      ▲ ◀──────────────── free (from any state) ◀───────────── │
  *      │                  Reserved ◀─unmap─ Prepared ◀─unused── │
- *      ├──────────prepare, extend──────────▶ Prepared           │
+ *      ├──────────prepare──────────────────▶ Prepared           │
  *      └─────────alloc (None to Ready in one step)──▶           │
  *                         Reserved ◀───────────fault─────────── │
  *
@@ -203,12 +203,6 @@ FALLOW_API osmem_result osmem_reserve_at(void *start, size_t bytes, osmem_stat *
 /* None → Prepared, exactly there, in one system call (and one for the name, where names are shown): osmem_reserve_at and
  * osmem_map in one. */
 FALLOW_API osmem_result osmem_prepare(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
-
-/*
- * The same, right behind a mapped range of the same stat, as more of it: it takes over that range's name and advice (the
- * hints below), and both are one mapping. One system call. Where the system cannot do that it is osmem_prepare.
- */
-FALLOW_API osmem_result osmem_extend(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /* Reserved → Prepared. On Linux this is where the commit limit is charged. Never twice on the same range. */
 FALLOW_API osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;

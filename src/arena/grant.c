@@ -101,9 +101,12 @@ static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned ste
         (step > 0 && !(shortage->whose && shed(shortage->whose, pages << FL_PAGE_SHIFT)) &&
          !(shortage->whose != arena && shed(arena, pages << FL_PAGE_SHIFT))))
         return false;
+    /* The system counts what is mapped: it gains by whole chunks that can be unmapped. */
+    size_t wanted = shortage->pages;
+    if (shortage->why == FL_REFUSED_SYSTEM && wanted < FL_CHUNK_PAGES)
+        wanted = FL_CHUNK_PAGES;
     /* What was shed may be idle in another arena now. */
-    fl_scavenger_give_back(shortage->whose, shortage->pages, FL_CAUSE_LIMIT,
-                           shortage->why != FL_REFUSED_SOFT);
+    fl_scavenger_give_back(shortage->whose, wanted, FL_CAUSE_LIMIT, shortage->why != FL_REFUSED_SOFT);
     if (shortage->why == FL_REFUSED_SYSTEM)
         fl_scavenger_unmap_spare();
     return true;

@@ -169,10 +169,10 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
 /*
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks
  * first, highest addresses first. For FL_CAUSE_GOAL, chunks that are nearly full are left alone; otherwise regions
- * that have become empty leave the arena. Returns how many pages went; 0: nothing is idle, or the system refuses. Holds the
- * scavenger's lock.
+ * that have become empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
+ * idle, or the system refuses. Holds the scavenger's lock, so that no other batch is under way.
  */
-size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause);
+size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again);
 
 /* By how many pages the soft limit is exceeded that is exceeded most: the arena's, of one above it, the process's. */
 size_t fl_arena_above_soft(const fl_arena *arena);

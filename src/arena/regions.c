@@ -93,9 +93,10 @@ static bool system_has_room(size_t bytes, osmem_stat *stat) {
         return false;
     bool has_room = osmem_map(start, bytes, stat) == OSMEM_OK;
     osmem_bytes parts = has_room ? (osmem_bytes){.prepared = bytes} : (osmem_bytes){.reserved = bytes};
-    osmem_result ignored = osmem_free(start, bytes, parts, stat);
-    (void)ignored;
-    return has_room;
+    if (osmem_free(start, bytes, parts, stat) == OSMEM_OK)
+        return has_room;
+    osmem_transfer(start, bytes, parts, stat, &fl_stat_meta); /* lost but for the ledger */
+    return false;
 }
 
 /* A region that was taken is the arena's, with what is left in it of an earlier owner. */
@@ -144,6 +145,12 @@ static void make_small(fl_arena *arena, fl_region *region, size_t first, size_t 
     region->small |= chunk_bits(first, end);
 }
 
+/* Is all of a chunk ours? */
+static bool is_whole(const fl_region *region, size_t chunk) {
+    size_t first = chunk * FL_CHUNK_PAGES, end;
+    return next_ours(region, &first, &end, first + FL_CHUNK_PAGES) && end - first == FL_CHUNK_PAGES;
+}
+
 size_t fl_regions_make_small(const osmem_range *pages, size_t count, osmem_range *chunks, size_t max) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
@@ -151,7 +158,7 @@ size_t fl_regions_make_small(const osmem_range *pages, size_t count, osmem_range
         for (const char *at = pages[i].start; at < end && found < max;) {
             fl_region *region = fl_region_of(at);
             size_t chunk = (size_t)(at - fl_region_start(region)) / FL_CHUNK_BYTES;
-            if (!has_chunk(region->small, chunk))
+            if (!has_chunk(region->small, chunk) && is_whole(region, chunk))
                 chunks[found++] = (osmem_range){chunk_start(region, chunk), FL_CHUNK_BYTES};
             region->small |= chunk_bits(chunk, chunk + 1);
             at = chunk_start(region, chunk) + FL_CHUNK_BYTES;
@@ -169,38 +176,27 @@ static osmem_result reserve_region(fl_arena *arena, fl_region *region) {
     return result;
 }
 
-/* Does the chunk before end in a mapping that these may be more of: alike in what is wanted of huge pages, and not locked,
- * for what is added to locked memory is locked? */
-static bool can_extend(const fl_arena *arena, const fl_region *region, size_t first, bool small) {
-    return first > 0 && has_chunk(region->mapped, first - 1) &&
-           has_chunk(region->small, first - 1) == small && arena->kept_pages == 0 &&
-           fl_pagebits_next_set(region->gone, (first - 1) * FL_CHUNK_PAGES, first * FL_CHUNK_PAGES) ==
-               first * FL_CHUNK_PAGES;
-}
-
-/* Chunks [first, end), all of them None or all of them Reserved, become Prepared, in one system call. */
+/*
+ * Chunks [first, end), all of them None or all of them Reserved, become Prepared, in one system call. OSMEM_TAKEN: somebody
+ * else is in one. A mapping of their own each time, which the kernel merges with the one before where that is as it was:
+ * mremap of the one before would hand down what the program has made of its blocks at the end of it (locked, read-only,
+ * not for children).
+ */
 static osmem_result prepare(fl_arena *arena, fl_region *region, size_t first, size_t end) {
     char *start = chunk_start(region, first);
     size_t bytes = (end - first) * FL_CHUNK_BYTES;
-    bool small = wants_small(arena, end - first);
-    if (arena->stat.traits.reservations_apart && !region->reserved && !region->mapped) {
-        osmem_result result = reserve_region(arena, region);
-        if (result != OSMEM_OK)
-            return result;
-    }
+    osmem_result result = OSMEM_OK;
+    if (arena->stat.traits.reservations_apart && !region->reserved && !region->mapped)
+        result = reserve_region(arena, region);
     bool reserved = has_chunk(region->reserved, first);
-    bool extends = !reserved && can_extend(arena, region, first, small);
-    arena->system_calls++;
-    osmem_result result = reserved  ? osmem_map(start, bytes, &arena->stat)
-                          : extends ? osmem_extend(start, bytes, &arena->stat)
-                                    : osmem_prepare(start, bytes, &arena->stat);
-    if (result != OSMEM_OK)
-        return reserved || result == OSMEM_NOMEM ? OSMEM_NOMEM : OSMEM_TAKEN;
-    if (extends && small)
-        region->small |= chunk_bits(first, end);
-    else if (small)
+    if (result == OSMEM_OK) {
+        arena->system_calls++;
+        result = reserved ? osmem_map(start, bytes, &arena->stat) : osmem_prepare(start, bytes, &arena->stat);
+    }
+    if (result == OSMEM_OK && wants_small(arena, end - first))
         make_small(arena, region, first, end);
-    return OSMEM_OK;
+    /* Whatever else the system says (a sandbox), it would say it of the next chunk too. */
+    return result == OSMEM_OK || (result == OSMEM_TAKEN && !reserved) ? result : OSMEM_NOMEM;
 }
 
 static osmem_result map_chunks(fl_arena *arena, fl_region *region, size_t first, size_t end) {

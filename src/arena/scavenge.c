@@ -120,7 +120,7 @@ uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kep
         osmem_result result = osmem_unused_ranges(ranges + at, count - at, &done, stat);
         for (; done > 0; done--, at++)
             went |= UINT64_C(1) << at;
-        if (result == OSMEM_NOMEM)
+        if (result == OSMEM_NOMEM || result == OSMEM_INVALID)
             break;
         if (result != OSMEM_OK)
             *kept |= UINT64_C(1) << at;
@@ -134,7 +134,7 @@ static fl_region *take_out_empty(fl_arena *arena, const batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         size_t page = fl_page_of(batch->ranges[i].start), pages = batch->ranges[i].bytes >> FL_PAGE_SHIFT;
         for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
-            if (!piece.region->branch || !fl_region_leave_if_empty(arena, piece.region))
+            if (!fl_region_is_of(piece.region, arena) || !fl_region_leave_if_empty(arena, piece.region))
                 continue; /* it has left already, or stays */
             piece.region->next = empty;
             empty = piece.region;
@@ -181,7 +181,48 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
     stay_small(arena, count);
 }
 
-size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+#define SIFTS_MAX 64 /* calls in one batch, to find out what the system keeps */
+
+/* One grain or more of a range in the scavenger's hands gets its fate. */
+static size_t settle(fl_arena *arena, const osmem_range *range, fate fate) {
+    arena->leaving_pages -= range->bytes >> FL_PAGE_SHIFT;
+    size_t went = put_back(arena, range, fate);
+    fl_arena_count_ready(arena, went, false);
+    fl_arena_show_idle(arena);
+    return went;
+}
+
+/*
+ * A range of which the system keeps something: which grains? It is asked about pieces, each half of the one before until it
+ * goes or is a grain, then twice as long again. What is left when the calls are used up counts as kept. Returns the pages that went.
+ */
+static size_t sift(fl_arena *arena, fl_cause cause, const osmem_range *range, unsigned *calls) {
+    size_t grain = fl_the_window.grain_pages << FL_PAGE_SHIFT, step = range->bytes, went = 0;
+    for (size_t at = 0; at < range->bytes;) {
+        osmem_range piece = {(char *)range->start + at, step < range->bytes - at ? step : range->bytes - at};
+        bool asks = *calls < SIFTS_MAX && piece.bytes < range->bytes;
+        if (!asks && *calls < SIFTS_MAX && piece.bytes > grain) {
+            step = piece.bytes / 2 / grain * grain; /* all of it was asked for already */
+            continue;
+        }
+        *calls += asks;
+        osmem_result result = asks ? osmem_unused(piece.start, piece.bytes, &arena->stat) : OSMEM_KEPT;
+        if (result != OSMEM_OK && asks && piece.bytes > grain) {
+            step = piece.bytes / 2 / grain * grain;
+            continue;
+        }
+        fl_lock_take(&arena->lock);
+        arena->system_calls += asks;
+        arena->given_bytes[cause] += result == OSMEM_OK ? piece.bytes : 0;
+        went += settle(arena, &piece, result == OSMEM_OK ? WENT : KEPT);
+        fl_lock_drop(&arena->lock);
+        at += piece.bytes;
+        step = result == OSMEM_OK ? 2 * piece.bytes : grain;
+    }
+    return went;
+}
+
+size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again) {
     FL_ASSERT_AT(2, is_the_only_one());
     batch *batch = &the_batch;
     uint64_t started_ns = fl_system_now_ns();
@@ -195,6 +236,7 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     arena->leaving_pages += batch->pages;
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
+    *again = false;
     if (batch->count == 0)
         return 0;
 
@@ -209,16 +251,22 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     stay_small(arena, chunk_count); /* while nobody can be granted the pages */
 
     fl_lock_take(&arena->lock);
-    arena->leaving_pages -= batch->pages;
     for (size_t i = 0; i < batch->count; i++)
-        went += put_back(arena, &batch->ranges[i], done >> i & 1 ? WENT : kept >> i & 1 ? KEPT : REFUSED);
+        if (!(kept >> i & 1))
+            went += settle(arena, &batch->ranges[i], done >> i & 1 ? WENT : REFUSED);
     if (kept)
         arena->kept_since_ns = started_ns;
-    fl_arena_count_ready(arena, went, false);
-    fl_arena_show_idle(arena);
-    if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
-        empty = take_out_empty(arena, batch);
     fl_lock_drop(&arena->lock);
+    unsigned calls = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (kept >> i & 1)
+            went += sift(arena, cause, &batch->ranges[i], &calls);
+    *again = went > 0 || kept; /* what is kept is no longer idle, so that this ends */
+    if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT) {
+        fl_lock_take(&arena->lock);
+        empty = take_out_empty(arena, batch);
+        fl_lock_drop(&arena->lock);
+    }
     for (fl_region *next; empty; empty = next) {
         next = empty->next;
         fl_region_release(arena, empty);

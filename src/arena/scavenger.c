@@ -128,7 +128,9 @@ static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
             return false;
         if (fl_scavenger_time_is_up(deadline_ns))
             return true;
-        if (fl_pages_scavenge(arena, pages, cause) == 0)
+        bool again;
+        fl_pages_scavenge(arena, pages, cause, &again);
+        if (!again)
             return false; /* refused by the system: to ask it again and again is no work */
     }
 }
@@ -208,12 +210,8 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
 
 static size_t give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     size_t all = 0;
-    while (all < wanted_pages) {
-        size_t went = fl_pages_scavenge(arena, wanted_pages - all, cause);
-        if (went == 0)
-            break;
-        all += went;
-    }
+    for (bool again = true; again && all < wanted_pages;)
+        all += fl_pages_scavenge(arena, wanted_pages - all, cause, &again);
     return all;
 }
 

@@ -203,9 +203,12 @@ void fl_window_give(fl_region *region, const osmem_backend *backend) {
     fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
     if (kept) {
+        fl_region **last = &regions_kept; /* behind those that wait longer for another try */
+        while (*last)
+            last = &(*last)->next;
         region->keeper = backend;
-        region->next = regions_kept;
-        regions_kept = region;
+        region->next = NULL;
+        *last = region;
     } else
         fl_pagebits_clear(regions_taken, fl_region_index(region), 1);
     fl_lock_drop(fl_lock_of(FL_LOCK_WINDOW));

@@ -13,16 +13,18 @@
 
 static bool are_valid(const fallow_arena_options *options) {
     return !(options->flags & ~FALLOW_ARENA_ONE_THREAD) &&
-           (unsigned)options->give_back <= FALLOW_GIVE_BACK_AT_ONCE;
+           (unsigned)options->give_back <= FALLOW_GIVE_BACK_AT_ONCE &&
+           (!options->backend || osmem_backend_traits(options->backend).os_page_bytes <=
+                                     fl_the_window.grain_pages << FL_PAGE_SHIFT);
 }
 
 fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
-    if (!are_valid(options)) {
+    bool began = fl_process_init();
+    if (began && !are_valid(options)) {
         errno = EINVAL;
         return NULL;
     }
-    fallow_arena *arena =
-        fl_process_init() ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
+    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
     fl_fork_register();
     if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
         fl_arena_destroy(arena);

@@ -126,17 +126,6 @@ static osmem_result map_exactly(void *start, size_t bytes, int protection) {
     return OSMEM_TAKEN;
 }
 
-/* Behind a mapping of ours. The kernel says no whatever is in the way, and leaves it alone. */
-static osmem_result extend_mapping(char *start, size_t bytes) {
-    size_t page = fl_system_page_bytes();
-    int saved_errno = errno;
-    count_call();
-    bool extended = mremap(start - page, page, page + bytes, 0) != MAP_FAILED;
-    errno = saved_errno;
-    return extended ? OSMEM_OK
-                    : OSMEM_UNSUPPORTED; /* ENOMEM has several reasons here: a mapping of its own may go */
-}
-
 /* What the kernel does not take back of a reservation is counted as excess. */
 static size_t trim(uintptr_t start, size_t bytes) {
     return bytes && call_munmap((void *)start, bytes) ? bytes : 0;
@@ -160,9 +149,7 @@ static osmem_result linux_reserve(void *context, const osmem_request *request, o
     bool fits = request->hint && ((uintptr_t)request->hint & (request->alignment - 1)) == 0;
     osmem_result result = OSMEM_TAKEN;
     (void)context;
-    if (request->extends)
-        result = extend_mapping(request->hint, request->bytes);
-    else if (fits)
+    if (fits)
         result = map_exactly(request->hint, request->bytes, protection);
     if (result == OSMEM_OK)
         out->start = request->hint;
@@ -203,8 +190,12 @@ _Static_assert(sizeof(osmem_range) == sizeof(struct iovec) &&
 /* Whether the kernel takes this advice for many ranges from the process itself (since Linux 6.13). */
 static _Atomic bool takes_one_by_one;
 
-/* Many scattered ranges in one call. Returns how many of them were done completely, from the first on. */
-static size_t unused_in_one_call(const osmem_range *ranges, size_t count) {
+/*
+ * Many scattered ranges in one call. Returns how many of them were done completely, from the first on. *doubtful: the
+ * kernel said EINVAL: it does not know the call for that, or the first range is locked. Asked about alone, that one tells.
+ */
+static size_t unused_in_one_call(const osmem_range *ranges, size_t count, bool *doubtful) {
+    *doubtful = false;
 #ifdef SYS_process_madvise
     static const int self = -10000; /* PIDFD_SELF, since 6.14 */
     if (count < 2 || atomic_load_explicit(&takes_one_by_one, memory_order_relaxed))
@@ -216,7 +207,7 @@ static size_t unused_in_one_call(const osmem_range *ranges, size_t count) {
     long bytes = syscall(SYS_process_madvise, self, ranges, count, MADV_DONTNEED, 0);
     int code = bytes < 0 ? errno : 0;
     errno = saved_errno;
-    /* EINVAL: the kernel does not know it, or the first range is locked. That one is asked about alone, and tells. */
+    *doubtful = code == EINVAL;
     if (code && code != EAGAIN && code != EINTR && code != ENOMEM && code != EINVAL)
         atomic_store_explicit(&takes_one_by_one, true, memory_order_relaxed);
     size_t done = 0;
@@ -238,13 +229,14 @@ static osmem_result linux_unused(void *context, const osmem_range *ranges, size_
     osmem_result result = OSMEM_OK;
     (void)context;
     for (*done = 0; *done < count && result == OSMEM_OK;) {
-        size_t together = unused_in_one_call(ranges + *done, count - *done);
+        bool doubtful;
+        size_t together = unused_in_one_call(ranges + *done, count - *done, &doubtful);
         *done += together;
         if (together)
             continue;
         result = result_of_advice(call_madvise(ranges[*done].start, ranges[*done].bytes, MADV_DONTNEED));
         if (result == OSMEM_OK) {
-            if (count - *done > 1) /* alone it goes, together it did not */
+            if (doubtful) /* alone it goes, together it did not */
                 atomic_store_explicit(&takes_one_by_one, true, memory_order_relaxed);
             ++*done;
         }

@@ -78,8 +78,6 @@ static osmem_result posix_reserve(void *context, const osmem_request *request, o
     int protection = request->mapped ? PROT_READ | PROT_WRITE : PROT_NONE;
     bool fits = request->hint && ((uintptr_t)request->hint & (request->alignment - 1)) == 0;
     (void)context;
-    if (request->extends)
-        return OSMEM_UNSUPPORTED;
     osmem_result result = fits ? map_exactly(request->hint, request->bytes, protection) : OSMEM_TAKEN;
     if (result == OSMEM_OK)
         out->start = request->hint;

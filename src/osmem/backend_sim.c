@@ -115,7 +115,6 @@ static osmem_request real_request(void *start, const osmem_request *request, boo
     exactly.hint = start;
     exactly.exactly = true;
     exactly.mapped = accessible;
-    exactly.extends = false;
     return exactly;
 }
 
@@ -181,7 +180,7 @@ static osmem_result sim_reserve(void *context, const osmem_request *request, osm
     osmem_sim *sim = context;
     osmem_result result = enter(sim, OSMEM_SIM_RESERVE);
     if (result == OSMEM_OK)
-        result = request->extends ? OSMEM_UNSUPPORTED : reserve_pages(sim, request, false, &out->start);
+        result = reserve_pages(sim, request, false, &out->start);
     return leave(sim, result);
 }
 

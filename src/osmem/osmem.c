@@ -104,7 +104,7 @@ static osmem_result reserve(const osmem_request *request, osmem_stat *stat, void
         return result;
     fl_state now = request->mapped ? FL_PREPARED : FL_RESERVED;
     note(stat, request->mapped ? FL_CALL_PREPARE : FL_CALL_RESERVE, got.start, request->bytes, now);
-    if (request->mapped && !request->extends)
+    if (request->mapped)
         show_name(stat, got.start, request->bytes);
     fl_ledger_move(stat, FL_NONE, now, request->bytes);
     *start = got.start;
@@ -123,29 +123,23 @@ void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat
     return reserve(&request, stat, &start) == OSMEM_OK ? start : NULL;
 }
 
-static osmem_result reserve_exactly(void *start, size_t bytes, bool mapped, bool extends, osmem_stat *stat) {
+static osmem_result reserve_exactly(void *start, size_t bytes, bool mapped, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes))
         return OSMEM_INVALID;
     osmem_request request = {.hint = start,
                              .bytes = bytes,
                              .alignment = stat->traits.os_page_bytes,
                              .exactly = true,
-                             .mapped = mapped,
-                             .extends = extends};
+                             .mapped = mapped};
     return reserve(&request, stat, &start);
 }
 
 osmem_result osmem_reserve_at(void *start, size_t bytes, osmem_stat *stat) {
-    return reserve_exactly(start, bytes, false, false, stat);
+    return reserve_exactly(start, bytes, false, stat);
 }
 
 osmem_result osmem_prepare(void *start, size_t bytes, osmem_stat *stat) {
-    return reserve_exactly(start, bytes, true, false, stat);
-}
-
-osmem_result osmem_extend(void *start, size_t bytes, osmem_stat *stat) {
-    osmem_result result = reserve_exactly(start, bytes, true, true, stat);
-    return result == OSMEM_UNSUPPORTED ? osmem_prepare(start, bytes, stat) : result;
+    return reserve_exactly(start, bytes, true, stat);
 }
 
 typedef osmem_result (*range_call)(void *context, void *start, size_t bytes);
@@ -209,6 +203,8 @@ osmem_result osmem_unused(void *start, size_t bytes, osmem_stat *stat) {
 }
 
 osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t *done, osmem_stat *stat) {
+    if (done)
+        *done = 0;
     for (size_t i = 0; i < count; i++)
         if (!range_is_legal(stat, ranges[i].start, ranges[i].bytes))
             return OSMEM_INVALID;

@@ -7,7 +7,8 @@
 
 static inline size_t scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     fl_lock_take(fl_lock_of(FL_LOCK_SCAVENGER));
-    size_t went = fl_pages_scavenge(arena, wanted_pages, cause);
+    bool again;
+    size_t went = fl_pages_scavenge(arena, wanted_pages, cause, &again);
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
     return went;
 }

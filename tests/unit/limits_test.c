@@ -197,6 +197,47 @@ static void limits_strict_overcommit(void) {
     give(&two, b, 90);
     CHECK(grant(&one, 90));
     end();
+    /* A page, where one arena holds all that may be charged and uses none of it. */
+    bool zeroed;
+    start((osmem_sim_config){.overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = 64 * MIB});
+    CHECK((a = grant(&one, 64)) != NULL);
+    CHECK(!fl_grant(&two, 1, 1, &zeroed));
+    give(&one, a, 64);
+    for (int i = 0; i < 100; i++)
+        CHECK(fl_grant(&two, 1, 1, &zeroed));
+    end();
+}
+
+/* What is Ready already is granted, also above a limit that was lowered meanwhile. */
+static void limits_lowered_below_what_the_system_keeps(void) {
+    bool zeroed;
+    start((osmem_sim_config){0});
+    char *a = grant(&one, 40);
+    CHECK(a);
+    osmem_sim_fail(sys.sim, OSMEM_SIM_UNUSED, 0, OSMEM_KEPT, 0);
+    give(&one, a, 40);
+    fl_limits_set(&one, 0, 10 * MIB);
+    for (int i = 0; i < 10; i++)
+        CHECK(grant(&one, 1));
+    CHECK(fl_grant(&one, 1, 1, &zeroed));
+    osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
+    end();
+}
+
+/* The system says neither yes nor "no memory" (a sandbox): that is a refusal, and not asked for everywhere else. */
+static void limits_system_refuses_for_another_reason(void) {
+    static const osmem_result results[] = {OSMEM_UNSUPPORTED, OSMEM_INVALID, OSMEM_KEPT};
+    for (size_t i = 0; i < 3; i++) {
+        bool zeroed;
+        start((osmem_sim_config){.reservations_apart = i == 0});
+        osmem_sim_fail(sys.sim, OSMEM_SIM_RESERVE, 0, results[i], 0);
+        uint64_t calls = osmem_sim_read(sys.sim).calls;
+        CHECK(!fl_grant(&one, 1, 1, &zeroed));
+        CHECK(osmem_sim_read(sys.sim).calls - calls < 100);
+        osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
+        CHECK(fl_grant(&one, 1, 1, &zeroed));
+        end();
+    }
 }
 
 /* Less than a chunk can be had: what is asked for is, in steps, until that is no more; and all of it comes back. */
@@ -256,6 +297,8 @@ int main(void) {
     RUN(limits_owner_who_lies_is_asked_so_often);
     RUN(limits_strict_overcommit);
     RUN(limits_less_than_a_chunk);
+    RUN(limits_lowered_below_what_the_system_keeps);
+    RUN(limits_system_refuses_for_another_reason);
     RUN(limits_no_more_mappings_to_be_had);
     return 0;
 }

@@ -121,28 +121,6 @@ static void exactly_refused(int code) {
     expect(v, NONE, 0, 0, 0);
 }
 
-/* Behind a mapped page, which is there in any case. */
-static void extend_refused(int code) {
-    char *before = osmem_reserve(NULL, bytes + page, 0, &stat);
-    CHECK(before);
-    CHECK_EQUAL(osmem_free(before, bytes + page, (osmem_bytes){.reserved = bytes + page}, &stat), OSMEM_OK);
-    CHECK_EQUAL(osmem_prepare(before, page, &stat), OSMEM_OK);
-    refuse((refusal){.call = SYS_mremap, .argument = 2, .value = bytes + page}, code);
-    CHECK_EQUAL(osmem_extend(before + page, bytes, &stat), OSMEM_OK); /* another way */
-    expect(before + page, MAPPED, 0, bytes + page, 0);
-}
-
-static void extend_and_mmap_refused(int code) {
-    char *before = osmem_reserve(NULL, bytes + page, 0, &stat);
-    CHECK(before);
-    CHECK_EQUAL(osmem_free(before, bytes + page, (osmem_bytes){.reserved = bytes + page}, &stat), OSMEM_OK);
-    CHECK_EQUAL(osmem_prepare(before, page, &stat), OSMEM_OK);
-    refuse((refusal){.call = SYS_mremap, .argument = 2, .value = bytes + page}, code);
-    refuse(by_length(SYS_mmap), code);
-    CHECK_EQUAL(osmem_extend(before + page, bytes, &stat), shortage_or(code, OSMEM_UNSUPPORTED));
-    expect(before + page, NONE, 0, page, 0);
-}
-
 static void map_refused(int code) {
     char *v = osmem_reserve(NULL, bytes, 0, &stat);
     refuse(by_length(SYS_mprotect), code);
@@ -264,8 +242,6 @@ typedef struct sweep {
 static const sweep sweeps[] = {
     {"alloc", alloc_refused, {ENOMEM, EAGAIN, EPERM}},
     {"exactly", exactly_refused, {EEXIST, ENOMEM, EAGAIN, EPERM, EINVAL}},
-    {"extend", extend_refused, {ENOMEM, EAGAIN, EFAULT, EINVAL, ENOSYS, EPERM}},
-    {"extend and mmap", extend_and_mmap_refused, {ENOMEM, EAGAIN, EPERM}},
     {"map", map_refused, {ENOMEM, EACCES, EPERM, EINVAL}},
     {"unused", unused_refused, {EINVAL, ENOMEM, EAGAIN, EPERM, ENOSYS}},
     {"unused of many", unused_of_many_refused, {ENOSYS, EPERM, EINVAL, EBADF, ESRCH, EAGAIN}},
