@@ -144,8 +144,8 @@ static bool exceeds_soft(fl_arena *arena, size_t idle, fl_shortage *shortage) {
 /* Charges more Ready pages to the limits. False: nothing is charged, and *shortage says which is in the way. */
 static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *shortage) {
     size_t idle = fl_arena_idle_pages(arena);
-    if (more ==
-        0) /* what is Ready already is within the limit, or above a limit that was lowered: granting it changes nothing */
+    /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
+    if (more == 0)
         return true;
     /* Added first and looked at then, so that two arenas cannot both take the last pages. */
     fl_arena_count_ready(arena, more, true);
