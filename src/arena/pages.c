@@ -281,6 +281,17 @@ void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
     }
 }
 
+void fl_pages_note_empty(fl_arena *arena, const char *start, size_t pages) {
+    size_t page = fl_page_of(start), left = pages;
+    fl_lock_take(&arena->lock);
+    for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
+        fl_pagebits_set(piece.region->prepared, piece.first, piece.pages);
+    arena->used_pages -= pages; /* in use by their bits until then, but not Ready any more */
+    arena->ready_pages -= pages;
+    fl_arena_count_ready(arena, pages, false);
+    fl_lock_drop(&arena->lock);
+}
+
 void fl_pages_lose(fl_arena *arena, const char *start, size_t pages) {
     fl_lock_take(&arena->lock);
     fl_regions_lose(arena, start, pages);

@@ -120,6 +120,9 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages);
 /* The same of pages behind which there is no memory any more: Prepared, not idle. */
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages);
 
+/* All of these granted pages are Prepared by now; they are about to be returned with all others. */
+void fl_pages_note_empty(fl_arena *arena, const char *start, size_t pages);
+
 /* Pages that were granted are None: the system took them away (OSMEM_LOST). Nobody is granted them again. */
 void fl_pages_lose(fl_arena *arena, const char *start, size_t pages);
 

@@ -44,10 +44,12 @@ static void unlink_slab(fl_slab *slab) {
 }
 
 /* Nothing live, so nobody can push any more. The order is part of the protocol: out of the table first,
- * then the pages may be somebody else's, and the descriptor last. */
-static void die(fl_slab *slab, fl_spans *spans) {
+ * then the pages may be somebody else's, and the descriptor last. False: the system refused to make it whole; it can be
+ * listed, for the next owner or another try. */
+static bool die(fl_slab *slab, fl_spans *spans) {
     fl_arena *arena = &slab->arena->pages;
-    fl_slab_restore(slab);
+    if (!fl_slab_restore(slab))
+        return false;
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
     if (spans)
@@ -55,6 +57,7 @@ static void die(fl_slab *slab, fl_spans *spans) {
     else
         fl_pages_return(arena, slab->start, slab->pages);
     fl_descriptor_give(slab);
+    return true;
 }
 
 /* From CLAIMED to another state, if no push came in between. Release: all that the claimer did to the slab
@@ -70,10 +73,8 @@ void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
         FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
-        if (live == 0) {
-            die(slab, spans);
+        if (live == 0 && die(slab, spans))
             return;
-        }
         if (live + sizes->fair_blocks > sizes->capacity) {
             if (unclaim(slab, word, FL_FLOATING))
                 return;

@@ -40,9 +40,28 @@ bool fl_slab_make_ready(fl_slab *slab, uint32_t first, uint32_t end) {
                                           fl_unit_last(fl_units_of(slab, end - 1))));
 }
 
-void fl_slab_restore(fl_slab *slab) {
-    if (slab->away && !ready_units(slab, slab->away))
-        fl_fatal("return of", slab->start, "the back end refused pages that it had given");
+bool fl_slab_restore(fl_slab *slab) {
+    return !slab->away || ready_units(slab, slab->away);
+}
+
+bool fl_slab_empty(fl_slab *slab) {
+    fl_arena *pages = &slab->arena->pages;
+    size_t units = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab), bytes = 0;
+    for (size_t unit = 0, end; unit < units; unit = end) {
+        bool away = unit < 64 && slab->away >> unit & 1;
+        for (end = unit + 1; end < units && away == (end < 64 && slab->away >> end & 1);)
+            end++;
+        char *start = slab->start + (unit << fl_unit_shift(slab));
+        size_t length = fl_bytes_in_region(start, (end - unit) << fl_unit_shift(slab));
+        end = unit + (length >> fl_unit_shift(slab));
+        if (away)
+            bytes += length;
+        else if (osmem_unused(start, length, &pages->stat) != OSMEM_OK)
+            return false;
+    }
+    fl_arena_count(&pages->away_bytes, bytes, false);
+    fl_pages_note_empty(pages, slab->start, slab->pages);
+    return true;
 }
 
 static void push_free(fl_slab *slab, size_t index) {

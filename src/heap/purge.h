@@ -23,8 +23,12 @@ bool fl_slab_carve_away(fl_slab *slab);
 /* All units that blocks [first, end) touch Ready; no block is moved. False: no memory; nothing has changed. */
 bool fl_slab_make_ready(fl_slab *slab, uint32_t first, uint32_t end);
 
-/* All of a slab Ready that is about to be given up: its pages are the arena's again. */
-void fl_slab_restore(fl_slab *slab);
+/* All of a slab Ready that is about to be given up: its pages are the arena's again. False: the system refused some, where
+ * that is something to ask for (Windows' commit); the slab is as good as before. */
+bool fl_slab_restore(fl_slab *slab);
+
+/* All of it Prepared instead, in its arena's books too. False: the system refused that. */
+bool fl_slab_empty(fl_slab *slab);
 
 /*
  * Purges slabs in an arena's lists: all, or only those that have lain there for ten seconds. Returns true where the

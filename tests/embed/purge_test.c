@@ -240,6 +240,51 @@ static void purge_refused_loses_no_block(void) {
     fallow_arena_destroy(arena);
 }
 
+/* A system with a commit step that says no: a slab that was purged and has become empty is not lost by it, nor its arena's end. */
+static bool refuses_commit;
+
+static osmem_result commit(void *context, void *start, size_t bytes) {
+    return refuses_commit ? OSMEM_NOMEM : inner->used(context, start, bytes);
+}
+
+static void purge_then_no_commit(void) {
+    block_bytes = 1024;
+    count = 2048;
+    fallow_process_figures before = fallow_process_read();
+    for (int round = 0; round < 2; round++) {
+        arena = fallow_arena_create("no commit", 0);
+        osmem_backend refusing = *osmem_backend_system();
+        inner = osmem_backend_system();
+        refusing.used = commit;
+        in_a_thread(fill_all);
+        size_t granted = fallow_arena_read(arena).granted_bytes;
+        arena->pages.stat.backend = &refusing;
+        for (size_t i = 0; i < count; i++)
+            if (i % (7 * osmem_os_page_bytes() / 4096))
+                drop(i);
+        give_back();
+        refuses_commit = true;
+        for (size_t i = 0; i < count; i++)
+            if (blocks[i].start)
+                drop(i);
+        give_back();
+        refuses_commit = false;
+        for (size_t i = 0; i < count; i++)
+            fill(i, block_bytes);
+        CHECK(fallow_arena_read(arena).granted_bytes <= granted); /* the same slabs serve again */
+        for (size_t i = 0; i < count; i++)
+            if (round || i % 50)
+                drop(i);
+        give_back();
+        refuses_commit = true;
+        fallow_arena_destroy(arena);
+        memset(blocks, 0, sizeof blocks);
+        refuses_commit = false;
+    }
+    fallow_process_figures after = fallow_process_read();
+    CHECK_EQUAL(after.ready_bytes - after.meta_bytes, before.ready_bytes - before.meta_bytes);
+}
+
 /* A slab in a span that is longer than slabs of its class need: what a large block left behind. */
 static void *fill_in_long_spans(void *unused) {
     enum { LONG = 4 };
@@ -331,6 +376,7 @@ int main(int argc, char **argv) {
     RUN(purge_is_in_the_ledger);
     RUN(purge_then_destroy);
     RUN(purge_refused_loses_no_block);
+    RUN(purge_then_no_commit);
     RUN(purge_of_slabs_in_long_spans);
     RUN(purge_while_threads_are_at_work);
     return 0;
