@@ -6,26 +6,26 @@
  * The file is mapped and written in place, so that what was recorded survives however the process ends. A child of fork,
  * and a program that this one starts, write files of their own: FILE.PID. One lock orders the events of all threads: a
  * free is written before it happens and an allocation after, so that an address in the file is never two blocks at once.
- * Recording must never allocate.
+ * Recording must never allocate. It stands on the floors system and osmem, of which this library has its own copy.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
+#include "../osmem/filewindow.h"
+#include "../system/fork.h"
+#include "../system/line.h"
+#include "../system/system.h"
 #include "trace.h"
 
 #define API __attribute__((visibility("default")))
 #define STEP_BYTES ((size_t)4 << 20) /* the file grows by this much; what is too much is cut off at the end */
+#define PATH_BYTES 4096
 
 /* The malloc behind us. */
 static void *(*next_malloc)(size_t);
@@ -38,13 +38,16 @@ static void (*next_free)(void *);
 static _Alignas(16) char early[65536];
 static _Atomic size_t early_used;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* All guarded by the lock of the record. */
 static int file = -1;
-static uint8_t *window; /* a STEP_BYTES part of the file, and the one behind it */
-static size_t window_at, used;
+static fl_file_window window; /* a STEP_BYTES part of the file, and the one behind it */
+static uint64_t used;
 static uintptr_t last_address;
 static unsigned last_thread, threads;
 static _Thread_local unsigned my_thread __attribute__((tls_model("initial-exec"))); /* 0: not known yet */
+
+static uint64_t forking_process; /* as it was before the fork that is under way */
+static bool given_up;            /* this process records nothing any more */
 
 static bool is_early(const void *block) {
     return (const char *)block >= early && (const char *)block < early + sizeof early;
@@ -56,56 +59,62 @@ static void *early_alloc(size_t bytes) {
     return at + bytes <= sizeof early ? early + at : NULL;
 }
 
-/* Maps the part of the file that events go into next; recording ends where that cannot be. Holds the lock. */
-static void map_window(size_t at) {
-    if (window)
-        munmap(window, 2 * STEP_BYTES);
-    window = NULL;
-    if (ftruncate(file, (off_t)(at + 2 * STEP_BYTES)) == 0) {
-        void *mapped = mmap(NULL, 2 * STEP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)at);
-        window = mapped == MAP_FAILED ? NULL : mapped;
-    }
-    window_at = at;
+/* The name with the process's number. False: it is too long for a path. */
+static bool own_name(char *path, const char *name) {
+    size_t length = strlen(name);
+    fl_line end;
+    fl_line_start(&end);
+    fl_line_add(&end, ".");
+    fl_line_add_number(&end, fl_system_process());
+    fl_line_add_part(&end, "", 1);
+    if (length + end.length > PATH_BYTES)
+        return false;
+    memcpy(path, name, length);
+    memcpy(path + length, end.text, end.length);
+    return true;
 }
 
+/* Recording ends where there can be no window. Holds the lock. */
 static void open_file(void) {
-    const char *name = getenv("FALLOW_RECORD");
-    char own[4096];
+    static char own[PATH_BYTES];
+    const char *name = fl_system_environment("FALLOW_RECORD");
+    file = -1;
     if (!name || !*name)
         return;
     /* Who comes first has the name itself: `fallow record` has removed what was there. */
-    file = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (file < 0) {
-        snprintf(own, sizeof own, "%s.%ld", name, (long)getpid());
-        file = open(own, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    }
-    if (file < 0)
+    if (!fl_system_open_new(name, false, &file) &&
+        !(own_name(own, name) && fl_system_open_new(own, true, &file)))
         return;
-    map_window(0);
-    if (window)
-        memcpy(window, FL_TRACE_HEADER, FL_TRACE_HEADER_BYTES);
+    if (fl_file_window_move(&window, file, 0, 2 * STEP_BYTES))
+        memcpy(window.start, FL_TRACE_HEADER, FL_TRACE_HEADER_BYTES);
     used = FL_TRACE_HEADER_BYTES;
     last_address = 0;
     last_thread = 0;
 }
 
 static void fork_prepare(void) {
-    pthread_mutex_lock(&lock);
+    fl_fork_prepare(NULL);
+    if (fl_fork_has(FL_LOCK_RECORD))
+        forking_process = fl_system_process();
 }
 
 static void fork_parent(void) {
-    pthread_mutex_unlock(&lock);
+    fl_fork_done(NULL, false);
 }
 
 /* The mapping is shared with the parent: nothing may be written through it. */
 static void fork_child(void) {
-    if (window)
-        munmap(window, 2 * STEP_BYTES);
-    window = NULL;
+    bool between_events = fl_fork_has(FL_LOCK_RECORD);
+    fl_fork_done(NULL, true);
+    if (!between_events) {
+        /* By a signal handler that has interrupted an event, which both processes now write to the end, the same. */
+        given_up = true;
+        return;
+    }
+    fl_file_window_end(&window);
     if (file >= 0)
-        close(file);
+        fl_system_close(file);
     open_file();
-    pthread_mutex_unlock(&lock);
 }
 
 static void find_next(void) {
@@ -119,20 +128,19 @@ static void find_next(void) {
 __attribute__((constructor)) static void start(void) {
     if (!next_malloc)
         find_next();
-    pthread_mutex_lock(&lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_RECORD));
     open_file();
-    pthread_mutex_unlock(&lock);
+    fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
     pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 __attribute__((destructor)) static void end(void) {
-    pthread_mutex_lock(&lock);
-    if (file >= 0 && ftruncate(file, (off_t)(used + 1)) != 0)
-        errno = 0; /* it stays long: zeroes are its end as well */
-    if (window)
-        munmap(window, 2 * STEP_BYTES);
-    window = NULL;
-    pthread_mutex_unlock(&lock);
+    if (given_up || !fl_lock_take_unless_mine(fl_lock_of(FL_LOCK_RECORD)))
+        return; /* exit in a signal handler that has interrupted an event: the zeroes behind it are an end as well */
+    fl_file_window_end(&window);
+    if (file >= 0)
+        fl_system_set_file_bytes(file, used + 1);
+    fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
 }
 
 static uint8_t *put_address(uint8_t *at, const void *block) {
@@ -141,35 +149,43 @@ static uint8_t *put_address(uint8_t *at, const void *block) {
     return fl_trace_put(at, fl_trace_zigzag(step));
 }
 
-/* One event: before and after may be NULL, log2_alignment and bytes are written for what has them. */
+/* Before and after may be NULL, log2_alignment and bytes are written for what has them. Holds the lock. */
+static void put_event(fl_trace_what what, const void *before, unsigned log2_alignment, size_t bytes,
+                      const void *after) {
+    uint8_t *at = window.start + (used - window.at);
+    if (my_thread == 0)
+        my_thread = ++threads;
+    if (my_thread != last_thread) {
+        *at++ = FL_TRACE_THREAD;
+        at = fl_trace_put(at, my_thread - 1);
+        last_thread = my_thread;
+    }
+    *at++ = (uint8_t)what;
+    if (before)
+        at = put_address(at, before);
+    if (what == FL_TRACE_ALIGNED)
+        at = fl_trace_put(at, log2_alignment);
+    if (what != FL_TRACE_FREE && what != FL_TRACE_MOVED)
+        at = fl_trace_put(at, bytes);
+    if (after)
+        at = put_address(at, after);
+    used = window.at + (uint64_t)(at - window.start);
+    if (used - window.at >= STEP_BYTES)
+        fl_file_window_move(&window, file, window.at + STEP_BYTES, 2 * STEP_BYTES);
+}
+
+/* One event. Handlers of fork come here while their thread has the lock; in the child, until it has a file of its own, there is
+ * nothing to write to. A signal handler that has interrupted an event of its own thread is not recorded. */
 static void record(fl_trace_what what, const void *before, unsigned log2_alignment, size_t bytes,
                    const void *after) {
-    int saved_errno = errno;
-    pthread_mutex_lock(&lock);
-    if (window) {
-        uint8_t *at = window + (used - window_at);
-        if (my_thread == 0)
-            my_thread = ++threads;
-        if (my_thread != last_thread) {
-            *at++ = FL_TRACE_THREAD;
-            at = fl_trace_put(at, my_thread - 1);
-            last_thread = my_thread;
-        }
-        *at++ = (uint8_t)what;
-        if (before)
-            at = put_address(at, before);
-        if (what == FL_TRACE_ALIGNED)
-            at = fl_trace_put(at, log2_alignment);
-        if (what != FL_TRACE_FREE && what != FL_TRACE_MOVED)
-            at = fl_trace_put(at, bytes);
-        if (after)
-            at = put_address(at, after);
-        used = window_at + (size_t)(at - window);
-        if (used - window_at >= STEP_BYTES)
-            map_window(window_at + STEP_BYTES);
-    }
-    pthread_mutex_unlock(&lock);
-    errno = saved_errno;
+    bool forks = fl_fork_has(FL_LOCK_RECORD);
+    if (given_up || (forks ? forking_process != fl_system_process()
+                           : !fl_lock_take_unless_mine(fl_lock_of(FL_LOCK_RECORD))))
+        return;
+    if (window.start)
+        put_event(what, before, log2_alignment, bytes, after);
+    if (!forks)
+        fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
 }
 
 API void *malloc(size_t bytes) {

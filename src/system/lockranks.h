@@ -29,6 +29,7 @@
     X(SIM, MANY, "sim", "a simulated system's memory")                                                     \
     X(SIMS, ONE, "sims", "addresses of simulated systems")                                                 \
     X(LEDGER, ONE, "ledger", "the counters of osmem")                                                      \
+    X(RECORD, ONE, "record", "the trace that libfallow-record writes")                                     \
     X(FILES, ONE, "files", "the place where files of the system are read into")                            \
     X(FIXED, MANY, "fixed", "an allocator in memory that the caller gave")
 

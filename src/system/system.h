@@ -68,6 +68,11 @@ size_t fl_system_read_file(const char *path, char *buffer, size_t bytes);
 /* Writes a whole new file; true where that worked. */
 bool fl_system_write_file(const char *path, const char *text, size_t bytes);
 
+/* A file to write and map: a new one, false where there is one already; or (replace) whatever was there, emptied. */
+bool fl_system_open_new(const char *path, bool replace, int *file);
+bool fl_system_set_file_bytes(int file, uint64_t bytes);
+void fl_system_close(int file);
+
 /* A variable of the environment; NULL where there is none, or where the program runs with more rights than
  * whoever set it. */
 const char *fl_system_environment(const char *name);

@@ -178,6 +178,22 @@ bool fl_system_write_file(const char *path, const char *text, size_t bytes) {
     return written;
 }
 
+bool fl_system_open_new(const char *path, bool replace, int *file) {
+    long got = fl_call(SYS_openat, AT_FDCWD, (long)path,
+                       O_RDWR | O_CREAT | O_CLOEXEC | (replace ? O_TRUNC : O_EXCL), 0600);
+    if (got >= 0)
+        *file = (int)got;
+    return got >= 0;
+}
+
+bool fl_system_set_file_bytes(int file, uint64_t bytes) {
+    return fl_call(SYS_ftruncate, file, (long)bytes, 0, 0) == 0;
+}
+
+void fl_system_close(int file) {
+    fl_call(SYS_close, file, 0, 0, 0);
+}
+
 /* Not getenv: shells have one of their own, which works when they have started. */
 const char *fl_system_environment(const char *name) {
     size_t length = strlen(name);

@@ -32,6 +32,12 @@ children=0
 for file in torn.*; do played "$file" && children=$((children + 1)); done
 [ $children -ge 2 ] && echo "ok record_children_have_files_of_their_own" || { echo "failed: $children children"; failed=1; }
 
+# Forks from signal handlers that interrupt malloc, and while others hold what the C library takes in a fork.
+rm -f torn*
+said=$(timeout -k 1 200 "$fallow" record -o forks -- "$build/tests/signal_fork_test" 2>&1)
+check record_forks_from_signal_handlers "0 6" "$? $(grep -c ^ok <<<"$said")"
+rm -f forks*
+
 # What a program prints, and how it ends, does not change.
 check record_output_and_status "3 7" "$("$fallow" record -o out -- sh -c 'echo 3; exit 7') $?"
 said=$("$fallow" record -- true 2>&1)
