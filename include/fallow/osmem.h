@@ -90,7 +90,6 @@ typedef struct osmem_request {
     size_t alignment; /* a power of two, the OS page at least */
     bool exactly;     /* at the hint, or not at all */
     bool mapped;      /* Prepared, not Reserved */
-    bool extends; /* exactly behind a mapped range, as more of the same: name and advice are that range's */
 } osmem_request;
 
 /* What came of it. */
