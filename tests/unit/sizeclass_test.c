@@ -36,7 +36,8 @@ static void sizeclass_slab_parts(void) {
         size_t slab_bytes = (size_t)it->slab_pages << FL_PAGE_SHIFT;
         CHECK(it->capacity >= 2);
         CHECK((size_t)it->capacity * it->block_bytes <= slab_bytes);
-        CHECK(slab_bytes - (size_t)it->capacity * it->block_bytes < it->block_bytes);
+        CHECK(slab_bytes - (size_t)it->capacity * it->block_bytes < it->block_bytes ||
+              it->capacity == FL_CAPACITY_MAX);
         CHECK(it->fair_blocks >= 1 && it->fair_blocks <= it->capacity / 2);
         CHECK(it->watermark >= 1 && it->watermark + it->fair_blocks <= it->capacity);
         CHECK(it->carve_blocks >= 1 && it->carve_blocks <= it->capacity);
