@@ -371,7 +371,8 @@ bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region) {
 /* A region that is one reservation goes as one, or not at all. */
 static void free_region(osmem_stat *stat, fl_region *region) {
     osmem_bytes all = {0};
-    if ((region->mapped | region->reserved) != FL_CHUNKS_ALL)
+    if ((region->mapped | region->reserved) != FL_CHUNKS_ALL ||
+        fl_pagebits_next_set(region->gone, 0, FL_REGION_PAGES) != FL_REGION_PAGES)
         return;
     for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++) {
         osmem_bytes its = by_state(region, chunk * FL_CHUNK_PAGES, (chunk + 1) * FL_CHUNK_PAGES);
