@@ -4,17 +4,19 @@
 #include <malloc.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../lib/check.h"
 
 #define CLASSED_MAX ((size_t)128 << 10)
 
-/* 16 bytes up to 128; an eighth to 16 KiB; a quarter to 128 KiB; whole pages of 16 KiB above. */
+/* 16 bytes up to 128; an eighth to 16 KiB; a quarter to 128 KiB; above, whole pages of 16 KiB, or the system's if larger. */
 static size_t waste_allowed(size_t bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return bytes <= 128           ? 15
            : bytes <= 16 << 10    ? bytes / 8
            : bytes <= CLASSED_MAX ? bytes / 4
-                                  : (16 << 10) - 1;
+                                  : (page > 16384 ? page : 16384) - 1;
 }
 
 static void check_block(char *block, size_t bytes, size_t alignment) {
