@@ -126,22 +126,18 @@ static osmem_result map_exactly(void *start, size_t bytes, int protection) {
     return OSMEM_TAKEN;
 }
 
-/* What the kernel does not take back of a reservation is counted as excess. */
-static size_t trim(uintptr_t start, size_t bytes) {
-    return bytes && call_munmap((void *)start, bytes) ? bytes : 0;
+static osmem_result linux_free(void *context, void *start, size_t bytes) {
+    (void)context;
+    return result_of(call_munmap(start, bytes));
 }
 
 static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
     size_t more = bytes + alignment - fl_system_page_bytes();
     void *got;
     int code = more < bytes ? ENOMEM : call_mmap(NULL, more, protection, 0, &got);
-    if (code)
-        return result_of(code);
-    uintptr_t first = (uintptr_t)got, aligned = (first + alignment - 1) & ~(alignment - 1);
-    out->start = (void *)aligned;
-    out->excess_bytes =
-        trim(first, aligned - first) + trim(aligned + bytes, first + more - (aligned + bytes));
-    return OSMEM_OK;
+    if (code == 0)
+        fl_backend_trim(got, more, bytes, alignment, linux_free, out);
+    return result_of(code);
 }
 
 static osmem_result linux_reserve(void *context, const osmem_request *request, osmem_reservation *out) {
@@ -295,11 +291,6 @@ static osmem_result linux_fault(void *context, void *start, size_t bytes) {
     if (result != OSMEM_OK)
         call_mprotect(start, bytes, PROT_READ | PROT_WRITE);
     return result;
-}
-
-static osmem_result linux_free(void *context, void *start, size_t bytes) {
-    (void)context;
-    return result_of(call_munmap(start, bytes));
 }
 
 /* Each may leave two mappings that do not merge with their neighbours, of 65,530 that a process may have. */

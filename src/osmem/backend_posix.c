@@ -12,6 +12,7 @@
 #include "fallow/osmem.h"
 
 #include "../system/system.h"
+#include "backend.h"
 
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
@@ -58,8 +59,9 @@ static void *posix_alloc(void *context, size_t bytes) {
     return map_pages(NULL, bytes, PROT_READ | PROT_WRITE, &got) ? NULL : got;
 }
 
-static size_t trim(uintptr_t start, size_t bytes) {
-    return bytes && unmap_pages((void *)start, bytes) != OSMEM_OK ? bytes : 0;
+static osmem_result posix_free(void *context, void *start, size_t bytes) {
+    (void)context;
+    return unmap_pages(start, bytes);
 }
 
 static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
@@ -67,10 +69,7 @@ static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, 
     void *got;
     if (more < bytes || map_pages(NULL, more, protection, &got))
         return OSMEM_NOMEM;
-    uintptr_t first = (uintptr_t)got, aligned = (first + alignment - 1) & ~(alignment - 1);
-    out->start = (void *)aligned;
-    out->excess_bytes =
-        trim(first, aligned - first) + trim(aligned + bytes, first + more - (aligned + bytes));
+    fl_backend_trim(got, more, bytes, alignment, posix_free, out);
     return OSMEM_OK;
 }
 
@@ -136,11 +135,6 @@ static osmem_result posix_fault(void *context, void *start, size_t bytes) {
     if (result == OSMEM_OK && (result = advise_free(start, bytes)) != OSMEM_OK)
         (void)protect(start, bytes, PROT_READ | PROT_WRITE, PROT_NONE);
     return result;
-}
-
-static osmem_result posix_free(void *context, void *start, size_t bytes) {
-    (void)context;
-    return unmap_pages(start, bytes);
 }
 
 static osmem_result posix_no_hint(void *context, void *start, size_t bytes) {
