@@ -11,11 +11,10 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
         return fl_heap_alloc(heap, bytes);
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
         return NULL;
-    if (bytes < alignment)
-        bytes = alignment;
     /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
-    if (alignment <= FL_PAGE_BYTES && bytes <= FL_CLASS_BYTES_MAX)
-        for (unsigned size_class = fl_sizeclass_of(bytes); size_class < FL_CLASS_COUNT; size_class++)
+    size_t least = bytes < alignment ? alignment : bytes;
+    if (alignment <= FL_PAGE_BYTES && least <= FL_CLASS_BYTES_MAX)
+        for (unsigned size_class = fl_sizeclass_of(least); size_class < FL_CLASS_COUNT; size_class++)
             if (fl_classes[size_class].block_bytes % alignment == 0)
                 return fl_heap_alloc(heap, fl_classes[size_class].block_bytes);
     size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;

@@ -14,17 +14,22 @@ const osmem_backend *fl_backend_native(void);
  * another system (osmem_sim.h). Before anything else of fallow is used. NULL: the system's own again. */
 void fl_backend_stand_in(const osmem_backend *backend);
 
-/* A reservation of got_bytes becomes an aligned one of `bytes` inside of it; what the system does not take back of the rest is
- * excess. */
+/* Has a mapping room for an aligned range of `bytes`? Not always where an OS page was said to be larger than the kernel's. */
+static inline bool fl_backend_has_room(const void *got, size_t got_bytes, size_t bytes, size_t alignment) {
+    return (-(uintptr_t)got & (alignment - 1)) + bytes <= got_bytes;
+}
+
+/* A reservation of got_bytes that has the room becomes an aligned one of `bytes`; what the system does not take back of the
+ * rest is excess. */
 static inline void fl_backend_trim(void *got, size_t got_bytes, size_t bytes, size_t alignment,
                                    osmem_result (*free)(void *context, void *start, size_t bytes),
                                    osmem_reservation *out) {
-    uintptr_t first = (uintptr_t)got, start = (first + alignment - 1) & ~(alignment - 1);
-    size_t before = start - first, behind = got_bytes - before - bytes;
-    out->start = (void *)start;
+    size_t before = -(uintptr_t)got & (alignment - 1), behind = got_bytes - before - bytes;
+    char *start = (char *)got + before;
+    out->start = start;
     if (before && free(NULL, got, before) != OSMEM_OK)
         out->excess_bytes += before;
-    if (behind && free(NULL, (void *)(start + bytes), behind) != OSMEM_OK)
+    if (behind && free(NULL, start + bytes, behind) != OSMEM_OK)
         out->excess_bytes += behind;
 }
 

@@ -108,12 +108,6 @@ static void linux_traits(void *context, osmem_traits *out) {
                           .prepared_is_charged = true};
 }
 
-static void *linux_alloc(void *context, size_t bytes) {
-    void *got;
-    (void)context;
-    return call_mmap(NULL, bytes, PROT_READ | PROT_WRITE, 0, &got) ? NULL : got;
-}
-
 /* [start, start + bytes), of which nothing is anybody's, becomes ours; else nothing has changed. */
 static osmem_result map_exactly(void *start, size_t bytes, int protection) {
     void *got;
@@ -134,10 +128,23 @@ static osmem_result linux_free(void *context, void *start, size_t bytes) {
 static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
     size_t more = bytes + alignment - fl_system_page_bytes();
     void *got;
-    int code = more < bytes ? ENOMEM : call_mmap(NULL, more, protection, 0, &got);
+    int code = more < bytes || more + alignment < more ? ENOMEM : call_mmap(NULL, more, protection, 0, &got);
+    if (code == 0 && !fl_backend_has_room(got, more, bytes, alignment)) {
+        call_munmap(got, more);
+        more += alignment;
+        code = call_mmap(NULL, more, protection, 0, &got);
+    }
     if (code == 0)
         fl_backend_trim(got, more, bytes, alignment, linux_free, out);
     return result_of(code);
+}
+
+static void *linux_alloc(void *context, size_t bytes) {
+    osmem_reservation got = {NULL, 0};
+    (void)context;
+    /* Nothing is trimmed here, so nothing can be left over, but where the page was said to be larger than it is. */
+    osmem_result result = map_aligned(bytes, fl_system_page_bytes(), PROT_READ | PROT_WRITE, &got);
+    return result == OSMEM_OK ? got.start : NULL;
 }
 
 static osmem_result linux_reserve(void *context, const osmem_request *request, osmem_reservation *out) {

@@ -53,12 +53,6 @@ static void posix_traits(void *context, osmem_traits *out) {
     *out = (osmem_traits){.os_page_bytes = fl_system_page_bytes(), .prepared_is_charged = true};
 }
 
-static void *posix_alloc(void *context, size_t bytes) {
-    void *got;
-    (void)context;
-    return map_pages(NULL, bytes, PROT_READ | PROT_WRITE, &got) ? NULL : got;
-}
-
 static osmem_result posix_free(void *context, void *start, size_t bytes) {
     (void)context;
     return unmap_pages(start, bytes);
@@ -67,10 +61,23 @@ static osmem_result posix_free(void *context, void *start, size_t bytes) {
 static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
     size_t more = bytes + alignment - fl_system_page_bytes();
     void *got;
-    if (more < bytes || map_pages(NULL, more, protection, &got))
+    if (more < bytes || more + alignment < more || map_pages(NULL, more, protection, &got))
         return OSMEM_NOMEM;
+    if (!fl_backend_has_room(got, more, bytes, alignment)) {
+        (void)unmap_pages(got, more);
+        more += alignment;
+        if (map_pages(NULL, more, protection, &got))
+            return OSMEM_NOMEM;
+    }
     fl_backend_trim(got, more, bytes, alignment, posix_free, out);
     return OSMEM_OK;
+}
+
+static void *posix_alloc(void *context, size_t bytes) {
+    osmem_reservation got = {NULL, 0};
+    (void)context;
+    osmem_result result = map_aligned(bytes, fl_system_page_bytes(), PROT_READ | PROT_WRITE, &got);
+    return result == OSMEM_OK ? got.start : NULL;
 }
 
 static osmem_result posix_reserve(void *context, const osmem_request *request, osmem_reservation *out) {

@@ -273,7 +273,26 @@ static void arena_blocks_freed_by_others_are_used_again(void) {
     fallow_arena_destroy(arena);
 }
 
+/* An alignment costs addresses, not memory. */
+static void arena_large_alignment_is_no_size(void) {
+    fallow_arena *arena = fallow_arena_create("aligned", (size_t)1 << 20);
+    char *blocks[8];
+    for (int i = 0; i < 8; i++) {
+        size_t alignment = (size_t)1 << (16 + i * 2 % 12);
+        CHECK((blocks[i] = fallow_arena_alloc_aligned(arena, alignment, 100)) != NULL);
+        CHECK_EQUAL((uintptr_t)blocks[i] % alignment, 0);
+        memset(blocks[i], i, 100);
+    }
+    CHECK(fallow_arena_read(arena).ready_bytes <= 8 * (osmem_os_page_bytes() + 16384));
+    for (int i = 0; i < 8; i++) {
+        CHECK_EQUAL(blocks[i][99], i);
+        fallow_arena_free(arena, blocks[i]);
+    }
+    fallow_arena_destroy(arena);
+}
+
 int main(void) {
+    RUN(arena_large_alignment_is_no_size);
     RUN(arena_refuses_at_its_limit_and_loses_nothing);
     RUN(arena_destroy_gives_everything_back);
     RUN(arena_many_of_them_by_many_threads);
