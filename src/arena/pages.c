@@ -218,8 +218,8 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
     if (pages <= atomic_load_explicit(&arena->limits.hard_pages, memory_order_relaxed)) {
         fl_refusal why = FL_REFUSED_NEVER;
         size_t page = find_ground(arena, pages, alignment_pages, &why);
-        if (page == FL_PAGEBITS_NONE)
-            *shortage = (fl_shortage){why, pages, NULL};
+        if (page == FL_PAGEBITS_NONE) /* an aligned run is looked for in a longer one */
+            *shortage = (fl_shortage){why, pages + alignment_pages - fl_the_window.grain_pages, NULL};
         else if (take(arena, page, pages, heed_soft, zeroed, shortage))
             start = page_address(page);
     }
