@@ -83,11 +83,21 @@ void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
  * vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */
 #define MOVE_PAGES_MIN (((size_t)1 << 20) >> FL_PAGE_SHIFT)
 
-/* Pages, not bytes, where that pays. OSMEM_LOST: the new run is gone. */
-static osmem_result move_pages(const fl_slab *run, char *to, bool fresh) {
-    if (!fresh || run->pages < MOVE_PAGES_MIN)
-        return OSMEM_UNSUPPORTED;
-    return osmem_move(run->start, to, run->pages << FL_PAGE_SHIFT, &run->arena->pages.stat);
+/*
+ * Pages, not bytes, where that pays. OSMEM_OK: the old run has been returned; OSMEM_LOST: the new run is gone. The lock is
+ * held from the move to the end of the books that follow it, for fork: a child must not find the one without the other.
+ */
+static osmem_result move_pages(const fl_slab *run, char *to) {
+    fl_arena *arena = &run->arena->pages;
+    fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
+    osmem_result moved = osmem_move(run->start, to, run->pages << FL_PAGE_SHIFT, &arena->stat);
+    if (moved == OSMEM_OK) {
+        forget(run, run->start);
+        fl_pages_return_empty(arena, run->start, run->pages);
+    } else if (moved == OSMEM_LOST)
+        lose(fl_entry_slab(fl_entry_of(to)), run->pages);
+    fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
+    return moved;
 }
 
 void *fl_large_move(fl_heap *heap, fl_slab *run, size_t bytes) {
@@ -95,16 +105,14 @@ void *fl_large_move(fl_heap *heap, fl_slab *run, size_t bytes) {
     char *to = fl_large_alloc_known(heap, bytes, 1, &fresh);
     if (!to)
         return NULL;
-    fl_arena *arena = &run->arena->pages;
-    osmem_result moved = move_pages(run, to, fresh);
+    osmem_result moved = OSMEM_UNSUPPORTED;
+    if (fresh && run->pages >= MOVE_PAGES_MIN)
+        moved = move_pages(run, to);
     if (moved == OSMEM_OK) {
-        forget(run, run->start);
-        fl_pages_return_empty(arena, run->start, run->pages);
         fl_descriptor_give(run);
         return to;
     }
     if (moved == OSMEM_LOST) {
-        lose(fl_entry_slab(fl_entry_of(to)), run->pages);
         to = fl_large_alloc_known(heap, bytes, 1, &fresh);
         if (!to)
             return NULL;

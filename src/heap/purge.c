@@ -35,13 +35,45 @@ static bool ready_units(fl_slab *slab, uint64_t units) {
     return true;
 }
 
+static void push_free(fl_slab *slab, size_t index) {
+    char *block = slab->start + index * slab->block_bytes;
+    fl_link_set(block, slab->free);
+    slab->free = block;
+}
+
+/* Units have come back: blocks that touch them, and nothing that is away, go into the free list, the lowest first. */
+static void free_blocks_of(fl_slab *slab, uint64_t units) {
+    uint32_t first, end, ignored;
+    fl_unit_blocks(slab, fl_unit_first(units), slab->carved, &first, &ignored);
+    fl_unit_blocks(slab, fl_unit_last(units), slab->carved, &ignored, &end);
+    while (end-- > first) {
+        uint64_t touched = fl_units_of(slab, end);
+        if (!(touched & units) || (touched & slab->away))
+            continue;
+        push_free(slab, end);
+    }
+}
+
+/* Also of a request that was refused in part: what became Ready stays so, and its blocks are free. */
+static void link_what_came_back(fl_slab *slab, uint64_t away_before) {
+    if (away_before != slab->away)
+        free_blocks_of(slab, away_before & ~slab->away);
+}
+
 bool fl_slab_make_ready(fl_slab *slab, uint32_t first, uint32_t end) {
-    return ready_units(slab, fl_unit_bits(fl_unit_first(fl_units_of(slab, first)),
-                                          fl_unit_last(fl_units_of(slab, end - 1))));
+    uint64_t before = slab->away;
+    bool ready = ready_units(slab, fl_unit_bits(fl_unit_first(fl_units_of(slab, first)),
+                                                fl_unit_last(fl_units_of(slab, end - 1))));
+    link_what_came_back(slab, before);
+    return ready;
 }
 
 bool fl_slab_restore(fl_slab *slab) {
-    return !slab->away || ready_units(slab, slab->away);
+    uint64_t before = slab->away;
+    if (!before || ready_units(slab, before))
+        return true; /* all of it dies: no block is linked any more */
+    link_what_came_back(slab, before);
+    return false;
 }
 
 bool fl_slab_empty(fl_slab *slab) {
@@ -64,25 +96,6 @@ bool fl_slab_empty(fl_slab *slab) {
     return true;
 }
 
-static void push_free(fl_slab *slab, size_t index) {
-    char *block = slab->start + index * slab->block_bytes;
-    fl_link_set(block, slab->free);
-    slab->free = block;
-}
-
-/* Units have come back: blocks that touch them, and nothing that is away, go into the free list, the lowest first. */
-static void free_blocks_of(fl_slab *slab, uint64_t units) {
-    uint32_t first, end, ignored;
-    fl_unit_blocks(slab, fl_unit_first(units), slab->carved, &first, &ignored);
-    fl_unit_blocks(slab, fl_unit_last(units), slab->carved, &ignored, &end);
-    while (end-- > first) {
-        uint64_t touched = fl_units_of(slab, end);
-        if (!(touched & units) || (touched & slab->away))
-            continue;
-        push_free(slab, end);
-    }
-}
-
 bool fl_slab_carve_away(fl_slab *slab) {
     size_t unit = fl_unit_first(slab->away);
     uint32_t first, end;
@@ -90,10 +103,9 @@ bool fl_slab_carve_away(fl_slab *slab) {
     if (first == end)
         return false; /* it lies behind what is carved */
     uint64_t before = slab->away;
-    if (!ready_units(slab, fl_units_of(slab, first) | UINT64_C(1) << unit))
-        return false;
-    free_blocks_of(slab, before & ~slab->away);
-    return true;
+    bool ready = ready_units(slab, fl_units_of(slab, first) | UINT64_C(1) << unit);
+    link_what_came_back(slab, before);
+    return ready;
 }
 
 /* Takes the list of what others freed of a claimed slab. Returns its word as it was. */

@@ -113,10 +113,11 @@ static osmem_result reserve(const osmem_request *request, osmem_stat *stat, void
 
 void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat) {
     size_t os_page_bytes = stat->traits.os_page_bytes;
+    if (alignment && !is_power_of_two(alignment))
+        return NULL;
     if (alignment < os_page_bytes)
         alignment = os_page_bytes;
-    if (!size_is_legal(stat, bytes) || !is_power_of_two(alignment) || bytes + alignment < bytes ||
-        ((uintptr_t)hint & (os_page_bytes - 1)))
+    if (!size_is_legal(stat, bytes) || bytes + alignment < bytes || ((uintptr_t)hint & (os_page_bytes - 1)))
         return NULL;
     osmem_request request = {.hint = hint, .bytes = bytes, .alignment = alignment};
     void *start = NULL;

@@ -93,7 +93,7 @@ uint64_t fl_system_random(void) {
 
 /* The C library's clock_gettime is one that other libraries replace, and theirs may allocate. */
 static uint64_t read_clock(clockid_t clock, fl_vdso_clock *quick) {
-    struct timespec now;
+    struct timespec now = {0};
     if (!quick || quick(clock, &now) != 0)
         fl_call(SYS_clock_gettime, clock, (long)&now, 0, 0);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;

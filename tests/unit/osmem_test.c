@@ -309,6 +309,7 @@ static void osmem_illegal_arguments_change_nothing(void) {
     CHECK(!osmem_alloc(page + 1, &heap));
     CHECK(!osmem_alloc(0, &heap));
     CHECK(!osmem_reserve(NULL, page, 3 * page, &heap));
+    CHECK(!osmem_reserve(NULL, page, 3, &heap));
     CHECK_EQUAL(osmem_unused(v + 1, page, &heap), OSMEM_INVALID);
     CHECK_EQUAL(osmem_unused(v, page / 2, &heap), OSMEM_INVALID);
     CHECK_EQUAL(osmem_unused(v, 0, &heap), OSMEM_INVALID);
