@@ -149,7 +149,7 @@ static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *sh
         return true;
     /* Added first and looked at then, so that two arenas cannot both take the last pages. */
     fl_arena_count_ready(arena, more, true);
-    if (!exceeds_hard(arena, shortage) && !(heed_soft && more && exceeds_soft(arena, idle, shortage)))
+    if (!exceeds_hard(arena, shortage) && !(heed_soft && exceeds_soft(arena, idle, shortage)))
         return true;
     fl_arena_count_ready(arena, more, false);
     return false;

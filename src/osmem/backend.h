@@ -7,6 +7,8 @@
 
 #include "fallow/osmem.h"
 
+#include "../system/system.h"
+
 /* The system's own, whatever stands in for it. */
 const osmem_backend *fl_backend_native(void);
 
@@ -31,6 +33,30 @@ static inline void fl_backend_trim(void *got, size_t got_bytes, size_t bytes, si
         out->excess_bytes += before;
     if (behind && free(NULL, start + bytes, behind) != OSMEM_OK)
         out->excess_bytes += behind;
+}
+
+/* A mapping of `bytes` at an aligned address of the system's choice, by what maps anywhere and what frees. */
+static inline osmem_result
+fl_backend_map_aligned(size_t bytes, size_t alignment, int protection,
+                       osmem_result (*map)(size_t bytes, int protection, void **got),
+                       osmem_result (*free)(void *context, void *start, size_t bytes),
+                       osmem_reservation *out) {
+    size_t more = bytes + alignment - fl_system_page_bytes();
+    void *got;
+    if (more < bytes || more + alignment < more)
+        return OSMEM_NOMEM;
+    osmem_result result = map(more, protection, &got);
+    if (result == OSMEM_OK && !fl_backend_has_room(got, more, bytes, alignment)) {
+        result = free(NULL, got, more);
+        if (result == OSMEM_OK) {
+            more += alignment;
+            result = map(more, protection, &got);
+        } else
+            out->excess_bytes = more;
+    }
+    if (result == OSMEM_OK)
+        fl_backend_trim(got, more, bytes, alignment, free, out);
+    return result;
 }
 
 #endif

@@ -125,18 +125,12 @@ static osmem_result linux_free(void *context, void *start, size_t bytes) {
     return result_of(call_munmap(start, bytes));
 }
 
+static osmem_result map_anywhere(size_t bytes, int protection, void **got) {
+    return result_of(call_mmap(NULL, bytes, protection, 0, got));
+}
+
 static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
-    size_t more = bytes + alignment - fl_system_page_bytes();
-    void *got;
-    int code = more < bytes || more + alignment < more ? ENOMEM : call_mmap(NULL, more, protection, 0, &got);
-    if (code == 0 && !fl_backend_has_room(got, more, bytes, alignment)) {
-        call_munmap(got, more);
-        more += alignment;
-        code = call_mmap(NULL, more, protection, 0, &got);
-    }
-    if (code == 0)
-        fl_backend_trim(got, more, bytes, alignment, linux_free, out);
-    return result_of(code);
+    return fl_backend_map_aligned(bytes, alignment, protection, map_anywhere, linux_free, out);
 }
 
 static void *linux_alloc(void *context, size_t bytes) {

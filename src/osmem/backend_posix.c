@@ -58,19 +58,12 @@ static osmem_result posix_free(void *context, void *start, size_t bytes) {
     return unmap_pages(start, bytes);
 }
 
+static osmem_result map_anywhere(size_t bytes, int protection, void **got) {
+    return map_pages(NULL, bytes, protection, got) ? OSMEM_NOMEM : OSMEM_OK;
+}
+
 static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, osmem_reservation *out) {
-    size_t more = bytes + alignment - fl_system_page_bytes();
-    void *got;
-    if (more < bytes || more + alignment < more || map_pages(NULL, more, protection, &got))
-        return OSMEM_NOMEM;
-    if (!fl_backend_has_room(got, more, bytes, alignment)) {
-        (void)unmap_pages(got, more);
-        more += alignment;
-        if (map_pages(NULL, more, protection, &got))
-            return OSMEM_NOMEM;
-    }
-    fl_backend_trim(got, more, bytes, alignment, posix_free, out);
-    return OSMEM_OK;
+    return fl_backend_map_aligned(bytes, alignment, protection, map_anywhere, posix_free, out);
 }
 
 static void *posix_alloc(void *context, size_t bytes) {

@@ -142,6 +142,8 @@ static osmem_result find_place(osmem_sim *sim, const osmem_request *request, siz
     }
     if (request->exactly)
         return hint & (granule - 1) ? broken(sim) : OSMEM_TAKEN;
+    if (alignment > SIM_ALIGNMENT) /* pages are counted from the base, which is aligned to that */
+        return OSMEM_NOMEM;
     return fl_simspace_find_gap(&sim->space, pages, alignment / sim->config.os_page_bytes, first)
                ? OSMEM_OK
                : OSMEM_NOMEM;
