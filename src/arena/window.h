@@ -38,11 +38,17 @@
 #include "pagebits.h"
 #include "stretch.h"
 
+#ifndef FL_PAGE_SHIFT /* the simulation has it smaller, and the two below */
 #define FL_PAGE_SHIFT 14
+#endif
 #define FL_PAGE_BYTES ((size_t)1 << FL_PAGE_SHIFT)
+#ifndef FL_CHUNK_PAGES
 #define FL_CHUNK_PAGES ((size_t)256)
+#endif
 #define FL_CHUNK_BYTES (FL_CHUNK_PAGES << FL_PAGE_SHIFT)
+#ifndef FL_REGION_SHIFT
 #define FL_REGION_SHIFT 26
+#endif
 #define FL_REGION_BYTES ((size_t)1 << FL_REGION_SHIFT)
 #define FL_REGION_PAGES (FL_REGION_BYTES >> FL_PAGE_SHIFT)
 #define FL_REGION_WORDS (FL_REGION_PAGES / 64)

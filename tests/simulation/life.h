@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * life.h: the life of one simulated process, from its start to the last look at what it has left.
+ */
+#ifndef LIFE_H
+#define LIFE_H
+
+#include "world.h"
+
+/* What a life is asked for, besides its seed. */
+typedef struct life_plan {
+    uint64_t seed;
+    bool logs;
+    const char *only;   /* a workload by name; NULL: what the seed draws */
+    uint64_t nth_fault; /* not 0: this call of the system is refused, and no other (a sweep) */
+    int nth_result;     /* osmem_result */
+} life_plan;
+
+/* What it came to; shared with the process that waits for it. */
+typedef struct life_figures {
+    uint64_t steps, switches, operations, longest_op;
+    bool fault_happened;
+    char longest_op_name[24];
+    char what[160]; /* the seed has drawn */
+} life_figures;
+
+/* Never returns: the process ends with 0, or with LIFE_FAILED. */
+#define LIFE_FAILED 3
+_Noreturn void life_run(const life_plan *plan, life_figures *figures);
+
+_Noreturn void life_failed(void);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * main.c: lives, each in a process of its own: one seed, many, or a sweep of refusals. tools/simulate is the way to call it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fallow/osmem.h"
+#include "life.h"
+
+typedef struct options {
+    uint64_t first_seed;
+    double seconds; /* 0: one seed, with a log */
+    uint64_t seeds_max;
+    unsigned failures_max;
+    bool quiet, sweep;
+    const char *only;
+} options;
+
+static life_figures *shared;
+
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* True: nothing was found. What the life says is shown, or (silent) not. */
+static bool live(const life_plan *plan, bool silent) {
+    memset(shared, 0, sizeof *shared);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (silent && !freopen("/dev/null", "w", stderr))
+            _exit(1);
+        life_run(plan, shared);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "seed %llu: ended by signal %d\n", (unsigned long long)plan->seed, WTERMSIG(status));
+    return status == 0;
+}
+
+typedef struct totals {
+    uint64_t lives, steps, switches, operations, longest_op;
+    char longest_op_name[24];
+} totals;
+
+static void add(totals *all) {
+    all->lives++;
+    all->steps += shared->steps;
+    all->switches += shared->switches;
+    all->operations += shared->operations;
+    if (shared->longest_op > all->longest_op) {
+        all->longest_op = shared->longest_op;
+        memcpy(all->longest_op_name, shared->longest_op_name, sizeof all->longest_op_name);
+    }
+}
+
+static int explore(const options *options) {
+    totals all = {0};
+    unsigned failures = 0;
+    double began_s = now_s(), now = began_s;
+    uint64_t seed = options->first_seed;
+    for (; now - began_s < options->seconds && all.lives < options->seeds_max; seed++) {
+        life_plan plan = {.seed = seed, .only = options->only};
+        bool fine = live(&plan, options->quiet);
+        now = now_s();
+        add(&all);
+        if (fine)
+            continue;
+        printf("seed %llu fails: after %.1f s and %llu lives (%s)\n", (unsigned long long)seed, now - began_s,
+               (unsigned long long)all.lives, shared->what);
+        if (++failures >= options->failures_max)
+            break;
+    }
+    printf("%llu seeds from %llu, %llu operations, %.1f million points, %.2f million switches in %.1f s (%.2f million points a second); "
+           "longest operation %llu points (%s); %u failed\n",
+           (unsigned long long)all.lives, (unsigned long long)options->first_seed, (unsigned long long)all.operations,
+           (double)all.steps / 1e6, (double)all.switches / 1e6, now - began_s, (double)all.steps / 1e6 / (now - began_s),
+           (unsigned long long)all.longest_op, all.longest_op_name, failures);
+    return failures ? 1 : 0;
+}
+
+/* Of one seed's life the first call of the system is refused, then the second, …, until there are no more. */
+static int sweep(const options *options) {
+    static const osmem_result results[] = {OSMEM_NOMEM, OSMEM_KEPT};
+    totals all = {0};
+    for (size_t i = 0; i < 2; i++)
+        for (uint64_t nth = 1;; nth++) {
+            life_plan plan = {options->first_seed, false, options->only, nth, results[i]};
+            bool fine = live(&plan, options->quiet);
+            add(&all);
+            if (!fine) {
+                printf("seed %llu fails where call %llu of the system is refused (result %d)\n",
+                       (unsigned long long)options->first_seed, (unsigned long long)nth, results[i]);
+                return 1;
+            }
+            if (!shared->fault_happened)
+                break;
+        }
+    printf("seed %llu: %llu refusals swept, %.1f million points; none failed\n", (unsigned long long)options->first_seed,
+           (unsigned long long)all.lives, (double)all.steps / 1e6);
+    return 0;
+}
+
+static int usage(void) {
+    fprintf(stderr, "usage: simulation --seed N | --seconds S [--from N] [--seeds N] [--failures N] [--quiet] [--only OPERATIONS] | --sweep N\n");
+    return 2;
+}
+
+int main(int count, char **words) {
+    options options = {.failures_max = 1, .seeds_max = UINT64_MAX};
+    for (int i = 1; i < count; i++) {
+        const char *value = i + 1 < count ? words[i + 1] : NULL;
+        if (strcmp(words[i], "--quiet") == 0) {
+            options.quiet = true;
+            continue;
+        }
+        if (!value)
+            return usage();
+        if (strcmp(words[i], "--seed") == 0 || strcmp(words[i], "--from") == 0)
+            options.first_seed = strtoull(value, NULL, 10);
+        else if (strcmp(words[i], "--sweep") == 0)
+            options.sweep = true, options.first_seed = strtoull(value, NULL, 10);
+        else if (strcmp(words[i], "--seconds") == 0)
+            options.seconds = strtod(value, NULL);
+        else if (strcmp(words[i], "--seeds") == 0)
+            options.seeds_max = strtoull(value, NULL, 10);
+        else if (strcmp(words[i], "--failures") == 0)
+            options.failures_max = (unsigned)strtoul(value, NULL, 10);
+        else if (strcmp(words[i], "--only") == 0)
+            options.only = value;
+        else
+            return usage();
+        i++;
+    }
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 2;
+    if (options.sweep)
+        return sweep(&options);
+    if (options.seconds > 0)
+        return explore(&options);
+    life_plan plan = {.seed = options.first_seed, .logs = true, .only = options.only};
+    bool fine = live(&plan, false);
+    printf("seed %llu: %s; %llu points, %llu switches, %llu operations (%s)\n", (unsigned long long)plan.seed,
+           fine ? "nothing found" : "failed", (unsigned long long)shared->steps, (unsigned long long)shared->switches,
+           (unsigned long long)shared->operations, shared->what);
+    return fine ? 0 : 1;
+}

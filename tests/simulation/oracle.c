@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+#include "oracle.h"
+
+#include "../../src/heap/thread.h"
+#include "blocks.h"
+#include "faults.h"
+#include "program.h"
+#include "threads.h"
+
+#define FULL_EVERY 16 /* operations */
+
+static bool is_free(const fl_lock *lock) {
+    return sim_lock_owner(&lock->mutex) == NULL;
+}
+
+static bool is_free_of(fl_rank rank) {
+    return is_free(fl_lock_of(rank));
+}
+
+void oracle_no_pages_lock(const char *what) {
+    for (unsigned i = 0; i < ARENAS_MAX; i++)
+        if (slots[i].arena && sim.self && !sim.deaf && sim_lock_owner(&slots[i].arena->pages.lock.mutex) == sim.self)
+            sim_fail("%s with the lock of an arena's pages held", what);
+}
+
+/* By the ledger, not by the arena's own count. */
+static void check_limits(void) {
+    size_t all = 0;
+    if (!is_free_of(FL_LOCK_LEDGER))
+        return;
+    for (unsigned i = 0; i < ARENAS_MAX; i++) {
+        if (!slots[i].arena || slots[i].exclusive)
+            continue;
+        size_t ready = slots[i].arena->pages.stat.bytes.ready, limit = slots[i].limit_bytes;
+        all += slots[i].parent < 0 ? ready : 0;
+        if (limit && ready > limit)
+            sim_fail("arena %u has %zu bytes Ready, and its limit is %zu", i, ready, limit);
+    }
+    if (the_program.process_limit_bytes && all > the_program.process_limit_bytes)
+        sim_fail("%zu bytes are Ready, and the limit of the process is %zu", all, the_program.process_limit_bytes);
+}
+
+void oracle_full(void) {
+    sim.deaf++;
+    check_limits();
+    sim.deaf--;
+}
+
+void oracle_after_operation(void) {
+    static unsigned count;
+    if (sim.self->locks_held)
+        sim_fail("an operation has ended with %u locks held", sim.self->locks_held);
+    if (++count % FULL_EVERY == 0)
+        oracle_full();
+}
+
+static void check_ledger(void) {
+    osmem_sim_figures truth = osmem_sim_read(sim_system());
+    osmem_bytes ledger = osmem_stat_read(&fl_stat_process, NULL);
+    if (truth.broken)
+        sim_fail("%llu calls of the system broke a rule", (unsigned long long)truth.broken);
+    if (ledger.reserved != truth.inaccessible_bytes)
+        sim_fail("the ledger has %zu bytes Reserved, the system %zu", ledger.reserved, truth.inaccessible_bytes);
+    if (ledger.prepared + ledger.ready != truth.accessible_bytes)
+        sim_fail("the ledger has %zu bytes Prepared and %zu Ready, the system %zu", ledger.prepared, ledger.ready,
+                 truth.accessible_bytes);
+}
+
+void oracle_quiet(void) {
+    oracle_full();
+    sim.deaf++;
+    if (is_free_of(FL_LOCK_SCAVENGER)) /* who holds it may be in the middle of a call */
+        check_ledger();
+    BLOCKS_EACH(it)
+    if (it->start)
+        blocks_verify(it, "while everybody stands still");
+    sim.deaf--;
+}
+
+void oracle_end(void) {
+    const fl_arena *pages = &fl_process_arena->pages;
+    oracle_quiet();
+    sim.deaf++;
+    check_ledger();
+    osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
+    if (left.ready)
+        sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
+    if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
+        sim_fail("at the end, %zu pages are in use, %zu Ready, %zu kept, %zu leaving", pages->used_pages, pages->ready_pages,
+                 pages->kept_pages, pages->leaving_pages);
+    if (pages->family_pages || fl_process_ready_pages || pages->away_bytes)
+        sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away", pages->family_pages,
+                 fl_process_ready_pages, pages->away_bytes);
+    for (unsigned i = 0; i < sim.threads; i++)
+        if (sim.thread[i].state != SIM_ENDED && &sim.thread[i] != sim.self)
+            sim_fail("at the end, thread %u is still there", i);
+    sim.deaf--;
+}

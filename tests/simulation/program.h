@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * program.h: the simulated program: workers that draw operations of the public API, the arenas and pools that they share, and
+ * the rules that a program has to keep (an arena that is destroyed is used by nobody, and so on).
+ */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+
+#include "../../src/heap/arena_heaps.h"
+#include "blocks.h"
+#include "fallow/arena.h"
+#include "fallow/pool.h"
+#include "fallow/process.h"
+#include "world.h"
+
+#define ARENAS_MAX 8 /* slot 0 is malloc's */
+#define POOLS_MAX 2
+#define SIZES_MAX 4
+
+typedef struct worker {
+    int number;
+    unsigned operations_left;
+    fallow_pool *pool[POOLS_MAX];
+    int pool_arena[POOLS_MAX];
+    unsigned nested; /* in a call-back of the library */
+} worker;
+
+typedef struct slot {
+    fallow_arena *arena; /* NULL: none */
+    int parent;          /* a slot; -1: none */
+    int users;           /* operations that are under way in it */
+    bool exclusive;      /* for one of them alone */
+    bool one_thread;
+    bool limited;       /* may be refused for a limit of its own */
+    size_t limit_bytes; /* which was never higher, so that no more can be Ready; 0: not known */
+} slot;
+
+extern slot slots[ARENAS_MAX];
+
+/* What the seed has drawn. */
+typedef struct program {
+    size_t size[SIZES_MAX];
+    unsigned sizes;
+    unsigned workers;
+    bool limits; /* somebody may be refused for one */
+    bool signals;
+    uint64_t operations;
+    size_t process_limit_bytes;
+} program;
+
+extern program the_program;
+
+/* Draws it; only: operations whose name begins so, NULL: all. */
+void program_begin(const char *only);
+
+/* Body of a worker's thread; its argument is the worker. */
+void *program_worker(void *argument);
+worker *program_new_worker(unsigned operations);
+
+/* Frees everything that is still held, ends all arenas but malloc's. Body of a thread. */
+void *program_clean_up(void *unused);
+
+/* Between two operations: waits where everybody is to stand still for a look. */
+void program_pause_if_wanted(void);
+
+/* May a thread use an arena now? If so it does, until arena_leave. */
+bool arena_enter(int which);
+void arena_leave(int which);
+
+/* May it have it, and those below it, to itself? */
+bool arena_enter_alone(int which);
+void arena_leave_alone(int which);
+
+bool program_has_pools(int arena);
+
+/* Some arena, malloc's most often. */
+int arena_pick(void);
+
+/* ops.c: one operation, of those that have a weight in this life. */
+void ops_begin(const char *only);
+void ops_one(worker *self);
+void ops_free(worker *self, block *it);
+void ops_pool_end(worker *self, unsigned which);
+void ops_child(worker *self);
+
+#endif
