@@ -141,6 +141,15 @@ static bool exceeds_soft(fl_arena *arena, size_t idle, fl_shortage *shortage) {
     return shortage->pages > 0;
 }
 
+bool fl_arena_charge(fl_arena *arena, size_t pages) {
+    fl_shortage ignored;
+    fl_arena_count_ready(arena, pages, true);
+    if (pages == 0 || !exceeds_hard(arena, &ignored))
+        return true;
+    fl_arena_count_ready(arena, pages, false);
+    return false;
+}
+
 /* Charges more Ready pages to the limits. False: nothing is charged, and *shortage says which is in the way. */
 static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *shortage) {
     size_t idle = fl_arena_idle_pages(arena);

@@ -84,6 +84,9 @@ void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend 
 /* So many pages are Ready that were not, or the other way: for the limits of all who count them. */
 void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more);
 
+/* Counts so many pages more, where no hard limit is in the way; false: nothing is counted. */
+bool fl_arena_charge(fl_arena *arena, size_t pages);
+
 /* Everything to None; what the system does not take back now is tried again when another region is given back. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);

@@ -67,9 +67,8 @@ static osmem_bytes by_state(const fl_region *region, size_t first, size_t end) {
                          .ready = (end - first - prepared) << FL_PAGE_SHIFT};
 }
 
-/* What is mapped or reserved of a region counts in another stat from now on. Returns the Ready pages. */
-static size_t transfer(const fl_region *region, osmem_stat *from, osmem_stat *to) {
-    size_t ready = 0;
+/* What is mapped or reserved of a region counts in another stat from now on. */
+static void transfer(const fl_region *region, osmem_stat *from, osmem_stat *to) {
     for (size_t first, end = 0; next_run(region->reserved, end, &first, &end);) {
         size_t bytes = (end - first) * FL_CHUNK_BYTES;
         osmem_transfer(chunk_start(region, first), bytes, (osmem_bytes){.reserved = bytes}, from, to);
@@ -79,9 +78,7 @@ static size_t transfer(const fl_region *region, osmem_stat *from, osmem_stat *to
              next_ours(region, &page, &to_page, end * FL_CHUNK_PAGES); page = to_page) {
             osmem_bytes its = by_state(region, page, to_page);
             osmem_transfer(page_start(region, page), (to_page - page) << FL_PAGE_SHIFT, its, from, to);
-            ready += its.ready >> FL_PAGE_SHIFT;
         }
-    return ready;
 }
 
 /* Would the system give that much at once? Asked before bookkeeping is made for many regions in vain. */
@@ -99,24 +96,35 @@ static bool system_has_room(size_t bytes, osmem_stat *stat) {
     return false;
 }
 
-/* A region that was taken is the arena's, with what is left in it of an earlier owner. */
+static size_t ready_pages(const fl_region *region) {
+    size_t ready = 0;
+    for (size_t first, end = 0; next_run(region->mapped, end, &first, &end);) {
+        size_t page = first * FL_CHUNK_PAGES, pages = (end - first) * FL_CHUNK_PAGES;
+        ready += pages - fl_pagebits_count(region->prepared, page, pages) - fl_pagebits_count(region->gone, page, pages);
+    }
+    return ready;
+}
+
+/* A region that was taken is the arena's, with what is left in it of an earlier owner, if the limits have room for that. */
 static bool adopt(fl_arena *arena, fl_region *region) {
-    if (!fl_pagetree_insert(&arena->tree, region))
+    size_t ready = ready_pages(region);
+    if (!fl_arena_charge(arena, ready))
         return false;
+    if (!fl_pagetree_insert(&arena->tree, region)) {
+        fl_arena_count_ready(arena, ready, false);
+        return false;
+    }
     list_add(arena, region);
-    size_t ready = transfer(region, &fl_stat_meta, &arena->stat);
+    transfer(region, &fl_stat_meta, &arena->stat);
     arena->ready_pages += ready;
-    fl_arena_count_ready(arena, ready, true);
     fl_arena_show_idle(arena);
     arena->chunks_mapped += (size_t)__builtin_popcount(region->mapped);
     return true;
 }
 
-bool fl_regions_add(fl_arena *arena, size_t pages) {
-    size_t count = (pages + FL_REGION_PAGES - 1) / FL_REGION_PAGES;
-    if (count > 1 && !system_has_room(pages << FL_PAGE_SHIFT, &arena->stat))
-        return false;
-    fl_region *first = fl_window_take(count, arena, arena->stat.backend);
+/* keeper: regions are welcome that were kept by it. */
+static bool add(fl_arena *arena, size_t count, const osmem_backend *keeper) {
+    fl_region *first = fl_window_take(count, arena, keeper);
     for (size_t i = 0; first && i < count; i++)
         if (!adopt(arena, &first[i])) {
             for (; i < count; i++)
@@ -124,6 +132,13 @@ bool fl_regions_add(fl_arena *arena, size_t pages) {
             return false;
         }
     return first != NULL;
+}
+
+bool fl_regions_add(fl_arena *arena, size_t pages) {
+    size_t count = (pages + FL_REGION_PAGES - 1) / FL_REGION_PAGES;
+    if (count > 1 && !system_has_room(pages << FL_PAGE_SHIFT, &arena->stat))
+        return false;
+    return add(arena, count, arena->stat.backend) || add(arena, count, NULL);
 }
 
 /*

@@ -140,7 +140,8 @@ size_t fl_window_pages_max(void);
 
 /*
  * Takes count regions that lie side by side for an arena of this back end, lowest first; NULL where there are none. They
- * come with no page in use. What is mapped or reserved of them is counted in fl_stat_meta, and the caller's from now on.
+ * come with no page in use. What is mapped or reserved of them, which this back end has kept (NULL: nothing is), is counted in
+ * fl_stat_meta, and the caller's from now on.
  */
 fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_backend *backend);
 

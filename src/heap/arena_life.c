@@ -126,7 +126,9 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
     arena->heaps = NULL;
     forget_everything(arena);
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
     arena->alive = true;
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     fl_scavenger_join(&arena->pages);
     return arena;
 }
@@ -164,15 +166,32 @@ void fl_arena_destroy(fallow_arena *arena) {
 }
 
 /* What of arenas fork has to take. (Heaps' own locks it leaves to their threads, of which the child has none.) */
+static fl_lock *lock_of(fallow_arena *arena, fl_rank rank, bool **taken) {
+    switch (rank) {
+    case FL_LOCK_HEAPS:
+        *taken = &arena->forked_with[0];
+        return &arena->heaps_lock;
+    case FL_LOCK_LISTS:
+        *taken = &arena->forked_with[1];
+        return &arena->lists_lock;
+    case FL_LOCK_PAGES:
+        *taken = &arena->forked_with[2];
+        return &arena->pages.lock;
+    default:
+        return NULL;
+    }
+}
+
+/* All three stand below the lock of all arenas, which fork has by then: none begins or ends to be alive. One that is not has no
+ * locks that anybody could hold, or they are about to be made. */
 static void each_lock(fl_rank rank, fl_fork_visit *visit) {
+    bool *taken;
+    if (rank <= FL_LOCK_ARENAS)
+        return;
     for (uint32_t slot = 0; slot < slots_used; slot++) {
-        fallow_arena *arena = arenas[slot];
-        if (rank == FL_LOCK_HEAPS)
-            visit(&arena->heaps_lock, &arena->forked_with[0]);
-        else if (rank == FL_LOCK_LISTS)
-            visit(&arena->lists_lock, &arena->forked_with[1]);
-        else if (rank == FL_LOCK_PAGES)
-            visit(&arena->pages.lock, &arena->forked_with[2]);
+        fl_lock *lock = arenas[slot]->alive ? lock_of(arenas[slot], rank, &taken) : NULL;
+        if (lock)
+            visit(lock, taken);
     }
 }
 

@@ -132,6 +132,13 @@ static bool claim_listed(fl_slab *slab, fl_word word) {
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
+/* Enough was freed since the last time; or all of it, and the system did not let it die then. */
+static bool is_worth_another_purge(const fl_slab *slab, fl_word word) {
+    uint32_t live = fl_word_live(word);
+    return slab->purged_live - live > slab->capacity / PURGE_PART ||
+           (live == 0 && slab->since_s != fl_scavenger_ticked_s());
+}
+
 /* Of purged slabs, by turns: who is looked at in vain goes to the end. */
 static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs, size_t max) {
     size_t count = 0;
@@ -141,7 +148,7 @@ static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs,
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         (*looks)--;
         unlink_slab(slab);
-        if (slab->purged_live - fl_word_live(word) > slab->capacity / PURGE_PART && claim_listed(slab, word))
+        if (is_worth_another_purge(slab, word) && claim_listed(slab, word))
             slabs[count++] = slab;
         else {
             link_slab(slab);

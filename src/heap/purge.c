@@ -147,8 +147,9 @@ static void relink(fl_slab *slab, const uint64_t *free) {
 typedef struct purge_batch {
     fl_slab *slabs[BATCH_SLABS];
     size_t slab_count;
+    uint64_t refused[BATCH_SLABS]; /* units of each that the system did not take */
     osmem_range ranges[FL_BATCH_RANGES];
-    fl_slab *slab_of[FL_BATCH_RANGES];
+    size_t slab_of[FL_BATCH_RANGES];
     size_t range_count;
 } purge_batch;
 
@@ -157,7 +158,8 @@ typedef struct purge_batch {
 static purge_batch the_batch;
 static fl_blocks the_blocks;
 
-/* The batch's ranges to the system; those that it refuses are Ready still, and their blocks free. */
+/* The batch's ranges to the system. A block may lie in several of a slab's, so that it is known only when all of them are
+ * through which blocks are free. */
 static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
     size_t bytes = 0;
     uint64_t started_ns = fl_system_now_ns(), kept;
@@ -165,14 +167,14 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         return;
     uint64_t went = fl_ranges_unused(batch->ranges, batch->range_count, &kept, &arena->pages.stat);
     for (size_t i = 0; i < batch->range_count; i++) {
-        fl_slab *slab = batch->slab_of[i];
+        fl_slab *slab = batch->slabs[batch->slab_of[i]];
         size_t first = (size_t)((char *)batch->ranges[i].start - slab->start) >> fl_unit_shift(slab);
         uint64_t units = fl_unit_bits(first, first + (batch->ranges[i].bytes >> fl_unit_shift(slab)) - 1);
         if (went >> i & 1) {
             slab->away |= units;
             bytes += batch->ranges[i].bytes;
         } else
-            free_blocks_of(slab, units);
+            batch->refused[batch->slab_of[i]] |= units;
     }
     atomic_fetch_add_explicit(&arena->pages.away_bytes, bytes, memory_order_relaxed);
     fl_arena_given(&arena->pages, cause, batch->ranges, went, started_ns);
@@ -180,7 +182,8 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
 }
 
 /* One claimed slab: what of it can go, into the batch or, where that is full, to the system first. */
-static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
+static void purge(size_t index, purge_batch *batch, fl_cause cause) {
+    fl_slab *slab = batch->slabs[index];
     fl_blocks *blocks = &the_blocks;
     fl_word word = take_pushed(slab);
     slab->purged_live = fl_word_live(word);
@@ -188,10 +191,11 @@ static void purge(fl_slab *slab, purge_batch *batch, fl_cause cause) {
     uint64_t idle = find_idle_units(slab, blocks);
     fl_blocks_clear(slab, idle, blocks->free);
     relink(slab, blocks->free);
+    batch->refused[index] = 0;
     for (uint64_t rest = idle; rest;) {
         if (batch->range_count == FL_BATCH_RANGES)
             give_ranges(slab->arena, batch, cause);
-        batch->slab_of[batch->range_count] = slab;
+        batch->slab_of[batch->range_count] = index;
         batch->ranges[batch->range_count++] = take_range(slab, &rest);
     }
 }
@@ -206,10 +210,13 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
     while ((batch->slab_count =
                 fl_slabs_claim_listed(arena, size_class, cause, &looks, batch->slabs, BATCH_SLABS)) > 0) {
         for (size_t i = 0; i < batch->slab_count; i++)
-            purge(batch->slabs[i], batch, cause);
+            purge(i, batch, cause);
         give_ranges(arena, batch, cause);
-        for (size_t i = 0; i < batch->slab_count; i++)
+        for (size_t i = 0; i < batch->slab_count; i++) {
+            if (batch->refused[i]) /* Ready still, and its blocks free */
+                free_blocks_of(batch->slabs[i], batch->refused[i]);
             fl_slab_settle(batch->slabs[i], NULL);
+        }
         if (fl_scavenger_time_is_up(deadline_ns))
             return true;
     }

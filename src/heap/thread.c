@@ -194,8 +194,11 @@ fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
 }
 
 void fl_thread_heap_done(fl_heap *heap) {
-    if (heap->thread == ENDED && heap != heap->arena->only_heap)
-        fl_heap_release(heap);
+    if (heap->thread != ENDED || heap == heap->arena->only_heap)
+        return;
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* as wherever one is released: not in the middle of a fork */
+    fl_heap_release(heap);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
 void fl_thread_become_known(void) {

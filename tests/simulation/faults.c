@@ -26,6 +26,7 @@ static struct {
     uint64_t countdown; /* not 0: this one alone */
     osmem_result result;
     bool happened;
+    bool is_short; /* no memory was granted lately: then the system takes what it is given */
 } faults;
 
 static const struct {
@@ -41,6 +42,15 @@ static const struct {
     {"32 bits", {.os_page_bytes = 4096, .address_bytes = (size_t)3 << 30}},
 };
 #define SYSTEMS (sizeof systems / sizeof systems[0])
+
+/* The simulated system itself: at one moment. */
+#define INNER(call, ...)                                                               \
+    __extension__({                                                                    \
+        sim.deaf++;                                                                    \
+        __auto_type its_result = faults.inner->call(faults.inner->context, __VA_ARGS__); \
+        sim.deaf--;                                                                    \
+        its_result;                                                                    \
+    })
 
 static bool draw(osmem_sim_call call, osmem_result *result) {
     if (!faults.on)
@@ -82,7 +92,7 @@ static void traits(void *context, osmem_traits *out) {
 static void *alloc(void *context, size_t bytes) {
     osmem_result result;
     (void)context;
-    return refused(OSMEM_SIM_ALLOC, &result) ? NULL : faults.inner->alloc(faults.inner->context, bytes);
+    return refused(OSMEM_SIM_ALLOC, &result) ? NULL : INNER(alloc, bytes);
 }
 
 static osmem_result reserve(void *context, const osmem_request *request, osmem_reservation *out) {
@@ -90,19 +100,20 @@ static osmem_result reserve(void *context, const osmem_request *request, osmem_r
     (void)context;
     if (refused(OSMEM_SIM_RESERVE, &result))
         return request->exactly && !faults.countdown ? one_of(result, OSMEM_TAKEN) : result;
-    return faults.inner->reserve(faults.inner->context, request, out);
+    return INNER(reserve, request, out);
 }
 
 static osmem_result map(void *context, void *start, size_t bytes) {
     osmem_result result;
     (void)context;
-    return refused(OSMEM_SIM_MAP, &result) ? result : faults.inner->map(faults.inner->context, start, bytes);
+    return refused(OSMEM_SIM_MAP, &result) ? result : INNER(map, start, bytes);
 }
 
 static osmem_result used(void *context, void *start, size_t bytes) {
     osmem_result result;
     (void)context;
-    return refused(OSMEM_SIM_USED, &result) ? result : faults.inner->used(faults.inner->context, start, bytes);
+    faults.is_short = refused(OSMEM_SIM_USED, &result);
+    return faults.is_short ? result : INNER(used, start, bytes);
 }
 
 static osmem_result unused(void *context, const osmem_range *ranges, size_t count, size_t *done) {
@@ -110,15 +121,15 @@ static osmem_result unused(void *context, const osmem_range *ranges, size_t coun
     (void)context;
     point();
     oracle_no_pages_lock("memory is given back");
-    if (!draw(OSMEM_SIM_UNUSED, &result))
-        return faults.inner->unused(faults.inner->context, ranges, count, done);
+    if (faults.is_short || !draw(OSMEM_SIM_UNUSED, &result))
+        return INNER(unused, ranges, count, done);
     if (!faults.happened)
         result = one_of(OSMEM_KEPT, OSMEM_NOMEM);
     *done = 0;
     size_t part = sim_below(SIM_FAULTS, count);
     if (part == 0)
         return result;
-    each = faults.inner->unused(faults.inner->context, ranges, part, done);
+    each = INNER(unused, ranges, part, done);
     return each == OSMEM_OK ? result : each;
 }
 
@@ -126,21 +137,21 @@ static osmem_result unmap(void *context, void *start, size_t bytes) {
     osmem_result result;
     (void)context;
     if (!refused(OSMEM_SIM_UNMAP, &result))
-        return faults.inner->unmap(faults.inner->context, start, bytes);
+        return INNER(unmap, start, bytes);
     return one_of(result, OSMEM_KEPT);
 }
 
 static osmem_result fault(void *context, void *start, size_t bytes) {
     osmem_result result;
     (void)context;
-    return refused(OSMEM_SIM_UNMAP, &result) ? result : faults.inner->fault(faults.inner->context, start, bytes);
+    return refused(OSMEM_SIM_UNMAP, &result) ? result : INNER(fault, start, bytes);
 }
 
 static osmem_result give(void *context, void *start, size_t bytes) {
     osmem_result result;
     (void)context;
     if (!refused(OSMEM_SIM_FREE, &result))
-        return faults.inner->free(faults.inner->context, start, bytes);
+        return INNER(free, start, bytes);
     return one_of(result, OSMEM_KEPT);
 }
 
@@ -157,9 +168,11 @@ static osmem_result move(void *context, void *from, void *to, size_t bytes) {
     if (refused((osmem_sim_call)CALL_MOVE, &result)) {
         if (faults.happened || sim_one_in(SIM_FAULTS, 2) || faults.config.reservations_apart || faults.config.never_frees)
             return OSMEM_UNSUPPORTED;
-        return faults.inner->free(faults.inner->context, to, bytes) == OSMEM_OK ? OSMEM_LOST : OSMEM_UNSUPPORTED;
+        return INNER(free, to, bytes) == OSMEM_OK ? OSMEM_LOST : OSMEM_UNSUPPORTED;
     }
+    sim.deaf++;
     memcpy(to, from, bytes);
+    sim.deaf--;
     for (size_t at = 0; at < bytes; at += 4096)
         *(uint64_t *)((char *)from + at) = UINT64_C(0xdeadbeefdeadbeef);
     return OSMEM_OK;

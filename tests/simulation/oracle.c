@@ -37,7 +37,8 @@ static void check_limits(void) {
             sim_fail("arena %u has %zu bytes Ready, and its limit is %zu", i, ready, limit);
     }
     if (the_program.process_limit_bytes && all > the_program.process_limit_bytes)
-        sim_fail("%zu bytes are Ready, and the limit of the process is %zu", all, the_program.process_limit_bytes);
+        sim_fail("%zu bytes are Ready (%zu by the library's count), and the limit of the process is %zu", all,
+                 fl_process_ready_pages << FL_PAGE_SHIFT, the_program.process_limit_bytes);
 }
 
 void oracle_full(void) {
@@ -77,6 +78,21 @@ void oracle_quiet(void) {
     sim.deaf--;
 }
 
+static void show_use(const fl_arena *pages) {
+    for (const fl_region *region = pages->regions; region; region = region->next)
+        for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+            const char *start = fl_region_start(region) + (page << FL_PAGE_SHIFT);
+            if (!(region->in_use[page / 64] >> (page % 64) & 1))
+                continue;
+            const fl_slab *slab = fl_entry_slab(fl_entry_of(start));
+            sim_note("page %p is in use, entry %llx", start, (unsigned long long)fl_entry_of(start));
+            if (slab)
+                sim_note("    slab %p of class %d, word state %d live %u owner %u, %u used, away %llx", (void *)slab,
+                         slab->size_class, fl_word_state(slab->word), fl_word_live(slab->word), fl_word_owner(slab->word),
+                         fl_slab_used(slab), (unsigned long long)slab->away);
+        }
+}
+
 void oracle_end(void) {
     const fl_arena *pages = &fl_process_arena->pages;
     oracle_quiet();
@@ -85,6 +101,8 @@ void oracle_end(void) {
     osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
     if (left.ready)
         sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
+    if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
+        show_use(&fl_process_arena->pages);
     if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
         sim_fail("at the end, %zu pages are in use, %zu Ready, %zu kept, %zu leaving", pages->used_pages, pages->ready_pages,
                  pages->kept_pages, pages->leaving_pages);

@@ -56,8 +56,12 @@ static void have(pthread_mutex_t *mutex) {
     sim.self->locks_held += counts(mutex);
 }
 
+static bool is_ignored(void) {
+    return !sim.self || sim.deaf;
+}
+
 static int take(pthread_mutex_t *mutex, uint64_t until_ns, const void *place) {
-    if (!sim.self || sim.deaf)
+    if (is_ignored())
         return 0;
     before(mutex, place, SIM_LOCK);
     if (mutex->__data.__owner == owner_number(sim.self))
@@ -83,7 +87,7 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) {
 }
 
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex) {
-    if (!sim.self || sim.deaf)
+    if (is_ignored())
         return 0;
     before(mutex, HERE, SIM_LOCK);
     if (mutex->__data.__owner)
@@ -106,7 +110,7 @@ int __wrap_pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, cons
 }
 
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex) {
-    if (!sim.self || sim.deaf)
+    if (is_ignored())
         return 0;
     before(mutex, HERE, SIM_UNLOCK);
     sim_memory_release(sim.self);
