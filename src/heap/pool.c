@@ -81,9 +81,14 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
     if (!heap)
         return NULL;
     heap->pinned++;
-    chunk *made = (chunk *)fl_spans_take(&heap->spans, &arena->pages, &pages);
+    size_t got = pages;
+    chunk *made = (chunk *)fl_spans_take(&heap->spans, &arena->pages, &got);
     if (!made)
         made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
+    else if (!for_pool || is_within_limits(for_pool, got))
+        pages = got;
+    else /* a kept span may be longer than was asked for, and the limit is exact */
+        fl_pages_return(&arena->pages, (char *)made + (pages << FL_PAGE_SHIFT), got - pages);
     heap->pinned--;
     fl_thread_heap_done(heap);
     if (made) {

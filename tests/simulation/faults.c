@@ -249,11 +249,11 @@ bool sim_faults_are_there(void) {
 }
 
 bool sim_fault_of_fence(void) {
-    return faults.fence_chance && sim_chance(SIM_FAULTS, faults.fence_chance);
+    return faults.on && faults.fence_chance && sim_chance(SIM_FAULTS, faults.fence_chance);
 }
 
 bool sim_fault_of_thread(void) {
-    return faults.thread_chance && sim_chance(SIM_FAULTS, faults.thread_chance);
+    return faults.on && faults.thread_chance && sim_chance(SIM_FAULTS, faults.thread_chance);
 }
 
 osmem_sim *sim_system(void) {

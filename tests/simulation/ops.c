@@ -346,10 +346,24 @@ static void do_pool_create(worker *self) {
     errno = 0;
     self->pool[which] = fallow_pool_create(slots[arena].arena);
     self->pool_arena[which] = arena;
+    self->pool_limit[which] = sim_one_in(SIM_WORK, 3) ? (size_t)sim_log_uniform(SIM_WORK, 16, 19) : 0;
+    self->child[which] = NULL;
+    if (self->pool[which] && self->pool_limit[which])
+        fallow_pool_set_limit(self->pool[which], self->pool_limit[which]);
+    if (self->pool[which] && sim_one_in(SIM_WORK, 3))
+        self->child[which] = fallow_pool_create_child(self->pool[which]);
     end(self->pool[which]);
     if (!self->pool[which])
         refused(arena, 0);
     arena_leave(arena);
+}
+
+/* A pool with its child holds no more than its limit; its first chunk it has whatever that is. */
+static void check_pool(const worker *self, unsigned which) {
+    size_t held = fallow_pool_held_bytes(self->pool[which]);
+    size_t limit = self->pool_limit[which] < 32768 ? 32768 : self->pool_limit[which];
+    if (self->pool_limit[which] && held > limit)
+        sim_fail("a pool holds %zu bytes, and its limit is %zu", held, self->pool_limit[which]);
 }
 
 static void do_pool_alloc(worker *self) {
@@ -361,9 +375,11 @@ static void do_pool_alloc(worker *self) {
         size_t bytes = a_size() % 100000 + 1;
         begin("allocate in a pool", arena, bytes);
         errno = 0;
-        void *object = fallow_pool_alloc(self->pool[which], bytes);
+        fallow_pool *from = self->child[which] && sim_one_in(SIM_WORK, 2) ? self->child[which] : self->pool[which];
+        void *object = fallow_pool_alloc(from, bytes);
+        check_pool(self, which);
         end(object);
-        if (!object)
+        if (!object && !self->pool_limit[which])
             refused(arena, bytes);
         block *it = object ? blocks_add(object, bytes, 16, arena, self->number) : NULL;
         if (it)
@@ -380,6 +396,7 @@ static void do_pool_reset(worker *self) {
     forget_objects(self->pool[which]);
     begin("reset a pool", arena, 0);
     fallow_pool_reset(self->pool[which]);
+    self->child[which] = NULL;
     end(NULL);
     arena_leave(arena);
 }
@@ -444,7 +461,7 @@ static void do_more_threads(worker *self) {
 }
 
 /* In the child of a fork, alone: everything is still there, and the heap can be used to the end. */
-void ops_child(worker *self) {
+_Noreturn void ops_child(worker *self) {
     sim_faults_end();
     BLOCKS_EACH(it)
     if (it->start)

@@ -98,14 +98,14 @@ void oracle_end(void) {
     oracle_quiet();
     sim.deaf++;
     check_ledger();
-    osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
-    if (left.ready)
-        sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
     if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
         show_use(&fl_process_arena->pages);
     if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
         sim_fail("at the end, %zu pages are in use, %zu Ready, %zu kept, %zu leaving", pages->used_pages, pages->ready_pages,
                  pages->kept_pages, pages->leaving_pages);
+    osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
+    if (left.ready)
+        sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
     if (pages->family_pages || fl_process_ready_pages || pages->away_bytes)
         sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away", pages->family_pages,
                  fl_process_ready_pages, pages->away_bytes);

@@ -22,6 +22,8 @@ typedef struct worker {
     unsigned operations_left;
     fallow_pool *pool[POOLS_MAX];
     int pool_arena[POOLS_MAX];
+    size_t pool_limit[POOLS_MAX]; /* 0: none */
+    fallow_pool *child[POOLS_MAX]; /* below it, or NULL */
     unsigned nested; /* in a call-back of the library */
 } worker;
 
@@ -81,6 +83,6 @@ void ops_begin(const char *only);
 void ops_one(worker *self);
 void ops_free(worker *self, block *it);
 void ops_pool_end(worker *self, unsigned which);
-void ops_child(worker *self);
+_Noreturn void ops_child(worker *self);
 
 #endif

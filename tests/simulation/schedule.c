@@ -121,8 +121,12 @@ uint64_t sim_now_ns(void) {
     return UINT64_C(1000000000) + sim.step * NS_A_STEP + sim.jumped_ns;
 }
 
+/* Who waits for a lock with a limit of time waits as if nothing had happened: no thread holds one for so long. */
 void sim_jump_ns(uint64_t duration_ns) {
     sim.jumped_ns += duration_ns;
+    for (unsigned i = 0; i < sim.threads; i++)
+        if (sim.thread[i].state == SIM_WAITS && sim.thread[i].wakes_ns)
+            sim.thread[i].wakes_ns += duration_ns;
 }
 
 static bool can_run(sim_thread *thread) {
@@ -157,7 +161,7 @@ static void pass_time(void) {
         sim_fail("deadlock: every thread waits");
     }
     if (next_ns > sim_now_ns())
-        sim_jump_ns(next_ns - sim_now_ns());
+        sim.jumped_ns += next_ns - sim_now_ns();
 }
 
 /* --- who is next ---------------------------------------------------------------------------------------------------------- */
