@@ -56,7 +56,7 @@ static void join(sim_thread *thread) {
 }
 
 static void describe(void) {
-    static const char *const strategies[] = {"uniform", "priorities", "long runs"};
+    static const char *const strategies[] = {"uniform", "priorities", "long runs", "places"};
     static const char *const orders[] = {"in sequence", "total store order", "weak stores"};
     char system[96];
     sim_faults_describe(system, sizeof system);

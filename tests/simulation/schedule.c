@@ -6,6 +6,8 @@
  *   priorities   the highest priority runs; at a few points, drawn beforehand, who runs falls below all others (PCT:
  *                Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010)
  *   long runs    one thread alone for a number of points whose logarithm is uniform, then another
+ *   places       long runs; and who comes by one of a few places in the program, drawn beforehand, is held there while
+ *                others run: what is rare in time is as likely as what is common
  */
 #include "schedule.h"
 
@@ -30,6 +32,8 @@ static struct {
     unsigned changes, depth;
     uint64_t lowest;
     unsigned long_bits;
+    unsigned hold_bits;
+    uint64_t hold_one_in; /* places */
     sim_thread *solo; /* nobody else is given a turn while it can run */
     uint64_t solo_until;
     const sim_switch *replay;
@@ -138,12 +142,20 @@ static bool can_run(sim_thread *thread) {
     return thread->state == SIM_RUNNABLE;
 }
 
+/* Those that can run; of these, if there are any, those that are not held. */
 static size_t runnable(sim_thread **out) {
-    size_t count = 0;
-    for (unsigned i = 0; i < sim.threads; i++)
-        if (can_run(&sim.thread[i]))
-            out[count++] = &sim.thread[i];
-    return count;
+    size_t count = 0, free = 0;
+    for (unsigned i = 0; i < sim.threads; i++) {
+        sim_thread *thread = &sim.thread[i];
+        if (!can_run(thread))
+            continue;
+        out[count++] = thread;
+        if (thread->held_until <= sim.step) {
+            out[count - 1] = out[free];
+            out[free++] = thread;
+        }
+    }
+    return free ? free : count;
 }
 
 /* Nobody can run: the clock goes on to when the next one wakes. */
@@ -200,7 +212,7 @@ static void draw_next_switch(void) {
         sim.next_switch = schedule.replay_at < schedule.replay_count ? schedule.replay[schedule.replay_at].step : NEVER;
     else if (sim.strategy == SIM_UNIFORM)
         sim.next_switch = sim.step + 1 + (sim_random(SIM_SCHEDULE) & ((1u << schedule.mean_bits) - 1));
-    else if (sim.strategy == SIM_LONG_RUNS)
+    else if (sim.strategy != SIM_PRIORITIES)
         sim.next_switch = sim.step + 1 + sim_log_uniform(SIM_SCHEDULE, 0, schedule.long_bits);
     else
         sim.next_switch = schedule.changes < schedule.depth ? schedule.change[schedule.changes] : NEVER;
@@ -238,10 +250,17 @@ static void set_next_event(void) {
         sim.next_event = watch;
 }
 
-void sim_event(void) {
+static bool is_held_here(bool at_place) {
+    if (!at_place || schedule.solo || !sim_one_in(SIM_SCHEDULE, schedule.hold_one_in))
+        return false;
+    sim.self->held_until = sim.step + sim_log_uniform(SIM_SCHEDULE, 2, schedule.hold_bits);
+    return true;
+}
+
+void sim_event(bool at_place) {
     watch_progress();
     sim_memory_let_due_go();
-    if (sim.step >= sim.next_switch)
+    if (is_held_here(at_place) || sim.step >= sim.next_switch)
         due_switch();
     set_next_event();
 }
@@ -283,6 +302,7 @@ void sim_be_alone(void) {
         if (&sim.thread[i] != sim.self)
             sim.thread[i].state = SIM_UNUSED;
     sim.next_switch = NEVER;
+    sim.place = UINT32_MAX;
     schedule.solo = NULL;
     schedule.record = -1;
 }
@@ -322,7 +342,10 @@ static void draw_changes(void) {
 
 void sim_schedule_begin(void) {
     sim.strategy = (sim_strategy)sim_below(SIM_SCHEDULE, SIM_STRATEGIES);
-    sim.plain_points = sim_one_in(SIM_SCHEDULE, 2);
+    sim.place = sim.strategy == SIM_PLACES ? (uint32_t)sim_below(SIM_SCHEDULE, SIM_PLACE_CLASSES) : UINT32_MAX;
+    sim.plain_points = sim.strategy == SIM_PLACES || sim_one_in(SIM_SCHEDULE, 2);
+    schedule.hold_bits = 4 + (unsigned)sim_below(SIM_SCHEDULE, 13);
+    schedule.hold_one_in = UINT64_C(1) << (2 * sim_below(SIM_SCHEDULE, 4));
     schedule.mean_bits = 1 + (unsigned)sim_below(SIM_SCHEDULE, 10);
     schedule.long_bits = 6 + (unsigned)sim_below(SIM_SCHEDULE, 11);
     schedule.lowest = 1u << 20;

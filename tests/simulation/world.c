@@ -50,6 +50,7 @@ void sim_begin(uint64_t seed) {
         streams[i] = seed * SIM_STREAMS + i;
         streams[i] = sim_random((sim_stream)i);
     }
+    sim.place = UINT32_MAX;
     sim.next_event = sim.next_switch = UINT64_MAX;
 }
 

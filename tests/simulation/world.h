@@ -52,7 +52,7 @@ typedef enum sim_kind {
 /* How memory behaves. Weaker than sequentially consistent: what stores are still on their way (memory.c). */
 typedef enum sim_order { SIM_CONSISTENT, SIM_TOTAL_STORE_ORDER, SIM_WEAK_STORES } sim_order;
 
-typedef enum sim_strategy { SIM_UNIFORM, SIM_PRIORITIES, SIM_LONG_RUNS, SIM_STRATEGIES } sim_strategy;
+typedef enum sim_strategy { SIM_UNIFORM, SIM_PRIORITIES, SIM_LONG_RUNS, SIM_PLACES, SIM_STRATEGIES } sim_strategy;
 
 typedef enum sim_state { SIM_UNUSED, SIM_RUNNABLE, SIM_WAITS, SIM_SLEEPS, SIM_ENDED } sim_state;
 
@@ -81,6 +81,7 @@ typedef struct sim_thread {
     const void *waits_for; /* a mutex or a once */
     uint64_t wakes_ns;     /* while it sleeps; while it waits, 0: for ever */
     uint64_t priority;
+    uint64_t held_until; /* a step: it has no turn before, unless nobody else can run */
     unsigned locks_held;
     uint64_t steps, op_began; /* its own */
     const char *op;           /* what it is doing; NULL: it is between two operations */
@@ -108,6 +109,7 @@ typedef struct sim_world {
     bool logs;
     bool is_child; /* of a fork: alone */
     sim_order order;
+    uint32_t place; /* who comes by one of these is interrupted; UINT32_MAX: none */
     unsigned linger_bits; /* a store stays for up to two to the power of this many steps */
     sim_strategy strategy;
     unsigned threads; /* slots used */
@@ -132,8 +134,15 @@ void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sim_log(sim_kind kind, const void *address, const void *place);
 void sim_log_show(int descriptor);
 
-/* schedule.c: what is due at this step. */
-void sim_event(void);
+/* schedule.c: what is due at this step; at_place: the caller is at one of the places that the seed has drawn. */
+void sim_event(bool at_place);
+
+/* Places in the program, as classes of which one is drawn: a few of some thousands. */
+#define SIM_PLACE_CLASSES 512
+
+static inline bool sim_is_place(const void *place) {
+    return ((uint32_t)(uintptr_t)place * 2654435761u) >> 23 == sim.place;
+}
 
 /* Every access, lock and call of the system comes by here, before it happens. */
 static inline void sim_point(sim_kind kind, const volatile void *address, const void *place) {
@@ -142,8 +151,9 @@ static inline void sim_point(sim_kind kind, const volatile void *address, const 
     if (kind >= SIM_ATOMIC_LOAD || sim.plain_points) {
         sim.step++;
         sim.self->steps++;
-        if (__builtin_expect(sim.step >= sim.next_event, 0))
-            sim_event();
+        bool at_place = sim_is_place(place);
+        if (__builtin_expect(at_place | (sim.step >= sim.next_event), 0))
+            sim_event(at_place);
     }
 }
 
