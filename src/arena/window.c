@@ -233,3 +233,9 @@ bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
     fl_lock_drop(fl_lock_of(FL_LOCK_META));
     return grown;
 }
+
+#if FL_CHECKS >= 2
+fl_window_books fl_window_look(void) {
+    return (fl_window_books){regions_reached, regions_max, regions_taken, regions_kept};
+}
+#endif

@@ -161,6 +161,18 @@ void *fl_meta_alloc(size_t bytes);
 /* Makes sure that descriptors up to this index can be written. */
 bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes);
 
+#if FL_CHECKS >= 2
+/* The books of the window, for audits: to be read with its lock, or while every other thread is stopped. */
+typedef struct fl_window_books {
+    size_t reached;        /* regions below have been taken at least once */
+    size_t max;            /* there are no more */
+    const uint64_t *taken; /* a bit for each */
+    const fl_region *kept; /* nobody's, with something in them: through next */
+} fl_window_books;
+
+fl_window_books fl_window_look(void);
+#endif
+
 static inline bool fl_region_is_of(const fl_region *region, const struct fl_arena *arena) {
     return atomic_load_explicit(&region->arena, memory_order_relaxed) == arena;
 }

@@ -36,6 +36,10 @@ typedef struct fallow_arena {
     uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];
+#if FL_CHECKS >= 2
+    _Atomic size_t pool_pages; /* granted to pools, of which no other book tells */
+    bool forked; /* lives on in the child of a fork: what other threads had in their hands is in no book */
+#endif
 } fallow_arena;
 
 /*

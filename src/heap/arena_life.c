@@ -9,6 +9,7 @@
 #include "../arena/regions.h"
 #include "../arena/scavenger.h"
 #include "../system/fork.h"
+#include "heap_audit.h"
 #include "poison.h"
 #include "purge.h"
 #include "thread.h"
@@ -79,6 +80,10 @@ static void forget_everything(fallow_arena *arena) {
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
     arena->unsettled = NULL;
+#if FL_CHECKS >= 2
+    atomic_store_explicit(&arena->pool_pages, 0, memory_order_relaxed);
+    arena->forked = false;
+#endif
 }
 
 /* Among its parent's children, or out of there. */
@@ -139,6 +144,7 @@ bool fl_arena_use_by_one_thread(fallow_arena *arena) {
 }
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_audit_arena_unused(arena);
     fl_scavenger_leave(&arena->pages);
     bool one_thread = arena->only_heap != NULL;
     forget_everything(arena);
@@ -154,6 +160,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
 void fl_arena_destroy(fallow_arena *arena) {
     while (arena->children)
         fl_arena_destroy(arena->children);
+    fl_audit_arena_unused(arena);
     fl_scavenger_leave(&arena->pages);
     forget_everything(arena);
     fl_arena_end(&arena->pages);
@@ -210,6 +217,9 @@ static void fork_child(void) {
     for (uint32_t slot = 0; slot < slots_used; slot++)
         if (arenas[slot]->alive) {
             fl_heap_fork_child(arenas[slot], self);
+#if FL_CHECKS >= 2
+            arenas[slot]->forked = true;
+#endif
             fl_limits_fork_child(&arenas[slot]->pages);
         }
     fl_scavenger_fork_child();

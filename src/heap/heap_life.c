@@ -5,6 +5,7 @@
  */
 #include "../system/fatal.h"
 #include "heap.h"
+#include "heap_audit.h"
 #include "owner.h"
 #include "thread.h"
 
@@ -101,6 +102,15 @@ static void recycle(fl_heap *heap) {
     recycled = heap;
     fl_lock_drop(fl_lock_of(FL_LOCK_RECYCLED));
 }
+
+#if FL_CHECKS >= 2
+size_t fl_audit_heaps_out(void) {
+    size_t out = last_tag;
+    for (const fl_heap *heap = recycled; heap; heap = heap->next)
+        out--;
+    return out;
+}
+#endif
 
 void fl_heap_disown(fl_heap *heap) {
     /* Release, and acquire for the last one: all that was done to the heap comes before it is recycled. */

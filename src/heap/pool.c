@@ -70,6 +70,15 @@ static void poison_chunk(const chunk *it) {
     fl_poison((const char *)it + CHUNK_HEADER_BYTES, (it->pages << FL_PAGE_SHIFT) - CHUNK_HEADER_BYTES);
 }
 
+/* For audits: no table and no list leads to a pool's pages. */
+static void count_for_audit(fallow_arena *arena, size_t pages, bool more) {
+#if FL_CHECKS >= 2
+    fl_arena_count(&arena->pool_pages, pages, more);
+#else
+    (void)arena, (void)pages, (void)more;
+#endif
+}
+
 /* A chunk that holds so many bytes; of the spans that the thread's heap keeps, or granted. for_pool NULL: the pool is to lie
  * in it. NULL: no memory, or a limit. */
 static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes) {
@@ -95,6 +104,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
         made->pages = pages;
         poison_chunk(made);
         count_held(for_pool, pages, true);
+        count_for_audit(arena, pages, true);
     }
     return made;
 }
@@ -103,6 +113,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
 static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
     size_t pages = it->pages;
     count_held(of_pool, pages, false);
+    count_for_audit(arena, pages, false);
     fl_unpoison(it, pages << FL_PAGE_SHIFT);
     fl_heap *heap = fl_thread_heap_if_any(arena);
     if (heap->arena == arena)

@@ -4,6 +4,7 @@
 #include "../arena/grant.h"
 #include "../system/fatal.h"
 #include "arena_heaps.h"
+#include "heap_audit.h"
 #include "purge.h"
 
 void *const fl_list_end[2] = {FL_LIST_END, NULL};
@@ -36,6 +37,15 @@ void fl_descriptor_give(fl_slab *slab) {
     descriptors_free = slab;
     fl_lock_drop(fl_lock_of(FL_LOCK_DESCRIPTORS));
 }
+
+#if FL_CHECKS >= 2
+size_t fl_audit_descriptors_out(void) {
+    size_t out = descriptors_count - 1;
+    for (const fl_slab *slab = descriptors_free; slab; slab = slab->next)
+        out--;
+    return out;
+}
+#endif
 
 void fl_slab_tag(const fl_slab *slab, uint32_t tag) {
     fl_entries_write(slab->start, slab->pages, fl_entry_make(slab, tag));

@@ -4,6 +4,7 @@
  */
 #include "arena_heaps.h"
 #include "fallow/arena.h"
+#include "heap_audit.h"
 #include "liveblocks.h"
 
 typedef struct visitor {
@@ -43,6 +44,7 @@ static bool walk_region(const fl_region *region, const visitor *to) {
 bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) {
     visitor to = {visit, context};
     bool on = true;
+    fl_audit_arena_unused(arena);
     fl_lock_take(&arena->pages.lock); /* regions neither come nor go */
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);

@@ -85,9 +85,13 @@ static shadow look_at(size_t page) {
     return it ? *it : (shadow){FL_NONE, FL_CALL_NONE, 0};
 }
 
+static size_t first_number(const osmem_stat *stat) {
+    return ((uintptr_t)stat >> 4) * 0x9e3779b1u % OWNERS;
+}
+
 /* A number for a stat, the same whenever it is asked for; 0 where there are none left. */
 static uint16_t number_of(const osmem_stat *stat) {
-    size_t at = ((uintptr_t)stat >> 4) * 0x9e3779b1u % OWNERS;
+    size_t at = first_number(stat);
     for (size_t looks = 0; looks < 64; looks++, at = (at + 1) % OWNERS) {
         if (at != 0 && !known->owners[at])
             known->owners[at] = stat;
@@ -212,6 +216,38 @@ void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, 
         shadow_of(page_number((const char *)start + at), true)->owner = number_of(to);
     fl_lock_drop(fl_lock_of(FL_LOCK_CHECKER));
 }
+
+#if FL_CHECKS >= 2
+/* What others note meanwhile is of other pages: a number or a leaf that was there stays, one that appears is not ours. */
+#define READ_WITHOUT_LOCK __attribute__((no_sanitize("thread")))
+
+/* The number that a stat has; 0: it has none yet, and counts nothing. */
+READ_WITHOUT_LOCK static uint16_t number_if_any(const osmem_stat *stat) {
+    size_t at = first_number(stat);
+    for (size_t looks = 0; looks < 64; looks++, at = (at + 1) % OWNERS)
+        if (known->owners[at] == stat)
+            return (uint16_t)at;
+    return 0;
+}
+
+READ_WITHOUT_LOCK static fl_state state_for(uint16_t number, size_t page) {
+    const leaf *it = page >> LEAF_SHIFT < LEAVES ? known->leaves[page >> LEAF_SHIFT] : NULL;
+    const shadow *found = it ? &it->pages[page % LEAF_PAGES] : NULL;
+    return found && (found->owner == number || !found->owner) ? (fl_state)found->state : FL_NONE;
+}
+
+READ_WITHOUT_LOCK fl_state fl_checker_state_of(const osmem_stat *stat, const void *start, size_t *bytes) {
+    uint16_t number = known ? number_if_any(stat) : 0;
+    size_t first = page_number(start), end = page_number((const char *)start + *bytes), page = first + 1;
+    if (!number)
+        return FL_NONE;
+    fl_state state = state_for(number, first);
+    while (page < end && state_for(number, page) == state)
+        page++;
+    *bytes = (page - first) << PAGE_SHIFT_MIN;
+    return state;
+}
+#endif
 
 void fl_checker_forget(uintptr_t start, size_t bytes) {
     size_t first = start >> PAGE_SHIFT_MIN >> LEAF_SHIFT;

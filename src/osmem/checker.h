@@ -52,6 +52,15 @@ void fl_checker_end(const osmem_stat *stat, fl_call call, const void *start, siz
 void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, const osmem_stat *from,
                          const osmem_stat *to);
 
+#if FL_CHECKS >= 2
+/*
+ * The state of a range's first page as a stat counts it (None also where another counts it), and in *bytes, which says how
+ * long the range is, how much of it from there on is in that state. For audits: it takes no lock. Of pages that nobody moves
+ * meanwhile the answer is exact, whatever is noted of others.
+ */
+fl_state fl_checker_state_of(const osmem_stat *stat, const void *start, size_t *bytes);
+#endif
+
 /* A back end has ended with all its memory, whatever state that was in. */
 void fl_checker_forget(uintptr_t start, size_t bytes);
 

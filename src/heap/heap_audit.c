@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_audit.c: which slab is in which list, and what heaps and arenas count. Lists are compared with the table by number: each
+ * member is in the table with the tag of the list's owner, so that as many as the table leads to are the same ones.
+ */
+#include "heap_audit.h"
+
+typedef int fl_heap_audit_of_no_use_in_this_build; /* a file may not be empty */
+
+#if FL_CHECKS >= 2
+
+#include "../arena/page_audit.h"
+#include "owner.h"
+#include "thread.h"
+
+static fl_word word_of(const fl_slab *slab) {
+    return atomic_load_explicit(&slab->word, memory_order_acquire);
+}
+
+static fl_slab_state state_of(const fl_slab *slab) {
+    return fl_word_state(word_of(slab));
+}
+
+static size_t bytes_of(const fl_slab *slab) {
+    return slab->pages << FL_PAGE_SHIFT;
+}
+
+/* Before anything in it is believed. */
+static void audit_descriptor(const fl_slab *slab, const fallow_arena *arena) {
+    size_t offset = (size_t)((const char *)slab - fl_the_window.descriptors);
+    fl_audit_that((const char *)slab > fl_the_window.descriptors && offset % sizeof *slab == 0, slab,
+                  "in a list of slabs, but no descriptor");
+    fl_audit_that(slab->kind == FL_KIND_SLAB && slab->size_class < FL_CLASS_COUNT, slab,
+                  "in a list of slabs, but the descriptor is of no slab");
+    fl_audit_that(slab->arena == arena, slab->start, "the slab is in a list of another arena than its own");
+}
+
+/* What lists add up to. */
+typedef struct sum {
+    size_t slabs;
+    size_t bytes;
+} sum;
+
+static void add(sum *sum, const fl_slab *slab) {
+    sum->slabs++;
+    sum->bytes += bytes_of(slab);
+}
+
+/* Nobody's. */
+
+static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool purged) {
+    fl_word word = word_of(slab);
+    fl_audit_that(slab->size_class == size_class, slab->start, "the slab is in the list of another class");
+    fl_audit_that(purged == (slab->purged_live != FL_NOT_PURGED), slab->start,
+                  "the slab is among the purged ones and was not purged, or the other way");
+    fl_audit_that(fl_word_owner(word) == 0, slab->start, "the slab is listed as nobody's, but has an owner");
+    /* The push that frees the last block claims the slab, and then comes for the lock. */
+    fl_audit_that(fl_word_state(word) == FL_LISTED ||
+                      (fl_word_state(word) == FL_CLAIMED && fl_word_live(word) == 0),
+                  slab->start,
+                  "the slab is in its arena's list, but neither LISTED nor claimed as the last of it went");
+    fl_audit_that(!purged || fl_word_live(word) <= slab->purged_live, slab->start,
+                  "more blocks live in the slab than when it was purged");
+    fl_audit_entries(slab, 0);
+}
+
+static void audit_list(const fallow_arena *arena, unsigned size_class, bool purged, sum *sum) {
+    const fl_slab_list *list = purged ? &arena->purged[size_class] : &arena->listed[size_class];
+    const fl_slab *previous = NULL;
+    for (const fl_slab *slab = list->first; slab; previous = slab, slab = slab->next) {
+        audit_descriptor(slab, arena);
+        fl_audit_that(slab->previous == previous, slab->start,
+                      "the slab's link back in its arena's list leads elsewhere");
+        audit_listed_slab(slab, size_class, purged);
+        add(sum, slab);
+    }
+    fl_audit_that(list->last == previous, list, "the list's last slab is not the one that its links lead to");
+}
+
+/* Returns those that were never purged. */
+static sum audit_lists(const fallow_arena *arena) {
+    sum listed = {0, 0}, purged = {0, 0};
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        audit_list(arena, size_class, false, &listed);
+        audit_list(arena, size_class, true, &purged);
+    }
+    fl_audit_equal(arena, "listed_count", atomic_load_explicit(&arena->listed_count, memory_order_relaxed),
+                   "the lists of nobody's slabs", listed.slabs + purged.slabs);
+    fl_audit_equal(arena, "purged_bytes",
+                   atomic_load_explicit(&arena->pages.purged_bytes, memory_order_relaxed),
+                   "the lists of purged slabs", purged.bytes);
+    return listed;
+}
+
+void fl_audit_lists(const fallow_arena *arena) {
+    audit_lists(arena);
+}
+
+/* A heap's. */
+
+static void audit_parked_slab(const fl_heap *heap, const fl_slab *slab, bool partial) {
+    fl_word word = word_of(slab);
+    fl_audit_that(slab->linked == 1, slab->start, "the slab is in a heap's list, but not marked as linked");
+    fl_audit_that(slab->partial == partial, slab->start,
+                  "the slab is among the full ones and marked as partial, or the other way");
+    fl_audit_that(fl_word_owner(word) == heap->tag, slab->start,
+                  "the slab is in the list of a heap that does not own it");
+    /* Who claims one holds the lock until it is out of its list. */
+    fl_audit_that(fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_TOLD, slab->start,
+                  "the slab is in a heap's list, but neither PARKED nor TOLD");
+    fl_audit_entries(slab, heap->tag);
+}
+
+static void audit_parked(const fl_heap *heap, const fl_parked *list, bool partial, unsigned size_class,
+                         sum *sum) {
+    const fl_slab *previous = NULL;
+    for (const fl_slab *slab = list->first; slab; previous = slab, slab = slab->next) {
+        audit_descriptor(slab, heap->arena);
+        fl_audit_that(slab->previous == previous, slab->start,
+                      "the slab's link back in its heap's list leads elsewhere");
+        fl_audit_that(!partial || slab->size_class == size_class, slab->start,
+                      "the slab is in the list of another class");
+        audit_parked_slab(heap, slab, partial);
+        add(sum, slab);
+    }
+    fl_audit_that(list->last == previous, list, "the list's last slab is not the one that its links lead to");
+}
+
+/* Those that others told of. Who tells only adds in front, and who hears holds the lock. */
+static sum audit_told(const fl_heap *heap) {
+    sum told = {0, 0};
+    const fl_slab *slab = atomic_load_explicit(&heap->told, memory_order_acquire);
+    size_t owned = atomic_load_explicit(&heap->owned, memory_order_relaxed);
+    if (slab == FL_TOLD_CLOSED)
+        return told;
+    for (; slab; slab = slab->told_next) {
+        audit_descriptor(slab, heap->arena);
+        fl_audit_that(state_of(slab) == FL_TOLD && fl_word_owner(word_of(slab)) == heap->tag, slab->start,
+                      "the slab is in a heap's stack of told ones, but not TOLD, or another heap's");
+        fl_audit_that(slab->linked, slab->start, "the slab is told of, but in no list of its heap");
+        add(&told, slab);
+        fl_audit_that(told.slabs < owned, heap, "more slabs are told of than the heap owns");
+    }
+    return told;
+}
+
+/* Returns all parked ones. */
+static sum audit_heap_lists(const fl_heap *heap) {
+    sum partial = {0, 0}, full = {0, 0};
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
+        audit_parked(heap, &heap->partial[size_class], true, size_class, &partial);
+    audit_parked(heap, &heap->full, false, 0, &full);
+    fl_audit_equal(heap, "partial_bytes", heap->partial_bytes, "the heap's lists of partial slabs",
+                   partial.bytes);
+    return (sum){partial.slabs + full.slabs, partial.bytes + full.bytes};
+}
+
+size_t fl_audit_parked(const fl_heap *heap) {
+    if (heap->lists_lost)
+        return 0;
+    audit_told(heap);
+    return audit_heap_lists(heap).slabs;
+}
+
+static size_t audit_current(const fl_heap *heap) {
+    size_t count = 0;
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        const fl_slab *slab = heap->current[size_class];
+        if (slab == &fl_empty_slab)
+            continue;
+        audit_descriptor(slab, heap->arena);
+        fl_audit_that(slab->size_class == size_class, slab->start, "the slab is current for another class");
+        fl_audit_that(state_of(slab) == FL_CURRENT && fl_word_owner(word_of(slab)) == heap->tag, slab->start,
+                      "the slab is current in a heap, but not CURRENT, or another heap's");
+        fl_audit_entries(slab, heap->tag);
+        count++;
+    }
+    for (size_t i = 0; i <= FL_DIRECT_BYTES_MAX / 16; i++)
+        fl_audit_that(heap->direct[i] == heap->current[fl_class_table[i]], &heap->direct[i],
+                      "the slab for a size is not the current one of its class");
+    return count;
+}
+
+void fl_audit_heap(const fl_heap *heap) {
+    if (heap->lists_lost)
+        return;
+    fl_audit_that(heap->entry_tag == fl_entry_tag(heap->tag), heap, "the heap's two tags are not the same");
+    fl_audit_that(fl_empty_slab.free == FL_LIST_END, &fl_empty_slab, "the empty slab has a free block");
+    fl_audit_parked(heap);
+    audit_current(heap);
+}
+
+/* An arena's. */
+
+/* What its heaps and lists say, and what the table leads to. */
+typedef struct books {
+    size_t heaps;
+    size_t owned; /* as heaps count it, with one for each of these */
+    size_t current;
+    size_t parked; /* TOLD or not */
+    size_t told;
+    size_t claimed;          /* of them */
+    size_t claimed_of_heaps; /* that are in the arena's list still */
+    size_t listed;
+    size_t reclaimable_bytes;
+    size_t pages; /* in spans and pools */
+
+    size_t in_state[FL_WORD_STATE_MASK + 1];
+    size_t found_pages; /* of slabs and large blocks */
+    size_t away_bytes;
+} books;
+
+static size_t pages_in_spans(const fl_spans *spans) {
+    size_t pages = 0;
+    for (size_t i = 0; i < FL_SPANS_SLOTS; i++)
+        pages += (uint32_t)atomic_load_explicit(&spans->slots[i], memory_order_acquire);
+    return pages;
+}
+
+static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, books *books) {
+    fl_audit_that(heap->arena == arena, heap, "the heap is in the list of another arena than its own");
+    fl_audit_heap(heap);
+    fl_audit_spans(&heap->spans, &arena->pages);
+    size_t kept = pages_in_spans(&heap->spans);
+    sum told = audit_told(heap);
+    books->heaps++;
+    books->owned += atomic_load_explicit(&heap->owned, memory_order_relaxed);
+    books->current += audit_current(heap);
+    books->parked += audit_heap_lists(heap).slabs;
+    books->told += told.slabs;
+    books->reclaimable_bytes += heap->partial_bytes + told.bytes + (kept << FL_PAGE_SHIFT);
+    books->pages += kept;
+}
+
+static void audit_heaps(const fallow_arena *arena, books *books) {
+    const fl_heap *previous = NULL;
+    for (const fl_heap *heap = arena->heaps; heap; previous = heap, heap = heap->next) {
+        fl_audit_that(heap->previous == previous, heap,
+                      "the heap's link back in its arena's list leads elsewhere");
+        audit_heap_of(arena, heap, books);
+    }
+    fl_audit_equal(arena, "heap_count", atomic_load_explicit(&arena->heap_count, memory_order_relaxed),
+                   "the list of heaps", books->heaps);
+}
+
+static bool has_heap(const fallow_arena *arena, uint32_t tag) {
+    const fl_heap *heap = arena->heaps;
+    while (heap && heap->tag != tag)
+        heap = heap->next;
+    return heap != NULL;
+}
+
+/* Taken by the scavenger from owners that were in the middle of a free. */
+static void audit_unsettled(const fallow_arena *arena, books *books) {
+    for (const fl_slab *slab = arena->unsettled; slab; slab = slab->next) {
+        audit_descriptor(slab, arena);
+        fl_audit_that(state_of(slab) == FL_CLAIMED && fl_word_owner(word_of(slab)), slab->start,
+                      "the slab waits to be settled, but is not CLAIMED, or has lost its owner");
+        fl_audit_entries(slab, 0);
+        books->claimed++;
+        books->claimed_of_heaps += has_heap(arena, fl_word_owner(word_of(slab)));
+    }
+}
+
+static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uint32_t tag, books *books) {
+    fl_audit_slab(slab);
+    fl_slab_state state = state_of(slab);
+    /* A claimer has taken the tag out of the table, and the owner stands in the word until the claim is published. */
+    fl_audit_that(tag == (state == FL_CLAIMED ? 0 : fl_word_owner(word_of(slab))), slab->start,
+                  "the slab's owner is one in the table, another in its word");
+    fl_audit_entries(slab, tag);
+    fl_audit_granted(&arena->pages, slab->start, slab->pages,
+                     "the page is a slab's, but not granted to its arena");
+    books->in_state[state]++;
+    books->away_bytes += (size_t)__builtin_popcountll(slab->away) << fl_classes[slab->size_class].unit_shift;
+}
+
+/* The descriptor that an entry leads to, at the first of its pages. */
+static void audit_found(const fallow_arena *arena, const fl_slab *slab, fl_entry entry, books *books) {
+    uint32_t tag = (uint32_t)(entry >> FL_ENTRY_HIGH_SHIFT) << FL_ENTRY_LOW_BITS |
+                   (uint32_t)(entry & ((1u << FL_ENTRY_LOW_BITS) - 1));
+    fl_audit_that(slab->arena == arena, slab->start,
+                  "the page is in a region of one arena, its slab in another arena");
+    books->found_pages += slab->pages;
+    if (slab->kind == FL_KIND_SLAB) {
+        audit_found_slab(arena, slab, tag, books);
+        return;
+    }
+    fl_audit_that(slab->kind == FL_KIND_LARGE && tag == 0, slab->start,
+                  "the page's descriptor is neither of a slab nor of a large block of nobody's");
+    fl_audit_granted(&arena->pages, slab->start, slab->pages,
+                     "the page is a large block's, but not granted to its arena");
+}
+
+static void audit_table(const fallow_arena *arena, const fl_region *region, books *books) {
+    for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+        const char *at = fl_region_start(region) + (page << FL_PAGE_SHIFT);
+        fl_entry entry = fl_entry_of(at);
+        const fl_slab *slab = fl_entry_slab(entry);
+        if (entry == 0)
+            continue;
+        fl_audit_that((const char *)slab > fl_the_window.descriptors && (uintptr_t)slab < fl_the_window.base,
+                      at, "the page's entry in the table leads to no descriptor");
+        fl_audit_that((size_t)(at - slab->start) < bytes_of(slab), at,
+                      "the page's entry in the table leads to a descriptor of other pages");
+        if (slab->start == at)
+            audit_found(arena, slab, entry, books);
+    }
+}
+
+static void audit_places(const fallow_arena *arena, const books *books) {
+    const size_t *in = books->in_state;
+    fl_audit_equal(arena, "the number of CURRENT slabs in the table", in[FL_CURRENT],
+                   "the heaps' current ones", books->current);
+    fl_audit_equal(arena, "the number of PARKED and TOLD slabs in the table", in[FL_PARKED] + in[FL_TOLD],
+                   "the heaps' lists", books->parked);
+    fl_audit_equal(arena, "the number of TOLD slabs in the table", in[FL_TOLD],
+                   "the heaps' stacks of told ones", books->told);
+    fl_audit_equal(arena, "the number of LISTED slabs in the table", in[FL_LISTED], "the arena's lists",
+                   books->listed);
+    fl_audit_equal(arena, "the number of CLAIMED slabs in the table", in[FL_CLAIMED],
+                   "those that wait to be settled", books->claimed);
+    fl_audit_equal(arena, "what heaps own by their own count", books->owned,
+                   "the heaps and the slabs with their tags",
+                   books->heaps + in[FL_CURRENT] + in[FL_PARKED] + in[FL_TOLD] + books->claimed_of_heaps);
+}
+
+static void audit_sums(const fallow_arena *arena, const books *books) {
+    const fl_arena *pages = &arena->pages;
+    fl_audit_equal(arena, "leaving_pages of an arena that nobody uses", pages->leaving_pages,
+                   "what the scavenger has in its hands", 0);
+    fl_audit_equal(arena, "used_pages", pages->used_pages, "slabs, large blocks, spans and pools",
+                   books->found_pages + books->pages);
+    fl_audit_equal(arena, "away_bytes", atomic_load_explicit(&pages->away_bytes, memory_order_relaxed),
+                   "the units that are away", books->away_bytes);
+    fl_audit_equal(arena, "reclaimable_bytes",
+                   atomic_load_explicit(&pages->reclaimable_bytes, memory_order_relaxed),
+                   "partial, told and listed slabs and the spans", books->reclaimable_bytes);
+}
+
+void fl_audit_arena_quiet(const fallow_arena *arena) {
+    books books = {0};
+    if (arena->forked)
+        return;
+    fl_audit_pages(&arena->pages);
+    books.reclaimable_bytes = audit_lists(arena).bytes;
+    books.listed = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
+    books.pages = atomic_load_explicit(&arena->pool_pages, memory_order_relaxed);
+    audit_heaps(arena, &books);
+    audit_unsettled(arena, &books);
+    for (const fl_region *region = arena->pages.regions; region; region = region->next)
+        audit_table(arena, region, &books);
+    audit_places(arena, &books);
+    audit_sums(arena, &books);
+}
+
+void fl_audit_arena_unused(const fallow_arena *arena) {
+    fl_threads_lock();
+    fl_lock_take(fl_lock_of(FL_LOCK_SCAVENGER));
+    fl_audit_arena_quiet(arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+    fl_threads_unlock();
+}
+
+#endif
