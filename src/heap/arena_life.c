@@ -10,6 +10,7 @@
 #include "../arena/scavenger.h"
 #include "../system/fork.h"
 #include "heap_audit.h"
+#include "owner.h"
 #include "poison.h"
 #include "purge.h"
 #include "thread.h"
@@ -63,8 +64,16 @@ static void forget_poison(const fl_region *region) {
             fl_unpoison(fl_region_start(region) + chunk * FL_CHUNK_BYTES, FL_CHUNK_BYTES);
 }
 
+/* Slabs that wait for a tick count with the heaps that they were taken from, of which some have ended. */
+static void forget_unsettled(fallow_arena *arena) {
+    for (fl_slab *slab = arena->unsettled; slab; slab = slab->next)
+        fl_heap_disown(fl_heap_by_tag(fl_word_owner(atomic_load_explicit(&slab->word, memory_order_relaxed))));
+    arena->unsettled = NULL;
+}
+
 /* What it had is gone: blocks, heaps, lists. Its pages stay. */
 static void forget_everything(fallow_arena *arena) {
+    forget_unsettled(arena);
     fl_heap_abandon_all(arena);
     fl_slab *gone = NULL;
     for (const fl_region *region = arena->pages.regions; region; region = region->next) {
@@ -79,7 +88,6 @@ static void forget_everything(fallow_arena *arena) {
     memset(arena->purged, 0, sizeof arena->purged);
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
-    arena->unsettled = NULL;
 #if FL_CHECKS >= 2
     atomic_store_explicit(&arena->pool_pages, 0, memory_order_relaxed);
     arena->forked = false;

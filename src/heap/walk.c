@@ -2,22 +2,43 @@
 /*
  * walk.c: every live block of an arena that nobody uses meanwhile, by what the table and the slabs say.
  */
+#include "../arena/scavenger.h"
 #include "arena_heaps.h"
 #include "fallow/arena.h"
 #include "heap_audit.h"
 #include "liveblocks.h"
+#include "thread.h"
 
 typedef struct visitor {
     fallow_visit *visit;
     void *context;
 } visitor;
 
-static bool walk_slab(const fl_slab *slab, const visitor *to) {
+/* What starts at a page: a slab and its live blocks, or a large block. slab NULL: neither. */
+typedef struct start {
+    const fl_slab *slab;
     fl_blocks blocks;
-    /* Acquire: the links behind the head. */
-    fl_blocks_find(slab, fl_word_head(atomic_load_explicit(&slab->word, memory_order_acquire)), &blocks);
+} start;
+
+/* Nobody uses the arena, but a thread that ends, or has many arenas, may be about to let its heap in it go: what a slab says is
+ * read while none can. */
+static void look_at(const fl_region *region, size_t page, start *out) {
+    const _Atomic fl_entry *entry = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES + page];
+    fl_threads_lock();
+    out->slab = fl_entry_slab(atomic_load_explicit(entry, memory_order_relaxed));
+    if (out->slab && out->slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
+        out->slab = NULL;
+    if (out->slab && out->slab->kind == FL_KIND_SLAB) /* Acquire: the links behind the head. */
+        fl_blocks_find(out->slab,
+                       fl_word_head(atomic_load_explicit(&out->slab->word, memory_order_acquire)),
+                       &out->blocks);
+    fl_threads_unlock();
+}
+
+static bool show_blocks(const start *from, const visitor *to) {
+    const fl_slab *slab = from->slab;
     for (size_t i = 0; i < FL_BLOCKS_WORDS; i++)
-        for (uint64_t rest = blocks.live[i]; rest; rest &= rest - 1) {
+        for (uint64_t rest = from->blocks.live[i]; rest; rest &= rest - 1) {
             size_t index = i * 64 + (size_t)__builtin_ctzll(rest);
             if (!to->visit(to->context, slab->start + index * slab->block_bytes, slab->block_bytes))
                 return false;
@@ -26,28 +47,27 @@ static bool walk_slab(const fl_slab *slab, const visitor *to) {
 }
 
 static bool walk_region(const fl_region *region, const visitor *to) {
-    const _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
-    for (size_t page = 0; page < FL_REGION_PAGES; page++) {
-        fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
-        const fl_slab *slab = fl_entry_slab(entry);
-        if (entry == 0 || slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
-            continue; /* nobody's, or not the first page */
-        bool on = slab->kind == FL_KIND_SLAB
-                      ? walk_slab(slab, to)
-                      : to->visit(to->context, slab->start, slab->pages << FL_PAGE_SHIFT);
-        if (!on)
-            return false;
+    start from;
+    bool on = true;
+    for (size_t page = 0; page < FL_REGION_PAGES && on; page++) {
+        look_at(region, page, &from);
+        if (from.slab)
+            on = from.slab->kind == FL_KIND_SLAB
+                     ? show_blocks(&from, to)
+                     : to->visit(to->context, from.slab->start, from.slab->pages << FL_PAGE_SHIFT);
     }
-    return true;
+    return on;
 }
 
 bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) {
     visitor to = {visit, context};
     bool on = true;
     fl_audit_arena_unused(arena);
-    fl_lock_take(&arena->pages.lock); /* regions neither come nor go */
+    /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
+     * held while the program is shown a block. */
+    fl_scavenger_leave(&arena->pages);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
-    fl_lock_drop(&arena->pages.lock);
+    fl_scavenger_join(&arena->pages);
     return on;
 }

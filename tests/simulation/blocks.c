@@ -3,7 +3,8 @@
 
 #include "memory.h"
 
-#define WHOLE_BYTES 256 /* to here every byte is written; of longer ones a word of each stretch, and the last ones */
+#define WHOLE_BYTES \
+    256 /* to here every byte is written; of longer ones a word of each stretch, and the last ones */
 #define STRETCH_BYTES 4096
 #define SPARE SIM_THREADS_MAX
 
@@ -47,8 +48,8 @@ void blocks_verify(const block *it, const char *when) {
     sim_memory_own(it->start, it->bytes);
     const char *wrong = go_through(it, it->bytes, is_byte);
     if (wrong)
-        sim_fail("%s: block %p of %zu bytes is not as it was left, at offset %zu", when, (void *)it->start, it->bytes,
-                 (size_t)(wrong - it->start));
+        sim_fail("%s: block %p of %zu bytes is not as it was left, at offset %zu", when, (void *)it->start,
+                 it->bytes, (size_t)(wrong - it->start));
 }
 
 void blocks_verify_zero(const void *start, size_t bytes) {
@@ -60,8 +61,10 @@ void blocks_verify_zero(const void *start, size_t bytes) {
 
 static void check_apart(const void *start, size_t bytes) {
     BLOCKS_EACH(other)
-    if (other->start && (const char *)start < other->start + other->bytes && other->start < (const char *)start + bytes)
-        sim_fail("block %p of %zu bytes overlaps %p of %zu bytes", start, bytes, (void *)other->start, other->bytes);
+    if (other->start && (const char *)start < other->start + other->bytes &&
+        other->start < (const char *)start + bytes)
+        sim_fail("block %p of %zu bytes overlaps %p of %zu bytes", start, bytes, (void *)other->start,
+                 other->bytes);
 }
 
 /* Some places stay for who puts a block back. */
@@ -113,8 +116,8 @@ block *blocks_put_back(const block *was, void *start, size_t bytes) {
         if ((unsigned char)moved.start[at] != (unsigned char)(moved.pattern * 31 + at))
             wrong = moved.start + at;
     if (wrong)
-        sim_fail("block %p of %zu bytes that was resized to %zu at %p has lost its contents at offset %zu", (void *)was->start,
-                 was->bytes, bytes, start, (size_t)(wrong - moved.start));
+        sim_fail("block %p of %zu bytes that was resized to %zu at %p has lost its contents at offset %zu",
+                 (void *)was->start, was->bytes, bytes, start, (size_t)(wrong - moved.start));
     moved.bytes = bytes;
     block *it = room(0);
     *it = moved;

@@ -35,21 +35,23 @@ static const struct {
 } systems[] = {
     {"linux", {.os_page_bytes = 4096}},
     {"linux, pages of 16 KiB", {.os_page_bytes = 16384}},
-    {"linux, strict", {.os_page_bytes = 4096, .overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = (size_t)96 << 20}},
+    {"linux, strict",
+     {.os_page_bytes = 4096, .overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = (size_t)96 << 20}},
     {"linux, few mappings", {.os_page_bytes = 4096, .mappings_max = 24}},
-    {"windows", {.os_page_bytes = 4096, .reserve_bytes = 65536, .reservations_apart = true, .prepared_faults = true}},
+    {"windows",
+     {.os_page_bytes = 4096, .reserve_bytes = 65536, .reservations_apart = true, .prepared_faults = true}},
     {"never frees", {.os_page_bytes = 4096, .never_frees = true}},
     {"32 bits", {.os_page_bytes = 4096, .address_bytes = (size_t)3 << 30}},
 };
 #define SYSTEMS (sizeof systems / sizeof systems[0])
 
 /* The simulated system itself: at one moment. */
-#define INNER(call, ...)                                                               \
-    __extension__({                                                                    \
-        sim.deaf++;                                                                    \
+#define INNER(call, ...)                                                                 \
+    __extension__({                                                                      \
+        sim.deaf++;                                                                      \
         __auto_type its_result = faults.inner->call(faults.inner->context, __VA_ARGS__); \
-        sim.deaf--;                                                                    \
-        its_result;                                                                    \
+        sim.deaf--;                                                                      \
+        its_result;                                                                      \
     })
 
 static bool draw(osmem_sim_call call, osmem_result *result) {
@@ -166,7 +168,8 @@ static osmem_result move(void *context, void *from, void *to, size_t bytes) {
     osmem_result result;
     (void)context;
     if (refused((osmem_sim_call)CALL_MOVE, &result)) {
-        if (faults.happened || sim_one_in(SIM_FAULTS, 2) || faults.config.reservations_apart || faults.config.never_frees)
+        if (faults.happened || sim_one_in(SIM_FAULTS, 2) || faults.config.reservations_apart ||
+            faults.config.never_frees)
             return OSMEM_UNSUPPORTED;
         return INNER(free, to, bytes) == OSMEM_OK ? OSMEM_LOST : OSMEM_UNSUPPORTED;
     }
@@ -268,6 +271,6 @@ void sim_faults_describe(char *text, size_t bytes) {
     uint32_t most = 0;
     for (unsigned call = 0; call < CALLS; call++)
         most = faults.chance[call] > most ? faults.chance[call] : most;
-    snprintf(text, bytes, "%s%s%s%s", faults.rules, most ? ", refuses" : "", faults.fence_chance ? ", no fence" : "",
-             faults.thread_chance ? ", no thread" : "");
+    snprintf(text, bytes, "%s%s%s%s", faults.rules, most ? ", refuses" : "",
+             faults.fence_chance ? ", no fence" : "", faults.thread_chance ? ", no thread" : "");
 }

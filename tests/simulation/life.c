@@ -34,7 +34,8 @@ static void crashed(int number, siginfo_t *info, void *context) {
     const ucontext_t *at = context;
     if (number == SIGALRM)
         sim_fail("hangs where there is no point, at %p", (void *)at->uc_mcontext.gregs[REG_RIP]);
-    sim_fail("signal %d at %p, by the instruction at %p", number, info->si_addr, (void *)at->uc_mcontext.gregs[REG_RIP]);
+    sim_fail("signal %d at %p, by the instruction at %p", number, info->si_addr,
+             (void *)at->uc_mcontext.gregs[REG_RIP]);
 }
 
 static void watch(void) {
@@ -60,8 +61,9 @@ static void describe(void) {
     static const char *const orders[] = {"in sequence", "total store order", "weak stores"};
     char system[96];
     sim_faults_describe(system, sizeof system);
-    snprintf(the_figures->what, sizeof the_figures->what, "%s%s, %s, %u workers, %s", strategies[sim.strategy],
-             sim.plain_points ? "" : " of atomics", orders[sim.order], the_program.workers, system);
+    snprintf(the_figures->what, sizeof the_figures->what, "%s%s, %s, %u workers, %s",
+             strategies[sim.strategy], sim.plain_points ? "" : " of atomics", orders[sim.order],
+             the_program.workers, system);
 }
 
 static void count(void) {

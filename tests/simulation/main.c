@@ -82,11 +82,13 @@ static int explore(const options *options) {
         if (++failures >= options->failures_max)
             break;
     }
-    printf("%llu seeds from %llu, %llu operations, %.1f million points, %.2f million switches in %.1f s (%.2f million points a second); "
+    printf("%llu seeds from %llu, %llu operations, %.1f million points, %.2f million switches in %.1f s "
+           "(%.2f million points a second); "
            "longest operation %llu points (%s); %u failed\n",
-           (unsigned long long)all.lives, (unsigned long long)options->first_seed, (unsigned long long)all.operations,
-           (double)all.steps / 1e6, (double)all.switches / 1e6, now - began_s, (double)all.steps / 1e6 / (now - began_s),
-           (unsigned long long)all.longest_op, all.longest_op_name, failures);
+           (unsigned long long)all.lives, (unsigned long long)options->first_seed,
+           (unsigned long long)all.operations, (double)all.steps / 1e6, (double)all.switches / 1e6,
+           now - began_s, (double)all.steps / 1e6 / (now - began_s), (unsigned long long)all.longest_op,
+           all.longest_op_name, failures);
     return failures ? 1 : 0;
 }
 
@@ -107,13 +109,14 @@ static int sweep(const options *options) {
             if (!shared->fault_happened)
                 break;
         }
-    printf("seed %llu: %llu refusals swept, %.1f million points; none failed\n", (unsigned long long)options->first_seed,
-           (unsigned long long)all.lives, (double)all.steps / 1e6);
+    printf("seed %llu: %llu refusals swept, %.1f million points; none failed\n",
+           (unsigned long long)options->first_seed, (unsigned long long)all.lives, (double)all.steps / 1e6);
     return 0;
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: simulation --seed N | --seconds S [--from N] [--seeds N] [--failures N] [--quiet] [--only OPERATIONS] | --sweep N\n");
+    fprintf(stderr, "usage: simulation --seed N | --seconds S [--from N] [--seeds N] [--failures N] "
+                    "[--quiet] [--only OPERATIONS] | --sweep N\n");
     return 2;
 }
 
@@ -153,7 +156,7 @@ int main(int count, char **words) {
     life_plan plan = {.seed = options.first_seed, .logs = true, .only = options.only};
     bool fine = live(&plan, false);
     printf("seed %llu: %s; %llu points, %llu switches, %llu operations (%s)\n", (unsigned long long)plan.seed,
-           fine ? "nothing found" : "failed", (unsigned long long)shared->steps, (unsigned long long)shared->switches,
-           (unsigned long long)shared->operations, shared->what);
+           fine ? "nothing found" : "failed", (unsigned long long)shared->steps,
+           (unsigned long long)shared->switches, (unsigned long long)shared->operations, shared->what);
     return fine ? 0 : 1;
 }

@@ -195,22 +195,22 @@ static inline void write_plain(void *address, unsigned bytes, const void *place)
         undone->value[i] = ((const unsigned char *)address)[i];
 }
 
-#define PLAIN(bytes)                                             \
-    void __tsan_read##bytes(void *address);                      \
-    void __tsan_write##bytes(void *address);                     \
-    void __tsan_unaligned_read##bytes(void *address);            \
-    void __tsan_unaligned_write##bytes(void *address);           \
-    void __tsan_read##bytes(void *address) {                     \
-        read_plain(address, bytes, HERE);                        \
-    }                                                            \
-    void __tsan_write##bytes(void *address) {                    \
-        write_plain(address, bytes, HERE);                       \
-    }                                                            \
-    void __tsan_unaligned_read##bytes(void *address) {           \
-        read_plain(address, bytes, HERE);                        \
-    }                                                            \
-    void __tsan_unaligned_write##bytes(void *address) {          \
-        write_plain(address, bytes, HERE);                       \
+#define PLAIN(bytes)                                    \
+    void __tsan_read##bytes(void *address);             \
+    void __tsan_write##bytes(void *address);            \
+    void __tsan_unaligned_read##bytes(void *address);   \
+    void __tsan_unaligned_write##bytes(void *address);  \
+    void __tsan_read##bytes(void *address) {            \
+        read_plain(address, bytes, HERE);               \
+    }                                                   \
+    void __tsan_write##bytes(void *address) {           \
+        write_plain(address, bytes, HERE);              \
+    }                                                   \
+    void __tsan_unaligned_read##bytes(void *address) {  \
+        read_plain(address, bytes, HERE);               \
+    }                                                   \
+    void __tsan_unaligned_write##bytes(void *address) { \
+        write_plain(address, bytes, HERE);              \
     }
 PLAIN(1)
 PLAIN(2)
@@ -269,7 +269,8 @@ static void before_load(const volatile void *address, unsigned bytes, const void
 }
 
 /* True: the store is in the buffer. */
-static bool before_store(volatile void *address, const void *value, unsigned bytes, int order, const void *place) {
+static bool before_store(volatile void *address, const void *value, unsigned bytes, int order,
+                         const void *place) {
     if (!hears())
         return false;
     sim_memory_settle();
@@ -293,43 +294,45 @@ static void before_change(volatile void *address, unsigned bytes, int order, con
         see_own((uintptr_t)address, bytes);
 }
 
-#define CHANGE(bits, name, expression)                                                              \
-    uint##bits##_t __tsan_atomic##bits##_##name(volatile uint##bits##_t *at, uint##bits##_t value, int order); \
-    uint##bits##_t __tsan_atomic##bits##_##name(volatile uint##bits##_t *at, uint##bits##_t value, int order) { \
-        before_change(at, bits / 8, order, HERE);                                                   \
-        uint##bits##_t old = *at;                                                                   \
-        *at = (uint##bits##_t)(expression);                                                         \
-        return old;                                                                                 \
+#define CHANGE(bits, name, expression)                                                             \
+    uint##bits##_t __tsan_atomic##bits##_##name(volatile uint##bits##_t *at, uint##bits##_t value, \
+                                                int order);                                        \
+    uint##bits##_t __tsan_atomic##bits##_##name(volatile uint##bits##_t *at, uint##bits##_t value, \
+                                                int order) {                                       \
+        before_change(at, bits / 8, order, HERE);                                                  \
+        uint##bits##_t old = *at;                                                                  \
+        *at = (uint##bits##_t)(expression);                                                        \
+        return old;                                                                                \
     }
 
-#define ATOMIC(bits)                                                                                          \
-    uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *at, int order);                   \
-    void __tsan_atomic##bits##_store(volatile uint##bits##_t *at, uint##bits##_t value, int order);            \
-    uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(volatile uint##bits##_t *at, uint##bits##_t expected, \
-                                                              uint##bits##_t value, int order, int failed);    \
-    uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *at, int order) {                  \
-        (void)order;                                                                                           \
-        before_load(at, bits / 8, HERE);                                                                       \
-        return *at;                                                                                            \
-    }                                                                                                          \
-    void __tsan_atomic##bits##_store(volatile uint##bits##_t *at, uint##bits##_t value, int order) {           \
-        if (!before_store(at, &value, bits / 8, order, HERE))                                                  \
-            *at = value;                                                                                       \
-    }                                                                                                          \
-    uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(volatile uint##bits##_t *at, uint##bits##_t expected, \
-                                                              uint##bits##_t value, int order, int failed) {   \
-        (void)failed;                                                                                          \
-        before_change(at, bits / 8, order, HERE);                                                              \
-        uint##bits##_t old = *at;                                                                              \
-        if (old == expected)                                                                                   \
-            *at = value;                                                                                       \
-        return old;                                                                                            \
-    }                                                                                                          \
-    CHANGE(bits, exchange, value)                                                                              \
-    CHANGE(bits, fetch_add, old + value)                                                                       \
-    CHANGE(bits, fetch_sub, old - value)                                                                       \
-    CHANGE(bits, fetch_and, old & value)                                                                       \
-    CHANGE(bits, fetch_or, old | value)                                                                        \
+#define ATOMIC(bits)                                                                                         \
+    uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *at, int order);                 \
+    void __tsan_atomic##bits##_store(volatile uint##bits##_t *at, uint##bits##_t value, int order);          \
+    uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(                                               \
+        volatile uint##bits##_t *at, uint##bits##_t expected, uint##bits##_t value, int order, int failed);  \
+    uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *at, int order) {                \
+        (void)order;                                                                                         \
+        before_load(at, bits / 8, HERE);                                                                     \
+        return *at;                                                                                          \
+    }                                                                                                        \
+    void __tsan_atomic##bits##_store(volatile uint##bits##_t *at, uint##bits##_t value, int order) {         \
+        if (!before_store(at, &value, bits / 8, order, HERE))                                                \
+            *at = value;                                                                                     \
+    }                                                                                                        \
+    uint##bits##_t __tsan_atomic##bits##_compare_exchange_val(                                               \
+        volatile uint##bits##_t *at, uint##bits##_t expected, uint##bits##_t value, int order, int failed) { \
+        (void)failed;                                                                                        \
+        before_change(at, bits / 8, order, HERE);                                                            \
+        uint##bits##_t old = *at;                                                                            \
+        if (old == expected)                                                                                 \
+            *at = value;                                                                                     \
+        return old;                                                                                          \
+    }                                                                                                        \
+    CHANGE(bits, exchange, value)                                                                            \
+    CHANGE(bits, fetch_add, old + value)                                                                     \
+    CHANGE(bits, fetch_sub, old - value)                                                                     \
+    CHANGE(bits, fetch_and, old &value)                                                                      \
+    CHANGE(bits, fetch_or, old | value)                                                                      \
     CHANGE(bits, fetch_xor, old ^ value)
 ATOMIC(8)
 ATOMIC(16)

@@ -132,7 +132,8 @@ static void do_free(worker *self) {
 
 static void do_free_many(worker *self) {
     block *it;
-    for (uint64_t i = 2 + sim_below(SIM_WORK, 20); i-- > 0 && (it = blocks_pick(self->number, SIM_WORK)) != NULL;)
+    for (uint64_t i = 2 + sim_below(SIM_WORK, 20);
+         i-- > 0 && (it = blocks_pick(self->number, SIM_WORK)) != NULL;)
         ops_free(self, it);
 }
 
@@ -147,7 +148,8 @@ static void do_free_shared(worker *self) {
 static void do_share(worker *self) {
     block *it;
     sim_memory_release(sim.self);
-    for (uint64_t i = 1 + sim_below(SIM_WORK, 12); i-- > 0 && (it = blocks_pick(self->number, SIM_WORK)) != NULL;)
+    for (uint64_t i = 1 + sim_below(SIM_WORK, 12);
+         i-- > 0 && (it = blocks_pick(self->number, SIM_WORK)) != NULL;)
         it->owner = SHARED;
 }
 
@@ -165,7 +167,8 @@ static void do_resize(worker *self) {
     block was = blocks_remove(it);
     begin("resize", was.arena, bytes);
     sim_note("  of %p, %zu bytes", (void *)was.start, was.bytes);
-    void *start = was.arena ? fallow_arena_realloc(slots[was.arena].arena, was.start, bytes) : front_realloc(was.start, bytes);
+    void *start = was.arena ? fallow_arena_realloc(slots[was.arena].arena, was.start, bytes)
+                            : front_realloc(was.start, bytes);
     end(start);
     if (!start)
         refused(was.arena, bytes);
@@ -180,7 +183,8 @@ static void do_usable(worker *self) {
     block was = *it;
     begin("usable size", was.arena, was.bytes);
     if (front_malloc_usable_size(was.start) < was.bytes)
-        sim_fail("usable size of %p is less than the %zu bytes that were asked for", (void *)was.start, was.bytes);
+        sim_fail("usable size of %p is less than the %zu bytes that were asked for", (void *)was.start,
+                 was.bytes);
     end(NULL);
     arena_leave(was.arena);
 }
@@ -375,7 +379,8 @@ static void do_pool_alloc(worker *self) {
         size_t bytes = a_size() % 100000 + 1;
         begin("allocate in a pool", arena, bytes);
         errno = 0;
-        fallow_pool *from = self->child[which] && sim_one_in(SIM_WORK, 2) ? self->child[which] : self->pool[which];
+        fallow_pool *from =
+            self->child[which] && sim_one_in(SIM_WORK, 2) ? self->child[which] : self->pool[which];
         void *object = fallow_pool_alloc(from, bytes);
         check_pool(self, which);
         end(object);

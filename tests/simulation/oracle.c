@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle.h"
 
+#include "../../src/arena/page_audit.h"
+#include "../../src/heap/heap_audit.h"
 #include "../../src/heap/thread.h"
 #include "blocks.h"
 #include "faults.h"
 #include "program.h"
 #include "threads.h"
 
-#define FULL_EVERY 16 /* operations */
+#define FULL_EVERY 64 /* operations */
 
 static bool is_free(const fl_lock *lock) {
     return sim_lock_owner(&lock->mutex) == NULL;
@@ -19,7 +21,8 @@ static bool is_free_of(fl_rank rank) {
 
 void oracle_no_pages_lock(const char *what) {
     for (unsigned i = 0; i < ARENAS_MAX; i++)
-        if (slots[i].arena && sim.self && !sim.deaf && sim_lock_owner(&slots[i].arena->pages.lock.mutex) == sim.self)
+        if (slots[i].arena && sim.self && !sim.deaf &&
+            sim_lock_owner(&slots[i].arena->pages.lock.mutex) == sim.self)
             sim_fail("%s with the lock of an arena's pages held", what);
 }
 
@@ -41,9 +44,27 @@ static void check_limits(void) {
                  fl_process_ready_pages << FL_PAGE_SHIFT, the_program.process_limit_bytes);
 }
 
+/* Books whose lock is free; of an arena that is being made or ended nothing can be said. */
+static void audit(const slot *it) {
+    const fallow_arena *arena = it->arena;
+    if (is_free(&arena->pages.lock))
+        fl_audit_pages(&arena->pages);
+    if (is_free(&arena->lists_lock))
+        fl_audit_lists(arena);
+    if (is_free(&arena->heaps_lock))
+        for (const fl_heap *heap = arena->heaps; heap; heap = heap->next)
+            if (is_free(&heap->lock))
+                (void)fl_audit_parked(heap);
+}
+
 void oracle_full(void) {
     sim.deaf++;
     check_limits();
+    for (unsigned i = 0; i < ARENAS_MAX; i++)
+        if (slots[i].arena && !slots[i].exclusive)
+            audit(&slots[i]);
+    if (is_free_of(FL_LOCK_WINDOW))
+        (void)fl_audit_window();
     sim.deaf--;
 }
 
@@ -61,17 +82,22 @@ static void check_ledger(void) {
     if (truth.broken)
         sim_fail("%llu calls of the system broke a rule", (unsigned long long)truth.broken);
     if (ledger.reserved != truth.inaccessible_bytes)
-        sim_fail("the ledger has %zu bytes Reserved, the system %zu", ledger.reserved, truth.inaccessible_bytes);
+        sim_fail("the ledger has %zu bytes Reserved, the system %zu", ledger.reserved,
+                 truth.inaccessible_bytes);
     if (ledger.prepared + ledger.ready != truth.accessible_bytes)
-        sim_fail("the ledger has %zu bytes Prepared and %zu Ready, the system %zu", ledger.prepared, ledger.ready,
-                 truth.accessible_bytes);
+        sim_fail("the ledger has %zu bytes Prepared and %zu Ready, the system %zu", ledger.prepared,
+                 ledger.ready, truth.accessible_bytes);
 }
 
 void oracle_quiet(void) {
     oracle_full();
     sim.deaf++;
-    if (is_free_of(FL_LOCK_SCAVENGER)) /* who holds it may be in the middle of a call */
+    if (is_free_of(FL_LOCK_SCAVENGER)) { /* the library's own thread is in the middle of nothing either */
         check_ledger();
+        for (unsigned i = 0; i < ARENAS_MAX; i++)
+            if (slots[i].arena)
+                fl_audit_arena_quiet(slots[i].arena);
+    }
     BLOCKS_EACH(it)
     if (it->start)
         blocks_verify(it, "while everybody stands still");
@@ -87,9 +113,9 @@ static void show_use(const fl_arena *pages) {
             const fl_slab *slab = fl_entry_slab(fl_entry_of(start));
             sim_note("page %p is in use, entry %llx", start, (unsigned long long)fl_entry_of(start));
             if (slab)
-                sim_note("    slab %p of class %d, word state %d live %u owner %u, %u used, away %llx", (void *)slab,
-                         slab->size_class, fl_word_state(slab->word), fl_word_live(slab->word), fl_word_owner(slab->word),
-                         fl_slab_used(slab), (unsigned long long)slab->away);
+                sim_note("    slab %p of class %d, word state %d live %u owner %u, %u used, away %llx",
+                         (void *)slab, slab->size_class, fl_word_state(slab->word), fl_word_live(slab->word),
+                         fl_word_owner(slab->word), fl_slab_used(slab), (unsigned long long)slab->away);
         }
 }
 
@@ -101,14 +127,17 @@ void oracle_end(void) {
     if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
         show_use(&fl_process_arena->pages);
     if (pages->used_pages || pages->ready_pages || pages->kept_pages || pages->leaving_pages)
-        sim_fail("at the end, %zu pages are in use, %zu Ready, %zu kept, %zu leaving", pages->used_pages, pages->ready_pages,
-                 pages->kept_pages, pages->leaving_pages);
+        sim_fail("at the end, %zu pages are in use, %zu Ready, %zu kept, %zu leaving", pages->used_pages,
+                 pages->ready_pages, pages->kept_pages, pages->leaving_pages);
     osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
     if (left.ready)
         sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
     if (pages->family_pages || fl_process_ready_pages || pages->away_bytes)
-        sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away", pages->family_pages,
-                 fl_process_ready_pages, pages->away_bytes);
+        sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away",
+                 pages->family_pages, fl_process_ready_pages, pages->away_bytes);
+    if (fl_audit_descriptors_out() || fl_audit_heaps_out())
+        sim_fail("at the end, %zu descriptors and %zu heaps are not to be used again",
+                 fl_audit_descriptors_out(), fl_audit_heaps_out());
     for (unsigned i = 0; i < sim.threads; i++)
         if (sim.thread[i].state != SIM_ENDED && &sim.thread[i] != sim.self)
             sim_fail("at the end, thread %u is still there", i);

@@ -19,7 +19,7 @@ static unsigned paused;
 
 /* Of few classes, so that slabs fill and drain: with two blocks to a slab, four, eight, sixteen, and of many; and large ones, one
  * of them longer than a region. */
-static const size_t sizes[] = {16,    48,    512,   1024,   4096,   8192,   16384,  24576,   32768,
+static const size_t sizes[] = {16,    48,    512,    1024,   4096,   8192,   16384,  24576,   32768,
                                65536, 98304, 131072, 140000, 200000, 260000, 600000, 1200000, 5000000};
 #define SIZES (sizeof sizes / sizeof sizes[0])
 
@@ -27,7 +27,8 @@ void program_begin(const char *only) {
     slots[0] = (slot){.arena = fl_process_arena, .parent = -1};
     the_program.sizes = 1 + (unsigned)sim_below(SIM_WORK, SIZES_MAX);
     for (unsigned i = 0; i < the_program.sizes; i++)
-        the_program.size[i] = sizes[sim_one_in(SIM_WORK, 8) ? sim_below(SIM_WORK, SIZES) : 4 + sim_below(SIM_WORK, 11)];
+        the_program.size[i] =
+            sizes[sim_one_in(SIM_WORK, 8) ? sim_below(SIM_WORK, SIZES) : 4 + sim_below(SIM_WORK, 11)];
     the_program.workers = 2 + (unsigned)(sim_below(SIM_WORK, 3) * sim_below(SIM_WORK, 3));
     the_program.signals = sim_one_in(SIM_WORK, 8);
     if (sim_one_in(SIM_WORK, 8)) {
@@ -47,12 +48,19 @@ worker *program_new_worker(unsigned operations) {
     return it;
 }
 
+/* The program has a lock, or has joined the others: what they have done is seen. */
+static void see_everybody(void) {
+    for (unsigned i = 0; i < sim.threads; i++)
+        sim_memory_release(&sim.thread[i]);
+}
+
 /* --- standing still --------------------------------------------------------------------------------------------------------------- */
 
 static void look_if_all_stand(void) {
     if (!pause_wanted || paused < running)
         return;
     pause_wanted = false;
+    see_everybody();
     oracle_quiet();
     sim_wake(&paused);
 }
@@ -120,8 +128,9 @@ void *program_clean_up(void *unused) {
             sim_op_begin("destroy");
             fallow_arena_destroy(slots[i].arena);
             sim_op_end();
-            arena_leave_alone(i);
         }
+    for (int i = 1; i < ARENAS_MAX; i++)
+        slots[i] = (slot){.parent = -1};
     BLOCKS_EACH(it)
     if (it->start && it->arena != 0)
         it->start = NULL;
@@ -152,12 +161,6 @@ void arena_leave(int which) {
     if (slots[which].one_thread) /* the program's lock */
         sim_memory_release(sim.self);
     slots[which].users--;
-}
-
-/* The program has a lock, or has joined the others: what they have done is seen. */
-static void see_everybody(void) {
-    for (unsigned i = 0; i < sim.threads; i++)
-        sim_memory_release(&sim.thread[i]);
 }
 
 bool arena_enter_alone(int which) {

@@ -22,9 +22,9 @@ typedef struct worker {
     unsigned operations_left;
     fallow_pool *pool[POOLS_MAX];
     int pool_arena[POOLS_MAX];
-    size_t pool_limit[POOLS_MAX]; /* 0: none */
+    size_t pool_limit[POOLS_MAX];  /* 0: none */
     fallow_pool *child[POOLS_MAX]; /* below it, or NULL */
-    unsigned nested; /* in a call-back of the library */
+    unsigned nested;               /* in a call-back of the library */
 } worker;
 
 typedef struct slot {

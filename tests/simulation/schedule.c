@@ -27,14 +27,14 @@
 #define NEVER UINT64_MAX
 
 static struct {
-    unsigned mean_bits;      /* uniform */
-    uint64_t change[5];      /* priorities: steps, ascending */
+    unsigned mean_bits; /* uniform */
+    uint64_t change[5]; /* priorities: steps, ascending */
     unsigned changes, depth;
     uint64_t lowest;
     unsigned long_bits;
     unsigned hold_bits;
     uint64_t hold_one_in; /* places */
-    sim_thread *solo; /* nobody else is given a turn while it can run */
+    sim_thread *solo;     /* nobody else is given a turn while it can run */
     uint64_t solo_until;
     const sim_switch *replay;
     size_t replay_count, replay_at;
@@ -134,8 +134,8 @@ void sim_jump_ns(uint64_t duration_ns) {
 }
 
 static bool can_run(sim_thread *thread) {
-    if ((thread->state == SIM_SLEEPS || (thread->state == SIM_WAITS && thread->wakes_ns)) && !thread->paused &&
-        thread->wakes_ns <= sim_now_ns()) {
+    if ((thread->state == SIM_SLEEPS || (thread->state == SIM_WAITS && thread->wakes_ns)) &&
+        !thread->paused && thread->wakes_ns <= sim_now_ns()) {
         thread->state = SIM_RUNNABLE;
         thread->waits_for = NULL;
     }
@@ -163,13 +163,15 @@ static void pass_time(void) {
     uint64_t next_ns = NEVER;
     for (unsigned i = 0; i < sim.threads; i++) {
         const sim_thread *thread = &sim.thread[i];
-        if ((thread->state == SIM_SLEEPS || thread->state == SIM_WAITS) && thread->wakes_ns && thread->wakes_ns < next_ns)
+        if ((thread->state == SIM_SLEEPS || thread->state == SIM_WAITS) && thread->wakes_ns &&
+            thread->wakes_ns < next_ns)
             next_ns = thread->wakes_ns;
     }
     if (next_ns == NEVER) {
         for (unsigned i = 0; i < sim.threads; i++)
             if (sim.thread[i].state == SIM_WAITS)
-                sim_note("thread %u waits in %s for %p", i, sim.thread[i].op ? sim.thread[i].op : "nothing", sim.thread[i].waits_for);
+                sim_note("thread %u waits in %s for %p", i, sim.thread[i].op ? sim.thread[i].op : "nothing",
+                         sim.thread[i].waits_for);
         sim_fail("deadlock: every thread waits");
     }
     if (next_ns > sim_now_ns())
@@ -193,9 +195,11 @@ static sim_thread *choose(void) {
     while ((count = runnable(threads)) == 0)
         pass_time();
     if (schedule.replay) {
-        while (schedule.replay_at < schedule.replay_count && schedule.replay[schedule.replay_at].step < sim.step)
+        while (schedule.replay_at < schedule.replay_count &&
+               schedule.replay[schedule.replay_at].step < sim.step)
             schedule.replay_at++;
-        if (schedule.replay_at < schedule.replay_count && schedule.replay[schedule.replay_at].step == sim.step) {
+        if (schedule.replay_at < schedule.replay_count &&
+            schedule.replay[schedule.replay_at].step == sim.step) {
             sim_thread *to = &sim.thread[schedule.replay[schedule.replay_at++].to];
             if (to < sim.thread + sim.threads && can_run(to))
                 return to;
@@ -209,7 +213,8 @@ static sim_thread *choose(void) {
 
 static void draw_next_switch(void) {
     if (schedule.replay)
-        sim.next_switch = schedule.replay_at < schedule.replay_count ? schedule.replay[schedule.replay_at].step : NEVER;
+        sim.next_switch =
+            schedule.replay_at < schedule.replay_count ? schedule.replay[schedule.replay_at].step : NEVER;
     else if (sim.strategy == SIM_UNIFORM)
         sim.next_switch = sim.step + 1 + (sim_random(SIM_SCHEDULE) & ((1u << schedule.mean_bits) - 1));
     else if (sim.strategy != SIM_PRIORITIES)
@@ -292,6 +297,7 @@ void sim_sleep_until(uint64_t wakes_ns) {
 }
 
 void sim_yield(void) {
+    sim.step++; /* so that whoever is held comes to its turn */
     if (sim.strategy == SIM_PRIORITIES && !schedule.replay)
         sim.self->priority = --schedule.lowest;
     give_way();
@@ -342,7 +348,8 @@ static void draw_changes(void) {
 
 void sim_schedule_begin(void) {
     sim.strategy = (sim_strategy)sim_below(SIM_SCHEDULE, SIM_STRATEGIES);
-    sim.place = sim.strategy == SIM_PLACES ? (uint32_t)sim_below(SIM_SCHEDULE, SIM_PLACE_CLASSES) : UINT32_MAX;
+    sim.place =
+        sim.strategy == SIM_PLACES ? (uint32_t)sim_below(SIM_SCHEDULE, SIM_PLACE_CLASSES) : UINT32_MAX;
     sim.plain_points = sim.strategy == SIM_PLACES || sim_one_in(SIM_SCHEDULE, 2);
     schedule.hold_bits = 4 + (unsigned)sim_below(SIM_SCHEDULE, 13);
     schedule.hold_one_in = UINT64_C(1) << (2 * sim_below(SIM_SCHEDULE, 4));

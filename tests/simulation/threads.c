@@ -19,9 +19,7 @@
 #define HANDLERS_MAX 4
 #define DESTRUCTOR_ROUNDS 4
 
-static struct {
-    void (*prepare)(void), (*parent)(void), (*child)(void);
-} handlers[HANDLERS_MAX];
+static struct { void (*prepare)(void), (*parent)(void), (*child)(void); } handlers[HANDLERS_MAX];
 static unsigned handler_count;
 
 static void (*destructors[SIM_KEYS_MAX])(void *);

@@ -78,8 +78,8 @@ void sim_note(const char *format, ...) {
     va_end(arguments);
 }
 
-static const char *const kind_names[] = {"read",   "write", "copy",   "load",   "store", "change",
-                                         "fence",  "lock",  "unlock", "system"};
+static const char *const kind_names[] = {"read",   "write", "copy", "load",   "store",
+                                         "change", "fence", "lock", "unlock", "system"};
 
 static void show_note(int descriptor, const line *it) {
     dprintf(descriptor, "%9llu  thread %-2u %s\n", (unsigned long long)it->step, it->thread, it->text);

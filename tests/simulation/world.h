@@ -52,7 +52,13 @@ typedef enum sim_kind {
 /* How memory behaves. Weaker than sequentially consistent: what stores are still on their way (memory.c). */
 typedef enum sim_order { SIM_CONSISTENT, SIM_TOTAL_STORE_ORDER, SIM_WEAK_STORES } sim_order;
 
-typedef enum sim_strategy { SIM_UNIFORM, SIM_PRIORITIES, SIM_LONG_RUNS, SIM_PLACES, SIM_STRATEGIES } sim_strategy;
+typedef enum sim_strategy {
+    SIM_UNIFORM,
+    SIM_PRIORITIES,
+    SIM_LONG_RUNS,
+    SIM_PLACES,
+    SIM_STRATEGIES
+} sim_strategy;
 
 typedef enum sim_state { SIM_UNUSED, SIM_RUNNABLE, SIM_WAITS, SIM_SLEEPS, SIM_ENDED } sim_state;
 
@@ -109,7 +115,7 @@ typedef struct sim_world {
     bool logs;
     bool is_child; /* of a fork: alone */
     sim_order order;
-    uint32_t place; /* who comes by one of these is interrupted; UINT32_MAX: none */
+    uint32_t place;       /* who comes by one of these is interrupted; UINT32_MAX: none */
     unsigned linger_bits; /* a store stays for up to two to the power of this many steps */
     sim_strategy strategy;
     unsigned threads; /* slots used */
