@@ -34,7 +34,7 @@ static const int *errno_at; /* one for all, changed with them */
 void sim_memory_begin(void) {
     errno_at = &errno;
     sim.order = (sim_order)sim_below(SIM_MEMORY, 3);
-    sim.linger_bits = 2 + (unsigned)sim_below(SIM_MEMORY, 9);
+    sim.linger_bits = 2 + (unsigned)sim_below(SIM_MEMORY, 13);
 }
 
 /* Is there a point, and a buffer, for the access? The world's own look at memory is none. */

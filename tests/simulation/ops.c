@@ -468,6 +468,7 @@ static void do_more_threads(worker *self) {
 /* In the child of a fork, alone: everything is still there, and the heap can be used to the end. */
 _Noreturn void ops_child(worker *self) {
     sim_faults_end();
+    oracle_full();
     BLOCKS_EACH(it)
     if (it->start)
         blocks_verify(it, "in the child of a fork");

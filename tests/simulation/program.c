@@ -17,18 +17,32 @@ static unsigned running;
 static bool pause_wanted;
 static unsigned paused;
 
-/* Of few classes, so that slabs fill and drain: with two blocks to a slab, four, eight, sixteen, and of many; and large ones, one
- * of them longer than a region. */
-static const size_t sizes[] = {16,    48,    512,    1024,   4096,   8192,   16384,  24576,   32768,
-                               65536, 98304, 131072, 140000, 200000, 260000, 600000, 1200000, 5000000};
-#define SIZES (sizeof sizes / sizeof sizes[0])
+/* Of few sizes, so that slabs fill and drain: of many blocks each, and of sixteen down to two; runs that a heap keeps when they
+ * are freed; and those that fill a region, or are longer. */
+static const size_t small[] = {16, 48, 512, 1024, 2048, 4096};
+static const size_t middle[] = {4096, 8192, 16384, 24576, 32768, 65536, 98304, 131072};
+static const size_t large[] = {65536, 131072, 140000, 200000, 260000, 600000};
+static const size_t longest[] = {131072, 260000, 1048576, 1048576, 2097152, 5000000};
+
+#define THEME(sizes) {sizes, sizeof sizes / sizeof sizes[0]}
+static const struct {
+    const size_t *sizes;
+    size_t count;
+} themes[] = {THEME(small), THEME(middle), THEME(middle), THEME(large), THEME(large), THEME(longest)};
+#define THEMES (sizeof themes / sizeof themes[0])
+
+static void draw_sizes(void) {
+    size_t theme = sim_below(SIM_WORK, THEMES);
+    the_program.sizes = 1 + (unsigned)sim_below(SIM_WORK, SIZES_MAX);
+    for (unsigned i = 0; i < the_program.sizes; i++) {
+        size_t from = sim_one_in(SIM_WORK, 4) ? sim_below(SIM_WORK, THEMES) : theme;
+        the_program.size[i] = themes[from].sizes[sim_below(SIM_WORK, themes[from].count)];
+    }
+}
 
 void program_begin(const char *only) {
     slots[0] = (slot){.arena = fl_process_arena, .parent = -1};
-    the_program.sizes = 1 + (unsigned)sim_below(SIM_WORK, SIZES_MAX);
-    for (unsigned i = 0; i < the_program.sizes; i++)
-        the_program.size[i] =
-            sizes[sim_one_in(SIM_WORK, 8) ? sim_below(SIM_WORK, SIZES) : 4 + sim_below(SIM_WORK, 11)];
+    draw_sizes();
     the_program.workers = 2 + (unsigned)(sim_below(SIM_WORK, 3) * sim_below(SIM_WORK, 3));
     the_program.signals = sim_one_in(SIM_WORK, 8);
     if (sim_one_in(SIM_WORK, 8)) {

@@ -129,7 +129,7 @@ uint64_t sim_now_ns(void) {
 void sim_jump_ns(uint64_t duration_ns) {
     sim.jumped_ns += duration_ns;
     for (unsigned i = 0; i < sim.threads; i++)
-        if (sim.thread[i].state == SIM_WAITS && sim.thread[i].wakes_ns)
+        if (sim.thread[i].state != SIM_SLEEPS && sim.thread[i].wakes_ns)
             sim.thread[i].wakes_ns += duration_ns;
 }
 

@@ -70,6 +70,7 @@ static int take(pthread_mutex_t *mutex, uint64_t until_ns, const void *place) {
         sim_wait(mutex, until_ns);
         until_ns = sim.self->wakes_ns; /* which a jump of the clock has moved with it */
     }
+    sim.self->wakes_ns = 0;
     have(mutex);
     return 0;
 }

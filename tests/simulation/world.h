@@ -66,7 +66,7 @@ typedef enum sim_state { SIM_UNUSED, SIM_RUNNABLE, SIM_WAITS, SIM_SLEEPS, SIM_EN
 #define SIM_KEYS_MAX 8
 #define SIM_TLS_BYTES 8192
 #define SIM_TLS_VARIABLES 64
-#define SIM_BUFFER_MAX 24
+#define SIM_BUFFER_MAX 64
 
 typedef struct sim_store {
     uintptr_t address;
