@@ -352,10 +352,8 @@ static size_t audit_kept(const fl_window_books *books) {
     return kept;
 }
 
-static void audit_free_region(const fl_window_books *books, const fl_region *region) {
+static void audit_free_region(const fl_region *region) {
     const char *start = fl_region_start(region);
-    if (fl_region_index(region) >= books->reached)
-        return; /* it has no header yet */
     fl_audit_that(!is_anybodys(region), start, "the region has an owner, but is not taken");
     fl_audit_that(!region->mapped, start, "the region is not taken, but chunks of it are mapped");
     fl_audit_that(!region->reserved || fl_window_is_reserved(), start,
@@ -370,13 +368,14 @@ size_t fl_audit_window(void) {
     fl_audit_equal(fl_the_window.table, "the table's length in pages",
                    atomic_load_explicit(&fl_the_window.pages, memory_order_acquire),
                    "that of the regions that were ever taken", books.reached * FL_REGION_PAGES);
-    for (size_t i = 0; i < books.max; i++) {
+    fl_audit_that(fl_pagebits_next_set(books.taken, books.reached, books.max) == books.max,
+                  &fl_the_window.regions[books.reached], "the region is taken, but has no header");
+    for (size_t i = 0; i < books.reached; i++) {
         const fl_region *region = &fl_the_window.regions[i];
         if (!has_bit(books.taken, i)) {
-            audit_free_region(&books, region);
+            audit_free_region(region);
             continue;
         }
-        fl_audit_that(i < books.reached, fl_region_start(region), "the region is taken, but has no header");
         nobodys += !is_anybodys(region);
         fl_audit_that(!is_anybodys(region) || !region->keeper, fl_region_start(region),
                       "the region has an owner, and is kept for a back end");

@@ -6,6 +6,8 @@
 #define WHOLE_BYTES \
     256 /* to here every byte is written; of longer ones a word of each stretch, and the last ones */
 #define STRETCH_BYTES 4096
+#define LONG_BYTES ((size_t)300000) /* from here on, of longer stretches */
+#define LONG_STRETCH_BYTES 32768
 #define SPARE SIM_THREADS_MAX
 
 static block blocks[BLOCKS_MAX];
@@ -15,11 +17,11 @@ block *blocks_first(void) {
     return blocks;
 }
 
-size_t blocks_count(void) {
-    size_t count = 0;
+size_t blocks_bytes(void) {
+    size_t bytes = 0;
     BLOCKS_EACH(it)
-    count += it->start != NULL;
-    return count;
+    bytes += it->start ? it->bytes : 0;
+    return bytes;
 }
 
 typedef bool each_byte(char *at, unsigned char value);
@@ -33,11 +35,16 @@ static bool is_byte(char *at, unsigned char value) {
     return (unsigned char)*at == value;
 }
 
+static size_t stretch_of(size_t bytes) {
+    return bytes < LONG_BYTES ? STRETCH_BYTES : LONG_STRETCH_BYTES;
+}
+
 /* The first byte that is not as wanted; NULL: all are. */
 static char *go_through(const block *it, size_t bytes, each_byte *each) {
+    size_t stretch = stretch_of(bytes);
     for (size_t at = 0; at < bytes; at++) {
-        if (bytes > WHOLE_BYTES && at % STRETCH_BYTES == 16 && at + 16 < bytes)
-            at = (at + STRETCH_BYTES - 16 < bytes - 16) ? at + STRETCH_BYTES - 16 : bytes - 16;
+        if (bytes > WHOLE_BYTES && at % stretch == 16 && at + 16 < bytes)
+            at = (at + stretch - 16 < bytes - 16) ? at + stretch - 16 : bytes - 16;
         if (!each(it->start + at, (unsigned char)(it->pattern * 31 + at)))
             return it->start + at;
     }
@@ -107,12 +114,13 @@ block *blocks_put_back(const block *was, void *start, size_t bytes) {
     moved.bytes = bytes < was->bytes ? bytes : was->bytes;
     check_apart(start, bytes);
     sim_memory_own(start, bytes);
+    size_t stretch = stretch_of(was->bytes);
     /* Of a longer block the last bytes were written, of a shorter one they were not: only what both have in common. */
     const char *wrong = NULL;
     for (size_t at = 0; at < 16 && at < moved.bytes; at++)
         if ((unsigned char)moved.start[at] != (unsigned char)(moved.pattern * 31 + at))
             wrong = moved.start + at;
-    for (size_t at = STRETCH_BYTES; at + 32 < moved.bytes; at += STRETCH_BYTES)
+    for (size_t at = stretch; at + 32 < moved.bytes; at += stretch)
         if ((unsigned char)moved.start[at] != (unsigned char)(moved.pattern * 31 + at))
             wrong = moved.start + at;
     if (wrong)

@@ -40,6 +40,7 @@ block *blocks_pick_in(int owner, int arena);
 block *blocks_first(void);
 #define BLOCKS_EACH(it) for (block *it = blocks_first(), *it##_end = it + BLOCKS_MAX; it < it##_end; it++)
 
-size_t blocks_count(void);
+/* All that is live. */
+size_t blocks_bytes(void);
 
 #endif

@@ -65,8 +65,10 @@ static block *take(worker *self, void *start, size_t bytes, size_t alignment, in
     return it;
 }
 
+#define LIVE_BYTES_MAX ((size_t)48 << 20)
+
 static void allocate(worker *self, int arena, size_t bytes) {
-    if (!arena_enter(arena))
+    if (blocks_bytes() + bytes > LIVE_BYTES_MAX || !arena_enter(arena))
         return;
     begin("allocate", arena, bytes);
     errno = 0;
@@ -89,7 +91,7 @@ static void do_allocate_many(worker *self) {
 static void do_allocate_zeroed(worker *self) {
     int arena = arena_pick();
     size_t bytes = a_size();
-    if (bytes > 300000 || !arena_enter(arena))
+    if (bytes > 300000 || blocks_bytes() > LIVE_BYTES_MAX || !arena_enter(arena))
         return;
     begin("allocate zeroed", arena, bytes);
     void *start = arena ? fallow_arena_alloc_zeroed(slots[arena].arena, bytes) : front_calloc(1, bytes);
@@ -103,7 +105,7 @@ static void do_allocate_zeroed(worker *self) {
 static void do_allocate_aligned(worker *self) {
     int arena = arena_pick();
     size_t bytes = a_size(), alignment = (size_t)16 << sim_below(SIM_WORK, sim_one_in(SIM_WORK, 4) ? 18 : 10);
-    if (!arena_enter(arena))
+    if (blocks_bytes() > LIVE_BYTES_MAX || !arena_enter(arena))
         return;
     begin("allocate aligned", arena, bytes);
     void *start = arena ? fallow_arena_alloc_aligned(slots[arena].arena, alignment, bytes)
@@ -162,7 +164,7 @@ static void do_take(worker *self) {
 static void do_resize(worker *self) {
     block *it = blocks_pick(self->number, SIM_WORK);
     size_t bytes = sim_one_in(SIM_WORK, 2) || !it ? a_size() : it->bytes + sim_below(SIM_WORK, it->bytes + 1);
-    if (!it || bytes > 6000000 || !arena_enter(it->arena))
+    if (!it || bytes > 6000000 || blocks_bytes() > LIVE_BYTES_MAX || !arena_enter(it->arena))
         return;
     block was = blocks_remove(it);
     begin("resize", was.arena, bytes);

@@ -80,7 +80,7 @@ static void look_if_all_stand(void) {
 }
 
 void program_pause_if_wanted(void) {
-    if (!pause_wanted && sim_one_in(SIM_WORK, 40))
+    if (!pause_wanted && sim_one_in(SIM_WORK, 100))
         pause_wanted = true;
     if (!pause_wanted)
         return;
