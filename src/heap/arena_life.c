@@ -67,7 +67,8 @@ static void forget_poison(const fl_region *region) {
 /* Slabs that wait for a tick count with the heaps that they were taken from, of which some have ended. */
 static void forget_unsettled(fallow_arena *arena) {
     for (fl_slab *slab = arena->unsettled; slab; slab = slab->next)
-        fl_heap_disown(fl_heap_by_tag(fl_word_owner(atomic_load_explicit(&slab->word, memory_order_relaxed))));
+        fl_heap_disown(
+            fl_heap_by_tag(fl_word_owner(atomic_load_explicit(&slab->word, memory_order_relaxed))));
     arena->unsettled = NULL;
 }
 

@@ -250,7 +250,7 @@ void fl_threads_unlock(void) {
 }
 
 const struct fl_thread *fl_thread_record(void) {
-    return record();
+    return record() == ENDED ? NULL : record(); /* what belongs to that one is many threads' */
 }
 
 void fl_thread_forget(fl_heap *heap) {

@@ -63,7 +63,7 @@ static inline fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
 /* A heap that belongs to no thread. NULL: out of memory. */
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);
 
-/* The calling thread's record; for heap->thread. */
+/* The calling thread's record, for heap->thread; NULL: its end has been seen to. */
 const struct fl_thread *fl_thread_record(void);
 
 /* Which heaps threads have: held while one goes, by its thread's doing or its arena's, so that one comes first. */

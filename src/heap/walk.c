@@ -29,8 +29,7 @@ static void look_at(const fl_region *region, size_t page, start *out) {
     if (out->slab && out->slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
         out->slab = NULL;
     if (out->slab && out->slab->kind == FL_KIND_SLAB) /* Acquire: the links behind the head. */
-        fl_blocks_find(out->slab,
-                       fl_word_head(atomic_load_explicit(&out->slab->word, memory_order_acquire)),
+        fl_blocks_find(out->slab, fl_word_head(atomic_load_explicit(&out->slab->word, memory_order_acquire)),
                        &out->blocks);
     fl_threads_unlock();
 }

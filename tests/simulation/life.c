@@ -116,7 +116,7 @@ void life_run(const life_plan *plan, life_figures *figures) {
     sim_become_first();
     sim_system_begin(plan->nth_fault != 0);
     start_library(sim_one_in(SIM_WORK, 2));
-    program_begin(plan->only);
+    program_begin(plan->only, plan->signals);
     sim_memory_begin();
     sim_schedule_begin();
     describe();

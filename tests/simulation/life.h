@@ -12,6 +12,7 @@ typedef struct life_plan {
     uint64_t seed;
     bool logs;
     const char *only;   /* a workload by name; NULL: what the seed draws */
+    bool signals;       /* handlers that fork interrupt threads at any point */
     uint64_t nth_fault; /* not 0: this call of the system is refused, and no other (a sweep) */
     int nth_result;     /* osmem_result */
 } life_plan;

@@ -19,7 +19,7 @@ typedef struct options {
     double seconds; /* 0: one seed, with a log */
     uint64_t seeds_max;
     unsigned failures_max;
-    bool quiet, sweep;
+    bool quiet, sweep, signals;
     const char *only;
 } options;
 
@@ -71,7 +71,7 @@ static int explore(const options *options) {
     double began_s = now_s(), now = began_s;
     uint64_t seed = options->first_seed;
     for (; now - began_s < options->seconds && all.lives < options->seeds_max; seed++) {
-        life_plan plan = {.seed = seed, .only = options->only};
+        life_plan plan = {.seed = seed, .only = options->only, .signals = options->signals};
         bool fine = live(&plan, options->quiet);
         now = now_s();
         add(&all);
@@ -98,7 +98,10 @@ static int sweep(const options *options) {
     totals all = {0};
     for (size_t i = 0; i < 2; i++)
         for (uint64_t nth = 1;; nth++) {
-            life_plan plan = {options->first_seed, false, options->only, nth, results[i]};
+            life_plan plan = {.seed = options->first_seed,
+                              .only = options->only,
+                              .nth_fault = nth,
+                              .nth_result = results[i]};
             bool fine = live(&plan, options->quiet);
             add(&all);
             if (!fine) {
@@ -116,7 +119,7 @@ static int sweep(const options *options) {
 
 static int usage(void) {
     fprintf(stderr, "usage: simulation --seed N | --seconds S [--from N] [--seeds N] [--failures N] "
-                    "[--quiet] [--only OPERATIONS] | --sweep N\n");
+                    "[--quiet] [--signals] [--only OPERATIONS] | --sweep N\n");
     return 2;
 }
 
@@ -126,6 +129,10 @@ int main(int count, char **words) {
         const char *value = i + 1 < count ? words[i + 1] : NULL;
         if (strcmp(words[i], "--quiet") == 0) {
             options.quiet = true;
+            continue;
+        }
+        if (strcmp(words[i], "--signals") == 0) {
+            options.signals = true;
             continue;
         }
         if (!value)
@@ -153,7 +160,8 @@ int main(int count, char **words) {
         return sweep(&options);
     if (options.seconds > 0)
         return explore(&options);
-    life_plan plan = {.seed = options.first_seed, .logs = true, .only = options.only};
+    life_plan plan = {
+        .seed = options.first_seed, .logs = true, .only = options.only, .signals = options.signals};
     bool fine = live(&plan, false);
     printf("seed %llu: %s; %llu points, %llu switches, %llu operations (%s)\n", (unsigned long long)plan.seed,
            fine ? "nothing found" : "failed", (unsigned long long)shared->steps,

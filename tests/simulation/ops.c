@@ -43,10 +43,20 @@ static void begin(const char *name, int arena, size_t bytes) {
     sim_note("%s, arena %d (%p), %zu bytes", name, arena, (void *)slots[arena].arena, bytes);
 }
 
+/* The child of a signal handler's fork comes to the end of what was interrupted. More is not asked of it: who was interrupted with
+ * a lock cannot wait for those who wait for it, so that what other threads had in hand may be half done there. */
+static bool looks_at_itself;
+
+void ops_look_if_child(void) {
+    if (sim.is_child && !looks_at_itself)
+        _exit(0);
+}
+
 static void end(const void *result) {
     sim_memory_settle();
     sim_note("  -> %p", result);
     sim_op_end();
+    ops_look_if_child();
     oracle_after_operation();
 }
 
@@ -231,15 +241,14 @@ static void do_arena_create(worker *self) {
     end(arena);
     if (!arena)
         refused(which, 0);
+    if (arena && sim_one_in(SIM_WORK, 3))
+        fallow_arena_on_limit(arena, shed, &slots[which]);
     sim_memory_release(sim.self);
     slots[which] = (slot){.arena = arena,
                           .parent = below ? parent : -1,
                           .one_thread = options.flags & FALLOW_ARENA_ONE_THREAD,
                           .limited = options.limit_bytes != 0,
                           .limit_bytes = options.limit_bytes};
-    if (arena && sim_one_in(SIM_WORK, 3))
-        fallow_arena_on_limit(arena, shed, &slots[which]);
-    sim_memory_release(sim.self);
     if (below)
         arena_leave(parent);
 }
@@ -469,6 +478,7 @@ static void do_more_threads(worker *self) {
 
 /* In the child of a fork, alone: everything is still there, and the heap can be used to the end. */
 _Noreturn void ops_child(worker *self) {
+    looks_at_itself = true;
     sim_faults_end();
     oracle_full();
     BLOCKS_EACH(it)
@@ -483,6 +493,12 @@ _Noreturn void ops_child(worker *self) {
     do_tick(self);
     oracle_full();
     _exit(0);
+}
+
+/* A handler that forks, and returns in the child too. */
+void ops_signal(void) {
+    sim_note("a signal");
+    (void)sim_fork();
 }
 
 static void do_fork(worker *self) {

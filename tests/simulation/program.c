@@ -24,7 +24,8 @@ static const size_t middle[] = {4096, 8192, 16384, 24576, 32768, 65536, 98304, 1
 static const size_t large[] = {65536, 131072, 140000, 200000, 260000, 600000};
 static const size_t longest[] = {131072, 260000, 1048576, 1048576, 2097152, 5000000};
 
-#define THEME(sizes) {sizes, sizeof sizes / sizeof sizes[0]}
+#define THEME(sizes) \
+    { sizes, sizeof sizes / sizeof sizes[0] }
 static const struct {
     const size_t *sizes;
     size_t count;
@@ -40,11 +41,12 @@ static void draw_sizes(void) {
     }
 }
 
-void program_begin(const char *only) {
+void program_begin(const char *only, bool signals) {
     slots[0] = (slot){.arena = fl_process_arena, .parent = -1};
     draw_sizes();
     the_program.workers = 2 + (unsigned)(sim_below(SIM_WORK, 3) * sim_below(SIM_WORK, 3));
-    the_program.signals = sim_one_in(SIM_WORK, 8);
+    if (signals)
+        sim.signal = ops_signal;
     if (sim_one_in(SIM_WORK, 8)) {
         the_program.limits = true;
         the_program.process_limit_bytes = (size_t)1 << (20 + sim_below(SIM_WORK, 4));
@@ -104,6 +106,7 @@ static void leave_blocks(const worker *self) {
 void *program_worker(void *argument) {
     worker *self = argument;
     running++;
+    sim.self->takes_signals = true;
     while (self->operations_left > 0) {
         self->operations_left--;
         ops_one(self);
@@ -116,6 +119,7 @@ void *program_worker(void *argument) {
     sim_op_begin("end of a thread");
     sim_keys_end();
     sim_op_end();
+    ops_look_if_child();
     /* A destructor of a library that ends later. */
     if (sim_one_in(SIM_WORK, 4))
         for (unsigned i = 0; i < 3; i++)
@@ -127,7 +131,9 @@ void *program_worker(void *argument) {
     sim_op_begin("end of a thread");
     sim_keys_end();
     sim_op_end();
+    ops_look_if_child();
     running--;
+    sim.self->takes_signals = false;
     look_if_all_stand();
     return NULL;
 }

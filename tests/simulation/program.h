@@ -45,7 +45,6 @@ typedef struct program {
     unsigned sizes;
     unsigned workers;
     bool limits; /* somebody may be refused for one */
-    bool signals;
     uint64_t operations;
     size_t process_limit_bytes;
 } program;
@@ -53,7 +52,7 @@ typedef struct program {
 extern program the_program;
 
 /* Draws it; only: operations whose name begins so, NULL: all. */
-void program_begin(const char *only);
+void program_begin(const char *only, bool signals);
 
 /* Body of a worker's thread; its argument is the worker. */
 void *program_worker(void *argument);
@@ -84,5 +83,9 @@ void ops_one(worker *self);
 void ops_free(worker *self, block *it);
 void ops_pool_end(worker *self, unsigned which);
 _Noreturn void ops_child(worker *self);
+void ops_signal(void);
+
+/* The child of a fork that came from a signal has finished what was interrupted. */
+void ops_look_if_child(void);
 
 #endif

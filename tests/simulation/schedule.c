@@ -135,7 +135,7 @@ void sim_jump_ns(uint64_t duration_ns) {
 
 static bool can_run(sim_thread *thread) {
     if ((thread->state == SIM_SLEEPS || (thread->state == SIM_WAITS && thread->wakes_ns)) &&
-        !thread->paused && thread->wakes_ns <= sim_now_ns()) {
+        thread->wakes_ns <= sim_now_ns()) {
         thread->state = SIM_RUNNABLE;
         thread->waits_for = NULL;
     }
@@ -251,6 +251,8 @@ static void set_next_event(void) {
     uint64_t stores = sim_memory_next_due();
     uint64_t watch = sim.step + (1u << 16);
     sim.next_event = sim.next_switch < stores ? sim.next_switch : stores;
+    if (sim.next_signal < sim.next_event)
+        sim.next_event = sim.next_signal;
     if (watch < sim.next_event)
         sim.next_event = watch;
 }
@@ -262,8 +264,20 @@ static bool is_held_here(bool at_place) {
     return true;
 }
 
+static void due_signal(void) {
+    sim_thread *self = sim.self;
+    sim.next_signal = sim.step + sim_log_uniform(SIM_SCHEDULE, 8, 17);
+    if (!self->op || !self->takes_signals || self->interrupted)
+        return;
+    self->interrupted = true;
+    sim.signal();
+    self->interrupted = false;
+}
+
 void sim_event(bool at_place) {
     watch_progress();
+    if (sim.signal && sim.step >= sim.next_signal)
+        due_signal();
     sim_memory_let_due_go();
     if (is_held_here(at_place) || sim.step >= sim.next_switch)
         due_switch();
@@ -308,6 +322,8 @@ void sim_be_alone(void) {
         if (&sim.thread[i] != sim.self)
             sim.thread[i].state = SIM_UNUSED;
     sim.next_switch = NEVER;
+    sim.signal = NULL;
+    sim.next_signal = NEVER;
     sim.place = UINT32_MAX;
     schedule.solo = NULL;
     schedule.record = -1;
@@ -357,6 +373,8 @@ void sim_schedule_begin(void) {
     schedule.long_bits = 6 + (unsigned)sim_below(SIM_SCHEDULE, 11);
     schedule.lowest = 1u << 20;
     draw_changes();
+    if (sim.signal)
+        sim.next_signal = sim.step + sim_log_uniform(SIM_SCHEDULE, 8, 17);
     draw_next_switch();
     set_next_event();
 }

@@ -216,6 +216,8 @@ static void call_handlers(bool in_child) {
 }
 
 bool sim_fork(void) {
+    bool interrupted = sim.self->interrupted;
+    sim.self->interrupted = true;
     for (unsigned i = handler_count; i-- > 0;)
         handlers[i].prepare();
     settle_everybody();
@@ -227,11 +229,13 @@ bool sim_fork(void) {
         sim.is_child = true;
         call_handlers(true);
         sim.self->locks_held = 0;
+        sim.self->interrupted = interrupted;
         return true;
     }
     int status;
     if (waitpid(child, &status, 0) != child || status != 0)
         sim_fail("the child of a fork ended with status %d", status);
     call_handlers(false);
+    sim.self->interrupted = interrupted;
     return false;
 }

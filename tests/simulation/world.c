@@ -51,7 +51,7 @@ void sim_begin(uint64_t seed) {
         streams[i] = sim_random((sim_stream)i);
     }
     sim.place = UINT32_MAX;
-    sim.next_event = sim.next_switch = UINT64_MAX;
+    sim.next_event = sim.next_signal = sim.next_switch = UINT64_MAX;
 }
 
 static line *next_line(sim_kind kind) {

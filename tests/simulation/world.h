@@ -92,7 +92,8 @@ typedef struct sim_thread {
     uint64_t steps, op_began; /* its own */
     const char *op;           /* what it is doing; NULL: it is between two operations */
     bool background;          /* the library's own */
-    bool paused;              /* stands between two operations until all do */
+    bool takes_signals;
+    bool interrupted; /* in a handler, or a fork, where no other comes */
     void *key_values[SIM_KEYS_MAX];
     void *tls[SIM_TLS_VARIABLES];
     char tls_memory[SIM_TLS_BYTES] __attribute__((aligned(64)));
@@ -107,6 +108,8 @@ typedef struct sim_world {
     uint64_t step;       /* points so far */
     uint64_t next_event; /* the step at which something is due: a switch, a store that leaves */
     uint64_t next_switch;
+    uint64_t next_signal;
+    void (*signal)(void); /* a handler that interrupts whoever runs, at any point; NULL: there is none */
     uint64_t switches;
     uint64_t jumped_ns;
     sim_thread *self; /* who runs; NULL: nobody yet */
