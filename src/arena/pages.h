@@ -68,6 +68,7 @@ typedef struct fl_arena {
 
     fl_lock shed_lock;              /* one thread at a time asks the owner; see grant.c */
     struct fl_arena *next_attended; /* the scavenger's */
+    unsigned pauses;                /* of the scavenger; guarded by its lock */
 } fl_arena;
 
 /* The Ready pages of all arenas together, and the limits on them; see grant.h. */

@@ -100,7 +100,8 @@ static size_t ready_pages(const fl_region *region) {
     size_t ready = 0;
     for (size_t first, end = 0; next_run(region->mapped, end, &first, &end);) {
         size_t page = first * FL_CHUNK_PAGES, pages = (end - first) * FL_CHUNK_PAGES;
-        ready += pages - fl_pagebits_count(region->prepared, page, pages) - fl_pagebits_count(region->gone, page, pages);
+        ready += pages - fl_pagebits_count(region->prepared, page, pages) -
+                 fl_pagebits_count(region->gone, page, pages);
     }
     return ready;
 }

@@ -56,20 +56,43 @@ void fl_scavenger_switch(bool on) {
     atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
 }
 
-void fl_scavenger_join(fl_arena *arena) {
-    take_arenas();
+/* Holds the scavenger's lock. */
+static void link_arena(fl_arena *arena) {
     arena->next_attended = arenas;
     arenas = arena;
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
-void fl_scavenger_leave(fl_arena *arena) {
-    take_arenas();
+static void unlink_arena(const fl_arena *arena) {
     fl_arena **link = &arenas;
     while (*link && *link != arena)
         link = &(*link)->next_attended;
     if (*link)
         *link = arena->next_attended;
+}
+
+void fl_scavenger_join(fl_arena *arena) {
+    take_arenas();
+    link_arena(arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+}
+
+void fl_scavenger_leave(fl_arena *arena) {
+    take_arenas();
+    unlink_arena(arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+}
+
+void fl_scavenger_pause(fl_arena *arena) {
+    take_arenas();
+    if (arena->pauses++ == 0)
+        unlink_arena(arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+}
+
+void fl_scavenger_go_on(fl_arena *arena) {
+    take_arenas();
+    if (--arena->pauses == 0)
+        link_arena(arena);
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 

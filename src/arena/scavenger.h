@@ -30,6 +30,10 @@ void fl_scavenger_switch(bool on);
 void fl_scavenger_join(fl_arena *arena);
 void fl_scavenger_leave(fl_arena *arena);
 
+/* In between, it is left alone until as many have said that it may go on: nothing of it is given back, on request neither. */
+void fl_scavenger_pause(fl_arena *arena);
+void fl_scavenger_go_on(fl_arena *arena);
+
 /* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
 void fl_scavenger_note(const fl_arena *arena);
 

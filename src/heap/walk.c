@@ -64,9 +64,9 @@ bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) 
     fl_audit_arena_unused(arena);
     /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
      * held while the program is shown a block. */
-    fl_scavenger_leave(&arena->pages);
+    fl_scavenger_pause(&arena->pages);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
-    fl_scavenger_join(&arena->pages);
+    fl_scavenger_go_on(&arena->pages);
     return on;
 }

@@ -310,11 +310,20 @@ static void do_arena_limits(worker *self) {
 
 typedef struct visits {
     int arena;
+    bool again; /* the first block that is shown leads to a walk inside this one */
     bool seen[BLOCKS_MAX];
 } visits;
 
+static bool pass(void *context, void *start, size_t bytes) {
+    (void)context, (void)start, (void)bytes;
+    return true;
+}
+
 static bool visit(void *context, void *start, size_t bytes) {
     visits *it = context;
+    if (it->again)
+        fallow_arena_walk(slots[it->arena].arena, pass, NULL);
+    it->again = false;
     BLOCKS_EACH(mine)
     if (mine->start == start && mine->arena == it->arena) {
         size_t index = (size_t)(mine - blocks_first());
@@ -332,7 +341,7 @@ static void do_arena_walk(worker *self) {
     if (!slots[which].arena || !arena_enter_alone(which))
         return;
     begin("walk", which, 0);
-    *seen = (visits){.arena = which};
+    *seen = (visits){.arena = which, .again = sim_one_in(SIM_WORK, 4)};
     fallow_arena_walk(slots[which].arena, visit, seen);
     end(NULL);
     BLOCKS_EACH(it)
