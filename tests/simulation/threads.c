@@ -212,7 +212,7 @@ static void settle_everybody(void) {
 static void call_handlers(bool in_child) {
     for (unsigned i = 0; i < handler_count; i++)
         (in_child ? handlers[i].child : handlers[i].parent)();
-    sim_memory_settle();
+    sim_memory_release(sim.self); /* the end of fork is a call of the system's */
 }
 
 bool sim_fork(void) {
