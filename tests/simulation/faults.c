@@ -135,12 +135,19 @@ static osmem_result unused(void *context, const osmem_range *ranges, size_t coun
     return each == OSMEM_OK ? result : each;
 }
 
+/* Where it is lost, somebody else has come in between: the range is None. */
 static osmem_result unmap(void *context, void *start, size_t bytes) {
     osmem_result result;
+    bool can_be_lost = !faults.config.reservations_apart && !faults.config.never_frees;
     (void)context;
-    if (!refused(OSMEM_SIM_UNMAP, &result))
-        return INNER(unmap, start, bytes);
-    return one_of(result, OSMEM_KEPT);
+    if (refused(OSMEM_SIM_UNMAP, &result)) {
+        if (!can_be_lost || sim_one_in(SIM_FAULTS, 2))
+            return one_of(result, OSMEM_KEPT);
+        sim.deaf++;
+        osmem_sim_fail(faults.sim, OSMEM_SIM_UNMAP, 1, OSMEM_LOST, 0);
+        sim.deaf--;
+    }
+    return INNER(unmap, start, bytes);
 }
 
 static osmem_result fault(void *context, void *start, size_t bytes) {

@@ -363,7 +363,9 @@ static void draw_changes(void) {
 }
 
 void sim_schedule_begin(void) {
-    sim.strategy = (sim_strategy)sim_below(SIM_SCHEDULE, SIM_STRATEGIES);
+    static const sim_strategy drawn[] = {SIM_UNIFORM,   SIM_UNIFORM, SIM_PRIORITIES, SIM_LONG_RUNS,
+                                         SIM_LONG_RUNS, SIM_PLACES,  SIM_PLACES,     SIM_PLACES};
+    sim.strategy = drawn[sim_below(SIM_SCHEDULE, sizeof drawn / sizeof drawn[0])];
     sim.place =
         sim.strategy == SIM_PLACES ? (uint32_t)sim_below(SIM_SCHEDULE, SIM_PLACE_CLASSES) : UINT32_MAX;
     sim.plain_points = sim.strategy == SIM_PLACES || sim_one_in(SIM_SCHEDULE, 2);
