@@ -52,13 +52,7 @@ typedef enum sim_kind {
 /* How memory behaves. Weaker than sequentially consistent: what stores are still on their way (memory.c). */
 typedef enum sim_order { SIM_CONSISTENT, SIM_TOTAL_STORE_ORDER, SIM_WEAK_STORES } sim_order;
 
-typedef enum sim_strategy {
-    SIM_UNIFORM,
-    SIM_PRIORITIES,
-    SIM_LONG_RUNS,
-    SIM_PLACES,
-    SIM_STRATEGIES
-} sim_strategy;
+typedef enum sim_strategy { SIM_UNIFORM, SIM_PRIORITIES, SIM_LONG_RUNS, SIM_PLACES } sim_strategy;
 
 typedef enum sim_state { SIM_UNUSED, SIM_RUNNABLE, SIM_WAITS, SIM_SLEEPS, SIM_ENDED } sim_state;
 
