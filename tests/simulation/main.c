@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "fallow/osmem.h"
-#include "life.h"
+#include "one_life.h"
 
 typedef struct options {
     uint64_t first_seed;

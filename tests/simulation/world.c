@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "life.h"
+#include "one_life.h"
 
 #define LOG_LINES 1000
 #define NOTE_LINES 200

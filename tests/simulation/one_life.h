@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * life.h: the life of one simulated process, from its start to the last look at what it has left.
+ * one_life.h: the life of one simulated process, from its start to the last look at what it has left.
  */
-#ifndef LIFE_H
-#define LIFE_H
+#ifndef ONE_LIFE_H
+#define ONE_LIFE_H
 
 #include "world.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "life.h"
+#include "one_life.h"
 
 #include <signal.h>
 #include <stdio.h>
