@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena_ops.c: arenas are made, limited, emptied, walked and ended, by who has them to itself.
+ */
+#include <errno.h>
+
+#include "memory.h"
+#include "ops.h"
+#include "schedule.h"
+
+static size_t a_limit(void) {
+    return sim_one_in(SIM_WORK, 2) ? 0 : (size_t)sim_log_uniform(SIM_WORK, 16, 23);
+}
+
+/* Asked for memory, the program frees some of its blocks there. */
+static bool shed(void *context, size_t bytes) {
+    slot *it = context;
+    int arena = (int)(it - slots);
+    size_t freed = 0;
+    block *mine;
+    while (freed < bytes && (mine = blocks_pick_in(SHARED, arena)) != NULL) {
+        freed += mine->bytes;
+        block was = blocks_remove(mine);
+        fallow_arena_free(it->arena, was.start);
+        sim_memory_settle();
+    }
+    return freed > 0;
+}
+
+void op_arena_create(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1), parent = (int)sim_below(SIM_WORK, ARENAS_MAX);
+    (void)self;
+    if (slots[which].arena || slots[which].exclusive)
+        return;
+    bool below = parent && parent != which && sim_one_in(SIM_WORK, 2) && arena_enter(parent);
+    slots[which].exclusive = true; /* nobody else makes one there */
+    fallow_arena_options options = {.name = "of the simulation",
+                                    .limit_bytes = a_limit(),
+                                    .parent = below ? slots[parent].arena : NULL,
+                                    .flags = sim_one_in(SIM_WORK, 4) ? FALLOW_ARENA_ONE_THREAD : 0,
+                                    .idle_max_bytes = sim_one_in(SIM_WORK, 8) ? 65536 : 0,
+                                    .give_back = (fallow_give_back_policy)sim_below(SIM_WORK, 3)};
+    ops_call("create", which, options.limit_bytes);
+    errno = 0;
+    fallow_arena *arena = fallow_arena_create_with(&options);
+    ops_return(arena);
+    if (!arena)
+        ops_refused(which, 0);
+    if (arena && sim_one_in(SIM_WORK, 3))
+        fallow_arena_on_limit(arena, shed, &slots[which]);
+    sim_memory_release(sim.self);
+    slots[which] = (slot){.arena = arena,
+                          .parent = below ? parent : -1,
+                          .one_thread = options.flags & FALLOW_ARENA_ONE_THREAD,
+                          .limited = options.limit_bytes != 0,
+                          .limit_bytes = options.limit_bytes};
+    if (below)
+        arena_leave(parent);
+}
+
+/* What lived there is gone. */
+static void forget_blocks(int which) {
+    BLOCKS_EACH(it)
+    if (it->start && it->arena > 0 && it->arena == which)
+        it->start = NULL;
+}
+
+static bool has_children(int which) {
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].arena && slots[i].parent == which)
+            return true;
+    return false;
+}
+
+void op_arena_reset(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
+    (void)self;
+    if (!slots[which].arena || program_has_pools(which) || !arena_enter_alone(which))
+        return;
+    forget_blocks(which);
+    ops_call("reset", which, 0);
+    fallow_arena_reset(slots[which].arena, sim_one_in(SIM_WORK, 2) ? 0 : (size_t)1 << 20);
+    ops_return(NULL);
+    arena_leave_alone(which);
+}
+
+void op_arena_destroy(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
+    (void)self;
+    if (!slots[which].arena || has_children(which) || program_has_pools(which) || !arena_enter_alone(which))
+        return;
+    forget_blocks(which);
+    ops_call("destroy", which, 0);
+    fallow_arena_destroy(slots[which].arena);
+    ops_return(NULL);
+    slots[which] = (slot){.parent = -1};
+}
+
+void op_arena_limits(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
+    (void)self;
+    if (!arena_enter(which))
+        return;
+    size_t limit = a_limit();
+    ops_call("set limits", which, limit);
+    /* What is used already may stay above a limit that comes later. */
+    if (limit < slots[which].limit_bytes)
+        limit = 0;
+    slots[which].limit_bytes = slots[which].limit_bytes ? limit : 0;
+    slots[which].limited |= limit != 0;
+    fallow_arena_set_limits(slots[which].arena, sim_one_in(SIM_WORK, 2) ? limit / 2 : 0, limit);
+    ops_return(NULL);
+    arena_leave(which);
+}
+
+typedef struct visits {
+    int arena;
+    bool again; /* the first block that is shown leads to a walk inside this one */
+    bool seen[BLOCKS_MAX];
+} visits;
+
+static bool pass(void *context, void *start, size_t bytes) {
+    (void)context, (void)start, (void)bytes;
+    return true;
+}
+
+static bool visit(void *context, void *start, size_t bytes) {
+    visits *it = context;
+    if (it->again)
+        fallow_arena_walk(slots[it->arena].arena, pass, NULL);
+    it->again = false;
+    BLOCKS_EACH(mine)
+    if (mine->start == start && mine->arena == it->arena) {
+        size_t index = (size_t)(mine - blocks_first());
+        if (it->seen[index] || bytes < mine->bytes)
+            sim_fail("a walk shows %p of %zu bytes twice, or as %zu bytes", start, mine->bytes, bytes);
+        it->seen[index] = true;
+    }
+    return true;
+}
+
+void op_arena_walk(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
+    static visits each[SIM_THREADS_MAX];
+    visits *seen = &each[self->number];
+    if (!slots[which].arena || !arena_enter_alone(which))
+        return;
+    ops_call("walk", which, 0);
+    *seen = (visits){.arena = which, .again = sim_one_in(SIM_WORK, 4)};
+    fallow_arena_walk(slots[which].arena, visit, seen);
+    ops_return(NULL);
+    BLOCKS_EACH(it)
+    if (it->start && it->arena == which && !it->pool && !seen->seen[it - blocks_first()])
+        sim_fail("a walk does not show %p of %zu bytes, of %p", (void *)it->start, it->bytes,
+                 (void *)fallow_arena_of(it->start));
+    arena_leave_alone(which);
+}

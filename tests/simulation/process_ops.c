@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * process_ops.c: what concerns the whole process: memory given back, time, threads, forks.
+ */
+#include <unistd.h>
+
+#include "../../src/arena/scavenger.h"
+#include "faults.h"
+#include "memory.h"
+#include "ops.h"
+#include "oracle.h"
+#include "schedule.h"
+#include "threads.h"
+
+void op_give_back(worker *self) {
+    (void)self;
+    ops_call("give back", 0, 0);
+    fallow_give_back();
+    ops_return(NULL);
+}
+
+void op_tick(worker *self) {
+    (void)self;
+    ops_call("tick", 0, 0);
+    fallow_tick();
+    ops_return(NULL);
+}
+
+void op_time(worker *self) {
+    (void)self;
+    sim_jump_ns(sim_log_uniform(SIM_WORK, 17, 34));
+    sim_yield();
+}
+
+void op_background(worker *self) {
+    (void)self;
+    ops_call("allow a thread", 0, 0);
+    fl_scavenger_allow_thread(sim_one_in(SIM_WORK, 2));
+    ops_return(NULL);
+}
+
+void op_more_threads(worker *self) {
+    (void)self;
+    if (sim.threads >= SIM_THREADS_MAX - 12)
+        return;
+    worker *other = program_new_worker(1 + (unsigned)sim_below(SIM_WORK, 60));
+    sim_memory_release(sim.self);
+    if (other)
+        sim_thread_new(program_worker, other, false);
+}
+
+/* In the child of a fork, alone: everything is still there, and the heap can be used to the end. */
+_Noreturn void ops_child(worker *self) {
+    looks_at_itself = true;
+    sim_faults_end();
+    oracle_full();
+    BLOCKS_EACH(it)
+    if (it->start)
+        blocks_verify(it, "in the child of a fork");
+    for (unsigned i = 0; i < 4; i++)
+        ops_allocate(self, 0, ops_a_size());
+    BLOCKS_EACH(it)
+    if (it->start && !it->pool && it->arena == 0)
+        ops_free(self, it);
+    op_give_back(self);
+    op_tick(self);
+    oracle_full();
+    _exit(0);
+}
+
+/* A handler that forks, and returns in the child too. */
+void ops_signal(void) {
+    sim_note("a signal");
+    (void)sim_fork();
+}
+
+void op_fork(worker *self) {
+    ops_call("fork", 0, 0);
+    if (sim_fork()) {
+        sim_op_end();
+        ops_child(self);
+    }
+    ops_return(NULL);
+}
