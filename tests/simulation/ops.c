@@ -36,10 +36,8 @@ void ops_call(const char *name, int arena, size_t bytes) {
 
 /* The child of a signal handler's fork comes to the end of what was interrupted. More is not asked of it: who was interrupted with
  * a lock cannot wait for those who wait for it, so that what other threads had in hand may be half done there. */
-static bool looks_at_itself;
-
 void ops_look_if_child(void) {
-    if (sim.is_child && !looks_at_itself)
+    if (sim.is_child && !the_program.child_looks)
         _exit(0);
 }
 

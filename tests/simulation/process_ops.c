@@ -51,7 +51,7 @@ void op_more_threads(worker *self) {
 
 /* In the child of a fork, alone: everything is still there, and the heap can be used to the end. */
 _Noreturn void ops_child(worker *self) {
-    looks_at_itself = true;
+    the_program.child_looks = true;
     sim_faults_end();
     oracle_full();
     BLOCKS_EACH(it)

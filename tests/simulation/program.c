@@ -4,6 +4,7 @@
 #include "../../src/heap/thread.h"
 #include "faults.h"
 #include "memory.h"
+#include "ops.h"
 #include "oracle.h"
 #include "schedule.h"
 #include "threads.h"
@@ -123,7 +124,7 @@ void *program_worker(void *argument) {
     /* A destructor of a library that ends later. */
     if (sim_one_in(SIM_WORK, 4))
         for (unsigned i = 0; i < 3; i++)
-            ops_one(self);
+            sim_one_in(SIM_WORK, 8) ? op_fork(self) : ops_one(self);
     leave_blocks(self);
     for (unsigned i = 0; i < POOLS_MAX; i++)
         if (self->pool[i])

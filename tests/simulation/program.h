@@ -44,7 +44,8 @@ typedef struct program {
     size_t size[SIZES_MAX];
     unsigned sizes;
     unsigned workers;
-    bool limits; /* somebody may be refused for one */
+    bool child_looks; /* in the child of a fork: at itself */
+    bool limits;      /* somebody may be refused for one */
     uint64_t operations;
     size_t process_limit_bytes;
 } program;
