@@ -46,7 +46,8 @@ void op_arena_create(worker *self) {
     ops_return(arena);
     if (!arena)
         ops_refused(which, 0);
-    if (arena && sim_one_in(SIM_WORK, 3))
+    /* Of one for one thread, another might be asked to free, who allocates below it. */
+    if (arena && !options.flags && sim_one_in(SIM_WORK, 3))
         fallow_arena_on_limit(arena, shed, &slots[which]);
     sim_memory_release(sim.self);
     slots[which] = (slot){.arena = arena,
