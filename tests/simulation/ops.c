@@ -79,7 +79,7 @@ static const struct {
     {"time", op_time, 4},
     {"background", op_background, 1},
     {"threads", op_more_threads, 3},
-    {"fork", op_fork, 1},
+    {"fork", op_fork, 2},
 };
 #define OPS (sizeof table / sizeof table[0])
 
@@ -90,7 +90,7 @@ void ops_begin(const char *only) {
     static const unsigned factor[] = {0, 1, 1, 1, 4, 16};
     for (size_t i = 0; i < OPS; i++) {
         weights[i] = table[i].weight * factor[sim_below(SIM_WORK, 6)];
-        if (table[i].body == op_fork && !sim_one_in(SIM_WORK, 4))
+        if (table[i].body == op_fork && !sim_one_in(SIM_WORK, 3))
             weights[i] = 0;
         if (only && strncmp(table[i].name, only, strlen(only)) != 0 && i > 0)
             weights[i] = 0;

@@ -50,7 +50,7 @@ void op_pool_alloc(worker *self) {
     if (!self->pool[which] || !arena_enter(arena))
         return;
     for (uint64_t i = 1 + sim_below(SIM_WORK, 8); i-- > 0;) {
-        size_t bytes = ops_a_size() % 100000 + 1;
+        size_t bytes = ops_a_size() % 220000 + 1;
         ops_call("allocate in a pool", arena, bytes);
         errno = 0;
         fallow_pool *from =

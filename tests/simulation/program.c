@@ -122,8 +122,8 @@ void *program_worker(void *argument) {
     sim_op_end();
     ops_look_if_child();
     /* A destructor of a library that ends later. */
-    if (sim_one_in(SIM_WORK, 4))
-        for (unsigned i = 0; i < 3; i++)
+    if (sim_one_in(SIM_WORK, 2))
+        for (unsigned i = 0; i < 6; i++)
             sim_one_in(SIM_WORK, 8) ? op_fork(self) : ops_one(self);
     leave_blocks(self);
     for (unsigned i = 0; i < POOLS_MAX; i++)
