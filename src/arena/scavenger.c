@@ -56,43 +56,32 @@ void fl_scavenger_switch(bool on) {
     atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
 }
 
-/* Holds the scavenger's lock. */
-static void link_arena(fl_arena *arena) {
-    arena->next_attended = arenas;
-    arenas = arena;
-}
-
-static void unlink_arena(const fl_arena *arena) {
-    fl_arena **link = &arenas;
-    while (*link && *link != arena)
-        link = &(*link)->next_attended;
-    if (*link)
-        *link = arena->next_attended;
-}
-
 void fl_scavenger_join(fl_arena *arena) {
     take_arenas();
-    link_arena(arena);
+    arena->next_attended = arenas;
+    arenas = arena;
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 void fl_scavenger_leave(fl_arena *arena) {
     take_arenas();
-    unlink_arena(arena);
+    fl_arena **link = &arenas;
+    while (*link && *link != arena)
+        link = &(*link)->next_attended;
+    if (*link)
+        *link = arena->next_attended;
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 void fl_scavenger_pause(fl_arena *arena) {
     take_arenas();
-    if (arena->pauses++ == 0)
-        unlink_arena(arena);
+    arena->pauses++;
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 void fl_scavenger_go_on(fl_arena *arena) {
     take_arenas();
-    if (--arena->pauses == 0)
-        link_arena(arena);
+    arena->pauses -= arena->pauses > 0; /* in the child of a fork from in between, there are none any more */
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
@@ -174,6 +163,8 @@ static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns
 
 /* One arena's share of a tick. Returns true where work is left. */
 static bool attend(fl_arena *arena, uint64_t deadline_ns) {
+    if (arena->pauses)
+        return true;
     uint64_t now_ns = fl_system_now_ns();
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && now_ns - arena->kept_since_ns > KEPT_FOR_NS;
@@ -247,6 +238,8 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
 
 /* Of one arena; in the second round also what the floor above can free for it. */
 static size_t give_back_one(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+    if (arena->pauses)
+        return 0;
     if (round == 1)
         reclaim(arena, cause, UINT64_MAX);
     else if (cause == FL_CAUSE_REQUEST)
@@ -273,7 +266,8 @@ void fl_scavenger_unmap_spare(void) {
     take_arenas();
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended) {
         fl_lock_take(&arena->lock);
-        fl_regions_unmap_spare(arena);
+        if (!arena->pauses)
+            fl_regions_unmap_spare(arena);
         fl_lock_drop(&arena->lock);
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
@@ -358,4 +352,7 @@ void fl_scavenger_fork_child(void) {
     /* The thread was not forked. It comes back when the child has something to give back. */
     atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
     atomic_store_explicit(&arenas_wanted, 0, memory_order_relaxed);
+    /* Nor those for whom arenas were left alone. */
+    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
+        arena->pauses = 0;
 }

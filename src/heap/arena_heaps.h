@@ -51,12 +51,17 @@ void fl_slab_settle(fl_slab *slab, fl_spans *spans);
 /* The slab was LISTED, and the caller's push claimed it by freeing its last block. */
 void fl_slab_unlist_and_settle(fl_slab *slab);
 
+/* One purge's turn at a class: at how many purged slabs it still looks, and its number, so that it claims none twice in vain. */
+typedef struct fl_purge_turn {
+    unsigned looks;
+    uint8_t round;
+} fl_purge_turn;
+
 /*
  * Claims up to max listed slabs of a class that are worth a purge: fresh ones from the oldest on (for FL_CAUSE_GOAL,
- * after ten seconds in the list), purged ones of which enough was freed since. *looks bounds, over several calls,
- * at how many of the latter it looks. Returns how many.
+ * after ten seconds in the list), purged ones of which enough was freed since. Returns how many.
  */
-size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, unsigned *looks,
+size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, fl_purge_turn *turn,
                              fl_slab **slabs, size_t max);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. NULL: none. The slab is

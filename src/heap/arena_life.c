@@ -170,10 +170,12 @@ void fl_arena_destroy(fallow_arena *arena) {
     while (arena->children)
         fl_arena_destroy(arena->children);
     fl_audit_arena_unused(arena);
+    /* First out of everybody's reach: in the child of a fork that comes in between it stays half-ended, and nobody may come
+     * by it there, who ends its parent for one. */
+    unlink_from_parent(arena);
     fl_scavenger_leave(&arena->pages);
     forget_everything(arena);
     fl_arena_end(&arena->pages);
-    unlink_from_parent(arena);
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     arena->alive = false;
     arena->next_free = arenas_free;

@@ -133,22 +133,22 @@ static bool claim_listed(fl_slab *slab, fl_word word) {
 }
 
 /* Enough was freed since the last time; or all of it, and the system did not let it die then. */
-static bool is_worth_another_purge(const fl_slab *slab, fl_word word) {
+static bool is_worth_another_purge(const fl_slab *slab, fl_word word, uint8_t round) {
     uint32_t live = fl_word_live(word);
     return slab->purged_live - live > slab->capacity / PURGE_PART ||
-           (live == 0 && slab->since_s != fl_scavenger_ticked_s());
+           (live == 0 && slab->purge_round != round);
 }
 
 /* Of purged slabs, by turns: who is looked at in vain goes to the end. */
-static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs, size_t max) {
+static size_t claim_purged(fl_slab_list *list, fl_purge_turn *turn, fl_slab **slabs, size_t max) {
     size_t count = 0;
     const fl_slab *stop = NULL;
-    while (count<max && * looks> 0 && list->first && list->first != stop) {
+    while (count < max && turn->looks > 0 && list->first && list->first != stop) {
         fl_slab *slab = list->first;
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-        (*looks)--;
+        turn->looks--;
         unlink_slab(slab);
-        if (is_worth_another_purge(slab, word) && claim_listed(slab, word))
+        if (is_worth_another_purge(slab, word, turn->round) && claim_listed(slab, word))
             slabs[count++] = slab;
         else {
             link_slab(slab);
@@ -158,7 +158,7 @@ static size_t claim_purged(fl_slab_list *list, unsigned *looks, fl_slab **slabs,
     return count;
 }
 
-size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, unsigned *looks,
+size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, fl_purge_turn *turn,
                              fl_slab **slabs, size_t max) {
     size_t count = 0;
     uint32_t now = fl_scavenger_ticked_s();
@@ -172,8 +172,10 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
             slabs[count++] = slab;
         }
     }
-    count += claim_purged(&arena->purged[size_class], looks, slabs + count, max - count);
+    count += claim_purged(&arena->purged[size_class], turn, slabs + count, max - count);
     fl_lock_drop(&arena->lists_lock);
+    for (size_t i = 0; i < count; i++)
+        slabs[i]->purge_round = turn->round;
     return count;
 }
 

@@ -153,10 +153,11 @@ typedef struct purge_batch {
     size_t range_count;
 } purge_batch;
 
-/* One purge is under way at a time: both are guarded by the scavenger's lock, and no load for the stack of whoever called
+/* One purge is under way at a time: all of it is guarded by the scavenger's lock, and no load for the stack of whoever called
  * free. */
 static purge_batch the_batch;
 static fl_blocks the_blocks;
+static uint8_t the_round;
 
 /* The batch's ranges to the system. A block may lie in several of a slab's, so that it is known only when all of them are
  * through which blocks are free. */
@@ -204,11 +205,11 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause,
                         uint64_t deadline_ns) {
     purge_batch *batch = &the_batch;
-    unsigned looks = LOOKS_MAX;
+    fl_purge_turn turn = {LOOKS_MAX, the_round};
     FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER)));
     batch->range_count = 0;
     while ((batch->slab_count =
-                fl_slabs_claim_listed(arena, size_class, cause, &looks, batch->slabs, BATCH_SLABS)) > 0) {
+                fl_slabs_claim_listed(arena, size_class, cause, &turn, batch->slabs, BATCH_SLABS)) > 0) {
         for (size_t i = 0; i < batch->slab_count; i++)
             purge(i, batch, cause);
         give_ranges(arena, batch, cause);
@@ -225,6 +226,7 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
 
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     bool left = false;
+    the_round++;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
             left = purge_class(arena, size_class, cause, deadline_ns);

@@ -35,7 +35,8 @@ typedef struct fl_slab {
     uint64_t away;        /* units that are Prepared; see purge.h */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
     uint8_t zeroed;       /* what is not carved reads as zero */
-    uint8_t padding[3];
+    uint8_t purge_round;  /* the last that claimed it */
+    uint8_t padding[2];
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;

@@ -85,6 +85,22 @@ void op_arena_reset(worker *self) {
     arena_leave_alone(which);
 }
 
+/* With those below it, if nobody uses any of them. */
+void ops_arena_end(int which) {
+    if (!slots[which].arena || slots[which].parent > 0 || !arena_enter_alone(which))
+        return;
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].arena && arena_is_below(i, which))
+            forget_blocks(i);
+    ops_call("destroy a family", which, 0);
+    fallow_arena_destroy(slots[which].arena);
+    ops_return(NULL);
+    for (int i = ARENAS_MAX - 1; i > 0; i--)
+        if (i != which && arena_is_below(i, which))
+            slots[i] = (slot){.parent = -1};
+    slots[which] = (slot){.parent = -1};
+}
+
 void op_arena_destroy(worker *self) {
     int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
     (void)self;
@@ -95,6 +111,19 @@ void op_arena_destroy(worker *self) {
     fallow_arena_destroy(slots[which].arena);
     ops_return(NULL);
     slots[which] = (slot){.parent = -1};
+}
+
+void op_arena_idle_max(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
+    (void)self;
+    if (!arena_enter(which))
+        return;
+    ops_call("set the most idle", which, 0);
+    fallow_arena_set_idle_max(slots[which].arena, sim_one_in(SIM_WORK, 2) ? 0 : (size_t)1 << 17);
+    if (fallow_arena_read(slots[which].arena).ready_bytes > (size_t)1 << 40)
+        sim_fail("an arena says that it has more than a TiB");
+    ops_return(NULL);
+    arena_leave(which);
 }
 
 void op_arena_limits(worker *self) {

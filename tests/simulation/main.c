@@ -16,10 +16,10 @@
 
 typedef struct options {
     uint64_t first_seed;
-    double seconds; /* 0: one seed, with a log */
+    double seconds; /* of exploring; 0: else */
     uint64_t seeds_max;
     unsigned failures_max;
-    bool quiet, sweep, signals;
+    bool quiet, one, sweep, signals;
     const char *only;
 } options;
 
@@ -117,54 +117,77 @@ static int sweep(const options *options) {
     return 0;
 }
 
-static int usage(void) {
-    fprintf(stderr, "usage: simulation --seed N | --seconds S [--from N] [--seeds N] [--failures N] "
-                    "[--quiet] [--signals] [--only OPERATIONS] | --sweep N\n");
+static int usage(const char *wrong, const char *word) {
+    fprintf(stderr, "simulate: %s%s%s\n", wrong, word ? " " : "", word ? word : "");
+    fprintf(stderr,
+            "one of  --seed N, --sweep N, --seconds S [--from N] [--seeds N] [--failures N] [--quiet];\n"
+            "to any  [--signals] [--only OPERATIONS]\n");
     return 2;
 }
 
-int main(int count, char **words) {
-    options options = {.failures_max = 1, .seeds_max = UINT64_MAX};
-    for (int i = 1; i < count; i++) {
-        const char *value = i + 1 < count ? words[i + 1] : NULL;
-        if (strcmp(words[i], "--quiet") == 0) {
-            options.quiet = true;
-            continue;
-        }
-        if (strcmp(words[i], "--signals") == 0) {
-            options.signals = true;
-            continue;
-        }
-        if (!value)
-            return usage();
-        if (strcmp(words[i], "--seed") == 0 || strcmp(words[i], "--from") == 0)
-            options.first_seed = strtoull(value, NULL, 10);
-        else if (strcmp(words[i], "--sweep") == 0)
-            options.sweep = true, options.first_seed = strtoull(value, NULL, 10);
-        else if (strcmp(words[i], "--seconds") == 0)
-            options.seconds = strtod(value, NULL);
-        else if (strcmp(words[i], "--seeds") == 0)
-            options.seeds_max = strtoull(value, NULL, 10);
-        else if (strcmp(words[i], "--failures") == 0)
-            options.failures_max = (unsigned)strtoul(value, NULL, 10);
-        else if (strcmp(words[i], "--only") == 0)
-            options.only = value;
-        else
-            return usage();
-        i++;
+static bool number(const char *word, uint64_t *out) {
+    char *end;
+    errno = 0;
+    *out = strtoull(word, &end, 10);
+    return *word >= '0' && *word <= '9' && !*end && !errno;
+}
+
+static bool has_flag(const char *word, options *options) {
+    options->quiet |= strcmp(word, "--quiet") == 0;
+    options->signals |= strcmp(word, "--signals") == 0;
+    return strcmp(word, "--quiet") == 0 || strcmp(word, "--signals") == 0;
+}
+
+/* False: there is no such word, or its value is none. */
+static bool has_value(const char *word, const char *value, options *options) {
+    uint64_t count;
+    char *end;
+    if (strcmp(word, "--only") == 0) {
+        options->only = value;
+        return true;
     }
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
-        return 2;
-    if (options.sweep)
-        return sweep(&options);
-    if (options.seconds > 0)
-        return explore(&options);
+    if (strcmp(word, "--seconds") == 0) {
+        options->seconds = strtod(value, &end);
+        return options->seconds > 0 && !*end;
+    }
+    if (!number(value, &count))
+        return false;
+    if (strcmp(word, "--seed") == 0 || strcmp(word, "--sweep") == 0 || strcmp(word, "--from") == 0) {
+        options->first_seed = count;
+        options->one |= strcmp(word, "--seed") == 0;
+        options->sweep |= strcmp(word, "--sweep") == 0;
+    } else if (strcmp(word, "--seeds") == 0)
+        options->seeds_max = count;
+    else if (strcmp(word, "--failures") == 0)
+        options->failures_max = (unsigned)count;
+    else
+        return false;
+    return true;
+}
+
+static int one(const options *options) {
     life_plan plan = {
-        .seed = options.first_seed, .logs = true, .only = options.only, .signals = options.signals};
+        .seed = options->first_seed, .logs = true, .only = options->only, .signals = options->signals};
     bool fine = live(&plan, false);
     printf("seed %llu: %s; %llu points, %llu switches, %llu operations (%s)\n", (unsigned long long)plan.seed,
            fine ? "nothing found" : "failed", (unsigned long long)shared->steps,
            (unsigned long long)shared->switches, (unsigned long long)shared->operations, shared->what);
     return fine ? 0 : 1;
+}
+
+int main(int count, char **words) {
+    options options = {.failures_max = 1, .seeds_max = UINT64_MAX};
+    for (int i = 1; i < count; i++) {
+        if (has_flag(words[i], &options))
+            continue;
+        if (i + 1 == count || !has_value(words[i], words[i + 1], &options))
+            return usage("no such word, or no value that it takes:", words[i]);
+        i++;
+    }
+    if (options.one + options.sweep + (options.seconds > 0) != 1)
+        return usage("one thing at a time", NULL);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 2;
+    return options.one ? one(&options) : options.sweep ? sweep(&options) : explore(&options);
 }

@@ -228,29 +228,56 @@ void *__wrap_memcpy(void *to, const void *from, size_t bytes);
 void *__wrap_memmove(void *to, const void *from, size_t bytes);
 void *__wrap_memset(void *to, int byte, size_t bytes);
 
-static void before_copy(const void *to, const void *from, size_t bytes, const void *place) {
+#define SMALL_COPY_BYTES 64
+
+/* A small copy goes by the buffer, like the stores that it is made of; a long one is seen at once, in its place in the order.
+ * True: it is in the buffer. */
+static bool before_copy(void *to, const void *from, size_t bytes, const void *place) {
     if (!hears())
-        return;
+        return false;
     sim_memory_settle();
     sim_point(SIM_COPY, to, place);
     if (from)
         see_own((uintptr_t)from, bytes);
-    see_own((uintptr_t)to, bytes);
+    if (sim.order != SIM_CONSISTENT && bytes <= SMALL_COPY_BYTES && !is_private((uintptr_t)to))
+        return true;
+    if (sim.order == SIM_TOTAL_STORE_ORDER)
+        sim_memory_release(sim.self);
+    else
+        see_own((uintptr_t)to, bytes);
+    return false;
+}
+
+static void *push_copy(void *to, const unsigned char *value, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 16)
+        push((uintptr_t)to + at, value + at, bytes - at < 16 ? (unsigned)(bytes - at) : 16, false);
+    return to;
+}
+
+static void *copy(void *to, const void *from, size_t bytes, const void *place) {
+    unsigned char value[SMALL_COPY_BYTES];
+    if (!before_copy(to, from, bytes, place))
+        return __real_memmove(to, from, bytes);
+    for (size_t at = 0; at < bytes; at++)
+        value[at] = ((const unsigned char *)from)[at];
+    return push_copy(to, value, bytes);
 }
 
 void *__wrap_memcpy(void *to, const void *from, size_t bytes) {
-    before_copy(to, from, bytes, HERE);
-    return __real_memcpy(to, from, bytes);
+    return copy(to, from, bytes, HERE);
 }
 
 void *__wrap_memmove(void *to, const void *from, size_t bytes) {
-    before_copy(to, from, bytes, HERE);
-    return __real_memmove(to, from, bytes);
+    return copy(to, from, bytes, HERE);
 }
 
 void *__wrap_memset(void *to, int byte, size_t bytes) {
-    before_copy(to, NULL, bytes, HERE);
-    return __real_memset(to, byte, bytes);
+    unsigned char value[SMALL_COPY_BYTES];
+    if (!before_copy(to, NULL, bytes, HERE))
+        return __real_memset(to, byte, bytes);
+    for (size_t at = 0; at < bytes; at++)
+        value[at] = (unsigned char)byte;
+    return push_copy(to, value, bytes);
 }
 
 /* --- atomic accesses ------------------------------------------------------------------------------------------------------------ */

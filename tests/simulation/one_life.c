@@ -15,8 +15,6 @@
 #include "program.h"
 #include "schedule.h"
 
-#define WATCH_SECONDS 60
-
 static life_figures *the_figures;
 
 void life_failed(void) {
@@ -32,7 +30,7 @@ _Noreturn void __wrap_abort(void) {
 
 static void crashed(int number, siginfo_t *info, void *context) {
     const ucontext_t *at = context;
-    if (number == SIGALRM)
+    if (number == SIGPROF)
         sim_fail("hangs where there is no point, at %p", (void *)at->uc_mcontext.gregs[REG_RIP]);
     sim_fail("signal %d at %p, by the instruction at %p", number, info->si_addr,
              (void *)at->uc_mcontext.gregs[REG_RIP]);
@@ -47,8 +45,8 @@ static void watch(void) {
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGILL, &action, NULL);
     sigaction(SIGFPE, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
-    alarm(WATCH_SECONDS);
+    sigaction(SIGPROF, &action, NULL);
+    sim_watch_time();
 }
 
 static void join(sim_thread *thread) {

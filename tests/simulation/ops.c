@@ -69,10 +69,12 @@ static const struct {
     {"arena reset", op_arena_reset, 3},
     {"arena destroy", op_arena_destroy, 4},
     {"arena limits", op_arena_limits, 2},
+    {"arena idle max", op_arena_idle_max, 1},
     {"arena walk", op_arena_walk, 1},
     {"pool create", op_pool_create, 3},
     {"pool allocate", op_pool_alloc, 8},
     {"pool reset", op_pool_reset, 2},
+    {"pool rewind", op_pool_rewind, 2},
     {"pool destroy", op_pool_destroy, 2},
     {"give back", op_give_back, 4},
     {"tick", op_tick, 6},
@@ -88,13 +90,17 @@ static unsigned weights[OPS], all_weights;
 /* Each life does some things often, others never: what is rare in the mean is common in some. */
 void ops_begin(const char *only) {
     static const unsigned factor[] = {0, 1, 1, 1, 4, 16};
+    bool found = false;
     for (size_t i = 0; i < OPS; i++) {
+        found |= only && strncmp(table[i].name, only, strlen(only)) == 0;
         weights[i] = table[i].weight * factor[sim_below(SIM_WORK, 6)];
         if (table[i].body == op_fork && !sim_one_in(SIM_WORK, 3))
             weights[i] = 0;
         if (only && strncmp(table[i].name, only, strlen(only)) != 0 && i > 0)
             weights[i] = 0;
     }
+    if (only && !found)
+        sim_fail("no operation's name begins with '%s'", only);
     weights[0] += 4; /* something happens */
     for (size_t i = 0; i < OPS; i++)
         all_weights += weights[i];

@@ -20,6 +20,9 @@ void ops_refused(int arena, size_t bytes);
 
 void ops_allocate(worker *self, int arena, size_t bytes);
 
+/* An arena ends with all below it, if it can. */
+void ops_arena_end(int which);
+
 /* The operations, each with a line in the table of ops.c. */
 void op_allocate(worker *self);
 void op_allocate_aligned(worker *self);
@@ -28,6 +31,7 @@ void op_allocate_zeroed(worker *self);
 void op_arena_create(worker *self);
 void op_arena_destroy(worker *self);
 void op_arena_limits(worker *self);
+void op_arena_idle_max(worker *self);
 void op_arena_reset(worker *self);
 void op_arena_walk(worker *self);
 void op_background(worker *self);
@@ -41,6 +45,7 @@ void op_pool_alloc(worker *self);
 void op_pool_create(worker *self);
 void op_pool_destroy(worker *self);
 void op_pool_reset(worker *self);
+void op_pool_rewind(worker *self);
 void op_resize(worker *self);
 void op_share(worker *self);
 void op_take(worker *self);

@@ -4,6 +4,7 @@
 #include "../../src/arena/page_audit.h"
 #include "../../src/heap/heap_audit.h"
 #include "../../src/heap/thread.h"
+#include "../../src/osmem/checker.h"
 #include "blocks.h"
 #include "faults.h"
 #include "program.h"
@@ -119,6 +120,20 @@ static void show_use(const fl_arena *pages) {
         }
 }
 
+/* What no arena has takes no memory, unless the system insisted. */
+static void check_nobodys_regions(void) {
+    size_t regions = fl_the_window.pages / FL_REGION_PAGES;
+    for (size_t i = 0; i < regions && !sim_faults_are_there(); i++) {
+        const fl_region *region = &fl_the_window.regions[i];
+        for (size_t at = 0, alike; at < FL_REGION_BYTES && !region->arena; at += alike) {
+            alike = FL_REGION_BYTES - at;
+            if (fl_checker_state_of(&fl_stat_meta, fl_region_start(region) + at, &alike) == FL_READY)
+                sim_fail("at the end, %p of a region that is nobody's is Ready",
+                         (void *)(fl_region_start(region) + at));
+        }
+    }
+}
+
 void oracle_end(void) {
     const fl_arena *pages = &fl_process_arena->pages;
     oracle_quiet();
@@ -135,6 +150,7 @@ void oracle_end(void) {
     if (pages->family_pages || fl_process_ready_pages || pages->away_bytes)
         sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away",
                  pages->family_pages, fl_process_ready_pages, pages->away_bytes);
+    check_nobodys_regions();
     if (fl_audit_descriptors_out() || fl_audit_heaps_out())
         sim_fail("at the end, %zu descriptors and %zu heaps are not to be used again",
                  fl_audit_descriptors_out(), fl_audit_heaps_out());

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 
+#include "memory.h"
 #include "ops.h"
 #include "schedule.h"
 
@@ -64,6 +65,31 @@ void op_pool_alloc(worker *self) {
         if (it)
             it->pool = self->pool[which];
     }
+    arena_leave(arena);
+}
+
+/* A mark, a few objects, and back to it. */
+void op_pool_rewind(worker *self) {
+    unsigned which = (unsigned)sim_below(SIM_WORK, POOLS_MAX);
+    int arena = self->pool_arena[which];
+    if (!self->pool[which] || !arena_enter(arena))
+        return;
+    block *made[4] = {NULL};
+    ops_call("mark and rewind", arena, 0);
+    fallow_pool_mark mark = fallow_pool_mark_here(self->pool[which]);
+    for (unsigned i = 0; i < 4; i++) {
+        size_t bytes = ops_a_size() % 220000 + 1, alignment = (size_t)16 << sim_below(SIM_WORK, 8);
+        void *object = fallow_pool_alloc_aligned(self->pool[which], alignment, bytes);
+        sim_memory_settle();
+        made[i] = object ? blocks_add(object, bytes, alignment, arena, self->number) : NULL;
+        if (made[i])
+            made[i]->pool = self->pool[which];
+    }
+    for (unsigned i = 0; i < 4; i++)
+        if (made[i])
+            blocks_remove(made[i]);
+    fallow_pool_rewind(self->pool[which], mark);
+    ops_return(NULL);
     arena_leave(arena);
 }
 

@@ -49,6 +49,15 @@ void op_more_threads(worker *self) {
         sim_thread_new(program_worker, other, false);
 }
 
+/* It ends those that nobody was in the middle of using: what others had in hand is half done here. */
+static void use_arenas(worker *self) {
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (!slots[i].one_thread)
+            ops_allocate(self, i, ops_a_size());
+    for (int i = 1; i < ARENAS_MAX; i++)
+        ops_arena_end(i);
+}
+
 /* In the child of a fork, alone: everything is still there, and the heap can be used to the end. */
 _Noreturn void ops_child(worker *self) {
     the_program.child_looks = true;
@@ -62,6 +71,7 @@ _Noreturn void ops_child(worker *self) {
     BLOCKS_EACH(it)
     if (it->start && !it->pool && it->arena == 0)
         ops_free(self, it);
+    use_arenas(self);
     op_give_back(self);
     op_tick(self);
     oracle_full();

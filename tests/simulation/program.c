@@ -140,7 +140,8 @@ void *program_worker(void *argument) {
 }
 
 void *program_clean_up(void *unused) {
-    worker *self = program_new_worker(0);
+    static worker last = {.number = SIM_THREADS_MAX};
+    worker *self = &last;
     (void)unused;
     for (int i = ARENAS_MAX - 1; i > 0; i--)
         if (slots[i].arena && slots[i].parent <= 0) {
@@ -164,7 +165,7 @@ void *program_clean_up(void *unused) {
 
 /* --- arenas ------------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_below(int which, int above) {
+bool arena_is_below(int which, int above) {
     while (which > 0 && which != above)
         which = slots[which].parent;
     return which == above;
@@ -186,10 +187,10 @@ void arena_leave(int which) {
 
 bool arena_enter_alone(int which) {
     for (int i = 1; i < ARENAS_MAX; i++)
-        if (slots[i].arena && is_below(i, which) && (slots[i].users || slots[i].exclusive))
+        if (slots[i].arena && arena_is_below(i, which) && (slots[i].users || slots[i].exclusive))
             return false;
     for (int i = 1; i < ARENAS_MAX; i++)
-        if (slots[i].arena && is_below(i, which))
+        if (slots[i].arena && arena_is_below(i, which))
             slots[i].exclusive = true;
     see_everybody();
     return true;
@@ -198,7 +199,7 @@ bool arena_enter_alone(int which) {
 void arena_leave_alone(int which) {
     sim_memory_release(sim.self);
     for (int i = 1; i < ARENAS_MAX; i++)
-        if (slots[i].arena && is_below(i, which))
+        if (slots[i].arena && arena_is_below(i, which))
             slots[i].exclusive = false;
 }
 

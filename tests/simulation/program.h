@@ -69,6 +69,8 @@ void program_pause_if_wanted(void);
 bool arena_enter(int which);
 void arena_leave(int which);
 
+bool arena_is_below(int which, int above);
+
 /* May it have it, and those below it, to itself? */
 bool arena_enter_alone(int which);
 void arena_leave_alone(int which);

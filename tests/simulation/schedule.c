@@ -21,6 +21,7 @@
 
 #define STACKS_BASE ((uintptr_t)0x600000000000)
 #define STACK_BYTES ((size_t)256 << 10)
+#define PLACES_KEPT 4 /* for the program's own threads */
 #define NS_A_STEP 5
 #define OP_STEPS_CROWDED ((uint64_t)1 << 21) /* after so many, it is run alone */
 #define OP_STEPS_ALONE ((uint64_t)1 << 20)   /* and must end within so many more */
@@ -91,7 +92,7 @@ static char *stack_of(unsigned id) {
 }
 
 sim_thread *sim_thread_new(void *(*function)(void *), void *argument, bool background) {
-    if (sim.threads == SIM_THREADS_MAX)
+    if (sim.threads >= SIM_THREADS_MAX - (background ? PLACES_KEPT : 0))
         return NULL;
     sim_thread *thread = &sim.thread[sim.threads];
     thread->id = sim.threads++;

@@ -44,6 +44,7 @@ static bool counts(const pthread_mutex_t *mutex) {
 static void before(const void *mutex, const void *place, sim_kind kind) {
     sim_memory_settle();
     sim_point(kind, mutex, place);
+    sim_memory_own(mutex, sizeof(pthread_mutex_t)); /* it may have been made just now */
 }
 
 /* On x86 a lock is taken by an instruction that empties the buffer. */
@@ -228,6 +229,7 @@ bool sim_fork(void) {
     if (child < 0)
         sim_fail("no process for a fork");
     if (child == 0) {
+        sim_watch_time();
         sim_be_alone();
         sim.is_child = true;
         call_handlers(true);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "one_life.h"
@@ -14,6 +15,7 @@
 #define LOG_LINES 1000
 #define NOTE_LINES 200
 #define TEXT_BYTES 160
+#define WATCH_SECONDS 60
 
 sim_world sim;
 
@@ -101,6 +103,11 @@ void sim_log_show(int descriptor) {
     }
     for (; note < note_count; note++)
         show_note(descriptor, &notes[note % NOTE_LINES]);
+}
+
+void sim_watch_time(void) {
+    struct itimerval time = {.it_value = {.tv_sec = WATCH_SECONDS}};
+    setitimer(ITIMER_PROF, &time, NULL);
 }
 
 void sim_fail(const char *format, ...) {

@@ -129,8 +129,8 @@ void sim_begin(uint64_t seed);
 /* The seed has failed: says why, shows the log if there is one, and ends the process. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Ends the process of this life, as one that found nothing. */
-_Noreturn void sim_end_life(void);
+/* A life that takes so much CPU time hangs where there is no point: SIGPROF. For the process alone, not for its children. */
+void sim_watch_time(void);
 
 /* A line of the log that is no access: what an operation is asked and returns. */
 void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
