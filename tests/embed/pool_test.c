@@ -170,6 +170,22 @@ static void pool_limit_holds_with_children(void) {
     fallow_pool_destroy(pool);
 }
 
+/* A span that the heap kept may be a little longer than the chunk that is needed. */
+static void pool_limit_holds_where_a_span_is_used_again(void) {
+    fallow_arena *arena = fallow_arena_create("pool", 0);
+    size_t page = osmem_os_page_bytes() > 16384 ? osmem_os_page_bytes() : 16384;
+    fallow_arena_free(arena, fallow_arena_alloc(arena, 18 * page));
+    fallow_pool *pool = fallow_pool_create(arena);
+    CHECK(pool);
+    size_t limit = fallow_pool_held_bytes(pool) + 16 * page;
+    fallow_pool_set_limit(pool, limit);
+    CHECK(fallow_pool_alloc(pool, 16 * page - 100));
+    CHECK(fallow_pool_held_bytes(pool) <= limit);
+    fallow_pool_destroy(pool);
+    expect_nothing_granted(arena);
+    fallow_arena_destroy(arena);
+}
+
 /* There where the program runs under AddressSanitizer. */
 extern int __asan_address_is_poisoned(const volatile void *address) __attribute__((weak));
 
@@ -233,6 +249,7 @@ int main(void) {
     RUN(pool_clean_ups_run_last_first_and_once);
     RUN(pool_mark_and_rewind);
     RUN(pool_limit_holds_with_children);
+    RUN(pool_limit_holds_where_a_span_is_used_again);
     RUN(pool_objects_are_poisoned_when_they_end);
     RUN(pool_has_one_owner);
     return 0;
