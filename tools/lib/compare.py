@@ -8,8 +8,11 @@ import statistics
 import sys
 import time
 
+import claims
 import estimates
+import judgement
 import machine
+import page
 import report
 import rows as rows_
 import runs
@@ -23,12 +26,14 @@ def arguments():
         at = words.index("--")
         words, own = words[:at], words[at + 1:]
     parser = argparse.ArgumentParser(prog="tools/compare", epilog="-- PROGRAM ARGUMENTS... compares on your own program.")
-    parser.add_argument("--quick", action="store_true", help="some of the rows, seven rounds, system, jemalloc and fallow")
+    parser.add_argument("--quick", action="store_true", help="some of the rows, twelve rounds, system, jemalloc and fallow")
     parser.add_argument("--against", action="append", default=[], metavar="NAME|FILE",
                         help="another allocator: a name found on this machine, or a library; may be repeated")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these allocators (of those there are)")
     parser.add_argument("--rows", default="", metavar="NAMES", help="only these rows, by commas")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (7; 20 in full)")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (12; 20 in full)")
+    parser.add_argument("--equal-within", type=float, default=claims.WITHIN * 100, metavar="PERCENT",
+                        help="what counts as equal (%g)" % (claims.WITHIN * 100))
     parser.add_argument("--base", default="jemalloc", help="whom the ratios are to")
     parser.add_argument("--aa", action="store_true", help="fallow against a copy of itself: the noise")
     parser.add_argument("--idle", action="store_true",
@@ -41,7 +46,7 @@ def arguments():
     options = parser.parse_args(words)
     options.own = own
     options.launcher = os.path.join(options.build, "bench", "launch")
-    options.rounds = options.rounds or (7 if options.quick or own else 20)
+    options.rounds = options.rounds or (12 if options.quick or own else 20)
     options.out = options.out or os.path.join(options.build, "compare")
     return options
 
@@ -150,17 +155,6 @@ def check_outputs(results, base):
                 cell["error"] = "another output than on the others"
 
 
-def judge(results, base):
-    """Ratios to the base, cell by cell."""
-    for cells in results.values():
-        for cell in cells.values():
-            if "error" in cell or "error" in cells[base] or not cell["runs"]:
-                continue
-            ours, theirs = cell["runs"], cells[base]["runs"]
-            for key in ("seconds", "cpu_seconds", "peak_kib"):
-                cell["ratio_" + key] = estimates.ratio([run[key] for run in ours], [run[key] for run in theirs])
-
-
 def main():
     options = arguments()
     libraries = allocators(options)
@@ -181,7 +175,6 @@ def main():
             cell["mib_seconds"] = estimates.integral(cell.get("watched", {}).get("curve", [])) / (1 << 20)
     if options.system_calls:
         count_system_calls(rows, libraries, results, options)
-    judge(results, options.base)
     latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
@@ -191,14 +184,19 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)
-    text = report.markdown(everything)
+    judged = judgement.Judgement(everything, options.equal_within / 100)
+    text = report.markdown(judged)
     with open(os.path.join(options.out, "report.md"), "w") as file:
         file.write(text)
     print(text)
-    if report.html(everything, os.path.join(options.out, "report.html")):
-        print("%s/report.html" % options.out)
-    else:
+    try:
+        html = page.page(judged)
+    except ImportError:
         print("no report.html: python3-matplotlib is not on this machine")
+        return
+    with open(os.path.join(options.out, "report.html"), "w") as file:
+        file.write(html)
+    print("%s/report.html" % options.out)
 
 
 if __name__ == "__main__":

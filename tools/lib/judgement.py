@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""From the results of a comparison to everything that the report says of them: ratios, means, verdicts, who won.
+
+A result is taken as results.json has it, so that a report can be made again from it. Rows that failed somewhere have no
+part in means. This file must never measure, read or write, and never show a figure; it decides nothing by itself that
+claims.py can decide.
+"""
+import claims
+import estimates
+
+OURS = "fallow"
+KEYS = ("seconds", "cpu_seconds", "peak_kib")
+
+
+class Judgement:
+    def __init__(self, results, within=claims.WITHIN):
+        self.results, self.within, self.base = results, within, results["base"]
+        self.names, self.rows = results["allocators"], results["rows"]
+        self.complete = [row for row in self.rows if all(self.figures(row["name"], name, "seconds") for name in self.names)]
+        self.comparisons = len(self.rows) * len(self.pairs())
+        self.needed = claims.rounds_needed(self.comparisons)
+        self.verdicts = {key: claims.judge(self.all_logs(key), within) for key in ("seconds", "peak_kib")}
+        self.known = {}
+
+    def pairs(self):
+        """Who is compared with whom: all with the base, and ours with all."""
+        to_base = [(name, self.base) for name in self.names if name != self.base]
+        ours = [(OURS, name) for name in self.names if OURS in self.names and name not in (OURS, self.base)]
+        return to_base + ours
+
+    def figures(self, row, name, key):
+        """By round; none where a run failed."""
+        cell = self.results["results"][row][name]
+        return [] if "error" in cell else [run[key] for run in cell["runs"]]
+
+    def logs(self, key, row, name, to):
+        return estimates.logs(self.figures(row, name, key), self.figures(row, to, key))
+
+    def all_logs(self, key):
+        every = {(row["name"], name, to): self.logs(key, row["name"], name, to) for row in self.rows for name, to in self.pairs()}
+        return {it: values for it, values in every.items() if values}
+
+    def ratio(self, row, name, to=None, key="seconds"):
+        """An estimate, or None."""
+        asked = (row, name, to or self.base, key)
+        if asked not in self.known:
+            self.known[asked] = estimates.ratio(self.logs(key, row, name, to or self.base))
+        return self.known[asked]
+
+    def verdict(self, row, name, to=None, key="seconds"):
+        return self.verdicts[key].get((row, name, to or self.base))
+
+    def quartiles(self, row, name):
+        ours, base = self.figures(row, name, "seconds"), self.figures(row, self.base, "seconds")
+        return estimates.lower_quartile(ours) / estimates.lower_quartile(base)
+
+    def mean(self, name, to=None, key="seconds", kind=None):
+        """(estimate or None, of how many rows)."""
+        rows = [row for row in self.complete if kind in (None, row["kind"])]
+        found = [self.logs(key, row["name"], name, to or self.base) for row in rows]
+        return estimates.mean_ratio(found, [row["weight"] for row in rows]), len(rows)
+
+    def counts(self, name, to, key="seconds"):
+        """{verdict: of how many rows}."""
+        said = [self.verdicts[key].get((row["name"], name, to)) for row in self.rows]
+        return {it: said.count(it) for it in (claims.FASTER, claims.SLOWER, claims.EQUAL, claims.UNDECIDED)}
+
+    def lost(self, key="seconds"):
+        """[(row, peer, estimate)] of what ours lost for certain, the worst first."""
+        found = [(row, to, self.ratio(row, name, to, key)) for (row, name, to), said in self.verdicts[key].items()
+                 if name == OURS and said == claims.SLOWER]
+        if self.base == OURS:
+            found += [(row, name, self.ratio(row, OURS, name, key)) for (row, name, to), said in self.verdicts[key].items()
+                      if to == OURS and said == claims.FASTER]
+        return sorted(found, key=lambda it: -it[2]["ratio"])
+
+    def contest(self, ours, theirs, rows):
+        """Of two, by row, in the even rounds: (estimate of the mean, verdict)."""
+        weights = [row["weight"] for row in rows]
+        found = [estimates.logs(claims.even(a), claims.even(b)) for a, b in zip(ours, theirs)]
+        if not found or not all(found):
+            return None, claims.UNDECIDED
+        said = claims.judge({"": estimates.weighted(found, weights)}, self.within)[""]
+        return estimates.mean_ratio(found, weights), said
+
+    def winner(self):
+        """(name, the next one, estimate, verdict): chosen in the odd rounds by the mean time, compared in the even ones."""
+        times = {name: [self.figures(row["name"], name, "seconds") for row in self.complete] for name in self.names}
+        if len(self.names) < 2 or not self.complete:
+            return None
+        first, second = claims.ranking(times, [row["weight"] for row in self.complete])[:2]
+        return (first, second) + self.contest(times[first], times[second], self.complete)
+
+    def against_best(self):
+        """Ours against the peer that is the fastest of a row in its odd rounds, row by row: (estimate, verdict)."""
+        peers = [name for name in self.names if name != OURS]
+        best = [claims.ranking({name: [self.figures(row["name"], name, "seconds")] for name in peers}, [1])[0] for row in self.complete]
+        return self.contest([self.figures(row["name"], OURS, "seconds") for row in self.complete],
+                            [self.figures(row["name"], name, "seconds") for row, name in zip(self.complete, best)], self.complete)
+
+    def rounds_to_decide(self):
+        """About how many rounds would decide half of the undecided comparisons; None where all are decided."""
+        wanted = sorted(claims.rounds_to_decide(values, self.comparisons, self.within) for it, values in self.all_logs("seconds").items()
+                        if self.verdicts["seconds"][it] == claims.UNDECIDED and len(values) >= estimates.INTERVAL_ROUNDS_MIN)
+        return wanted[len(wanted) // 2] if wanted else None
