@@ -4,10 +4,12 @@ import argparse
 import json
 import os
 import random
+import shutil
 import statistics
 import sys
 import time
 
+import allocators
 import claims
 import estimates
 import judgement
@@ -27,8 +29,11 @@ def arguments():
         words, own = words[:at], words[at + 1:]
     parser = argparse.ArgumentParser(prog="tools/compare", epilog="-- PROGRAM ARGUMENTS... compares on your own program.")
     parser.add_argument("--quick", action="store_true", help="some of the rows, twelve rounds, system, jemalloc and fallow")
-    parser.add_argument("--against", action="append", default=[], metavar="NAME|FILE",
-                        help="another allocator: a name found on this machine, or a library; may be repeated")
+    parser.add_argument("--with", action="append", default=[], metavar="NAME=PATH.so", dest="with_",
+                        help="another allocator, under a name of yours; or one by its name alone (%s, or lib*.so here); any number"
+                        % ", ".join(allocators.CONFIGURED))
+    parser.add_argument("--against", action="append", default=[], metavar="BUILD-DIRECTORY",
+                        help="another build of fallow; or a library, or a name; any number")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these allocators (of those there are)")
     parser.add_argument("--rows", default="", metavar="NAMES", help="only these rows, by commas")
     parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (12; 20 in full)")
@@ -51,30 +56,26 @@ def arguments():
     return options
 
 
-def allocators(options):
-    fallow = os.path.join(options.build, "libfallow-malloc.so")
-    if options.aa:
-        copy = os.path.join(options.build, "libfallow-malloc-copy.so")
-        with open(fallow, "rb") as source, open(copy, "wb") as target:
-            target.write(source.read())
-        options.base = "copy"
-        return {"copy": copy, "fallow": fallow}
-    found = {"system": "", "jemalloc": machine.find("jemalloc"), "fallow": fallow}
-    if not (options.quick or options.own):
-        found.update({name: machine.find(name) for name in ("mimalloc", "tcmalloc")})
-    for name in options.against:
-        library = machine.find(name)
-        if library is None:
-            sys.exit("compare: no library for --against %s" % name)
-        found[os.path.basename(name).split(".")[0] if "/" in name else name] = library
-    for name in [name for name, library in found.items() if library is None]:
-        print("not on this machine, left out: " + name)
-        del found[name]
-    if options.only:
-        found = {name: library for name, library in found.items() if name in options.only}
-    if options.base not in found:
-        options.base = next(iter(found))
-    return found
+def copy_of_ours(options):
+    """Two files of the same contents: so that it can be proved which of them served."""
+    fallow = os.path.join(options.build, allocators.LIBRARY)
+    copy = os.path.join(options.build, "libfallow-malloc-copy.so")
+    shutil.copyfile(fallow, copy)
+    options.base = "copy"
+    return {"copy": allocators.Allocator(copy, origin="a copy"), "fallow": allocators.Allocator(fallow, origin="built from this tree")}
+
+
+def chosen_rows(options):
+    """The rows, and the names of those that cannot run here."""
+    rows, missing = (rows_.own(options.own), []) if options.own else rows_.read(options.build, options.quick)
+    if options.rows:
+        asked = options.rows.split(",")
+        rows, missing = [row for row in rows if row.name in asked], [name for name in missing if name in asked]
+        for name in set(asked) - {row.name for row in rows} - set(missing):
+            sys.exit("compare: there is no row " + name + (" in --quick" if options.quick else ""))
+    if not rows:
+        sys.exit("compare: none of the rows can run here: " + ", ".join(missing))
+    return rows, missing
 
 
 class Progress:
@@ -157,13 +158,9 @@ def check_outputs(results, base):
 
 def main():
     options = arguments()
-    libraries = allocators(options)
-    if options.own:
-        rows, missing = rows_.own(options.own), []
-    else:
-        rows, missing = rows_.read(options.build, options.quick)
-    if options.rows:
-        rows = [row for row in rows if row.name in options.rows.split(",")]
+    libraries = copy_of_ours(options) if options.aa else allocators.chosen(options)
+    allocators.prove(libraries)
+    rows, missing = chosen_rows(options)
     for name in missing:
         print("not on this machine, left out: " + name)
     print("%d rows, %d rounds, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
