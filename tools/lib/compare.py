@@ -14,8 +14,9 @@ import claims
 import estimates
 import judgement
 import machine
+import markdown
 import page
-import report
+import plots
 import rows as rows_
 import runs
 
@@ -46,13 +47,14 @@ def arguments():
     parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
     parser.add_argument("--any-output", action="store_true", help="with -- PROGRAM: its output need not be the same each time")
     parser.add_argument("--out", default="", metavar="FOLDER", help="where results go (build-try/compare)")
+    parser.add_argument("--report", default="", metavar="results.json", help="measure nothing: the report of these results again")
     parser.add_argument("--build", default=os.path.join(FOLDER, "build-try"), help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
     options = parser.parse_args(words)
     options.own = own
     options.launcher = os.path.join(options.build, "bench", "launch")
     options.rounds = options.rounds or (12 if options.quick or own else 20)
-    options.out = options.out or os.path.join(options.build, "compare")
+    options.out = options.out or (os.path.dirname(os.path.abspath(options.report)) if options.report else os.path.join(options.build, "compare"))
     return options
 
 
@@ -156,8 +158,31 @@ def check_outputs(results, base):
                 cell["error"] = "another output than on the others"
 
 
+def stored(path):
+    """The results of another time."""
+    try:
+        with open(path) as file:
+            it = json.load(file)
+        return it if it["results"] and it["rows"] else sys.exit("compare: there are no results in " + path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit("compare: %s is no results.json: %s" % (path, error))
+
+
+def write_report(results, folder):
+    judged = judgement.Judgement(results, results.get("within", claims.WITHIN))
+    text = markdown.markdown(judged)
+    with open(os.path.join(folder, "report.md"), "w") as file:
+        file.write(text)
+    print(text)
+    with open(os.path.join(folder, "report.html"), "w") as file:
+        file.write(page.page(judged))
+    print(os.path.join(folder, "report.html") + (". " + plots.missing() if plots.missing() else ""))
+
+
 def main():
     options = arguments()
+    if options.report:
+        return write_report(stored(options.report), options.out)
     libraries = copy_of_ours(options) if options.aa else allocators.chosen(options)
     allocators.prove(libraries)
     rows, missing = chosen_rows(options)
@@ -174,6 +199,7 @@ def main():
         count_system_calls(rows, libraries, results, options)
     latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
+                  "within": options.equal_within / 100,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
                   "results": results, "latency": latency,
@@ -181,19 +207,7 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)
-    judged = judgement.Judgement(everything, options.equal_within / 100)
-    text = report.markdown(judged)
-    with open(os.path.join(options.out, "report.md"), "w") as file:
-        file.write(text)
-    print(text)
-    try:
-        html = page.page(judged)
-    except ImportError:
-        print("no report.html: python3-matplotlib is not on this machine")
-        return
-    with open(os.path.join(options.out, "report.html"), "w") as file:
-        file.write(html)
-    print("%s/report.html" % options.out)
+    write_report(everything, options.out)
 
 
 if __name__ == "__main__":

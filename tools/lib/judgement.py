@@ -61,8 +61,10 @@ class Judgement:
         return estimates.mean_ratio(found, [row["weight"] for row in rows]), len(rows)
 
     def counts(self, name, to, key="seconds"):
-        """{verdict: of how many rows}."""
-        said = [self.verdicts[key].get((row["name"], name, to)) for row in self.rows]
+        """{verdict: of how many rows}; of each two that were compared, whichever is the base."""
+        turned = {claims.FASTER: claims.SLOWER, claims.SLOWER: claims.FASTER} if (name, to) not in self.pairs() else {}
+        pair = (to, name) if turned else (name, to)
+        said = [turned.get(it, it) for row in self.rows for it in [self.verdicts[key].get((row["name"],) + pair)]]
         return {it: said.count(it) for it in (claims.FASTER, claims.SLOWER, claims.EQUAL, claims.UNDECIDED)}
 
     def lost(self, key="seconds"):

@@ -61,6 +61,6 @@ def facts(found):
         "governor": first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "none"),
         "libc": " ".join(platform.libc_ver()),
         "compiler": output("gcc", "--version"),
-        "commit": output("git", "-C", os.path.dirname(__file__), "rev-parse", "--short", "HEAD"),
+        "commit": output("git", "-C", os.path.dirname(__file__), "describe", "--always", "--dirty", "--exclude=*"),
         "allocators": {name: library_facts(it) for name, it in found.items()},
     }

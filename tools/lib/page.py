@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A report as one HTML file: no network, light and dark, prints. What it says is report.py's and judgement.py's.
 
-This file must never say what the text does not.
+Without matplotlib it has no plots, and says so. This file must never say what the text does not.
 """
 import html
 
 import plots
 import report
+import summary
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -14,6 +15,7 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem
 pre, table { font: 12.5px/1.45 ui-monospace, monospace; } pre { overflow-x: auto; }
 table { border-collapse: collapse; display: block; overflow-x: auto; } td, th { padding: 2px 10px; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
 td:first-child, th:first-child { text-align: left; } .dark { display: none; } svg { max-width: 100%; height: auto; }
+.first { font-size: 1.05rem; } .warned { border-left: 4px solid #c1440e; padding-left: 1.6rem; }
 @media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181b; } .light { display: none; } .dark { display: block; } }
 @media print { body { color: #000; background: #fff; max-width: none; } .light { display: block; } .dark { display: none; } }
 """
@@ -48,9 +50,12 @@ def pictures(judged):
 
 
 def page(judged):
-    parts = ["<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'><title>fallow compared</title><style>", STYLE,
-             "</style><h1>fallow compared</h1>", table(report.summary_table(judged)), table(report.verdict_table(judged))]
-    parts += pictures(judged)
+    parts = ["<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>fallow compared</title><style>", STYLE,
+             "</style><h1>fallow compared</h1>"] + ["<p class=first>%s</p>" % html.escape(it) for it in summary.sentences(judged)]
+    warned = summary.warnings(judged)
+    parts += ["<ul class=warned>%s</ul>" % "".join("<li>" + html.escape(it) for it in warned)] * bool(warned)
+    parts += [table(report.summary_table(judged)), paragraph(report.best_line(judged)), table(report.verdict_table(judged))]
+    parts += pictures(judged) if plots.missing() is None else [paragraph(plots.missing())]
     parts += ["<h2>Every row</h2>", paragraph(report.legend(judged)), table(report.time_table(judged)),
               paragraph(report.MEMORY_LEGEND + ":"), table(report.memory_table(judged))]
     for title, text in report.more_tables(judged):

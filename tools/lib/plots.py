@@ -14,6 +14,16 @@ PALETTE = {"light": ["#0b6e4f", "#c1440e", "#3b5b92", "#8a6d00", "#7a3e8e", "#55
 MARKS = "osD^vP"
 
 
+def missing():
+    """None, or what is missing for plots and how to get it."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except Exception as error:  # one that does not fit its numpy fails in many ways
+        return ("No plots: matplotlib is not on this machine, or does not load (%s). On Debian: apt install python3-matplotlib. With it, "
+                "tools/compare --report results.json makes this report again.") % error
+    return None
+
+
 def colours(names, theme):
     names = [judgement.OURS] * (judgement.OURS in names) + [name for name in names if name != judgement.OURS]
     return {name: (PALETTE[theme][i % 6], MARKS[i % 6]) for i, name in enumerate(names)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Results as Markdown for a terminal: tables, lists, where they come from. page.py makes HTML of the same parts.
+"""Results as text: tables, lists, where they come from. markdown.py and page.py make a report of the same parts.
 
 Everything said of who is faster is judgement.py's. This file must never compare two figures by itself, nor measure.
 """
@@ -110,6 +110,15 @@ def verdict_table(judged):
     return table(["rows in which, in time"] + [it + (" within %g %%" % (judged.within * 100) if it == claims.EQUAL else "") for it in order], lines)
 
 
+def best_line(judged):
+    """Ours against the best of each row."""
+    if judgement.OURS not in judged.names or len(judged.names) < 3 or not judged.complete:
+        return ""
+    it, said = judged.against_best()
+    return "" if it is None else "fallow to the peer that is the fastest of each row (chosen in the odd rounds, compared in the even ones): %s, %s." % (
+        interval(it), said)
+
+
 def lost_rows(judged, key="seconds"):
     return ["%s to %s: %s" % (row, peer, interval(it)) for row, peer, it in judged.lost(key)]
 
@@ -161,14 +170,3 @@ def legend(judged):
 
 
 MEMORY_LEGEND = "Peak resident memory in MiB and page faults (medians), and MiB seconds of the watched run"
-
-
-def markdown(judged):
-    parts = ["# fallow compared", summary_table(judged), verdict_table(judged), legend(judged), time_table(judged),
-             MEMORY_LEGEND + ":", memory_table(judged)]
-    for title, text in more_tables(judged):
-        parts += [title + ":", text]
-    for title, lines in lists(judged):
-        parts.append(title + (":\n\n" + "\n".join("- " + it for it in lines) if lines else ": none"))
-    parts.append("\n".join("    " + line for line in fact_lines(judged.results)))
-    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""The first three sentences of a report, and its warnings: what ran, where and when; who won, by how much, how sure; what was
+lost. For readers who read nothing else, so each has to be true by itself.
+
+This file must never leave out a loss that is certain, and never name a winner that judgement.py does not.
+"""
+import claims
+import estimates
+import judgement
+import report
+
+SHOWN = 4  # of a list of losses in a sentence; all of them stand below it
+
+
+def enumeration(words):
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def some(items):
+    """The first few, and how many more."""
+    rest = len(items) - SHOWN
+    return ", ".join(items[:SHOWN]) + (", and %d more" % rest if rest > 0 else "")
+
+
+def number(count, noun):
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
+def what_ran(judged):
+    results, facts = judged.results, judged.results["facts"]
+    versions = {name: facts["allocators"].get(name, {}).get("version", "") for name in judged.names}
+    who = enumeration(["%s (%s)" % (name, versions[name]) if versions[name] else name for name in judged.names])
+    where = ", ".join([facts["processor"], facts["memory"]] + ["a virtual machine"] * (facts.get("virtual") == "yes") + ["Linux " + facts["kernel"]])
+    return "%s in %s on %s, of commit %s; on %s; %s." % (number(len(judged.rows), "row"), number(results["rounds"], "round"), who,
+                                                        facts["commit"], where, facts["date"])
+
+
+def percent(judged):
+    return "equal within %g %%" % (judged.within * 100)
+
+
+def by_rows(judged):
+    """What the single rows say of ours, or of the base where ours is not there."""
+    ours, words = judgement.OURS if judgement.OURS in judged.names else judged.base, {claims.EQUAL: percent(judged)}
+    parts = []
+    for peer in judged.names:
+        if peer != ours:
+            counts = judged.counts(ours, peer)
+            parts.append("to %s %s" % (peer, ", ".join("%s on %d" % (words.get(it, it), count) for it, count in counts.items() if count) or "nothing"))
+    return "%s row by row: %s" % (ours, "; ".join(parts))
+
+
+def who_won(judged):
+    rounds, enough = judged.results["rounds"], max(2 * claims.rounds_needed(1), judged.needed)
+    won = judged.winner()
+    if won is None:
+        return "Nobody won: " + ("there is nobody to compare with." if len(judged.names) < 2 else "no row came to its end on all of them.")
+    first, second, it, said = won
+    if rounds < 2 * claims.rounds_needed(1):
+        return ("Nobody can be said to have won: %s bear no claim; it takes %d, where the fastest is chosen in half of them and compared in the "
+                "other half (--rounds %d).") % (number(rounds, "round"), enough, enough)
+    how = "%s took %s of the time of %s (the first two by the odd rounds, compared in the even ones; mean of %s, 95 %% interval)" % (
+        first, report.interval(it), second, number(len(judged.complete), "row"))
+    heads = {claims.FASTER: "%s won: " % first, claims.EQUAL: "Nobody won, the first two are %s: " % percent(judged)}
+    tail = by_rows(judged) if rounds >= judged.needed else "of single rows nothing can be said, that needs %d rounds" % judged.needed
+    return "%s%s; %s." % (heads.get(said, "Nobody won for certain: "), how, tail)
+
+
+def losses(judged):
+    """Of ours, in words."""
+    found = []
+    for key, label in (("seconds", "time"), ("peak_kib", "peak memory")):
+        rows = report.lost_rows(judged, key)
+        found += [label + " of " + some(rows)] if rows else []
+    for peer in judged.names:
+        mean = judged.mean(judgement.OURS, peer, "peak_kib")[0] if peer != judgement.OURS else None
+        if mean and mean["low"] and mean["low"] > 1 + claims.BEYOND:
+            found.append("peak memory in the mean of rows, %s of %s's" % (report.interval(mean), peer))
+    failed = [line for row, cells in judged.results["results"].items() for line in ["%s (%s)" % (row, cells[judgement.OURS].get("error"))]
+              if "error" in cells[judgement.OURS]]
+    return found + (["to its end did not come " + some(failed)] if failed else [])
+
+
+def what_was_lost(judged):
+    if judgement.OURS not in judged.names:
+        return "fallow took no part, and lost nothing."
+    found = losses(judged)
+    if found:
+        return "fallow lost: %s." % "; ".join(found)
+    open_ = sum(it == claims.UNDECIDED for it in judged.verdicts["seconds"].values())
+    return "Nothing is known to be lost" + (", but %d of %d comparisons in time are undecided." % (open_, len(judged.verdicts["seconds"])) if open_ else ".")
+
+
+def sentences(judged):
+    return [what_ran(judged), who_won(judged), what_was_lost(judged)]
+
+
+def warnings(judged):
+    """What a reader should know before he believes the rest."""
+    results, found = judged.results, []
+    if results["rounds"] < judged.needed:
+        found.append(report.rounds_line(judged))
+    elif results["rounds"] < estimates.INTERVAL_ROUNDS_MIN:
+        found.append("Without intervals: these need %d rounds." % estimates.INTERVAL_ROUNDS_MIN)
+    for title, lines in (("Failed", report.failures(results)), ("Not proved who served", report.unproved(results)),
+                         ("Not on this machine, left out", results.get("missing", []))):
+        if lines:
+            found.append("%s: %s." % (title, some(lines)))
+    return found
