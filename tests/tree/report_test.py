@@ -64,6 +64,7 @@ def test_sentences():
     check("report_leaves_undecided_what_is", won.startswith("Nobody won for certain") and "undecided" in lost, won + lost)
     ran, won, lost = said(made_up(three([0.5, 0.5]), base="fallow"))
     check("report_turns_verdicts_for_the_base", "to jemalloc faster on 2" in won and lost == "Nothing is known to be lost.", won + lost)
+    check("report_compares_each_two_once", judgement.Judgement(made_up(three([0.5, 0.5]), base="fallow")).comparisons == 4)
     lost = said(made_up(three([1.5]), base="fallow"))[2]
     check("report_turns_losses_for_the_base", lost.startswith("fallow lost: time of row0 to jemalloc: 1.5"), lost)
 

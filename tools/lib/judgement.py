@@ -23,10 +23,10 @@ class Judgement:
         self.known = {}
 
     def pairs(self):
-        """Who is compared with whom: all with the base, and ours with all."""
+        """Who is compared with whom: all with the base, and ours with all. Each two once."""
         to_base = [(name, self.base) for name in self.names if name != self.base]
-        ours = [(OURS, name) for name in self.names if OURS in self.names and name not in (OURS, self.base)]
-        return to_base + ours
+        with_ours = OURS in self.names and OURS != self.base
+        return to_base + [(OURS, name) for name in self.names if with_ours and name not in (OURS, self.base)]
 
     def figures(self, row, name, key):
         """By round; none where a run failed."""
