@@ -31,6 +31,15 @@ else
   echo "skipped compare_configures_jemalloc: no jemalloc"
 fi
 
+before=$failed # The same library against itself is reported as that, whatever its rounds.
+for name in fallow system; do
+  compare --aa $name --rounds 1 -- "${program[@]}" || fail "ended with $?: $(tail -3 said)"
+  [ "$(result '(it["allocators"], [cell["watched"]["served"] for cell in it["results"]["python3"].values()])')" = "(['$name', 'copy'], [True, True])" ] ||
+    fail "$(result 'it["allocators"]'): $(tail -30 said)"
+  grep -q 'The same library against itself' out/report.md && grep -q 'The same library against itself' out/report.html || fail "$(cat said)"
+done
+passed $before compare_with_itself
+
 stops() { # pattern arguments...: one line that says why, and nothing measured
   local pattern=$1
   shift
@@ -52,6 +61,7 @@ stops 'there is no file nowhere.so' --with nowhere=nowhere.so
 stops 'there is no libfallow-malloc.so in' --against .
 stops 'two allocators would be called system' --with system=mine.so
 stops 'no library for unheard-of' --with unheard-of
+stops 'no library for unheard-of' --aa unheard-of
 cp mine.so 'a b.so'
 stops 'space or a colon' --with 'x=a b.so'
 compare --with half=half.so --only half --rounds 1 -- "${program[@]}"

@@ -69,6 +69,31 @@ def test_sentences():
     check("report_turns_losses_for_the_base", lost.startswith("fallow lost: time of row0 to jemalloc: 1.5"), lost)
 
 
+def itself(noise, rounds=16):
+    results = made_up({"row%d" % n: {"fallow": (1.0, 100), "copy": (1.0, 100)} for n in range(6)}, base="fallow", noise=noise, rounds=rounds)
+    for about in results["facts"]["allocators"].values():
+        about["sha256"] = "the same"
+    return results
+
+
+def test_itself():
+    ran, second, third = said(itself(0.01))
+    check("report_of_itself_says_so", "against itself (A/A)" in second and "of 6 comparisons, none is called different" in second and "6 equal within 5 %" in second, second)
+    check("report_of_itself_says_what_is_hidden", "Nothing can be lost to oneself" in third and "in the median" in third, third)
+    text = markdown.markdown(judgement.Judgement(itself(0.01)))
+    check("report_of_itself_has_no_winner", "won" not in text and "slower than a peer" not in text, text)
+    results = itself(0.01)
+    for cell in (results["results"]["row0"]["copy"], results["results"]["row1"]["copy"]):
+        cell["runs"] = [run(it["seconds"] * 2, 100) for it in cell["runs"]]
+    check("report_of_itself_owns_up", "2 called different, which is false" in said(results)[1], said(results)[1])
+    check("report_of_itself_in_few_rounds", "not known from so few rounds" in said(itself(0.01, rounds=3))[2])
+    results["facts"]["allocators"]["copy"]["options"] = "A=B"
+    check("report_of_two_configurations_is_none_of_itself", "A/A" not in said(results)[1], said(results)[1])
+    results = made_up(three([0.5]))
+    results["facts"]["allocators"]["fallow"]["sha256"] = "jemalloc"
+    check("report_warns_of_the_same_twice", any("jemalloc and fallow are the same" in it for it in summary.warnings(judgement.Judgement(results))))
+
+
 def test_few_rounds():
     results = made_up(three([0.1, 0.1]), rounds=3)
     text = markdown.markdown(judgement.Judgement(results))
@@ -133,6 +158,7 @@ def test_again():
 
 
 test_sentences()
+test_itself()
 test_few_rounds()
 test_failures()
 test_page()

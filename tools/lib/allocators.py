@@ -4,11 +4,12 @@ proof that each of them serves malloc at all, before anything is measured.
 
 This file must never measure, and never let an allocator through of which it is known that another one would serve.
 """
+import dataclasses
 import glob
 import os
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
 
 import judgement
 import machine
@@ -17,10 +18,10 @@ LIBRARY = "libfallow-malloc.so"
 PATTERNS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.[0-9]", "tcmalloc": "libtcmalloc.so.4"}
 
 
-@dataclass
+@dataclasses.dataclass
 class Allocator:
     library: str = ""  # none: the C library's
-    variables: dict = field(default_factory=dict)
+    variables: dict = dataclasses.field(default_factory=dict)
     thread: str = ""  # the name of a thread that proves the configuration
     origin: str = "found on this machine"
 
@@ -107,20 +108,43 @@ def add_asked(found, options):
             add(found, word, known(word), word)
 
 
-def chosen(options):
-    """{name: Allocator} of a comparison; sets its base where that is left open."""
-    ours = Allocator(os.path.join(options.build, LIBRARY), origin="built from this tree")
-    usual = ["system", "jemalloc"] + ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])
-    found = {name: known(name) for name in usual}
-    for name in [name for name in usual if found[name] is None]:
+def ours(options):
+    return Allocator(os.path.join(options.build, LIBRARY), origin="built from this tree")
+
+
+def usual(options):
+    """Ours and those that it is compared with if nobody says otherwise, as far as they are on this machine."""
+    found = {name: known(name) for name in ["system", "jemalloc"] + ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])}
+    for name in [name for name, it in found.items() if it is None]:
         print("not on this machine, left out: " + name)
         del found[name]
-    found[judgement.OURS] = ours
+    return {**found, judgement.OURS: ours(options)}
+
+
+def twice(options):
+    """One allocator and a copy of it (A/A): of the same contents, but another file, so that it can be proved who served."""
+    it = ours(options) if options.aa == judgement.OURS else known(options.aa)
+    if it is None:
+        stop("no library for %s on this machine" % options.aa)
+    copy = dataclasses.replace(it, origin="a copy of " + options.aa)
+    if it.library:
+        os.makedirs(options.out, exist_ok=True)
+        copy.library = os.path.join(options.out, "copy-of-%s.so" % options.aa)
+        shutil.copyfile(it.library, copy.library)
+    options.base = options.aa
+    return {options.aa: it, "copy": copy}
+
+
+def chosen(options):
+    """{name: Allocator} of a comparison; sets its base where that is left open."""
+    if options.aa:
+        return twice(options)
+    found = usual(options)
     add_asked(found, options)
+    for name in options.only:
+        if name not in found:
+            add(found, name, known(name), name)
     if options.only:
-        for name in options.only:
-            if name not in found:
-                add(found, name, known(name), name)
         found = {name: it for name, it in found.items() if name in options.only}
     if options.base not in found:
         options.base = next(iter(found))

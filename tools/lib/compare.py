@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import statistics
 import sys
 import time
@@ -41,7 +40,8 @@ def arguments():
     parser.add_argument("--equal-within", type=float, default=claims.WITHIN * 100, metavar="PERCENT",
                         help="what counts as equal (%g)" % (claims.WITHIN * 100))
     parser.add_argument("--base", default="jemalloc", help="whom the ratios are to")
-    parser.add_argument("--aa", action="store_true", help="fallow against a copy of itself: the noise")
+    parser.add_argument("--aa", nargs="?", const=judgement.OURS, default="", metavar="NAME",
+                        help="fallow, or another one by name, against a copy of itself: the noise")
     parser.add_argument("--idle", action="store_true",
                         help="also what stays resident 1, 10 and 60 s after a burst (a minute and a half for each allocator)")
     parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
@@ -52,19 +52,12 @@ def arguments():
     parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
     options = parser.parse_args(words)
     options.own = own
+    options.build = os.path.abspath(options.build)
     options.launcher = os.path.join(options.build, "bench", "launch")
     options.rounds = options.rounds or (12 if options.quick or own else 20)
-    options.out = options.out or (os.path.dirname(os.path.abspath(options.report)) if options.report else os.path.join(options.build, "compare"))
+    usual = os.path.dirname(options.report) if options.report else os.path.join(options.build, "compare")
+    options.out = os.path.abspath(options.out or usual)
     return options
-
-
-def copy_of_ours(options):
-    """Two files of the same contents: so that it can be proved which of them served."""
-    fallow = os.path.join(options.build, allocators.LIBRARY)
-    copy = os.path.join(options.build, "libfallow-malloc-copy.so")
-    shutil.copyfile(fallow, copy)
-    options.base = "copy"
-    return {"copy": allocators.Allocator(copy, origin="a copy"), "fallow": allocators.Allocator(fallow, origin="built from this tree")}
 
 
 def chosen_rows(options):
@@ -183,7 +176,7 @@ def main():
     options = arguments()
     if options.report:
         return write_report(stored(options.report), options.out)
-    libraries = copy_of_ours(options) if options.aa else allocators.chosen(options)
+    libraries = allocators.chosen(options)
     allocators.prove(libraries)
     rows, missing = chosen_rows(options)
     for name in missing:

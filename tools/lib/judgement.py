@@ -28,6 +28,19 @@ class Judgement:
         with_ours = OURS in self.names and OURS != self.base
         return to_base + [(OURS, name) for name in self.names if with_ours and name not in (OURS, self.base)]
 
+    def identity(self, name):
+        """What an allocator is, whatever it is called: its contents and its options."""
+        about = self.results["facts"]["allocators"].get(name, {})
+        return about.get("sha256", about.get("path", name)), about.get("options", "")
+
+    def same(self):
+        """Pairs of names of which the second is the first again."""
+        return [(a, b) for n, a in enumerate(self.names) for b in self.names[n + 1:] if self.identity(a) == self.identity(b)]
+
+    def against_itself(self):
+        """Is it the same library under all names (A/A)?"""
+        return len(self.names) > 1 and len({self.identity(name) for name in self.names}) == 1
+
     def figures(self, row, name, key):
         """By round; none where a run failed."""
         cell = self.results["results"][row][name]

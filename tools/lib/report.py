@@ -136,7 +136,7 @@ def unproved(results):
 def lists(judged):
     """(title, lines) of what is short of a clean win."""
     found = []
-    if judgement.OURS in judged.names:
+    if judgement.OURS in judged.names and not judged.against_itself():
         found += [("Rows in which fallow is slower than a peer, for certain", lost_rows(judged)),
                   ("Rows in which fallow's peak memory is above a peer's, for certain", lost_rows(judged, "peak_kib"))]
     return found + [("Failed", failures(judged.results)),

@@ -91,7 +91,30 @@ def what_was_lost(judged):
     return "Nothing is known to be lost" + (", but %d of %d comparisons in time are undecided." % (open_, len(judged.verdicts["seconds"])) if open_ else ".")
 
 
+def what_noise_said(judged):
+    """In place of who won, where everybody is the same."""
+    said = list(judged.verdicts["seconds"].values())
+    false = said.count(claims.FASTER) + said.count(claims.SLOWER)
+    means = ["%s took %s of the time of %s in the mean" % (name, report.interval(judged.mean(name)[0]), judged.base)
+             for name in judged.names if name != judged.base]
+    return "The same library against itself (A/A), so that every difference is noise: of %s, %s; %d %s, %d undecided; %s." % (
+        number(len(said), "comparison"), "%d called different, which is false" % false if false else "none is called different, as it should be",
+        said.count(claims.EQUAL), percent(judged), said.count(claims.UNDECIDED), enumeration(means))
+
+
+def what_noise_hides(judged):
+    """In place of what was lost, where everybody is the same: what could be lost unseen."""
+    every = [(row["name"], judged.ratio(row["name"], name)) for row in judged.rows for name in judged.names if name != judged.base]
+    wide = sorted(((it["high"] / it["low"]) ** 0.5 - 1, row) for row, it in every if it and it["low"])
+    if not wide:
+        return "Nothing can be lost to oneself; how much noise hides is not known from so few rounds."
+    return ("Nothing can be lost to oneself; with so many rounds on this machine a row's interval reaches %.1f %% to each side in the median and "
+            "%.1f %% at most (%s), and what is smaller stays hidden.") % (wide[len(wide) // 2][0] * 100, wide[-1][0] * 100, wide[-1][1])
+
+
 def sentences(judged):
+    if judged.against_itself():
+        return [what_ran(judged), what_noise_said(judged), what_noise_hides(judged)]
     return [what_ran(judged), who_won(judged), what_was_lost(judged)]
 
 
@@ -102,6 +125,8 @@ def warnings(judged):
         found.append(report.rounds_line(judged))
     elif results["rounds"] < estimates.INTERVAL_ROUNDS_MIN:
         found.append("Without intervals: these need %d rounds." % estimates.INTERVAL_ROUNDS_MIN)
+    if not judged.against_itself():
+        found += ["%s and %s are the same library with the same options: what differs between them is noise." % pair for pair in judged.same()]
     for title, lines in (("Failed", report.failures(results)), ("Not proved who served", report.unproved(results)),
                          ("Not on this machine, left out", results.get("missing", []))):
         if lines:
