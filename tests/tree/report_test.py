@@ -116,6 +116,19 @@ def test_failures():
     check("report_of_one_alone", "nobody to compare with" in markdown.markdown(judgement.Judgement(only)))
 
 
+def test_disturbed():
+    results = made_up(three([0.5, 0.6]))
+    check("report_without_noise_recorded", "processors" not in markdown.markdown(judgement.Judgement(results)))
+    for cells in results["results"].values():
+        for cell in cells.values():
+            for it in cell["runs"]:
+                it["noise"] = {"seconds": 0.5, "steal": 0.0, "others": 0.25, "waiting": None, "load": 1.5}
+    results.update(disturbed={"sets": 32, "repeated": 3, "tries": 5, "kept": 1, "tries_max": 9}, seed=7)
+    text = markdown.markdown(judgement.Judgement(results))
+    check("report_says_how_many_were_repeated", "32 sets (a row on all allocators in a round) repeated 3, counted although disturbed 1" in text, text)
+    check("report_says_what_others_took", "other processes: 0.50 in the median" in text and "load average: 1.50" in text and "PSI" not in text, text)
+
+
 def test_page():
     judged = judgement.Judgement(made_up(three([0.5, 0.6, 1.4])))
     kept = sys.modules.get("matplotlib")
@@ -161,6 +174,7 @@ test_sentences()
 test_itself()
 test_few_rounds()
 test_failures()
+test_disturbed()
 test_page()
 test_again()
 sys.exit(1 if failed else 0)

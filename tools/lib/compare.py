@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import random
 import statistics
 import sys
 import time
@@ -16,6 +15,7 @@ import machine
 import markdown
 import page
 import plots
+import rounds
 import rows as rows_
 import runs
 
@@ -39,6 +39,9 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (12; 20 in full)")
     parser.add_argument("--equal-within", type=float, default=claims.WITHIN * 100, metavar="PERCENT",
                         help="what counts as equal (%g)" % (claims.WITHIN * 100))
+    parser.add_argument("--repeat", type=int, default=2, metavar="N",
+                        help="how often at most a row is repeated in a round in which others took a tenth of the processors (2; 0: never)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the order within rounds (the time of day)")
     parser.add_argument("--base", default="jemalloc", help="whom the ratios are to")
     parser.add_argument("--aa", nargs="?", const=judgement.OURS, default="", metavar="NAME",
                         help="fallow, or another one by name, against a copy of itself: the noise")
@@ -71,44 +74,6 @@ def chosen_rows(options):
     if not rows:
         sys.exit("compare: none of the rows can run here: " + ", ".join(missing))
     return rows, missing
-
-
-class Progress:
-    def __init__(self, total):
-        self.total, self.done, self.start = total, 0, time.monotonic()
-
-    def step(self, what):
-        self.done += 1
-        left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
-        if sys.stdout.isatty():
-            print("\r%4d of %d, %d:%02d left: %-40s" % (self.done, self.total, left // 60, left % 60, what), end="", flush=True)
-        elif self.done % 100 == 0:
-            print("%4d of %d, %d:%02d left: %s" % (self.done, self.total, left // 60, left % 60, what), flush=True)
-
-
-def measure(rows, libraries, options):
-    """results[row][allocator]: {"runs": [...], "watched": {...}} or {"error": ...}. Rounds go over all rows and allocators, in
-    another order each time, so that a slow minute of the machine meets all alike. The first, which warms up and watches
-    memory, is not counted."""
-    results = {row.name: {name: {"runs": []} for name in libraries} for row in rows}
-    progress = Progress(len(rows) * len(libraries) * (options.rounds + 1))
-    order = random.Random(1)
-    for round_ in range(options.rounds + 1):
-        for row in order.sample(rows, len(rows)):
-            for name in order.sample(list(libraries), len(libraries)):
-                progress.step("%s on %s" % (row.name, name))
-                cell = results[row.name][name]
-                if "error" in cell:
-                    continue
-                figures = runs.run(options.launcher, row, libraries[name], options.timeout, watched=round_ == 0)
-                if "error" in figures:
-                    cell["error"] = figures["error"]
-                elif round_ == 0:
-                    cell["watched"] = figures
-                else:
-                    cell["runs"].append(figures)
-    print()
-    return results
 
 
 def latencies(libraries, options):
@@ -147,7 +112,7 @@ def check_outputs(results, base):
         wanted = next((cells[name]["runs"][0]["output"] for name in ["system", base] + list(cells)
                        if name in cells and cells[name]["runs"]), "")
         for cell in cells.values():
-            if any(run["output"] != wanted for run in cell["runs"]):
+            if any(run["output"] != wanted for run in cell["runs"] + cell["dropped"]):
                 cell["error"] = "another output than on the others"
 
 
@@ -182,7 +147,7 @@ def main():
     for name in missing:
         print("not on this machine, left out: " + name)
     print("%d rows, %d rounds, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
-    results = measure(rows, libraries, options)
+    results, disturbed = rounds.measure(rows, libraries, options)
     if not options.any_output:
         check_outputs(results, options.base)
     for cells in results.values():
@@ -192,7 +157,7 @@ def main():
         count_system_calls(rows, libraries, results, options)
     latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
-                  "within": options.equal_within / 100,
+                  "within": options.equal_within / 100, "seed": options.seed, "disturbed": disturbed,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
                   "results": results, "latency": latency,

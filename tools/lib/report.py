@@ -148,7 +148,28 @@ def fact_lines(results):
     lines = ["%s: %s" % (key, value) for key, value in facts.items() if key != "allocators"]
     for name, about in facts["allocators"].items():
         lines.append("%s: %s" % (name, ", ".join("%s %s" % pair for pair in about.items())))
-    return lines + ["command: " + results["command"], "rounds: %d" % results["rounds"]]
+    seed = ["seed of the order: %s" % results["seed"]] if "seed" in results else []
+    return lines + ["command: " + results["command"], "rounds: %d" % results["rounds"]] + seed + noise_lines(results)
+
+
+def spread(values, form):
+    """The middle and the most of some figures."""
+    return "%s in the median, %s at most" % (form % statistics.median(values), form % max(values))
+
+
+def noise_lines(results):
+    """What else the machine did, and what was repeated because of it; nothing where an older result did not record it."""
+    every = [run["noise"] for cells in results["results"].values() for cell in cells.values() for run in cell["runs"] if "noise" in run]
+    counts, lines = results.get("disturbed"), []
+    if counts:
+        lines.append("disturbed: of %d sets (a row on all allocators in a round) repeated: %d, tries more: %d, counted although disturbed: %d" % (
+            counts["sets"], counts["repeated"], counts["tries"], counts["kept"]))
+    for key, label, scale, form in (("others", "processors taken by other processes", 1, "%.2f"), ("steal", "processors taken by the hypervisor", 1, "%.2f"),
+                                    ("waiting", "time in which somebody waited for a processor (PSI)", 100, "%.0f %%")):
+        shares = [scale * it[key] / it["seconds"] for it in every if it[key] is not None and it["seconds"]]
+        lines += ["%s: %s" % (label, spread(shares, form))] if shares else []
+    loads = [it["load"] for it in every if it["load"] is not None]
+    return lines + (["load average: " + spread(loads, "%.2f")] if loads else [])
 
 
 def rounds_line(judged):

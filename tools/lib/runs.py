@@ -7,6 +7,7 @@ import tempfile
 import time
 
 import machine
+import noise
 
 SAMPLE_SECONDS = 0.02
 
@@ -108,7 +109,7 @@ def run(launcher, row, allocator, timeout, watched=False, keep_output=False):
     with tempfile.TemporaryDirectory() as folder:
         said = os.path.join(folder, "usage")
         with open(os.path.join(folder, "out"), "w+b") as out, open(os.path.join(folder, "err"), "w+b") as err:
-            preload = "" if row.preloads_itself else allocator.library
+            before, preload = noise.snapshot(), "" if row.preloads_itself else allocator.library
             process = subprocess.Popen([launcher, said, preload] + row.command, env=environment(row, allocator),
                                        stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
             deadline = time.monotonic() + timeout
@@ -120,6 +121,7 @@ def run(launcher, row, allocator, timeout, watched=False, keep_output=False):
                 os.killpg(process.pid, 9)
                 process.wait()
                 return {"error": "took longer than %d s" % timeout}
+            after = noise.snapshot()
             out.seek(0)
             err.seek(0)
             text, stderr = out.read(), err.read()
@@ -127,6 +129,7 @@ def run(launcher, row, allocator, timeout, watched=False, keep_output=False):
             words = file.read().split()
     figures.update(seconds=float(words[1]), cpu_seconds=float(words[2]) + float(words[3]), system_seconds=float(words[3]),
                    peak_kib=int(words[4]), faults=int(words[5]))
+    figures["noise"] = noise.between(before, after, figures["cpu_seconds"])
     figures["output"] = hashlib.sha256(text).hexdigest()[:16] if row.output_counts else ""
     if keep_output:
         figures["text"] = text.decode(errors="replace")

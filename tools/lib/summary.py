@@ -125,6 +125,10 @@ def warnings(judged):
         found.append(report.rounds_line(judged))
     elif results["rounds"] < estimates.INTERVAL_ROUNDS_MIN:
         found.append("Without intervals: these need %d rounds." % estimates.INTERVAL_ROUNDS_MIN)
+    counts = results.get("disturbed", {})
+    if counts.get("repeated") or counts.get("kept"):
+        found.append("The machine was not quiet, others took a tenth of its processors or more: of %s (a row on all allocators in a round) repeated %d, "
+                     "counted although disturbed %d." % (number(counts["sets"], "set"), counts["repeated"], counts["kept"]))
     if not judged.against_itself():
         found += ["%s and %s are the same library with the same options: what differs between them is noise." % pair for pair in judged.same()]
     for title, lines in (("Failed", report.failures(results)), ("Not proved who served", report.unproved(results)),
