@@ -5,11 +5,16 @@ A result is taken as results.json has it, so that a report can be made again fro
 part in means. This file must never measure, read or write, and never show a figure; it decides nothing by itself that
 claims.py can decide.
 """
+import itertools
+
 import claims
 import estimates
 
 OURS = "fallow"
 KEYS = ("seconds", "cpu_seconds", "peak_kib")
+
+
+TURNED = {claims.FASTER: claims.SLOWER, claims.SLOWER: claims.FASTER}
 
 
 class Judgement:
@@ -20,6 +25,8 @@ class Judgement:
         self.comparisons = len(self.rows) * len(self.pairs())
         self.needed = claims.rounds_needed(self.comparisons)
         self.verdicts = {key: claims.judge(self.all_logs(key), within) for key in ("seconds", "peak_kib")}
+        self.kinds = [None] + [kind for kind in ("program", "workload") if any(row["kind"] == kind for row in self.rows)]
+        self.mean_verdicts = claims.judge(self.all_means(), within)
         self.known = {}
 
     def pairs(self):
@@ -60,34 +67,61 @@ class Judgement:
             self.known[asked] = estimates.ratio(self.logs(key, row, name, to or self.base))
         return self.known[asked]
 
-    def verdict(self, row, name, to=None, key="seconds"):
-        return self.verdicts[key].get((row, name, to or self.base))
-
     def quartiles(self, row, name):
         ours, base = self.figures(row, name, "seconds"), self.figures(row, self.base, "seconds")
         return estimates.lower_quartile(ours) / estimates.lower_quartile(base)
 
+    def of_kind(self, kind):
+        """The rows of a mean."""
+        return [row for row in self.complete if kind in (None, row["kind"])]
+
+    def all_means(self):
+        """{(name, to, key, kind): logarithms of the mean, by round}, of all that the report shows: a family by itself."""
+        found = {}
+        for asked in itertools.product(self.pairs(), KEYS, self.kinds):
+            (name, to), key, kind = asked
+            rows = self.of_kind(kind)
+            values = estimates.weighted([self.logs(key, row["name"], name, to) for row in rows], [row["weight"] for row in rows]) if rows else []
+            if values:
+                found[name, to, key, kind] = values
+        return found
+
     def mean(self, name, to=None, key="seconds", kind=None):
-        """(estimate or None, of how many rows)."""
-        rows = [row for row in self.complete if kind in (None, row["kind"])]
-        found = [self.logs(key, row["name"], name, to or self.base) for row in rows]
-        return estimates.mean_ratio(found, [row["weight"] for row in rows]), len(rows)
+        """An estimate or None."""
+        rows = self.of_kind(kind)
+        return estimates.mean_ratio([self.logs(key, row["name"], name, to or self.base) for row in rows], [row["weight"] for row in rows])
+
+    def mean_verdict(self, name, to=None, key="seconds", kind=None):
+        """Whichever of the two is the base."""
+        to = to or self.base
+        if (name, to) in self.pairs():
+            return self.mean_verdicts.get((name, to, key, kind))
+        said = self.mean_verdicts.get((to, name, key, kind))
+        return TURNED.get(said, said)
+
+    def verdict(self, row, name, to=None, key="seconds"):
+        """Whichever of the two is the base."""
+        to = to or self.base
+        if (name, to) in self.pairs():
+            return self.verdicts[key].get((row, name, to))
+        said = self.verdicts[key].get((row, to, name))
+        return TURNED.get(said, said)
 
     def counts(self, name, to, key="seconds"):
-        """{verdict: of how many rows}; of each two that were compared, whichever is the base."""
-        turned = {claims.FASTER: claims.SLOWER, claims.SLOWER: claims.FASTER} if (name, to) not in self.pairs() else {}
-        pair = (to, name) if turned else (name, to)
-        said = [turned.get(it, it) for row in self.rows for it in [self.verdicts[key].get((row["name"],) + pair)]]
+        """{verdict: of how many rows}."""
+        said = [self.verdict(row["name"], name, to, key) for row in self.rows]
         return {it: said.count(it) for it in (claims.FASTER, claims.SLOWER, claims.EQUAL, claims.UNDECIDED)}
 
     def lost(self, key="seconds"):
         """[(row, peer, estimate)] of what ours lost for certain, the worst first."""
-        found = [(row, to, self.ratio(row, name, to, key)) for (row, name, to), said in self.verdicts[key].items()
-                 if name == OURS and said == claims.SLOWER]
-        if self.base == OURS:
-            found += [(row, name, self.ratio(row, OURS, name, key)) for (row, name, to), said in self.verdicts[key].items()
-                      if to == OURS and said == claims.FASTER]
+        found = [(row["name"], peer, self.ratio(row["name"], OURS, peer, key)) for row in self.rows for peer in self.names
+                 if peer != OURS and self.verdict(row["name"], OURS, peer, key) == claims.SLOWER]
         return sorted(found, key=lambda it: -it[2]["ratio"])
+
+    def lost_means(self, key):
+        """[(peer, estimate)] of the means over all rows that ours lost for certain."""
+        return [(peer, self.mean(OURS, peer, key)) for peer in self.names
+                if peer != OURS and self.mean_verdict(OURS, peer, key) == claims.SLOWER]
 
     def contest(self, ours, theirs, rows):
         """Of two, by row, in the even rounds: (estimate of the mean, verdict)."""

@@ -93,14 +93,20 @@ def more_tables(judged):
         yield "System calls of one run, by strace", calls_table(judged)
 
 
+def mean_cell(judged, name, key, kind):
+    it = judged.mean(name, key=key, kind=kind)
+    if it is None or name == judged.base:
+        return "–" if it is None else "1"
+    return "%.3f %s" % (it["ratio"], SIGNS[judged.mean_verdict(name, None, key, kind)]) + (
+        " [%.3f, %.3f]" % (it["low"], it["high"]) if it["low"] else "")
+
+
 def summary_table(judged):
     lines = []
-    kinds = [(None, "all")] + [(kind, kind + "s") for kind in ("program", "workload") if any(row["kind"] == kind for row in judged.rows)]
     for key, label in (("seconds", "time"), ("cpu_seconds", "CPU time"), ("peak_kib", "peak resident")):
-        for kind, kind_label in kinds:
-            means = {name: judged.mean(name, key=key, kind=kind) for name in judged.names}
-            lines.append(["%s, %s (%d)" % (label, kind_label, means[judged.base][1])] +
-                         ["1" if name == judged.base else interval(means[name][0], "%.3f") for name in judged.names])
+        for kind in judged.kinds:
+            lines.append(["%s, %s (%d)" % (label, kind + "s" if kind else "all", len(judged.of_kind(kind)))] +
+                         [mean_cell(judged, name, key, kind) for name in judged.names])
     return table(["geometric mean, to " + judged.base] + judged.names, lines)
 
 
@@ -186,7 +192,7 @@ def rounds_line(judged):
 
 def legend(judged):
     return ("Time as a ratio to %s: mean of the middle half of the ratios within a round; − faster, + slower, = equal within %g %%, ? undecided, "
-            "all of them together with 95 %% (Holm); in brackets the 95 %% interval of the row by itself, where there are %d rounds or more; then the "
+            "all of them together with 95 %% (Holm), as all means together are; in brackets the 95 %% interval of the row by itself, where there are %d rounds or more; then the "
             "ratio of the lower quartiles. %s") % (judged.base, judged.within * 100, estimates.INTERVAL_ROUNDS_MIN, rounds_line(judged))
 
 

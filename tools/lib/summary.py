@@ -70,12 +70,10 @@ def losses(judged):
     """Of ours, in words."""
     found = []
     for key, label in (("seconds", "time"), ("peak_kib", "peak memory")):
+        means = ["%s of %s's" % (report.interval(it), peer) for peer, it in judged.lost_means(key)]
         rows = report.lost_rows(judged, key)
-        found += [label + " of " + some(rows)] if rows else []
-    for peer in judged.names:
-        mean = judged.mean(judgement.OURS, peer, "peak_kib")[0] if peer != judgement.OURS else None
-        if mean and mean["low"] and mean["low"] > 1 + claims.BEYOND:
-            found.append("peak memory in the mean of rows, %s of %s's" % (report.interval(mean), peer))
+        found += ["%s in the mean of rows, %s" % (label, some(means))] if means else []
+        found += ["%s of %s" % (label, some(rows))] if rows else []
     failed = [line for row, cells in judged.results["results"].items() for line in ["%s (%s)" % (row, cells[judgement.OURS].get("error"))]
               if "error" in cells[judgement.OURS]]
     return found + (["to its end did not come " + some(failed)] if failed else [])
@@ -95,7 +93,7 @@ def what_noise_said(judged):
     """In place of who won, where everybody is the same."""
     said = list(judged.verdicts["seconds"].values())
     false = said.count(claims.FASTER) + said.count(claims.SLOWER)
-    means = ["%s took %s of the time of %s in the mean" % (name, report.interval(judged.mean(name)[0]), judged.base)
+    means = ["in the mean %s took %s of the time of %s (%s)" % (name, report.interval(judged.mean(name)), judged.base, judged.mean_verdict(name))
              for name in judged.names if name != judged.base]
     return "The same library against itself (A/A), so that every difference is noise: of %s, %s; %d %s, %d undecided; %s." % (
         number(len(said), "comparison"), "%d called different, which is false" % false if false else "none is called different, as it should be",
