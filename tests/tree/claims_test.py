@@ -129,15 +129,32 @@ def test_known_values():
     check("estimates_are_the_same_each_time", again[0] == again[1], "")
 
 
-def test_judgement(generator):
-    """A whole result: ours is the fastest by far on one row, fails on another; the mean is over rows that all finished."""
-    rows = [{"name": name, "kind": "workload", "weight": 1, "command": []} for name in ("fast", "slow", "broken")]
+def result(generator, truths, rounds):
+    """A whole one of three allocators, by row the true times of jemalloc and of ours, to the system's."""
     cells = {}
-    for row, truth in (("fast", 0.5), ("slow", 1.2), ("broken", 1.0)):
-        found = times(generator, {"system": 1.0, "jemalloc": 0.9, "fallow": truth}, 40)
+    for row, (jemalloc, fallow) in truths.items():
+        found = times(generator, {"system": 1.0, "jemalloc": jemalloc, "fallow": fallow}, rounds)
         cells[row] = {name: {"runs": [{"seconds": it, "cpu_seconds": it, "peak_kib": 1000} for it in found[name]]} for name in found}
-    cells["broken"]["fallow"]["error"] = "ended by signal 11"
-    it = judgement.Judgement({"base": "jemalloc", "allocators": ["system", "jemalloc", "fallow"], "rows": rows, "results": cells})
+    rows = [{"name": row, "kind": "workload", "weight": 1, "command": []} for row in truths]
+    return {"base": "jemalloc", "allocators": ["system", "jemalloc", "fallow"], "rows": rows, "results": cells}
+
+
+def test_judgement_of_the_same(generator, runs=60, rows=8):
+    """Whole results of three that do not differ: no rows, no means, hardly a winner."""
+    different, said, winners = (claims.FASTER, claims.SLOWER), [], 0
+    for _ in range(runs):
+        it = judgement.Judgement(result(generator, {row: (1.0, 1.0) for row in range(rows)}, 12))
+        said += [one in different for family in (*it.verdicts.values(), it.mean_verdicts) for one in family.values()]
+        winners += it.winner()[3] in different
+    check("judgement_of_the_same_rows_and_means", share(said) < 1 / 20, "%d of %d" % (sum(said), len(said)))
+    check("judgement_of_the_same_has_no_winner", winners <= 0.1 * runs, "%d of %d" % (winners, runs))
+
+
+def test_judgement(generator):
+    """Ours is the fastest by far on one row, fails on another; the mean is over rows that all finished."""
+    whole = result(generator, {"fast": (0.9, 0.5), "slow": (0.9, 1.2), "broken": (0.9, 1.0)}, 40)
+    whole["results"]["broken"]["fallow"]["error"] = "ended by signal 11"
+    it = judgement.Judgement(whole)
     check("judgement_fast_row", it.verdict("fast", "fallow") == claims.FASTER and it.verdict("fast", "fallow", "system") == claims.FASTER, "")
     check("judgement_lost_rows", {row for row, _, _ in it.lost()} == {"slow"}, it.lost())
     check("judgement_mean_leaves_out_what_failed", len(it.of_kind(None)) == 2, "")
@@ -153,5 +170,6 @@ test_same_against_itself(GENERATOR)
 test_intervals(GENERATOR)
 test_real_differences(GENERATOR)
 test_fastest(GENERATOR)
+test_judgement_of_the_same(GENERATOR)
 test_judgement(GENERATOR)
 sys.exit(1 if failed else 0)
