@@ -66,7 +66,11 @@ def test_sentences():
     check("report_turns_verdicts_for_the_base", "to jemalloc faster on 2" in won and lost == "Nothing is known to be lost.", won + lost)
     check("report_compares_each_two_once", judgement.Judgement(made_up(three([0.5, 0.5]), base="fallow")).comparisons == 4)
     lost = said(made_up(three([1.5]), base="fallow"))[2]
-    check("report_turns_losses_for_the_base", lost.startswith("fallow lost: time in the mean of rows, 1.2") and "time of row0 to jemalloc: 1.5" in lost, lost)
+    check("report_turns_losses_for_the_base", lost.startswith("fallow lost: time of row0 to jemalloc: 1.5"), lost)
+    lost = said(made_up(three([1.5, 1.6]), base="fallow"))[2]
+    check("report_turns_lost_means_for_the_base", lost.startswith("fallow lost: time in the mean of rows, 1.3") and "of jemalloc's" in lost, lost)
+    text = markdown.markdown(judgement.Judgement(made_up(three([1.5]))))
+    check("report_of_one_row_has_no_means", "in the mean of rows" not in text and "geometric" not in text, text)
 
 
 def itself(noise, rounds=16):

@@ -146,7 +146,7 @@ def main():
     rows, missing = chosen_rows(options)
     for name in missing:
         print("not on this machine, left out: " + name)
-    print("%d rows, %d rounds, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
+    print("rows: %d, rounds: %d, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
     results, disturbed = rounds.measure(rows, libraries, options)
     if not options.any_output:
         check_outputs(results, options.base)

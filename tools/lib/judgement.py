@@ -25,8 +25,9 @@ class Judgement:
         self.comparisons = len(self.rows) * len(self.pairs())
         self.needed = claims.rounds_needed(self.comparisons)
         self.verdicts = {key: claims.judge(self.all_logs(key), within) for key in ("seconds", "peak_kib")}
-        self.kinds = [None] + [kind for kind in ("program", "workload") if any(row["kind"] == kind for row in self.rows)]
-        self.mean_verdicts = claims.judge(self.all_means(), within)
+        kinds = [kind for kind in ("program", "workload") if any(row["kind"] == kind for row in self.rows)]
+        self.kinds = [None] + (kinds if len(kinds) > 1 else [])
+        self.mean_verdicts = claims.judge(self.all_means(), within) if len(self.rows) > 1 else self.verdicts_of_one_row()
         self.known = {}
 
     def pairs(self):
@@ -86,6 +87,10 @@ class Judgement:
                 found[name, to, key, kind] = values
         return found
 
+    def verdicts_of_one_row(self):
+        """The mean of one row is that row, and no claim by itself."""
+        return {(name, to, key, None): said for key, family in self.verdicts.items() for (_, name, to), said in family.items()}
+
     def mean(self, name, to=None, key="seconds", kind=None):
         """An estimate or None."""
         rows = self.of_kind(kind)
@@ -121,7 +126,7 @@ class Judgement:
     def lost_means(self, key):
         """[(peer, estimate)] of the means over all rows that ours lost for certain."""
         return [(peer, self.mean(OURS, peer, key)) for peer in self.names
-                if peer != OURS and self.mean_verdict(OURS, peer, key) == claims.SLOWER]
+                if len(self.rows) > 1 and peer != OURS and self.mean_verdict(OURS, peer, key) == claims.SLOWER]
 
     def contest(self, ours, theirs, rows):
         """Of two, by row, in the even rounds: (estimate of the mean, verdict)."""

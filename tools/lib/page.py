@@ -22,6 +22,8 @@ td:first-child, th:first-child { text-align: left; } .dark { display: none; } sv
 
 
 def table(text):
+    if not text:
+        return ""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if not line.startswith("|-")]
     out = "".join("<tr>" + "".join("<%s>%s</%s>" % (tag, html.escape(cell), tag) for cell in row) + "</tr>"
                   for tag, row in zip(["th"] + ["td"] * len(rows), rows))

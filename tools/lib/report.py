@@ -102,6 +102,9 @@ def mean_cell(judged, name, key, kind):
 
 
 def summary_table(judged):
+    """Means; nothing where there is one row, which says it all."""
+    if len(judged.rows) < 2:
+        return ""
     lines = []
     for key, label in (("seconds", "time"), ("cpu_seconds", "CPU time"), ("peak_kib", "peak resident")):
         for kind in judged.kinds:
@@ -191,7 +194,7 @@ def rounds_line(judged):
 
 
 def legend(judged):
-    return ("Time as a ratio to %s: mean of the middle half of the ratios within a round; − faster, + slower, = equal within %g %%, ? undecided, "
+    return ("Time as a ratio to %s: mean of the middle half of the ratios within a round; − faster or less, + slower or more, = equal within %g %%, ? undecided, "
             "all of them together with 95 %% (Holm), as all means together are; in brackets the 95 %% interval of the row by itself, where there are %d rounds or more; then the "
             "ratio of the lower quartiles. %s") % (judged.base, judged.within * 100, estimates.INTERVAL_ROUNDS_MIN, rounds_line(judged))
 
