@@ -9,7 +9,8 @@ import summary
 
 def markdown(judged):
     parts = ["# fallow compared"] + summary.sentences(judged) + ["\n".join("- " + line for line in summary.warnings(judged))]
-    parts += [report.summary_table(judged), report.best_line(judged), report.verdict_table(judged), report.legend(judged), report.time_table(judged), report.MEMORY_LEGEND + ":", report.memory_table(judged)]
+    parts += [report.summary_table(judged), report.best_line(judged), report.verdict_table(judged)]
+    parts += [report.legend(judged), report.time_table(judged), report.MEMORY_LEGEND + ":", report.memory_table(judged)]
     for title, text in report.more_tables(judged):
         parts += [title + ":", text]
     for title, lines in report.lists(judged):

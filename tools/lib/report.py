@@ -194,9 +194,10 @@ def rounds_line(judged):
 
 
 def legend(judged):
-    return ("Time as a ratio to %s: mean of the middle half of the ratios within a round; − faster or less, + slower or more, = equal within %g %%, ? undecided, "
-            "all of them together with 95 %% (Holm), as all means together are; in brackets the 95 %% interval of the row by itself, where there are %d rounds or more; then the "
-            "ratio of the lower quartiles. %s") % (judged.base, judged.within * 100, estimates.INTERVAL_ROUNDS_MIN, rounds_line(judged))
+    return ("Time as a ratio to %s: mean of the middle half of the ratios within a round; − faster or less, + slower or more, = equal within "
+            "%g %%, ? undecided, all of them together with 95 %% (Holm), as all means together are; in brackets the 95 %% interval of the row by "
+            "itself, where there are %d rounds or more; then the ratio of the lower quartiles. %s") % (
+                judged.base, judged.within * 100, estimates.INTERVAL_ROUNDS_MIN, rounds_line(judged))
 
 
 MEMORY_LEGEND = "Peak resident memory in MiB and page faults (medians), and MiB seconds of the watched run"
