@@ -3,14 +3,19 @@
 import argparse
 import json
 import os
-import random
 import statistics
 import sys
 import time
 
+import allocators
+import claims
 import estimates
+import judgement
 import machine
-import report
+import markdown
+import page
+import plots
+import rounds
 import rows as rows_
 import runs
 
@@ -23,91 +28,52 @@ def arguments():
         at = words.index("--")
         words, own = words[:at], words[at + 1:]
     parser = argparse.ArgumentParser(prog="tools/compare", epilog="-- PROGRAM ARGUMENTS... compares on your own program.")
-    parser.add_argument("--quick", action="store_true", help="some of the rows, seven rounds, system, jemalloc and fallow")
-    parser.add_argument("--against", action="append", default=[], metavar="NAME|FILE",
-                        help="another allocator: a name found on this machine, or a library; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="some of the rows, twelve rounds, system, jemalloc and fallow")
+    parser.add_argument("--with", action="append", default=[], metavar="NAME=PATH.so", dest="with_",
+                        help="another allocator, under a name of yours; or one by its name alone (%s, or lib*.so here); any number"
+                        % ", ".join(allocators.CONFIGURED))
+    parser.add_argument("--against", action="append", default=[], metavar="BUILD-DIRECTORY",
+                        help="another build of fallow; or a library, or a name; any number")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these allocators (of those there are)")
     parser.add_argument("--rows", default="", metavar="NAMES", help="only these rows, by commas")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (7; 20 in full)")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (12; 20 in full)")
+    parser.add_argument("--equal-within", type=float, default=claims.WITHIN * 100, metavar="PERCENT",
+                        help="what counts as equal (%g)" % (claims.WITHIN * 100))
+    parser.add_argument("--repeat", type=int, default=2, metavar="N",
+                        help="how often at most a row is repeated in a round in which others took a tenth of the processors (2; 0: never)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the order within rounds (the time of day)")
     parser.add_argument("--base", default="jemalloc", help="whom the ratios are to")
-    parser.add_argument("--aa", action="store_true", help="fallow against a copy of itself: the noise")
+    parser.add_argument("--aa", nargs="?", const=judgement.OURS, default="", metavar="NAME",
+                        help="fallow, or another one by name, against a copy of itself: the noise")
     parser.add_argument("--idle", action="store_true",
                         help="also what stays resident 1, 10 and 60 s after a burst (a minute and a half for each allocator)")
     parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
     parser.add_argument("--any-output", action="store_true", help="with -- PROGRAM: its output need not be the same each time")
     parser.add_argument("--out", default="", metavar="FOLDER", help="where results go (build-try/compare)")
+    parser.add_argument("--report", default="", metavar="results.json", help="measure nothing: the report of these results again")
     parser.add_argument("--build", default=os.path.join(FOLDER, "build-try"), help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
     options = parser.parse_args(words)
     options.own = own
+    options.build = os.path.abspath(options.build)
     options.launcher = os.path.join(options.build, "bench", "launch")
-    options.rounds = options.rounds or (7 if options.quick or own else 20)
-    options.out = options.out or os.path.join(options.build, "compare")
+    options.rounds = options.rounds or (12 if options.quick or own else 20)
+    usual = os.path.dirname(options.report) if options.report else os.path.join(options.build, "compare")
+    options.out = os.path.abspath(options.out or usual)
     return options
 
 
-def allocators(options):
-    fallow = os.path.join(options.build, "libfallow-malloc.so")
-    if options.aa:
-        copy = os.path.join(options.build, "libfallow-malloc-copy.so")
-        with open(fallow, "rb") as source, open(copy, "wb") as target:
-            target.write(source.read())
-        options.base = "copy"
-        return {"copy": copy, "fallow": fallow}
-    found = {"system": "", "jemalloc": machine.find("jemalloc"), "fallow": fallow}
-    if not (options.quick or options.own):
-        found.update({name: machine.find(name) for name in ("mimalloc", "tcmalloc")})
-    for name in options.against:
-        library = machine.find(name)
-        if library is None:
-            sys.exit("compare: no library for --against %s" % name)
-        found[os.path.basename(name).split(".")[0] if "/" in name else name] = library
-    for name in [name for name, library in found.items() if library is None]:
-        print("not on this machine, left out: " + name)
-        del found[name]
-    if options.only:
-        found = {name: library for name, library in found.items() if name in options.only}
-    if options.base not in found:
-        options.base = next(iter(found))
-    return found
-
-
-class Progress:
-    def __init__(self, total):
-        self.total, self.done, self.start = total, 0, time.monotonic()
-
-    def step(self, what):
-        self.done += 1
-        left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
-        if sys.stdout.isatty():
-            print("\r%4d of %d, %d:%02d left: %-40s" % (self.done, self.total, left // 60, left % 60, what), end="", flush=True)
-        elif self.done % 100 == 0:
-            print("%4d of %d, %d:%02d left: %s" % (self.done, self.total, left // 60, left % 60, what), flush=True)
-
-
-def measure(rows, libraries, options):
-    """results[row][allocator]: {"runs": [...], "watched": {...}} or {"error": ...}. Rounds go over all rows and allocators, in
-    another order each time, so that a slow minute of the machine meets all alike. The first, which warms up and watches
-    memory, is not counted."""
-    results = {row.name: {name: {"runs": []} for name in libraries} for row in rows}
-    progress = Progress(len(rows) * len(libraries) * (options.rounds + 1))
-    order = random.Random(1)
-    for round_ in range(options.rounds + 1):
-        for row in order.sample(rows, len(rows)):
-            for name in order.sample(list(libraries), len(libraries)):
-                progress.step("%s on %s" % (row.name, name))
-                cell = results[row.name][name]
-                if "error" in cell:
-                    continue
-                figures = runs.run(options.launcher, row, libraries[name], options.timeout, watched=round_ == 0)
-                if "error" in figures:
-                    cell["error"] = figures["error"]
-                elif round_ == 0:
-                    cell["watched"] = figures
-                else:
-                    cell["runs"].append(figures)
-    print()
-    return results
+def chosen_rows(options):
+    """The rows, and the names of those that cannot run here."""
+    rows, missing = (rows_.own(options.own), []) if options.own else rows_.read(options.build, options.quick)
+    if options.rows:
+        asked = options.rows.split(",")
+        rows, missing = [row for row in rows if row.name in asked], [name for name in missing if name in asked]
+        for name in set(asked) - {row.name for row in rows} - set(missing):
+            sys.exit("compare: there is no row " + name + (" in --quick" if options.quick else ""))
+    if not rows:
+        sys.exit("compare: none of the rows can run here: " + ", ".join(missing))
+    return rows, missing
 
 
 def latencies(libraries, options):
@@ -146,34 +112,42 @@ def check_outputs(results, base):
         wanted = next((cells[name]["runs"][0]["output"] for name in ["system", base] + list(cells)
                        if name in cells and cells[name]["runs"]), "")
         for cell in cells.values():
-            if any(run["output"] != wanted for run in cell["runs"]):
+            if any(run["output"] != wanted for run in cell["runs"] + cell["dropped"]):
                 cell["error"] = "another output than on the others"
 
 
-def judge(results, base):
-    """Ratios to the base, cell by cell."""
-    for cells in results.values():
-        for cell in cells.values():
-            if "error" in cell or "error" in cells[base] or not cell["runs"]:
-                continue
-            ours, theirs = cell["runs"], cells[base]["runs"]
-            for key in ("seconds", "cpu_seconds", "peak_kib"):
-                cell["ratio_" + key] = estimates.ratio([run[key] for run in ours], [run[key] for run in theirs])
+def stored(path):
+    """The results of another time."""
+    try:
+        with open(path) as file:
+            it = json.load(file)
+        return it if it["results"] and it["rows"] else sys.exit("compare: there are no results in " + path)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit("compare: %s is no results.json: %s" % (path, error))
+
+
+def write_report(results, folder):
+    judged = judgement.Judgement(results, results.get("within", claims.WITHIN))
+    text = markdown.markdown(judged)
+    with open(os.path.join(folder, "report.md"), "w") as file:
+        file.write(text)
+    print(text)
+    with open(os.path.join(folder, "report.html"), "w") as file:
+        file.write(page.page(judged))
+    print(os.path.join(folder, "report.html") + (". " + plots.missing() if plots.missing() else ""))
 
 
 def main():
     options = arguments()
-    libraries = allocators(options)
-    if options.own:
-        rows, missing = rows_.own(options.own), []
-    else:
-        rows, missing = rows_.read(options.build, options.quick)
-    if options.rows:
-        rows = [row for row in rows if row.name in options.rows.split(",")]
+    if options.report:
+        return write_report(stored(options.report), options.out)
+    libraries = allocators.chosen(options)
+    allocators.prove(libraries)
+    rows, missing = chosen_rows(options)
     for name in missing:
         print("not on this machine, left out: " + name)
-    print("%d rows, %d rounds, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
-    results = measure(rows, libraries, options)
+    print("rows: %d, rounds: %d, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
+    results, disturbed = rounds.measure(rows, libraries, options)
     if not options.any_output:
         check_outputs(results, options.base)
     for cells in results.values():
@@ -181,9 +155,9 @@ def main():
             cell["mib_seconds"] = estimates.integral(cell.get("watched", {}).get("curve", [])) / (1 << 20)
     if options.system_calls:
         count_system_calls(rows, libraries, results, options)
-    judge(results, options.base)
     latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
+                  "within": options.equal_within / 100, "seed": options.seed, "disturbed": disturbed,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
                   "results": results, "latency": latency,
@@ -191,14 +165,7 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)
-    text = report.markdown(everything)
-    with open(os.path.join(options.out, "report.md"), "w") as file:
-        file.write(text)
-    print(text)
-    if report.html(everything, os.path.join(options.out, "report.html")):
-        print("%s/report.html" % options.out)
-    else:
-        print("no report.html: python3-matplotlib is not on this machine")
+    write_report(everything, options.out)
 
 
 if __name__ == "__main__":

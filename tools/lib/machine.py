@@ -29,17 +29,24 @@ def processor():
     return "%d × %s" % (len(names), names[0] if names else "unknown")
 
 
-def library_facts(path):
-    if not path:
-        return {"path": "the C library's", "version": " ".join(platform.libc_ver())}
-    with open(path, "rb") as file:
+def clean_environment():
+    """The caller's, without what would meddle with an allocator."""
+    meddling = ("LD_PRELOAD", "MALLOC_", "JE_MALLOC_", "FALLOW_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES")
+    return {key: value for key, value in os.environ.items() if not key.startswith(meddling)}
+
+
+def library_facts(it):
+    about = {"options": " ".join("%s=%s" % pair for pair in it.variables.items())} if it.variables else {}
+    if not it.library:
+        return {"path": "the C library's", "version": " ".join(platform.libc_ver()), **about}
+    with open(it.library, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()[:16]
-    package = output("dpkg-query", "-W", "-f=${Version}", output("sh", "-c", "dpkg-query -S %s | cut -d: -f1" % os.path.realpath(path)))
-    return {"path": os.path.basename(os.path.realpath(path)), "sha256": digest,
-            "version": package if package != "unknown" else "built from this tree"}
+    real = os.path.realpath(it.library)
+    package = output("dpkg-query", "-W", "-f=${Version}", output("sh", "-c", 'dpkg-query -S "$0" | cut -d: -f1', real))
+    return {"path": os.path.basename(real), "sha256": digest, "version": package if package != "unknown" else it.origin, **about}
 
 
-def facts(allocators):
+def facts(found):
     thp = "/sys/kernel/mm/transparent_hugepage/"
     with open("/proc/meminfo") as file:
         memory = file.readline().split()[1]
@@ -54,17 +61,6 @@ def facts(allocators):
         "governor": first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "none"),
         "libc": " ".join(platform.libc_ver()),
         "compiler": output("gcc", "--version"),
-        "commit": output("git", "-C", os.path.dirname(__file__), "rev-parse", "--short", "HEAD"),
-        "allocators": {name: library_facts(path) for name, path in allocators.items()},
+        "commit": output("git", "-C", os.path.dirname(__file__), "describe", "--always", "--dirty", "--exclude=*"),
+        "allocators": {name: library_facts(it) for name, it in found.items()},
     }
-
-
-def find(name):
-    """The library of an allocator known by name, or a path as it is."""
-    if os.path.exists(name):
-        return os.path.abspath(name)
-    patterns = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.[0-9]", "tcmalloc": "libtcmalloc.so.4"}
-    found = []
-    for folder in ("/usr/lib/*/", "/usr/local/lib/", "/usr/lib/"):
-        found += sorted(glob.glob(folder + patterns.get(name, "lib%s*.so*" % name)))
-    return found[0] if found else None

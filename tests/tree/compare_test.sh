@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# tools/compare takes any allocator, proves who serves before it measures, and stops with one line where it cannot.
+set -u
+source=$1 build=$2
+command -v python3 >/dev/null || { echo "skipped compare_test: no python3"; exit 77; }
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+cd "$place" || exit 1
+failed=0
+fail() { echo "failed: $*"; failed=1; }
+passed() { [ "$failed" = "$1" ] && echo "ok $2"; }
+compare() { python3 -B "$source/tools/lib/compare.py" --build "$build" --out out "$@" >said 2>&1; }
+result() { python3 -c "import json; it = json.load(open('out/results.json')); print($1)"; }
+program=(python3 -c 'import time; held = [str(n) for n in range(100000)]; time.sleep(0.1); print(len(held))')
+
+before=$failed # Libraries and builds under names of the user's, relative to where he is; who served is seen in each.
+cp "$build/libfallow-malloc.so" mine.so && mkdir older && cp mine.so older/libfallow-malloc.so || fail "cannot copy"
+compare --with mine=mine.so --with yours=./mine.so --against older --rounds 1 -- "${program[@]}" || fail "ended with $?: $(tail -3 said)"
+[ "$(result 'sorted(set(it["allocators"]) - {"jemalloc"})')" = "['fallow', 'mine', 'older', 'system', 'yours']" ] || fail "allocators: $(result 'it["allocators"]')"
+[ "$(result 'all(cell["watched"]["served"] for cell in it["results"]["python3"].values())')" = True ] || fail "not seen to serve: $(tail -30 said)"
+passed $before compare_takes_any_library
+
+before=$failed # A configured one is seen by its options and its thread; the program's own options do not meddle.
+if compare --only jemalloc-background --only jemalloc-decay0 --rounds 1 -- "${program[@]}"; then
+  [ "$(result '[cell["watched"]["served"] for cell in it["results"]["python3"].values()]')" = '[True, True]' ] || fail "not seen: $(tail -30 said)"
+  result 'it["facts"]["allocators"]["jemalloc-background"]["options"]' | grep -q background_thread:true || fail "options are not in the facts"
+  passed $before compare_configures_jemalloc
+else
+  grep -q '^compare: no library for jemalloc' said || fail "$(tail -3 said)"
+  echo "skipped compare_configures_jemalloc: no jemalloc"
+fi
+
+before=$failed # The same library against itself is reported as that, whatever its rounds.
+for name in fallow system; do
+  compare --aa $name --rounds 1 -- "${program[@]}" || fail "ended with $?: $(tail -3 said)"
+  [ "$(result '(it["allocators"], [cell["watched"]["served"] for cell in it["results"]["python3"].values()])')" = "(['$name', 'copy'], [True, True])" ] ||
+    fail "$(result 'it["allocators"]'): $(tail -30 said)"
+  grep -q 'The same library against itself' out/report.md && grep -q 'The same library against itself' out/report.html || fail "$(cat said)"
+done
+passed $before compare_with_itself
+
+stops() { # pattern arguments...: one line that says why, and nothing measured
+  local pattern=$1
+  shift
+  rm -rf out
+  compare "$@" --rounds 1 -- "${program[@]}" && fail "went on with $*"
+  grep -q "^compare: .*$pattern" said || fail "$*: $(cat said)"
+  grep -q Traceback said && fail "$*: $(cat said)"
+  [ ! -e out ] || fail "measured with $*"
+}
+
+before=$failed
+echo 'int malloced;' | cc -shared -fPIC -x c - -o none.so && echo garbage >garbage.so || fail "cannot build"
+echo '#include <stddef.h>
+void *malloc(size_t n) { static char ground[1 << 26]; static size_t used; void *at = ground + used; used += (n + 15) & ~15ul; return at; }' |
+  cc -shared -fPIC -x c - -o half.so || fail "cannot build"
+stops 'none would not serve: .*malloc, free, .*from libc' --with none=none.so
+stops 'garbage would not serve: .*cannot be preloaded' --with garbage=garbage.so
+stops 'there is no file nowhere.so' --with nowhere=nowhere.so
+stops 'there is no libfallow-malloc.so in' --against .
+stops 'two allocators would be called system' --with system=mine.so
+stops 'no library for unheard-of' --with unheard-of
+stops 'no library for unheard-of' --aa unheard-of
+cp mine.so 'a b.so'
+stops 'space or a colon' --with 'x=a b.so'
+compare --with half=half.so --only half --rounds 1 -- "${program[@]}"
+grep -q '^half: not even a Python runs on it' said && result 'it["results"]["python3"]["half"]["error"]' | grep -q 'signal' || fail "half a family: $(tail -30 said)"
+passed $before compare_stops_where_another_would_serve
+exit $failed

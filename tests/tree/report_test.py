@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""The report of tools/compare, of made-up results: what its first sentences say, that the page says the same, and that it needs
+neither matplotlib nor anything that older results did not have."""
+import html
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, sys.argv[1] + "/tools/lib")
+sys.dont_write_bytecode = True
+
+import judgement
+import markdown
+import page
+import summary
+
+COMPARE = sys.argv[1] + "/tools/compare"
+failed = 0
+
+
+def check(name, holds, said=""):
+    global failed
+    failed += not holds
+    print("ok " + name if holds else "failed: %s: %s" % (name, said))
+
+
+def run(seconds, peak_kib):
+    return {"seconds": seconds, "cpu_seconds": seconds, "system_seconds": 0.0, "peak_kib": peak_kib, "faults": 100, "output": ""}
+
+
+def made_up(truth, rounds=16, base="jemalloc", noise=0.02):
+    """Results of rows and allocators whose times are given: {row: {allocator: (seconds, peak KiB)}}."""
+    generator = random.Random(1)
+    names = list(next(iter(truth.values())))
+    results = {row: {name: {"runs": [run(seconds * (1 + generator.expovariate(1 / noise)), peak) for _ in range(rounds)],
+                            "watched": {"served": True, "curve": [[0.0, 1000], [0.1, 2000]]}, "mib_seconds": 1.0}
+                     for name, (seconds, peak) in cells.items()} for row, cells in truth.items()}
+    facts = {"date": "2026-01-02 03:04 UTC", "processor": "2 × Some <CPU>", "memory": "8 GiB", "virtual": "yes", "kernel": "6.1", "commit": "abcdef1",
+             "allocators": {name: {"path": name + ".so", "sha256": name, "version": "1.0"} for name in names}}
+    return {"facts": facts, "base": base, "rounds": rounds, "missing": [], "command": "tools/compare", "allocators": names,
+            "rows": [{"name": row, "kind": "workload", "weight": 1, "command": ["x"]} for row in truth], "results": results, "latency": {}, "idle": {}}
+
+
+def three(fallow, **more):
+    return {"row%d" % n: {"system": (1.2, 900), "jemalloc": (1.0, 1000), "fallow": (seconds, more.get("peak", 800))} for n, seconds in enumerate(fallow)}
+
+
+def said(results):
+    return summary.sentences(judgement.Judgement(results))
+
+
+def test_sentences():
+    ran, won, lost = said(made_up(three([0.5, 0.6, 0.7, 1.4])))
+    check("report_says_what_ran_where_and_when", all(it in ran for it in ("4 rows in 16 rounds", "jemalloc (1.0)", "Some <CPU>", "2026-01-02", "abcdef1")), ran)
+    check("report_names_the_winner", won.startswith("fallow won: fallow took 0.7") and "time of jemalloc" in won and "to jemalloc faster on 3, slower on 1" in won, won)
+    check("report_names_what_was_lost", lost.startswith("fallow lost: time of row3 to jemalloc: 1.4") and "row3 to system: 1.1" in lost, lost)
+    ran, won, lost = said(made_up(three([1.5, 1.6], peak=2000)))
+    check("report_names_another_winner", won.startswith("jemalloc won: jemalloc took 0.8"), won)
+    check("report_names_lost_memory", "peak memory of row0 to system: 2.22" in lost and "peak memory in the mean of rows, 2.22" in lost, lost)
+    ran, won, lost = said(made_up(three([1.0, 1.01], peak=900), noise=0.3))
+    check("report_leaves_undecided_what_is", won.startswith("Nobody won for certain") and "undecided" in lost, won + lost)
+    ran, won, lost = said(made_up(three([0.5, 0.5]), base="fallow"))
+    check("report_turns_verdicts_for_the_base", "to jemalloc faster on 2" in won and lost == "Nothing is known to be lost.", won + lost)
+    check("report_compares_each_two_once", judgement.Judgement(made_up(three([0.5, 0.5]), base="fallow")).comparisons == 4)
+    lost = said(made_up(three([1.5]), base="fallow"))[2]
+    check("report_turns_losses_for_the_base", lost.startswith("fallow lost: time of row0 to jemalloc: 1.5"), lost)
+    lost = said(made_up(three([1.5, 1.6]), base="fallow"))[2]
+    check("report_turns_lost_means_for_the_base", lost.startswith("fallow lost: time in the mean of rows, 1.3") and "of jemalloc's" in lost, lost)
+    text = markdown.markdown(judgement.Judgement(made_up(three([1.5]))))
+    check("report_of_one_row_has_no_means", "in the mean of rows" not in text and "geometric" not in text, text)
+
+
+def itself(noise, rounds=16):
+    results = made_up({"row%d" % n: {"fallow": (1.0, 100), "copy": (1.0, 100)} for n in range(6)}, base="fallow", noise=noise, rounds=rounds)
+    for about in results["facts"]["allocators"].values():
+        about["sha256"] = "the same"
+    return results
+
+
+def test_itself():
+    ran, second, third = said(itself(0.01))
+    check("report_of_itself_says_so", "against itself (A/A)" in second and "of 6 comparisons, none is called different" in second and "6 equal within 5 %" in second, second)
+    check("report_of_itself_says_what_is_hidden", "Nothing can be lost to oneself" in third and "in the median" in third, third)
+    text = markdown.markdown(judgement.Judgement(itself(0.01)))
+    check("report_of_itself_has_no_winner", "won" not in text and "slower than a peer" not in text, text)
+    results = itself(0.01)
+    for cell in (results["results"]["row0"]["copy"], results["results"]["row1"]["copy"]):
+        cell["runs"] = [run(it["seconds"] * 2, 100) for it in cell["runs"]]
+    check("report_of_itself_owns_up", "2 called different, which is false" in said(results)[1], said(results)[1])
+    check("report_of_itself_in_few_rounds", "not known from so few rounds" in said(itself(0.01, rounds=3))[2])
+    results["facts"]["allocators"]["copy"]["options"] = "A=B"
+    check("report_of_two_configurations_is_none_of_itself", "A/A" not in said(results)[1], said(results)[1])
+    results = made_up(three([0.5]))
+    results["facts"]["allocators"]["fallow"]["sha256"] = "jemalloc"
+    check("report_warns_of_the_same_twice", any("jemalloc and fallow are the same" in it for it in summary.warnings(judgement.Judgement(results))))
+
+
+def test_few_rounds():
+    results = made_up(three([0.1, 0.1]), rounds=3)
+    text = markdown.markdown(judgement.Judgement(results))
+    check("report_of_three_rounds_claims_nothing", "3 rounds bear no claim" in text and "(--rounds 12)" in text and " − " not in text.split("| row ")[1], text)
+    check("report_of_three_rounds_has_no_intervals", "[" not in text.replace("[x]", ""), text)
+
+
+def test_failures():
+    results = made_up(three([0.5, 0.6]))
+    results["results"]["row0"]["fallow"] = {"runs": [], "error": "ended by signal 11: <oops>"}
+    results["results"]["row1"]["jemalloc"]["watched"]["served"] = False
+    results["missing"] = ["ruby"]
+    judged = judgement.Judgement(results)
+    text, warned = markdown.markdown(judged), " ".join(summary.warnings(judged))
+    check("report_counts_a_failure_as_lost", "to its end did not come row0 (ended by signal 11: <oops>)" in said(results)[2], said(results)[2])
+    check("report_warns_first", all(it in warned for it in ("row0 on fallow", "row1 on jemalloc", "ruby")) and text.index("ruby") < text.index("geometric"), warned)
+    results["results"]["row1"]["system"] = {"runs": [], "error": "gone"}
+    check("report_of_failures_alone", "Nobody won: no row" in markdown.markdown(judgement.Judgement(results)))
+    only = made_up({"row": {"fallow": (1.0, 100)}}, base="fallow")
+    check("report_of_one_alone", "nobody to compare with" in markdown.markdown(judgement.Judgement(only)))
+
+
+def test_disturbed():
+    results = made_up(three([0.5, 0.6]))
+    check("report_without_noise_recorded", "processors" not in markdown.markdown(judgement.Judgement(results)))
+    for cells in results["results"].values():
+        for cell in cells.values():
+            for it in cell["runs"]:
+                it["noise"] = {"seconds": 0.5, "steal": 0.0, "others": 0.25, "waiting": None, "load": 1.5}
+    results.update(disturbed={"sets": 32, "repeated": 3, "tries": 5, "kept": 1, "tries_max": 9}, seed=7)
+    text = markdown.markdown(judgement.Judgement(results))
+    check("report_says_how_many_were_repeated", "32 sets (a row on all allocators in a round) repeated 3, counted although disturbed 1" in text, text)
+    check("report_says_what_others_took", "other processes: 0.50 in the median" in text and "load average: 1.50" in text and "PSI" not in text, text)
+
+
+def test_page():
+    judged = judgement.Judgement(made_up(three([0.5, 0.6, 1.4])))
+    kept = sys.modules.get("matplotlib")
+    sys.modules["matplotlib"] = None  # as if it were not on this machine
+    bare = page.page(judged)
+    if kept:
+        sys.modules["matplotlib"] = kept
+    else:
+        del sys.modules["matplotlib"]
+    first = [bare.find(html.escape(it)) for it in summary.sentences(judged)]
+    check("page_begins_with_the_sentences", -1 < first[0] < first[1] < first[2] < bare.index("<table"), first)
+    check("page_without_matplotlib_says_what_is_missing", "apt install python3-matplotlib" in bare and bare.count("<table") >= 4 and "<svg" not in bare)
+    check("page_escapes", "Some <CPU>" not in bare)
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        print("skipped page_with_plots: no matplotlib")
+        return
+    check("page_with_plots", page.page(judged).count("<svg") == 8)
+
+
+def again(folder, text):
+    path = os.path.join(folder, "results.json")
+    with open(path, "w") as file:
+        file.write(text)
+    return subprocess.run([COMPARE, "--report", path], text=True, capture_output=True)
+
+
+def test_again():
+    with tempfile.TemporaryDirectory() as folder:
+        results = made_up(three([0.5, 0.6]))
+        for key in ("missing", "idle", "latency"):  # which older results may lack
+            del results[key]
+        it = again(folder, json.dumps(results))
+        check("report_again_of_stored_results", it.returncode == 0 and "fallow won" in it.stdout and
+              {"report.md", "report.html"} <= set(os.listdir(folder)), it.stdout + it.stderr)
+        for text in ("{", "[]", "{}", '{"results": {}, "rows": []}'):
+            it = again(folder, text)
+            check("report_again_of_something_else", it.returncode == 1 and it.stderr.startswith("compare: ") and it.stderr.count("\n") == 1, it.stderr)
+
+
+test_sentences()
+test_itself()
+test_few_rounds()
+test_failures()
+test_disturbed()
+test_page()
+test_again()
+sys.exit(1 if failed else 0)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Who is compared: allocators found on this machine, configured ones, the user's libraries, other builds of fallow; and the
+proof that each of them serves malloc at all, before anything is measured.
+
+This file must never measure, and never let an allocator through of which it is known that another one would serve.
+"""
+import dataclasses
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+import judgement
+import machine
+
+LIBRARY = "libfallow-malloc.so"
+PATTERNS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.[0-9]", "tcmalloc": "libtcmalloc.so.4"}
+
+
+@dataclasses.dataclass
+class Allocator:
+    library: str = ""  # none: the C library's
+    variables: dict = dataclasses.field(default_factory=dict)
+    thread: str = ""  # the name of a thread that proves the configuration
+    origin: str = "found on this machine"
+
+
+# Configured ones: of which library, with what, and what shows that it was heeded. abort_conf: an option that jemalloc does
+# not know ends the program instead of being passed over.
+CONFIGURED = {
+    "jemalloc-background": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true"}, "jemalloc_bg_thd"),
+    "jemalloc-decay0": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,dirty_decay_ms:0,muzzy_decay_ms:0"}, ""),
+    "jemalloc-background-decay0": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true,dirty_decay_ms:0,muzzy_decay_ms:0"},
+                                   "jemalloc_bg_thd"),
+}
+
+# Prints which file each function of the family comes from, as the dynamic linker resolves it for any program.
+WHO_SERVES = """
+import ctypes
+process = ctypes.CDLL(None)
+maps = [line.split(None, 5) for line in open("/proc/self/maps")]
+for name in ("malloc", "free", "calloc", "realloc", "posix_memalign"):
+    at = ctypes.cast(getattr(process, name), ctypes.c_void_p).value
+    print(name, next(line[5].strip() for line in maps for low, high in [line[0].split("-")] if int(low, 16) <= at < int(high, 16)))
+"""
+
+
+def stop(text):
+    sys.exit("compare: " + text)
+
+
+def find(name):
+    """The library of an allocator known by name; None if it is not on this machine."""
+    for folder in ("/usr/lib/*/", "/usr/local/lib/", "/usr/lib/"):
+        found = sorted(glob.glob(folder + PATTERNS.get(name, "lib%s*.so*" % name)))
+        if found:
+            return found[0]
+    return None
+
+
+def known(name):
+    """By name alone: the system's, a configured one, or one that is found."""
+    if name == "system":
+        return Allocator()
+    of, variables, thread = CONFIGURED.get(name, (name, {}, ""))
+    library = find(of)
+    return Allocator(library, variables, thread, "%s, configured" % of if variables else Allocator.origin) if library else None
+
+
+def build(folder):
+    """Another build of fallow."""
+    library = os.path.join(os.path.abspath(folder), LIBRARY)
+    if not os.path.exists(library):
+        stop("there is no %s in %s: ninja -C %s" % (LIBRARY, folder, folder))
+    return Allocator(library, origin="another build of fallow")
+
+
+def given(path):
+    """By a file, or a folder that is a build of fallow."""
+    if os.path.isdir(path):
+        return build(path)
+    if not os.path.isfile(path):
+        stop("there is no file " + path)
+    if " " in os.path.abspath(path) or ":" in os.path.abspath(path):
+        stop("LD_PRELOAD cannot name a file with a space or a colon: " + path)
+    return Allocator(os.path.abspath(path), origin="a library given")
+
+
+def add(found, name, it, word):
+    if it is None:
+        stop("no library for %s on this machine; a file: --with %s=PATH.so" % (word, word))
+    if name in found:
+        stop("two allocators would be called %s; give one another name: --with NAME=PATH" % name)
+    found[name] = it
+
+
+def add_asked(found, options):
+    """What --with and --against name."""
+    for word in options.with_:
+        name, _, path = word.partition("=")
+        add(found, name, given(path) if path else known(name), word)
+    for word in options.against:
+        if "/" in word or os.path.exists(word):
+            name = os.path.basename(os.path.abspath(word))
+            add(found, name if os.path.isdir(word) else name.split(".")[0], given(word), word)
+        else:
+            add(found, word, known(word), word)
+
+
+def ours(options):
+    return Allocator(os.path.join(options.build, LIBRARY), origin="built from this tree")
+
+
+def usual(options):
+    """Ours and those that it is compared with if nobody says otherwise, as far as they are on this machine."""
+    found = {name: known(name) for name in ["system", "jemalloc"] + ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])}
+    for name in [name for name, it in found.items() if it is None]:
+        print("not on this machine, left out: " + name)
+        del found[name]
+    return {**found, judgement.OURS: ours(options)}
+
+
+def twice(options):
+    """One allocator and a copy of it (A/A): of the same contents, but another file, so that it can be proved who served."""
+    it = ours(options) if options.aa == judgement.OURS else known(options.aa)
+    if it is None:
+        stop("no library for %s on this machine" % options.aa)
+    copy = dataclasses.replace(it, origin="a copy of " + options.aa)
+    if it.library:
+        os.makedirs(options.out, exist_ok=True)
+        copy.library = os.path.join(options.out, "copy-of-%s.so" % options.aa)
+        shutil.copyfile(it.library, copy.library)
+    options.base = options.aa
+    return {options.aa: it, "copy": copy}
+
+
+def chosen(options):
+    """{name: Allocator} of a comparison; sets its base where that is left open."""
+    if options.aa:
+        return twice(options)
+    found = usual(options)
+    add_asked(found, options)
+    for name in options.only:
+        if name not in found:
+            add(found, name, known(name), name)
+    if options.only:
+        found = {name: it for name, it in found.items() if name in options.only}
+    if options.base not in found:
+        options.base = next(iter(found))
+    return found
+
+
+def who_serves(it):
+    """({function: file that it comes from}, what was said besides) in a Python with it preloaded."""
+    variables = {**machine.clean_environment(), **it.variables, **({"LD_PRELOAD": it.library} if it.library else {})}
+    done = subprocess.run([sys.executable, "-c", WHO_SERVES], env=variables, text=True, capture_output=True)
+    return dict(line.split(None, 1) for line in done.stdout.splitlines()), done.stderr.strip()
+
+
+def prove(found):
+    """Stops where somebody else would serve: a library that the dynamic linker passes over (static TLS that does not fit, another
+    architecture, a missing library), one that has no malloc, or half a family."""
+    for name, it in found.items():
+        served, said = who_serves(it)
+        if not served:
+            print("%s: not even a Python runs on it: %s" % (name, said.splitlines()[-1] if said else "no reason said"))
+        if it.library:
+            strange = {os.path.basename(file) for file in served.values() if os.path.realpath(file) != os.path.realpath(it.library)}
+            which = [function for function, file in served.items() if os.path.basename(file) in strange]
+            if strange:
+                stop("%s would not serve: with %s preloaded, %s: from %s%s" % (
+                    name, it.library, ", ".join(which), ", ".join(sorted(strange)), "; " + said.splitlines()[0] if said else ""))
