@@ -23,7 +23,7 @@ static unsigned paused;
 static const size_t small[] = {16, 48, 512, 1024, 2048, 4096};
 static const size_t middle[] = {4096, 8192, 16384, 24576, 32768, 65536, 98304, 131072};
 static const size_t large[] = {65536, 131072, 140000, 200000, 260000, 600000};
-static const size_t longest[] = {131072, 260000, 1048576, 1048576, 2097152, 5000000};
+static const size_t longest[] = {260000, 1048576, 2097152, 5000000, 5000000};
 
 #define THEME(sizes) \
     { sizes, sizeof sizes / sizeof sizes[0] }

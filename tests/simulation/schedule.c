@@ -363,12 +363,19 @@ static void draw_changes(void) {
         schedule.change[i] += sim.step;
 }
 
+static void draw_place(void) {
+    bool all = sim_one_in(SIM_SCHEDULE, 2);
+    sim.place_kind = all ? SIM_READ : SIM_ATOMIC_CHANGE;
+    sim.place_bits = all ? SIM_PLACE_BITS_ALL : SIM_PLACE_BITS_CALLS;
+    sim.place = sim.strategy == SIM_PLACES ? (uint32_t)sim_below(SIM_SCHEDULE, UINT64_C(1) << sim.place_bits)
+                                           : UINT32_MAX;
+}
+
 void sim_schedule_begin(void) {
     static const sim_strategy drawn[] = {SIM_UNIFORM,   SIM_UNIFORM, SIM_PRIORITIES, SIM_LONG_RUNS,
                                          SIM_LONG_RUNS, SIM_PLACES,  SIM_PLACES,     SIM_PLACES};
     sim.strategy = drawn[sim_below(SIM_SCHEDULE, sizeof drawn / sizeof drawn[0])];
-    sim.place =
-        sim.strategy == SIM_PLACES ? (uint32_t)sim_below(SIM_SCHEDULE, SIM_PLACE_CLASSES) : UINT32_MAX;
+    draw_place();
     sim.plain_points = sim.strategy == SIM_PLACES || sim_one_in(SIM_SCHEDULE, 2);
     schedule.hold_bits = 4 + (unsigned)sim_below(SIM_SCHEDULE, 13);
     schedule.hold_one_in = UINT64_C(1) << (2 * sim_below(SIM_SCHEDULE, 4));

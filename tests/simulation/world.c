@@ -53,6 +53,7 @@ void sim_begin(uint64_t seed) {
         streams[i] = sim_random((sim_stream)i);
     }
     sim.place = UINT32_MAX;
+    sim.place_bits = SIM_PLACE_BITS_ALL;
     sim.next_event = sim.next_signal = sim.next_switch = UINT64_MAX;
 }
 

@@ -112,6 +112,8 @@ typedef struct sim_world {
     bool logs;
     bool is_child; /* of a fork: alone */
     sim_order order;
+    sim_kind place_kind;
+    unsigned place_bits;
     uint32_t place;       /* who comes by one of these is interrupted; UINT32_MAX: none */
     unsigned linger_bits; /* a store stays for up to two to the power of this many steps */
     sim_strategy strategy;
@@ -140,11 +142,13 @@ void sim_log_show(int descriptor);
 /* schedule.c: what is due at this step; at_place: the caller is at one of the places that the seed has drawn. */
 void sim_event(bool at_place);
 
-/* Places in the program, as classes of which one is drawn: a few of some thousands. */
-#define SIM_PLACE_CLASSES 512
+/* Places in the program, as classes of which one is drawn: some of all the thousands, or of those of changes, locks and calls. */
+#define SIM_PLACE_BITS_ALL 9
+#define SIM_PLACE_BITS_CALLS 6
 
-static inline bool sim_is_place(const void *place) {
-    return ((uint32_t)(uintptr_t)place * 2654435761u) >> 23 == sim.place;
+static inline bool sim_is_place(sim_kind kind, const void *place) {
+    return kind >= sim.place_kind &&
+           ((uint32_t)(uintptr_t)place * 2654435761u) >> (32 - sim.place_bits) == sim.place;
 }
 
 /* Every access, lock and call of the system comes by here, before it happens. */
@@ -154,7 +158,7 @@ static inline void sim_point(sim_kind kind, const volatile void *address, const 
     if (kind >= SIM_ATOMIC_LOAD || sim.plain_points) {
         sim.step++;
         sim.self->steps++;
-        bool at_place = sim_is_place(place);
+        bool at_place = sim_is_place(kind, place);
         if (__builtin_expect(at_place | (sim.step >= sim.next_event), 0))
             sim_event(at_place);
     }
