@@ -107,6 +107,7 @@ void op_arena_destroy(worker *self) {
     if (!slots[which].arena || has_children(which) || program_has_pools(which) || !arena_enter_alone(which))
         return;
     forget_blocks(which);
+    slots[which].ends = true;
     ops_call("destroy", which, 0);
     fallow_arena_destroy(slots[which].arena);
     ops_return(NULL);

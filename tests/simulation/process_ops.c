@@ -49,8 +49,12 @@ void op_more_threads(worker *self) {
         sim_thread_new(program_worker, other, false);
 }
 
-/* It ends those that nobody was in the middle of using: what others had in hand is half done here. */
+/* It ends those that nobody was in the middle of using: what others had in hand is half done here. One that was being destroyed is
+ * gone, whatever is left of it. */
 static void use_arenas(worker *self) {
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].ends)
+            slots[i] = (slot){.parent = -1};
     for (int i = 1; i < ARENAS_MAX; i++)
         if (!slots[i].one_thread)
             ops_allocate(self, i, ops_a_size());

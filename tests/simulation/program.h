@@ -33,6 +33,7 @@ typedef struct slot {
     int users;           /* operations that are under way in it */
     bool exclusive;      /* for one of them alone */
     bool one_thread;
+    bool ends;          /* it is being destroyed */
     bool limited;       /* may be refused for a limit of its own */
     size_t limit_bytes; /* which was never higher, so that no more can be Ready; 0: not known */
 } slot;

@@ -15,7 +15,7 @@
 #define LOG_LINES 1000
 #define NOTE_LINES 200
 #define TEXT_BYTES 160
-#define WATCH_SECONDS 60
+#define WATCH_SECONDS 20
 
 sim_world sim;
 
