@@ -31,16 +31,18 @@ static block *take(worker *self, void *start, size_t bytes, size_t alignment, in
     return it;
 }
 
+#define FILL_MAX 40
 #define LIVE_BYTES_MAX ((size_t)48 << 20)
 
-void ops_allocate(worker *self, int arena, size_t bytes) {
+block *ops_allocate(worker *self, int arena, size_t bytes) {
     if (blocks_bytes() + bytes > LIVE_BYTES_MAX || !arena_enter(arena))
-        return;
+        return NULL;
     ops_call("allocate", arena, bytes);
     errno = 0;
     void *start = arena ? fallow_arena_alloc(slots[arena].arena, bytes) : front_malloc(bytes);
-    take(self, start, bytes, 16, arena);
+    block *made = take(self, start, bytes, 16, arena);
     arena_leave(arena);
+    return made;
 }
 
 void op_allocate(worker *self) {
@@ -104,6 +106,18 @@ void op_free_many(worker *self) {
     for (uint64_t i = 2 + sim_below(SIM_WORK, 20);
          i-- > 0 && (it = blocks_pick(self->number, SIM_WORK)) != NULL;)
         ops_free(self, it);
+}
+
+/* A container is filled, and emptied from its start or from its end. */
+void op_fill_and_drain(worker *self) {
+    block *made[FILL_MAX];
+    int arena = arena_pick();
+    size_t bytes = ops_a_size(), count = 1 + sim_below(SIM_WORK, FILL_MAX), got = 0;
+    bool from_start = sim_one_in(SIM_WORK, 2);
+    while (got < count && (made[got] = ops_allocate(self, arena, bytes)) != NULL)
+        got++;
+    for (size_t i = 0; i < got; i++)
+        ops_free(self, made[from_start ? i : got - 1 - i]);
 }
 
 void op_free_shared(worker *self) {

@@ -18,7 +18,8 @@ void ops_return(const void *result);
 /* It was refused: for a reason? */
 void ops_refused(int arena, size_t bytes);
 
-void ops_allocate(worker *self, int arena, size_t bytes);
+/* NULL: it was refused, or the program keeps to its own bounds. */
+block *ops_allocate(worker *self, int arena, size_t bytes);
 
 /* An arena ends with all below it, if it can. */
 void ops_arena_end(int which);
@@ -35,6 +36,7 @@ void op_arena_idle_max(worker *self);
 void op_arena_reset(worker *self);
 void op_arena_walk(worker *self);
 void op_background(worker *self);
+void op_fill_and_drain(worker *self);
 void op_fork(worker *self);
 void op_free(worker *self);
 void op_free_many(worker *self);
