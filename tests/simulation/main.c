@@ -77,8 +77,9 @@ static int explore(const options *options) {
         add(&all);
         if (fine)
             continue;
-        printf("seed %llu fails: after %.1f s and %llu lives (%s)\n", (unsigned long long)seed, now - began_s,
-               (unsigned long long)all.lives, shared->what);
+        printf("seed %llu fails: after %.1f s and %llu lives (%.0f million points; %s)\n",
+               (unsigned long long)seed, now - began_s, (unsigned long long)all.lives,
+               (double)all.steps / 1e6, shared->what);
         if (++failures >= options->failures_max)
             break;
     }
