@@ -14,7 +14,6 @@ import judgement
 import machine
 import markdown
 import page
-import plots
 import rounds
 import rows as rows_
 import runs
@@ -134,7 +133,7 @@ def write_report(results, folder):
     print(text)
     with open(os.path.join(folder, "report.html"), "w") as file:
         file.write(page.page(judged))
-    print(os.path.join(folder, "report.html") + (". " + plots.missing() if plots.missing() else ""))
+    print(os.path.join(folder, "report.html"))
 
 
 def main():
