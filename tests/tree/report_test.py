@@ -137,6 +137,24 @@ def test_disturbed():
     check("report_says_what_others_took", "other processes: 0.50 in the median" in text and "load average: 1.50" in text and "PSI" not in text, text)
 
 
+def test_counters():
+    results = made_up(three([0.5, 0.6]))
+    check("report_without_counters", "M cycles" not in markdown.markdown(judgement.Judgement(results)))
+    for cells in results["results"].values():
+        for name, cell in cells.items():
+            cell["callgrind"] = None if name == "system" else 3000000 if name == "fallow" else 4000000
+            for n, it in enumerate(cell["runs"]):
+                it["cycles"] = int(it["seconds"] * 1e9)
+                if name != "fallow" or n:  # one was not counted
+                    it["tlb_misses"] = 5000000
+    results["counted"] = ["counters, by perf: cycles, dTLB-load-misses"]
+    text = markdown.markdown(judgement.Judgement(results))
+    lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
+    check("report_of_counters_has_means", "| 0.551 [" in lines["mean ratio, cycles"] and lines["mean ratio, TLB misses"].rstrip(" |").endswith("–"), text)
+    check("report_of_counters_has_rows", " / 5 " in text.split("M cycles / M TLB misses")[1], text)
+    check("report_of_instructions", "3.000 M (0.750)" in text and "counters, by perf" in text, text)
+
+
 class Reader(html.parser.HTMLParser):
     """Which elements are open; what ends without having begun."""
 
@@ -223,6 +241,7 @@ test_itself()
 test_few_rounds()
 test_failures()
 test_disturbed()
+test_counters()
 test_plots(test_page())
 test_again()
 sys.exit(1 if failed else 0)

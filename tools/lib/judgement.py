@@ -50,9 +50,9 @@ class Judgement:
         return len(self.names) > 1 and len({self.identity(name) for name in self.names}) == 1
 
     def figures(self, row, name, key):
-        """By round; none where a run failed."""
+        """By round; none where a run failed, or one was not counted."""
         cell = self.results["results"][row][name]
-        return [] if "error" in cell else [run[key] for run in cell["runs"]]
+        return [] if "error" in cell or any(key not in run for run in cell["runs"]) else [run[key] for run in cell["runs"]]
 
     def logs(self, key, row, name, to):
         return estimates.logs(self.figures(row, name, key), self.figures(row, to, key))
