@@ -40,6 +40,13 @@ for name in fallow system; do
 done
 passed $before compare_with_itself
 
+before=$failed # On one processor it ends as elsewhere, and says so.
+one=$(taskset -pc $$ | sed 's/.*: *//; s/[-,].*//')
+taskset -c "$one" python3 -B "$source/tools/lib/compare.py" --build "$build" --out out --only system --only fallow --rounds 1 -- "${program[@]}" >said 2>&1 ||
+  fail "ended with $?: $(tail -3 said)"
+grep -q 'It could use one processor' out/report.md || fail "$(cat said)"
+passed $before compare_on_one_processor
+
 mkdir bin # a perf that counts 101, 102, ...; says so of what it is to leave out; or may not count at all
 cat >bin/perf <<'EOF'
 #!/bin/bash
