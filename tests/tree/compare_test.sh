@@ -10,12 +10,14 @@ cd "$place" || exit 1
 failed=0
 fail() { echo "failed: $*"; failed=1; }
 passed() { [ "$failed" = "$1" ] && echo "ok $2"; }
-compare() { python3 -B "$source/tools/lib/compare.py" --build "$build" --out out "$@" >said 2>&1; }
+# By the Python that tools/compare takes, and by the one that is first here.
+compare() { "${python:-/usr/bin/python3}" -B "$source/tools/lib/compare.py" --build "$build" --out out "$@" >said 2>&1; }
 result() { python3 -c "import json; it = json.load(open('out/results.json')); print($1)"; }
 program=(python3 -c 'import time; held = [str(n) for n in range(100000)]; time.sleep(0.1); print(len(held))')
 
 before=$failed # Libraries and builds under names of the user's, relative to where he is; who served is seen in each.
 cp "$build/libfallow-malloc.so" mine.so && mkdir older && cp mine.so older/libfallow-malloc.so || fail "cannot copy"
+python=python3 compare --only fallow --rounds 1 -- "${program[@]}" || fail "on another Python: $(tail -3 said)"
 compare --with mine=mine.so --with yours=./mine.so --against older --rounds 1 -- "${program[@]}" || fail "ended with $?: $(tail -3 said)"
 [ "$(result 'sorted(set(it["allocators"]) - {"jemalloc"})')" = "['fallow', 'mine', 'older', 'system', 'yours']" ] || fail "allocators: $(result 'it["allocators"]')"
 [ "$(result 'all(cell["watched"]["served"] for cell in it["results"]["python3"].values())')" = True ] || fail "not seen to serve: $(tail -30 said)"
@@ -91,9 +93,8 @@ if command -v valgrind >/dev/null; then
   compare --only system --rounds 1 --instructions -- python3 -c 'import threading, time; threading.Thread(target=time.sleep, args=[0.2]).start()' || fail "ended with $?"
   [ "$(instructions)" = '[None]' ] && grep -q '^instructions, by callgrind, .*: 0 of 1$' said || fail "of two threads: $(cat said)"
 fi
-python=$(python3 -c 'import sys; print(sys.executable)')
-rm bin/perf && ln -s "$python" bin/python3
-PATH=$place/bin "$python" -B "$source/tools/lib/compare.py" --build "$build" --out out --only system --rounds 1 --instructions -- python3 -c 0 >said 2>&1 || fail "ended with $?"
+rm bin/perf && ln -s /usr/bin/python3 bin/
+PATH=$place/bin /usr/bin/python3 -B "$source/tools/lib/compare.py" --build "$build" --out out --only system --rounds 1 --instructions -- python3 -c 0 >said 2>&1 || fail "ended with $?"
 grep -q '^no counters: there is no perf command' said && grep -q '^no instructions: there is no valgrind' said || fail "with neither: $(cat said)"
 passed $before compare_counts_instructions
 
