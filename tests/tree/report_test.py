@@ -200,9 +200,9 @@ def test_page():
 def test_plots(text):
     titles = re.findall("<h2>([^<]*)</h2>(?=<p>[^<]*</p><[pd]|<p>[^<]*</p><div)", text)
     check("page_has_its_plots", titles[:5] == ["Time", "Peak resident memory", "Time against memory", "Memory over time", "Single operations"], titles)
-    check("page_has_lanes_for_each", text.count("<polyline") == 9 and all(text.count("aria-label='row%d on %s'" % (n, name)) == 1
+    check("page_has_lanes_for_each", text.count("<polygon") == 9 and all(text.count("aria-label='row%d on %s'" % (n, name)) == 1
                                                                           for n in range(3) for name in ("system", "jemalloc", "fallow")))
-    check("page_thins_curves", max(len(it.split()) for it in re.findall("polyline points='([^']*)'", text)) <= 240)
+    check("page_thins_curves", max(len(it.split()) for it in re.findall("polygon points='([^']*)'", text)) <= 242)
     check("page_borders_who_is_beaten_by_nobody", judgement.Judgement(made_up(three([0.5, 0.6]))).front() == ["fallow"])
     both = judgement.Judgement(made_up(three([0.5, 0.6], peak=2000))).front()
     check("page_borders_all_who_are", set(both) == {"system", "jemalloc", "fallow"}, both)
@@ -210,7 +210,7 @@ def test_plots(text):
     for cells in bare["results"].values():
         for cell in cells.values():
             cell.update(error="gone", runs=[], watched={"served": True, "curve": []})
-    check("page_of_failures_has_no_plots", "<polyline" not in page.page(judgement.Judgement(bare)))
+    check("page_of_failures_has_no_plots", "<polygon" not in page.page(judgement.Judgement(bare)))
     for low, high, log in ((0.98, 1.02, True), (0.2, 30, True), (1e-3, 1e6, True), (0, 7, False), (5, 5, False)):
         ticks = svg.Scale(low, high, log).ticks()
         check("page_numbers_its_axes", 1 < len(ticks) <= 6 or low == high, (low, high, ticks))

@@ -29,7 +29,7 @@ svg { overflow: visible; } svg text { font: 11px system-ui, sans-serif; fill: va
 .plane { display: grid; grid-template-columns: 2.5rem minmax(0, 1fr); max-width: 48rem; column-gap: 4px; break-inside: avoid; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem 2rem; } .panel { break-inside: avoid; min-width: 0; }
 .grid { stroke: var(--grid); } .bar { stroke-width: 2; opacity: 0.55; } .base { stroke-width: 1.5; } .front { stroke: var(--ink); stroke-dasharray: 4 3; }
-KINDS polygon { stroke: none; opacity: 0.25; } polyline { fill: none; vector-effect: non-scaling-stroke; stroke-width: 1.5; }
+KINDS polygon { fill-opacity: 0.25; vector-effect: non-scaling-stroke; stroke-width: 1.2; }
 @media (max-width: 40rem) { .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr); } .lanes span { font-size: 11px; overflow-wrap: anywhere; } }
 @media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .save { display: none; }
   table { font-size: 7pt; display: table; } td, th { white-space: normal; padding: 1px 4px; position: static; } svg { print-color-adjust: exact; } }

@@ -68,9 +68,8 @@ def text(x, y, words, anchor="middle"):
 
 def area(points, number):
     """Of (percent across, percent down): what lies below, stretched to the whole picture."""
-    along = " ".join("%.2f,%.2f" % point for point in points)
-    return ("<svg viewBox='0 0 100 100' preserveAspectRatio=none width=100%% height=100%% class=k%d>"
-            "<polygon points='%.2f,100 %s %.2f,100'/><polyline points='%s'/></svg>") % (number % COLOURS, points[0][0], along, points[-1][0], along)
+    return "<svg viewBox='0 0 100 100' preserveAspectRatio=none width=100%% height=100%% class=k%d><polygon points='%.1f,100 %s %.1f,100'/></svg>" % (
+        number % COLOURS, points[0][0], " ".join("%.1f,%.1f" % point for point in points), points[-1][0])
 
 
 def picture(height, parts, label=""):
