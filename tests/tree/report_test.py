@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The report of tools/compare, of made-up results: what its first sentences say, that the page says the same, and that it needs
-neither matplotlib nor anything that older results did not have."""
+"""The report of tools/compare, of made-up results: what its first sentences say, that the page says the same, shows every allocator
+and holds its own results, and that none of it needs anything that older results did not have."""
+import base64
 import html
+import html.parser
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +19,7 @@ import judgement
 import markdown
 import page
 import summary
+import svg
 
 COMPARE = sys.argv[1] + "/tools/compare"
 failed = 0
@@ -133,25 +137,83 @@ def test_disturbed():
     check("report_says_what_others_took", "other processes: 0.50 in the median" in text and "load average: 1.50" in text and "PSI" not in text, text)
 
 
+def test_counters():
+    results = made_up(three([0.5, 0.6]))
+    check("report_without_counters", "M cycles" not in markdown.markdown(judgement.Judgement(results)))
+    for cells in results["results"].values():
+        for name, cell in cells.items():
+            cell["callgrind"] = None if name == "system" else 3000000 if name == "fallow" else 4000000
+            for n, it in enumerate(cell["runs"]):
+                it["cycles"] = int(it["seconds"] * 1e9)
+                if name != "fallow" or n:  # one was not counted
+                    it["tlb_misses"] = 5000000
+    results["counted"] = ["counters, by perf: cycles, dTLB-load-misses"]
+    text = markdown.markdown(judgement.Judgement(results))
+    lines = {line.split(" | ")[0].strip("| "): line for line in text.splitlines() if line.startswith("| ")}
+    check("report_of_counters_has_means", "| 0.551 [" in lines["mean ratio, cycles"] and lines["mean ratio, TLB misses"].rstrip(" |").endswith("–"), text)
+    check("report_of_counters_has_rows", " / 5 " in text.split("M cycles / M TLB misses")[1], text)
+    check("report_of_instructions", "3.000 M (0.750)" in text and "counters, by perf" in text, text)
+
+
+class Reader(html.parser.HTMLParser):
+    """Which elements are open; what ends without having begun."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.wrong, self.seen = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+        self.open += [tag] * (tag not in ("html", "meta", "li"))
+
+    def handle_startendtag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        self.wrong += [] if self.open and self.open[-1] == tag else [tag]
+        self.open = self.open[:-1]
+
+
 def test_page():
-    judged = judgement.Judgement(made_up(three([0.5, 0.6, 1.4])))
-    kept = sys.modules.get("matplotlib")
-    sys.modules["matplotlib"] = None  # as if it were not on this machine
-    bare = page.page(judged)
-    if kept:
-        sys.modules["matplotlib"] = kept
-    else:
-        del sys.modules["matplotlib"]
-    first = [bare.find(html.escape(it)) for it in summary.sentences(judged)]
-    check("page_begins_with_the_sentences", -1 < first[0] < first[1] < first[2] < bare.index("<table"), first)
-    check("page_without_matplotlib_says_what_is_missing", "apt install python3-matplotlib" in bare and bare.count("<table") >= 4 and "<svg" not in bare)
-    check("page_escapes", "Some <CPU>" not in bare)
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        print("skipped page_with_plots: no matplotlib")
-        return
-    check("page_with_plots", page.page(judged).count("<svg") == 8)
+    results = made_up(three([0.5, 0.6, 1.4]))
+    for cells in results["results"].values():
+        for cell in cells.values():
+            cell["watched"]["curve"] = [[n / 50, 1000 * n] for n in range(1000)]
+    results["latency"] = {name: {"malloc": [20, 30, 40, 50, 9000]} for name in results["allocators"]}
+    judged = judgement.Judgement(results)
+    text = page.page(judged)
+    first = [text.find(html.escape(it)) for it in summary.sentences(judged)]
+    check("page_begins_with_the_sentences", -1 < first[0] < first[1] < first[2] < text.index("<table"), first)
+    check("page_escapes", "Some <CPU>" not in text)
+    read = Reader(text)
+    check("page_is_well_formed", not read.wrong and not read.open, (read.wrong, read.open))
+    asked = [value for _, attributes in read.seen for name, value in attributes.items() if name in ("src", "href") and not value.startswith(("#", "data:"))]
+    check("page_asks_nobody", not asked and "url(" not in text and not any(tag == "script" for tag, _ in read.seen), asked)
+    places = [float(it) for it in re.findall(r" [xy][12]?=([-0-9.a-z]+)%", text)]
+    check("page_plots_stay_inside", len(places) > 100 and all(0 <= it <= 100 for it in places), places)
+    saved = next(attributes["href"] for tag, attributes in read.seen if attributes.get("download"))
+    check("page_holds_its_results", json.loads(base64.b64decode(saved.split(",", 1)[1])) == results)
+    return text
+
+
+def test_plots(text):
+    titles = re.findall("<h2>([^<]*)</h2>(?=<p>[^<]*</p><[pd]|<p>[^<]*</p><div)", text)
+    check("page_has_its_plots", titles[:5] == ["Time", "Peak resident memory", "Time against memory", "Memory over time", "Single operations"], titles)
+    check("page_has_lanes_for_each", text.count("<polygon") == 9 and all(text.count("aria-label='row%d on %s'" % (n, name)) == 1
+                                                                          for n in range(3) for name in ("system", "jemalloc", "fallow")))
+    check("page_thins_curves", max(len(it.split()) for it in re.findall("polygon points='([^']*)'", text)) <= 242)
+    check("page_borders_who_is_beaten_by_nobody", judgement.Judgement(made_up(three([0.5, 0.6]))).front() == ["fallow"])
+    both = judgement.Judgement(made_up(three([0.5, 0.6], peak=2000))).front()
+    check("page_borders_all_who_are", set(both) == {"system", "jemalloc", "fallow"}, both)
+    bare = made_up(three([0.5]), rounds=1)
+    for cells in bare["results"].values():
+        for cell in cells.values():
+            cell.update(error="gone", runs=[], watched={"served": True, "curve": []})
+    check("page_of_failures_has_no_plots", "<polygon" not in page.page(judgement.Judgement(bare)))
+    for low, high, log in ((0.98, 1.02, True), (0.2, 30, True), (1e-3, 1e6, True), (0, 7, False), (5, 5, False)):
+        ticks = svg.Scale(low, high, log).ticks()
+        check("page_numbers_its_axes", 1 < len(ticks) <= 6 or low == high, (low, high, ticks))
 
 
 def again(folder, text):
@@ -179,6 +241,7 @@ test_itself()
 test_few_rounds()
 test_failures()
 test_disturbed()
-test_page()
+test_counters()
+test_plots(test_page())
 test_again()
 sys.exit(1 if failed else 0)

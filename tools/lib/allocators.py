@@ -35,13 +35,21 @@ CONFIGURED = {
                                    "jemalloc_bg_thd"),
 }
 
-# Prints which file each function of the family comes from, as the dynamic linker resolves it for any program.
+# Prints which file each function of the family comes from, as the dynamic linker resolves it for any program. In a program with
+# fixed addresses, as Debian's Python is, the address of malloc may be a jump of the program's own: what counts is where it leads.
 WHO_SERVES = """
 import ctypes
 process = ctypes.CDLL(None)
+def behind(at):
+    code = ctypes.string_at(at, 16)
+    start = (4 if code.startswith(bytes.fromhex("f30f1efa")) else 0)
+    start += code[start] == 0xf2
+    if code[start:start + 2] != bytes.fromhex("ff25"):
+        return at
+    return ctypes.c_void_p.from_address(at + start + 6 + int.from_bytes(code[start + 2:start + 6], "little", signed=True)).value
 maps = [line.split(None, 5) for line in open("/proc/self/maps")]
 for name in ("malloc", "free", "calloc", "realloc", "posix_memalign"):
-    at = ctypes.cast(getattr(process, name), ctypes.c_void_p).value
+    at = behind(ctypes.cast(getattr(process, name), ctypes.c_void_p).value)
     print(name, next(line[5].strip() for line in maps for low, high in [line[0].split("-")] if int(low, 16) <= at < int(high, 16)))
 """
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The second half of tools/compare: measures the rows on the allocators in turn, and has the results written down."""
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -9,12 +10,12 @@ import time
 
 import allocators
 import claims
+import counters
 import estimates
 import judgement
 import machine
 import markdown
 import page
-import plots
 import rounds
 import rows as rows_
 import runs
@@ -48,6 +49,9 @@ def arguments():
     parser.add_argument("--idle", action="store_true",
                         help="also what stays resident 1, 10 and 60 s after a burst (a minute and a half for each allocator)")
     parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
+    parser.add_argument("--instructions", action="store_true",
+                        help="also instructions of each row with one thread, by valgrind: exact, and slow (some fifty times a run)")
+    parser.add_argument("--no-counters", action="store_true", help="without the processor's counters (perf), where there are some")
     parser.add_argument("--any-output", action="store_true", help="with -- PROGRAM: its output need not be the same each time")
     parser.add_argument("--out", default="", metavar="FOLDER", help="where results go (build-try/compare)")
     parser.add_argument("--report", default="", metavar="results.json", help="measure nothing: the report of these results again")
@@ -134,7 +138,26 @@ def write_report(results, folder):
     print(text)
     with open(os.path.join(folder, "report.html"), "w") as file:
         file.write(page.page(judged))
-    print(os.path.join(folder, "report.html") + (". " + plots.missing() if plots.missing() else ""))
+    print(os.path.join(folder, "report.html"))
+
+
+def measured(rows, libraries, options):
+    """(results, counts of disturbed sets, what was counted or why it was not), in full."""
+    perf, said = (None, "counters: not wanted") if options.no_counters else counters.perf()
+    print(said + ("" if perf or options.instructions or options.no_counters else "; --instructions counts instructions by valgrind"))
+    results, disturbed = rounds.measure(rows, libraries, options, functools.partial(runs.run, counters=perf))
+    if not options.any_output:
+        check_outputs(results, options.base)
+    for cells in results.values():
+        for cell in cells.values():
+            cell["mib_seconds"] = estimates.integral(cell.get("watched", {}).get("curve", [])) / (1 << 20)
+    if options.system_calls:
+        count_system_calls(rows, libraries, results, options)
+    counted = [said]
+    if options.instructions:
+        counted.append(counters.instructions(rows, libraries, results, options))
+        print(counted[-1])
+    return results, disturbed, counted
 
 
 def main():
@@ -147,17 +170,10 @@ def main():
     for name in missing:
         print("not on this machine, left out: " + name)
     print("rows: %d, rounds: %d, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
-    results, disturbed = rounds.measure(rows, libraries, options)
-    if not options.any_output:
-        check_outputs(results, options.base)
-    for cells in results.values():
-        for cell in cells.values():
-            cell["mib_seconds"] = estimates.integral(cell.get("watched", {}).get("curve", [])) / (1 << 20)
-    if options.system_calls:
-        count_system_calls(rows, libraries, results, options)
+    results, disturbed, counted = measured(rows, libraries, options)
     latency = {} if options.own or options.aa else latencies(libraries, options)
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
-                  "within": options.equal_within / 100, "seed": options.seed, "disturbed": disturbed,
+                  "within": options.equal_within / 100, "seed": options.seed, "disturbed": disturbed, "counted": counted,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
                   "results": results, "latency": latency,

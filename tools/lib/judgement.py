@@ -50,9 +50,9 @@ class Judgement:
         return len(self.names) > 1 and len({self.identity(name) for name in self.names}) == 1
 
     def figures(self, row, name, key):
-        """By round; none where a run failed."""
+        """By round; none where a run failed, or one was not counted."""
         cell = self.results["results"][row][name]
-        return [] if "error" in cell else [run[key] for run in cell["runs"]]
+        return [] if "error" in cell or any(key not in run for run in cell["runs"]) else [run[key] for run in cell["runs"]]
 
     def logs(self, key, row, name, to):
         return estimates.logs(self.figures(row, name, key), self.figures(row, to, key))
@@ -93,8 +93,10 @@ class Judgement:
 
     def mean(self, name, to=None, key="seconds", kind=None):
         """An estimate or None."""
-        rows = self.of_kind(kind)
-        return estimates.mean_ratio([self.logs(key, row["name"], name, to or self.base) for row in rows], [row["weight"] for row in rows])
+        rows, asked = self.of_kind(kind), (None, name, to or self.base, key, kind)
+        if asked not in self.known:
+            self.known[asked] = estimates.mean_ratio([self.logs(key, row["name"], name, to or self.base) for row in rows], [row["weight"] for row in rows])
+        return self.known[asked]
 
     def mean_verdict(self, name, to=None, key="seconds", kind=None):
         """Whichever of the two is the base."""
@@ -127,6 +129,12 @@ class Judgement:
         """[(peer, estimate)] of the means over all rows that ours lost for certain."""
         return [(peer, self.mean(OURS, peer, key)) for peer in self.names
                 if len(self.rows) > 1 and peer != OURS and self.mean_verdict(OURS, peer, key) == claims.SLOWER]
+
+    def front(self):
+        """Names that nobody beats in the means of both time and peak memory, certain or not: who is worth a look (Pareto)."""
+        both = {name: (self.mean(name), self.mean(name, key="peak_kib")) for name in self.names}
+        at = {name: (time["ratio"], peak["ratio"]) for name, (time, peak) in both.items() if time and peak}
+        return [name for name, mine in at.items() if not any(its[0] <= mine[0] and its[1] <= mine[1] and its != mine for its in at.values())]
 
     def contest(self, ours, theirs, rows):
         """Of two, by row, in the even rounds: (estimate of the mean, verdict)."""

@@ -53,6 +53,7 @@ def facts(found):
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "processor": processor(),
+        "processors": len(os.sched_getaffinity(0)),  # that this comparison may use
         "memory": "%d GiB" % (int(memory) >> 20),
         "virtual": "yes" if "hypervisor" in open("/proc/cpuinfo").read() else "no",
         "kernel": platform.release(),

@@ -1,24 +1,39 @@
 # SPDX-License-Identifier: MIT
-"""A report as one HTML file: no network, light and dark, prints. What it says is report.py's and judgement.py's.
+"""A report as one HTML file: no network, no script, light and dark, narrow and wide, on paper. What it says is report.py's and
+judgement.py's; the results that it was made of can be saved from it.
 
-Without matplotlib it has no plots, and says so. This file must never say what the text does not.
+This file must never say what the text does not.
 """
+import base64
 import html
+import json
 
 import plots
 import report
 import summary
+import svg
 
+LIGHT = "--ink: #222; --ground: #fff; --grid: #0002; --k0: #0b6e4f; --k1: #c1440e; --k2: #3b5b92; --k3: #8a6d00; --k4: #7a3e8e; --k5: #555;"
+DARK = "--ink: #ddd; --ground: #16181b; --grid: #fff2; --k0: #4fd1a5; --k1: #ff9166; --k2: #8fb4ff; --k3: #e8c547; --k4: #d39ae6; --k5: #bbb;"
 STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #222; background: #fff; }
-pre, table { font: 12.5px/1.45 ui-monospace, monospace; } pre { overflow-x: auto; }
-table { border-collapse: collapse; display: block; overflow-x: auto; } td, th { padding: 2px 10px; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; }
-td:first-child, th:first-child { text-align: left; } .dark { display: none; } svg { max-width: 100%; height: auto; }
-.first { font-size: 1.05rem; } .warned { border-left: 4px solid #c1440e; padding-left: 1.6rem; }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #16181b; } .light { display: none; } .dark { display: block; } }
-@media print { body { color: #000; background: #fff; max-width: none; } .light { display: block; } .dark { display: none; } }
-"""
+:root { color-scheme: light dark; LIGHT }
+@media screen and (prefers-color-scheme: dark) { :root { DARK } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem; color: var(--ink); background: var(--ground); }
+p, li { max-width: 48rem; overflow-wrap: anywhere; } pre, table { font: 12.5px/1.45 ui-monospace, monospace; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+table { border-collapse: collapse; display: block; overflow-x: auto; } td, th { padding: 2px 10px; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+td:first-child, th:first-child { text-align: left; position: sticky; left: 0; background: var(--ground); padding-left: 0; }
+.first { font-size: 1.05rem; } .warned { border-left: 4px solid var(--k1); padding-left: 1.6rem; }
+svg { overflow: visible; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } h3 { font-size: 13px; margin: 0.3rem 0; }
+.lanes > div { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr); align-items: center; break-inside: avoid; } .lanes span { font-size: 12px; }
+.lanes svg, .plane svg { display: block; } .key span { white-space: nowrap; margin-right: 1rem; font-size: 13px; }
+.plane { display: grid; grid-template-columns: 2.5rem minmax(0, 1fr); max-width: 48rem; column-gap: 4px; break-inside: avoid; }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem 2rem; } .panel { break-inside: avoid; min-width: 0; }
+.grid { stroke: var(--grid); } .bar { stroke-width: 2; opacity: 0.55; } .base { stroke-width: 1.5; } .front { stroke: var(--ink); stroke-dasharray: 4 3; }
+KINDS polygon { fill-opacity: 0.25; vector-effect: non-scaling-stroke; stroke-width: 1.2; }
+@media (max-width: 40rem) { .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr); } .lanes span { font-size: 11px; overflow-wrap: anywhere; } }
+@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .save { display: none; }
+  table { font-size: 7pt; display: table; } td, th { white-space: normal; padding: 1px 4px; position: static; } svg { print-color-adjust: exact; } }
+""".replace("LIGHT", LIGHT).replace("DARK", DARK).replace("KINDS", " ".join(".k%d { stroke: var(--k%d); fill: var(--k%d); }" % (n, n, n) for n in range(svg.COLOURS)))
 
 
 def table(text):
@@ -39,16 +54,17 @@ def listing(title, lines):
 
 
 def pictures(judged):
-    height = max(2.5, 0.26 * len(judged.rows) + 1.2)
-    curves = max(1, -(-len(judged.rows) // 3)) * 1.9 + 0.6
-    wanted = [("Time", plots.draw_ratios, (9, height)), ("Peak resident memory", plots.draw_peaks, (9, height)),
-              ("Time against memory", plots.draw_scatter, (7, 5)), ("Memory over time", plots.draw_curves, (9.5, curves))]
-    if judged.results.get("latency"):
-        wanted.append(("Single operations", plots.draw_latency, (9.5, 3.5)))
-    for title, draw, size in wanted:
-        yield "<h2>%s</h2>" % title
-        for theme in ("light", "dark"):
-            yield "<div class=%s>%s</div>" % (theme, plots.svg(draw, judged, theme, size))
+    yield svg.defined_marks()
+    for title, words, plot in plots.all_plots(judged):
+        if plot:
+            yield "<h2>%s</h2>%s%s" % (html.escape(title), paragraph(words), plot)
+
+
+def raw(results):
+    """The results, in a link that saves them: tools/compare --report makes this page again from that file."""
+    text = base64.b64encode(json.dumps(results, separators=(",", ":")).encode()).decode()
+    return ("<p class=save><a download=results.json href='data:application/json;base64,%s'>results.json</a>: every run, to be saved; "
+            "<code>tools/compare --report results.json</code> makes this report again from it.</p>") % text
 
 
 def page(judged):
@@ -57,11 +73,12 @@ def page(judged):
     warned = summary.warnings(judged)
     parts += ["<ul class=warned>%s</ul>" % "".join("<li>" + html.escape(it) for it in warned)] * bool(warned)
     parts += [table(report.summary_table(judged)), paragraph(report.best_line(judged)), table(report.verdict_table(judged))]
-    parts += pictures(judged) if plots.missing() is None else [paragraph(plots.missing())]
+    parts += pictures(judged)
     parts += ["<h2>Every row</h2>", paragraph(report.legend(judged)), table(report.time_table(judged)),
               paragraph(report.MEMORY_LEGEND + ":"), table(report.memory_table(judged))]
     for title, text in report.more_tables(judged):
         parts += ["<h2>%s</h2>" % html.escape(title), table(text)]
     parts += [listing(title, lines) for title, lines in report.lists(judged)]
+    parts += ["<h2>Raw data</h2>", raw(judged.results)]
     parts.append("<h2>Where this comes from</h2><pre>%s</pre>" % html.escape("\n".join(report.fact_lines(judged.results))))
     return "".join(parts)

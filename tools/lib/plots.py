@@ -1,131 +1,169 @@
 # SPDX-License-Identifier: MIT
-"""The plots of a report, as SVG: each is drawn twice, for light and for dark surroundings; a style sheet shows one.
+"""The plots of a report, as HTML with SVG inside it (svg.py): each allocator has a lane, a colour and a mark of its own.
 
-Needs matplotlib, which is imported where it is used, so that a machine without it still gets a report. This file must never
-decide what is shown as a difference: it draws what judgement.py has.
+Needs nothing but Python. This file must never decide what is shown as a difference: it draws what judgement.py has.
 """
-import io
-import statistics
+import html
 
 import judgement
+import svg
 
-PALETTE = {"light": ["#0b6e4f", "#c1440e", "#3b5b92", "#8a6d00", "#7a3e8e", "#555555"],
-           "dark": ["#4fd1a5", "#ff9166", "#8fb4ff", "#e8c547", "#d39ae6", "#bbbbbb"]}
-MARKS = "osD^vP"
-
-
-def missing():
-    """None, or what is missing for plots and how to get it."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except Exception as error:  # one that does not fit its numpy fails in many ways
-        return ("No plots: matplotlib is not on this machine, or does not load (%s). On Debian: apt install python3-matplotlib. With it, "
-                "tools/compare --report results.json makes this report again.") % error
-    return None
+LANE = 11  # pixels
+CURVE_MIN, CURVE_MAX = 6, 240  # points: a shorter run has no curve, a longer one is thinned
+PERCENTILES = ("p50", "p99", "p99.9", "p99.99", "max")
 
 
-def colours(names, theme):
-    names = [judgement.OURS] * (judgement.OURS in names) + [name for name in names if name != judgement.OURS]
-    return {name: (PALETTE[theme][i % 6], MARKS[i % 6]) for i, name in enumerate(names)}
+def numbers(names):
+    """{name: the number of its colour and mark}; ours always the same."""
+    ordered = [judgement.OURS] * (judgement.OURS in names) + [name for name in names if name != judgement.OURS]
+    return {name: n for n, name in enumerate(ordered)}
 
 
-def svg(draw, judged, theme, size):
-    from matplotlib.figure import Figure
-    import matplotlib
-    ink = "#222222" if theme == "light" else "#dddddd"
-    style = {"text.color": ink, "axes.edgecolor": ink, "axes.labelcolor": ink, "xtick.color": ink, "ytick.color": ink,
-             "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    with matplotlib.rc_context(style):
-        it = Figure(figsize=size, layout="constrained")
-        it.patch.set_alpha(0)
-        draw(it, judged, colours(judged.names, theme))
-        out = io.StringIO()
-        it.savefig(out, format="svg", transparent=True)
-    text = out.getvalue()
-    return text[text.index("<svg"):]
+def key(names, of):
+    """Who has which mark, in the order of the lanes."""
+    return "<p class=key>%s</p>" % " ".join(
+        "<span><svg width=14 height=12>%s</svg> %s</span>" % (svg.mark(50, 6, of[name]), html.escape(name)) for name in names)
 
 
-def draw_ratios(it, judged, colour, key="seconds", label="time"):
-    axes = it.add_subplot()
-    rows = list(reversed(judged.rows))
-    for name in judged.names:
-        if name == judged.base:
-            continue
-        for y, row in enumerate(rows):
-            ratio = judged.ratio(row["name"], name, key=key)
-            if ratio:
-                if ratio["low"]:
-                    axes.plot([ratio["low"], ratio["high"]], [y, y], color=colour[name][0], linewidth=1.5, alpha=0.6)
-                axes.plot([ratio["ratio"]], [y], marker=colour[name][1], color=colour[name][0], markersize=5, linestyle="",
-                          label=name if y == 0 else None)
-    axes.axvline(1, linewidth=1, color=colour[judged.base][0])
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
-    axes.set_xscale("log")
-    ticks = [0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.4, 2, 3, 5]
-    low, high = axes.get_xlim()
-    shown = [tick for tick in ticks if low * 0.9 <= tick <= high * 1.1]
-    axes.set_xticks(shown, ["%g" % tick for tick in shown])
-    axes.minorticks_off()
-    axes.grid(axis="both", alpha=0.2)
-    axes.set_xlabel("%s, ratio to %s (left is better); bars: 95 %% intervals" % (label, judged.base))
-    handles = {name: axes.plot([], [], marker=colour[name][1], color=colour[name][0], linestyle="")[0]
-               for name in judged.names if name != judged.base}
-    axes.legend(handles.values(), handles.keys(), frameon=False, ncols=6, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+def lanes(lines):
+    """Of (label, picture)."""
+    return "<div class=lanes>%s</div>" % "".join("<div><span>%s</span>%s</div>" % (html.escape(label), it) for label, it in lines)
 
 
-def draw_peaks(it, judged, colour):
-    draw_ratios(it, judged, colour, "peak_kib", "peak resident memory")
+def grid(scale, height):
+    return [svg.line(scale.at(tick), 0, scale.at(tick), height, "grid") for tick in scale.ticks()]
 
 
-def draw_scatter(it, judged, colour):
-    axes = it.add_subplot()
-    for name in judged.names:
-        both = [(judged.ratio(row["name"], name), judged.ratio(row["name"], name, key="peak_kib")) for row in judged.rows]
-        points = [(time["ratio"], peak["ratio"]) for time, peak in both if time and peak]
-        if points:
-            axes.plot(*zip(*points), linestyle="", marker=colour[name][1], color=colour[name][0], markersize=4, alpha=0.4)
-            middle = [statistics.geometric_mean(axis) for axis in zip(*points)]
-            axes.plot(*middle, linestyle="", marker=colour[name][1], color=colour[name][0], markersize=11, label=name)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_formatter("{x:g}")
-    axes.grid(alpha=0.2, which="both")
-    axes.set_xlabel("time, ratio to %s" % judged.base)
-    axes.set_ylabel("peak resident, ratio to %s" % judged.base)
-    axes.legend(frameon=False, title="large: the mean")
+def axis(scale):
+    return svg.picture(16, [svg.text(scale.at(tick), 12, "%g" % tick) for tick in scale.ticks()])
 
 
-def draw_curves(it, judged, colour):
-    rows = [row for row in judged.rows if any(len(cell.get("watched", {}).get("curve", [])) > 5
-                                                   for cell in judged.results["results"][row["name"]].values())]
-    columns = 3
-    lines = max(1, -(-len(rows) // columns))
-    for n, row in enumerate(rows):
-        axes = it.add_subplot(lines, columns, n + 1)
-        for name in judged.names:
-            curve = judged.results["results"][row["name"]][name].get("watched", {}).get("curve", [])
-            axes.plot([point[0] for point in curve], [point[1] / (1 << 20) for point in curve], color=colour[name][0],
-                      linewidth=1.2, label=name)
-        axes.set_title(row["name"], fontsize=9)
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.2)
-        if n == 0:
-            axes.legend(frameon=False, fontsize=7)
-    it.supxlabel("seconds of one run", fontsize=9)
-    it.supylabel("resident MiB, all processes of the run", fontsize=9)
+def said(it):
+    return "%.3f" % it["ratio"] + (" [%.3f, %.3f]" % (it["low"], it["high"]) if it["low"] else "")
 
 
-def draw_latency(it, judged, colour):
-    for n, operation in enumerate(("malloc", "free")):
-        axes = it.add_subplot(1, 2, n + 1)
-        for name, by_operation in judged.results["latency"].items():
-            values = by_operation.get(operation, [])
-            axes.plot(range(len(values)), values, marker=colour[name][1], color=colour[name][0], linewidth=1.2, label=name)
-        axes.set_xticks(range(5), ["p50", "p99", "p99.9", "p99.99", "max"])
-        axes.set_yscale("log")
-        axes.set_ylabel("nanoseconds of one " + operation)
-        axes.grid(alpha=0.2)
-        if n == 0:
-            axes.legend(frameon=False)
+def ratio_lane(scale, it, y, name, number):
+    bar = [svg.line(scale.at(it["low"]), y, scale.at(it["high"]), y, "bar k%d" % (number % svg.COLOURS))] if it["low"] else []
+    return bar + [svg.mark(scale.at(it["ratio"]), y, number, "%s %s" % (name, said(it)))]
+
+
+def ratios(judged, what="seconds"):
+    """A block of lanes for each row: ratios to the base, with intervals."""
+    of, names = numbers(judged.names), [name for name in judged.names if name != judged.base]
+    found = {(row["name"], name): judged.ratio(row["name"], name, key=what) for row in judged.rows for name in names}
+    ends = [end for it in found.values() if it for end in (it["ratio"], it["low"], it["high"]) if end]
+    if not ends:
+        return ""
+    scale, height = svg.around(ends), LANE * len(names) + 6
+    lines = [("", axis(scale))]
+    for row in judged.rows:
+        parts = grid(scale, height) + [svg.line(scale.at(1), 0, scale.at(1), height, "base k%d" % (of[judged.base] % svg.COLOURS))]
+        for n, name in enumerate(names):
+            it = found[row["name"], name]
+            parts += ratio_lane(scale, it, LANE * n + 9, name, of[name]) if it else []
+        lines.append((row["name"], svg.picture(height, parts, row["name"])))
+    return key(names, of) + lanes(lines + [("", axis(scale))])
+
+
+def means(judged):
+    """{name: (time, peak memory)} in the mean of rows, as estimates."""
+    one = {"ratio": 1.0, "low": None, "high": None}
+    both = {name: (one, one) if name == judged.base else (judged.mean(name), judged.mean(name, key="peak_kib")) for name in judged.names}
+    return {name: it for name, it in both.items() if all(it) and judged.complete}
+
+
+def stairs(front, across, down):
+    """The border beyond which nobody came, from the least time to the least memory."""
+    steps = sorted((time["ratio"], peak["ratio"]) for time, peak in front)
+    ys = ["%.2f%%" % down(peak) for _, peak in steps]
+    parts = [svg.line(across.at(steps[0][0]), 0, across.at(steps[0][0]), ys[0], "front")]
+    for (time, _), (later, _), y, below in zip(steps, steps[1:], ys, ys[1:]):
+        parts += [svg.line(across.at(time), y, across.at(later), y, "front"), svg.line(across.at(later), y, across.at(later), below, "front")]
+    return parts + [svg.line(across.at(steps[-1][0]), ys[-1], 100, ys[-1], "front")]
+
+
+def cross(across, down, time, peak, name, number):
+    x, y, kind = across.at(time["ratio"]), "%.2f%%" % down(peak["ratio"]), "bar k%d" % (number % svg.COLOURS)
+    parts = [svg.line(across.at(time["low"]), y, across.at(time["high"]), y, kind)] if time["low"] else []
+    if peak["low"]:
+        parts.append(svg.line(x, "%.2f%%" % down(peak["low"]), x, "%.2f%%" % down(peak["high"]), kind))
+    left = x > 70
+    label = "<svg x=%.2f%% y=%s overflow=visible><text x=%d y=-5 text-anchor=%s>%s</text></svg>" % (
+        x, y, -7 if left else 7, "end" if left else "start", html.escape(name))
+    return parts + [svg.mark(x, y, number, "%s: time %s, memory %s" % (name, said(time), said(peak))), label]
+
+
+def pareto(judged):
+    """Time and memory in the mean of rows: who lies on the border is beaten by nobody in both."""
+    points, of = means(judged), numbers(judged.names)
+    if not points:
+        return ""
+    across, upwards = [svg.around([end for it in points.values() for end in (it[n]["ratio"], it[n]["low"], it[n]["high"]) if end]) for n in (0, 1)]
+    down = lambda value: 100 - upwards.at(value)
+    parts = [svg.line(across.at(tick), 0, across.at(tick), "100%", "grid") for tick in across.ticks()]
+    parts += [svg.line(0, "%.2f%%" % down(tick), 100, "%.2f%%" % down(tick), "grid") for tick in upwards.ticks()]
+    parts += stairs([points[name] for name in judged.front() if name in points], across, down)
+    for name, (time, peak) in points.items():
+        parts += cross(across, down, time, peak, name, of[name])
+    side = svg.picture(300, ["<text x=100%% y=%.2f%% text-anchor=end dy=4>%g</text>" % (down(tick), tick) for tick in upwards.ticks()])
+    return "<div class=plane>%s%s<span></span>%s</div>" % (side, svg.picture(300, parts, "time and memory"), axis(across))
+
+
+def thinned(curve):
+    """The highest of each stretch, so that peaks stay."""
+    step = -(-len(curve) // CURVE_MAX)
+    return [max(curve[at:at + step], key=lambda point: point[1]) for at in range(0, len(curve), step)]
+
+
+def panel(row, curves, of):
+    """A lane of resident memory for each allocator, all on the same scales."""
+    seconds = svg.Scale(0, max(curve[-1][0] for curve in curves.values()), margin=0)
+    most = max(point[1] for curve in curves.values() for point in curve) or 1
+    lines = []
+    for name, curve in curves.items():
+        points = [(seconds.at(point[0]), 100 - 96 * point[1] / most) for point in thinned(curve)]
+        lines.append((name, svg.picture(30, [svg.area(points, of[name]), svg.text(99.5, 11, "%.1f MiB" % (max(it[1] for it in curve) / (1 << 20)), "end")],
+                                        row + " on " + name)))
+    under = svg.picture(16, [svg.text(0, 12, "0", "start"), svg.text(100, 12, "%.2g s" % seconds.high, "end")])
+    return "<div class=panel><h3>%s</h3>%s</div>" % (html.escape(row), lanes(lines + [("", under)]))
+
+
+def curves(judged):
+    """Memory over time, of rows that took long enough."""
+    of, found = numbers(judged.names), []
+    for row in judged.rows:
+        cells = judged.results["results"][row["name"]]
+        mine = {name: cells[name].get("watched", {}).get("curve", []) for name in judged.names}
+        if any(len(curve) >= CURVE_MIN for curve in mine.values()):
+            found.append(panel(row["name"], {name: curve for name, curve in mine.items() if len(curve) > 1}, of))
+    return "<div class=panels>%s</div>" % "".join(found) if found else ""
+
+
+def latency(judged):
+    """From the median to the longest of each allocator's single operations."""
+    of, known = numbers(judged.names), judged.results.get("latency", {})
+    every = [value for by in known.values() for values in by.values() for value in values if value > 0]
+    if not every:
+        return ""
+    scale, lines = svg.Scale(min(every) / 1.2, max(every) * 1.2, log=True), []
+    for operation in ("malloc", "free"):
+        lines.append((operation + ", ns", axis(scale)))
+        for name, by in known.items():
+            values, parts = by.get(operation, []), grid(scale, 16)
+            if values and name in of:
+                parts.append(svg.line(scale.at(values[0]), 8, scale.at(values[-1]), 8, "bar k%d" % (of[name] % svg.COLOURS)))
+                parts += [svg.mark(scale.at(value), 8, of[name], "%s: %s of %s: %g ns" % (name, share, operation, value)) for share, value in zip(PERCENTILES, values)]
+            lines.append((name, svg.picture(16, parts, "%s on %s" % (operation, name))))
+    return lanes(lines)
+
+
+def all_plots(judged):
+    """(title, what is to be seen, the plot), of those for which there are figures."""
+    to = "ratio to %s, the line at 1; left is better; bars: 95 %% intervals" % judged.base
+    yield "Time", "Elapsed time, " + to, ratios(judged)
+    yield "Peak resident memory", "Peak resident memory, " + to, ratios(judged, "peak_kib")
+    yield ("Time against memory", "Means of rows, ratio to %s: time to the right, peak resident memory upwards, bars: 95 %% intervals. Left of and below "
+           "the dashed border nobody came; who does not touch it is beaten by somebody in both." % judged.base, pareto(judged))
+    yield ("Memory over time", "Resident memory of all processes of the watched run; the lanes of a row have the same scales, with the peak at the right.",
+           curves(judged))
+    yield "Single operations", "Marks from left to right: %s (bench/workloads/latency.c)." % ", ".join(PERCENTILES), latency(judged)

@@ -71,6 +71,38 @@ def calls_table(judged):
                                    for name in judged.names] for row in judged.rows])
 
 
+COUNTERS = (("cycles", "M cycles"), ("instructions", "M instructions"), ("cache_misses", "M cache misses"), ("tlb_misses", "M TLB misses"))
+
+
+def counted(judged):
+    """(key, label) of what perf counted in this comparison."""
+    every = [run for cells in judged.results["results"].values() for cell in cells.values() for run in cell["runs"]]
+    return [it for it in COUNTERS if any(it[0] in run for run in every)]
+
+
+def counter_table(judged):
+    """Means of all rows as ratios, with intervals and without verdicts; then the medians of each row."""
+    which = counted(judged)
+    lines = [["mean ratio, " + label[2:]] + ["1" if name == judged.base else interval(judged.mean(name, key=key), "%.3f") for name in judged.names]
+             for key, label in which]
+    for row in judged.rows:
+        cells = judged.results["results"][row["name"]]
+        lines.append([row["name"]] + [" / ".join(figure(median_of(cells[name], key, 1e-6), "%.4g") for key, _ in which) for name in judged.names])
+    return table([" / ".join(label for _, label in which)] + judged.names, lines)
+
+
+def instruction_cell(cells, name, base):
+    count, its = cells[name].get("callgrind"), cells[base].get("callgrind")
+    return "–" if count is None else "%.3f M" % (count / 1e6) + (" (%.3f)" % (count / its) if its and name != base else "")
+
+
+def instruction_table(judged):
+    rows = [(row["name"], judged.results["results"][row["name"]]) for row in judged.rows]
+    return table(["instructions (ratio to %s)" % judged.base] + judged.names,
+                 [[row] + [instruction_cell(cells, name, judged.base) for name in judged.names] for row, cells in rows
+                  if any("callgrind" in cell for cell in cells.values())])
+
+
 def idle_table(results):
     keys = ["floor", "now", "1s", "10s", "60s", "purged"]
     return table(["MiB resident after a burst"] + keys, [[name] + [it.get(key, "–") for key in keys] for name, it in results["idle"].items()])
@@ -89,7 +121,12 @@ def more_tables(judged):
         yield "Single operations (bench/workloads/latency.c, medians of five runs)", latency_table(results)
     if results.get("idle"):
         yield "After a burst to 512 MiB, 95 % freed, no call (bench/memory/bursts.c mixed); purged: by the allocator's own call", idle_table(results)
-    if any("system_calls" in cell for cells in results["results"].values() for cell in cells.values()):
+    measured = {key for cells in results["results"].values() for cell in cells.values() for key in cell}
+    if counted(judged):
+        yield "Counted by the processor (perf), medians of runs", counter_table(judged)
+    if "callgrind" in measured:
+        yield "Instructions of one run, by callgrind, of rows in which no second thread was seen", instruction_table(judged)
+    if "system_calls" in measured:
         yield "System calls of one run, by strace", calls_table(judged)
 
 
@@ -158,7 +195,7 @@ def fact_lines(results):
     for name, about in facts["allocators"].items():
         lines.append("%s: %s" % (name, ", ".join("%s %s" % pair for pair in about.items())))
     seed = ["seed of the order: %s" % results["seed"]] if "seed" in results else []
-    return lines + ["command: " + results["command"], "rounds: %d" % results["rounds"]] + seed + noise_lines(results)
+    return lines + ["command: " + results["command"], "rounds: %d" % results["rounds"]] + seed + results.get("counted", []) + noise_lines(results)
 
 
 def spread(values, form):

@@ -56,6 +56,13 @@ def threads(pid):
         return []
 
 
+def count_threads(pid):
+    try:
+        return os.stat("/proc/%d/task" % pid).st_nlink - 2
+    except OSError:
+        return 0
+
+
 def served_by(pids, allocator):
     """Does one of the processes have the library mapped, its options in its environment, and the thread that comes of them?"""
     wanted = ["%s=%s" % pair for pair in allocator.variables.items()]
@@ -70,14 +77,16 @@ def served_by(pids, allocator):
 
 
 def watch(process, allocator, deadline):
-    """Resident memory of all processes over time until the first has ended, and whether the allocator served in one of them."""
-    start, curve, served = time.monotonic(), [], not (allocator.library or allocator.variables)
+    """Resident memory of all processes over time until the first has ended, whether the allocator served in one of them, and the
+    most threads that one of them had."""
+    start, curve, served, most = time.monotonic(), [], not (allocator.library or allocator.variables), 1
     while process.poll() is None and time.monotonic() < deadline:
         pids = descendants(process.pid)[1:]  # without the launcher
         served = served or served_by(pids, allocator)
         curve.append((round(time.monotonic() - start, 3), resident_bytes(pids)))
+        most = max([most] + [count_threads(pid) for pid in pids])
         time.sleep(SAMPLE_SECONDS)
-    return {"served": served, "curve": curve}
+    return {"served": served, "curve": curve, "threads": most}
 
 
 def system_calls(launcher, row, allocator, timeout):
@@ -102,35 +111,45 @@ def error_of(status, stderr):
     return how + (": " + said[-1] if said else "")
 
 
-def run(launcher, row, allocator, timeout, watched=False, keep_output=False):
+def figures_of(words, text, row):
+    """What the launcher wrote, and the program."""
+    return {"seconds": float(words[1]), "cpu_seconds": float(words[2]) + float(words[3]), "system_seconds": float(words[3]),
+            "peak_kib": int(words[4]), "faults": int(words[5]), "output": hashlib.sha256(text).hexdigest()[:16] if row.output_counts else ""}
+
+
+def started(launcher, row, allocator, folder, counters):
+    """The process, with its files in a folder; the launcher is what it is, or what perf runs."""
+    preload, counted = "" if row.preloads_itself else allocator.library, counters.command(os.path.join(folder, "counts")) if counters else []
+    with open(os.path.join(folder, "out"), "wb") as out, open(os.path.join(folder, "err"), "wb") as err:
+        return subprocess.Popen(counted + [launcher, os.path.join(folder, "usage"), preload] + row.command, env=environment(row, allocator),
+                                stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+
+
+def run(launcher, row, allocator, timeout, watched=False, keep_output=False, counters=None):
     """A dict of figures, or one with "error". Watched runs sample memory and look for the library; their time is not
-    used."""
+    used, and nothing is counted in them."""
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        said = os.path.join(folder, "usage")
-        with open(os.path.join(folder, "out"), "w+b") as out, open(os.path.join(folder, "err"), "w+b") as err:
-            before, preload = noise.snapshot(), "" if row.preloads_itself else allocator.library
-            process = subprocess.Popen([launcher, said, preload] + row.command, env=environment(row, allocator),
-                                       stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
-            deadline = time.monotonic() + timeout
-            if watched:
-                figures.update(watch(process, allocator, deadline))
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                process.wait()
-                return {"error": "took longer than %d s" % timeout}
-            after = noise.snapshot()
-            out.seek(0)
-            err.seek(0)
-            text, stderr = out.read(), err.read()
-        with open(said) as file:
-            words = file.read().split()
-    figures.update(seconds=float(words[1]), cpu_seconds=float(words[2]) + float(words[3]), system_seconds=float(words[3]),
-                   peak_kib=int(words[4]), faults=int(words[5]))
+        before = noise.snapshot()
+        process = started(launcher, row, allocator, folder, None if watched else counters)
+        deadline = time.monotonic() + timeout
+        if watched:
+            figures.update(watch(process, allocator, deadline))
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+            return {"error": "took longer than %d s" % timeout}
+        after = noise.snapshot()
+        text, stderr, words = (contents(os.path.join(folder, name)) for name in ("out", "err", "usage"))
+        words = words.split()
+        if counters and not watched:
+            figures.update(counters.read(os.path.join(folder, "counts")))
+    if len(words) < 6:
+        return {"error": error_of(process.returncode, stderr)}
+    figures.update(figures_of(words, text, row))
     figures["noise"] = noise.between(before, after, figures["cpu_seconds"])
-    figures["output"] = hashlib.sha256(text).hexdigest()[:16] if row.output_counts else ""
     if keep_output:
         figures["text"] = text.decode(errors="replace")
     if b"from LD_PRELOAD cannot be preloaded" in stderr and "served" in figures:

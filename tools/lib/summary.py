@@ -127,6 +127,8 @@ def warnings(judged):
     if counts.get("repeated") or counts.get("kept"):
         found.append("The machine was not quiet, others took a tenth of its processors or more: of %s (a row on all allocators in a round) repeated %d, "
                      "counted although disturbed %d." % (number(counts["sets"], "set"), counts["repeated"], counts["kept"]))
+    if results["facts"].get("processors") == 1:
+        found.append("It could use one processor: threads took turns, and what happens where they meet is not to be seen.")
     if not judged.against_itself():
         found += ["%s and %s are the same library with the same options: what differs between them is noise." % pair for pair in judged.same()]
     for title, lines in (("Failed", report.failures(results)), ("Not proved who served", report.unproved(results)),
