@@ -5,9 +5,6 @@
 
 #define WHOLE_BYTES \
     256 /* to here every byte is written; of longer ones a word of each stretch, and the last ones */
-#define STRETCH_BYTES 4096
-#define LONG_BYTES ((size_t)300000) /* from here on, of longer stretches */
-#define LONG_STRETCH_BYTES 32768
 #define SPARE SIM_THREADS_MAX
 
 static block blocks[BLOCKS_MAX];
@@ -35,8 +32,9 @@ static bool is_byte(char *at, unsigned char value) {
     return (unsigned char)*at == value;
 }
 
+/* Every page that is touched costs a fault: of long blocks, fewer are. */
 static size_t stretch_of(size_t bytes) {
-    return bytes < LONG_BYTES ? STRETCH_BYTES : LONG_STRETCH_BYTES;
+    return bytes <= 65536 ? 4096 : bytes < 300000 ? 16384 : 131072;
 }
 
 /* The first byte that is not as wanted; NULL: all are. */
