@@ -21,15 +21,18 @@ typedef struct start {
 } start;
 
 /* Nobody uses the arena, but a thread that ends, or has many arenas, may be about to let its heap in it go: what a slab says is
- * read while none can. */
+ * read while none can. (A page that is nobody's stays so.) */
 static void look_at(const fl_region *region, size_t page, start *out) {
     const _Atomic fl_entry *entry = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES + page];
+    out->slab = NULL;
+    if (!atomic_load_explicit(entry, memory_order_relaxed))
+        return;
     fl_threads_lock();
-    out->slab = fl_entry_slab(atomic_load_explicit(entry, memory_order_relaxed));
-    if (out->slab && out->slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
-        out->slab = NULL;
-    if (out->slab && out->slab->kind == FL_KIND_SLAB) /* Acquire: the links behind the head. */
-        fl_blocks_find(out->slab, fl_word_head(atomic_load_explicit(&out->slab->word, memory_order_acquire)),
+    const fl_slab *slab = fl_entry_slab(atomic_load_explicit(entry, memory_order_relaxed));
+    if (slab && slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT))
+        out->slab = slab;
+    if (out->slab && slab->kind == FL_KIND_SLAB) /* Acquire: the links behind the head. */
+        fl_blocks_find(slab, fl_word_head(atomic_load_explicit(&slab->word, memory_order_acquire)),
                        &out->blocks);
     fl_threads_unlock();
 }
