@@ -141,24 +141,24 @@ static bool exceeds_soft(fl_arena *arena, size_t idle, fl_shortage *shortage) {
     return shortage->pages > 0;
 }
 
-bool fl_arena_charge(fl_arena *arena, size_t pages) {
-    fl_shortage ignored;
+bool fl_arena_charge(fl_arena *arena, size_t pages, fl_shortage *shortage) {
+    /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
+    if (pages == 0)
+        return true;
+    /* Added first and looked at then, so that two arenas cannot both take the last pages. */
     fl_arena_count_ready(arena, pages, true);
-    if (pages == 0 || !exceeds_hard(arena, &ignored))
+    if (!exceeds_hard(arena, shortage))
         return true;
     fl_arena_count_ready(arena, pages, false);
     return false;
 }
 
-/* Charges more Ready pages to the limits. False: nothing is charged, and *shortage says which is in the way. */
+/* The same, and the soft limit. */
 static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *shortage) {
     size_t idle = fl_arena_idle_pages(arena);
-    /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
-    if (more == 0)
-        return true;
-    /* Added first and looked at then, so that two arenas cannot both take the last pages. */
-    fl_arena_count_ready(arena, more, true);
-    if (!exceeds_hard(arena, shortage) && !(heed_soft && exceeds_soft(arena, idle, shortage)))
+    if (!fl_arena_charge(arena, more, shortage))
+        return false;
+    if (more == 0 || !heed_soft || !exceeds_soft(arena, idle, shortage))
         return true;
     fl_arena_count_ready(arena, more, false);
     return false;

@@ -85,9 +85,6 @@ void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend 
 /* So many pages are Ready that were not, or the other way: for the limits of all who count them. */
 void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more);
 
-/* Counts so many pages more, where no hard limit is in the way; false: nothing is counted. */
-bool fl_arena_charge(fl_arena *arena, size_t pages);
-
 /* Everything to None; what the system does not take back now is tried again when another region is given back. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);
@@ -106,6 +103,9 @@ typedef struct fl_shortage {
     size_t pages;    /* so many too many */
     fl_arena *whose; /* limit it is; NULL: the process's, or none */
 } fl_shortage;
+
+/* Counts so many Ready pages more, where no hard limit is in the way; false: nothing is counted, and *shortage says which is. */
+bool fl_arena_charge(fl_arena *arena, size_t pages, fl_shortage *shortage);
 
 /*
  * Grants pages (a multiple of the window's grain) at an alignment in pages (a power of two), at the lowest address

@@ -109,7 +109,8 @@ static size_t ready_pages(const fl_region *region) {
 /* A region that was taken is the arena's, with what is left in it of an earlier owner, if the limits have room for that. */
 static bool adopt(fl_arena *arena, fl_region *region) {
     size_t ready = ready_pages(region);
-    if (!fl_arena_charge(arena, ready))
+    fl_shortage ignored;
+    if (!fl_arena_charge(arena, ready, &ignored))
         return false;
     if (!fl_pagetree_insert(&arena->tree, region)) {
         fl_arena_count_ready(arena, ready, false);
