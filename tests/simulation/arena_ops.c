@@ -85,33 +85,34 @@ void op_arena_reset(worker *self) {
     arena_leave_alone(which);
 }
 
-/* With those below it, if nobody uses any of them. */
-void ops_arena_end(int which) {
-    if (!slots[which].arena || slots[which].parent > 0 || !arena_enter_alone(which))
-        return;
+/* By who has it, and those below it, alone. */
+static void destroy(int which) {
     for (int i = 1; i < ARENAS_MAX; i++)
-        if (slots[i].arena && arena_is_below(i, which))
+        if (slots[i].arena && arena_is_below(i, which)) {
             forget_blocks(i);
-    ops_call("destroy a family", which, 0);
+            slots[i].ends = true;
+        }
+    ops_call("destroy", which, 0);
     fallow_arena_destroy(slots[which].arena);
     ops_return(NULL);
-    for (int i = ARENAS_MAX - 1; i > 0; i--)
-        if (i != which && arena_is_below(i, which))
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].ends && arena_is_below(i, which))
+            slots[i].arena = NULL;
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].ends && !slots[i].arena)
             slots[i] = (slot){.parent = -1};
-    slots[which] = (slot){.parent = -1};
+}
+
+void ops_arena_end(int which) {
+    if (slots[which].arena && slots[which].parent <= 0 && arena_enter_alone(which))
+        destroy(which);
 }
 
 void op_arena_destroy(worker *self) {
     int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
     (void)self;
-    if (!slots[which].arena || has_children(which) || program_has_pools(which) || !arena_enter_alone(which))
-        return;
-    forget_blocks(which);
-    slots[which].ends = true;
-    ops_call("destroy", which, 0);
-    fallow_arena_destroy(slots[which].arena);
-    ops_return(NULL);
-    slots[which] = (slot){.parent = -1};
+    if (slots[which].arena && !has_children(which) && !program_has_pools(which) && arena_enter_alone(which))
+        destroy(which);
 }
 
 void op_arena_idle_max(worker *self) {

@@ -83,8 +83,7 @@ void op_allocate_aligned(worker *self) {
     arena_leave(arena);
 }
 
-void ops_free(worker *self, block *it) {
-    (void)self;
+void ops_free(block *it) {
     if (!arena_enter(it->arena))
         return;
     block was = blocks_remove(it);
@@ -98,14 +97,14 @@ void ops_free(worker *self, block *it) {
 void op_free(worker *self) {
     block *it = blocks_pick(self->number, SIM_WORK);
     if (it)
-        ops_free(self, it);
+        ops_free(it);
 }
 
 void op_free_many(worker *self) {
     block *it;
     for (uint64_t i = 2 + sim_below(SIM_WORK, 20);
          i-- > 0 && (it = blocks_pick(self->number, SIM_WORK)) != NULL;)
-        ops_free(self, it);
+        ops_free(it);
 }
 
 /* A container is filled, and emptied from its start or from its end. */
@@ -117,14 +116,14 @@ void op_fill_and_drain(worker *self) {
     while (got < count && (made[got] = ops_allocate(self, arena, bytes)) != NULL)
         got++;
     for (size_t i = 0; i < got; i++)
-        ops_free(self, made[from_start ? i : got - 1 - i]);
+        ops_free(made[from_start ? i : got - 1 - i]);
 }
 
 void op_free_shared(worker *self) {
     block *it;
     for (uint64_t i = 1 + sim_below(SIM_WORK, 12); i-- > 0 && (it = blocks_pick(SHARED, SIM_WORK)) != NULL;) {
         it->owner = self->number;
-        ops_free(self, it);
+        ops_free(it);
     }
 }
 

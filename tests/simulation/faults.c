@@ -270,10 +270,6 @@ osmem_sim *sim_system(void) {
     return faults.sim;
 }
 
-const osmem_sim_config *sim_system_config(void) {
-    return &faults.config;
-}
-
 void sim_faults_describe(char *text, size_t bytes) {
     uint32_t most = 0;
     for (unsigned call = 0; call < CALLS; call++)

@@ -29,7 +29,6 @@ bool sim_fault_of_fence(void);
 bool sim_fault_of_thread(void);
 
 osmem_sim *sim_system(void);
-const osmem_sim_config *sim_system_config(void);
 
 /* What a seed has drawn, in words. */
 void sim_faults_describe(char *text, size_t bytes);

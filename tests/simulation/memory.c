@@ -101,6 +101,11 @@ void sim_memory_release(sim_thread *thread) {
     leave_first(thread, thread->store_count);
 }
 
+void sim_memory_release_all(void) {
+    for (unsigned i = 0; i < sim.threads; i++)
+        sim_memory_release(&sim.thread[i]);
+}
+
 /* Into the buffer of the thread that runs. */
 static void push(uintptr_t address, const void *value, unsigned bytes, bool release) {
     sim_thread *self = sim.self;
@@ -166,17 +171,13 @@ void sim_memory_own(const void *start, size_t bytes) {
     see_own((uintptr_t)start, bytes);
 }
 
-void sim_memory_thread_end(void) {
-    sim_memory_release(sim.self);
-}
-
 /* --- plain accesses --------------------------------------------------------------------------------------------------------- */
 
-static inline void read_plain(const void *address, size_t bytes, const void *place) {
+static inline void before_read(sim_kind kind, const volatile void *address, size_t bytes, const void *place) {
     if (!hears())
         return;
     sim_memory_settle();
-    sim_point(SIM_READ, address, place);
+    sim_point(kind, address, place);
     if (sim.self->store_count)
         see_own((uintptr_t)address, bytes);
 }
@@ -201,13 +202,13 @@ static inline void write_plain(void *address, unsigned bytes, const void *place)
     void __tsan_unaligned_read##bytes(void *address);   \
     void __tsan_unaligned_write##bytes(void *address);  \
     void __tsan_read##bytes(void *address) {            \
-        read_plain(address, bytes, HERE);               \
+        before_read(SIM_READ, address, bytes, HERE);    \
     }                                                   \
     void __tsan_write##bytes(void *address) {           \
         write_plain(address, bytes, HERE);              \
     }                                                   \
     void __tsan_unaligned_read##bytes(void *address) {  \
-        read_plain(address, bytes, HERE);               \
+        before_read(SIM_READ, address, bytes, HERE);    \
     }                                                   \
     void __tsan_unaligned_write##bytes(void *address) { \
         write_plain(address, bytes, HERE);              \
@@ -286,15 +287,6 @@ static inline bool releases(int order) {
     return order == memory_order_release || order == memory_order_acq_rel || order == memory_order_seq_cst;
 }
 
-static void before_load(const volatile void *address, unsigned bytes, const void *place) {
-    if (!hears())
-        return;
-    sim_memory_settle();
-    sim_point(SIM_ATOMIC_LOAD, address, place);
-    if (sim.self->store_count)
-        see_own((uintptr_t)address, bytes);
-}
-
 /* True: the store is in the buffer. */
 static bool before_store(volatile void *address, const void *value, unsigned bytes, int order,
                          const void *place) {
@@ -339,7 +331,7 @@ static void before_change(volatile void *address, unsigned bytes, int order, con
         volatile uint##bits##_t *at, uint##bits##_t expected, uint##bits##_t value, int order, int failed);  \
     uint##bits##_t __tsan_atomic##bits##_load(const volatile uint##bits##_t *at, int order) {                \
         (void)order;                                                                                         \
-        before_load(at, bits / 8, HERE);                                                                     \
+        before_read(SIM_ATOMIC_LOAD, at, bits / 8, HERE);                                                    \
         return *at;                                                                                          \
     }                                                                                                        \
     void __tsan_atomic##bits##_store(volatile uint##bits##_t *at, uint##bits##_t value, int order) {         \

@@ -74,7 +74,7 @@ _Noreturn void ops_child(worker *self) {
         ops_allocate(self, 0, ops_a_size());
     BLOCKS_EACH(it)
     if (it->start && !it->pool && it->arena == 0)
-        ops_free(self, it);
+        ops_free(it);
     use_arenas(self);
     op_give_back(self);
     op_tick(self);

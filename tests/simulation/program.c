@@ -65,19 +65,13 @@ worker *program_new_worker(unsigned operations) {
     return it;
 }
 
-/* The program has a lock, or has joined the others: what they have done is seen. */
-static void see_everybody(void) {
-    for (unsigned i = 0; i < sim.threads; i++)
-        sim_memory_release(&sim.thread[i]);
-}
-
 /* --- standing still --------------------------------------------------------------------------------------------------------------- */
 
 static void look_if_all_stand(void) {
     if (!pause_wanted || paused < running)
         return;
     pause_wanted = false;
-    see_everybody();
+    sim_memory_release_all();
     oracle_quiet();
     sim_wake(&paused);
 }
@@ -140,25 +134,15 @@ void *program_worker(void *argument) {
 }
 
 void *program_clean_up(void *unused) {
-    static worker last = {.number = SIM_THREADS_MAX};
-    worker *self = &last;
     (void)unused;
-    for (int i = ARENAS_MAX - 1; i > 0; i--)
-        if (slots[i].arena && slots[i].parent <= 0) {
-            if (!arena_enter_alone(i))
-                sim_fail("an arena is in use at the end");
-            sim_op_begin("destroy");
-            fallow_arena_destroy(slots[i].arena);
-            sim_op_end();
-        }
     for (int i = 1; i < ARENAS_MAX; i++)
-        slots[i] = (slot){.parent = -1};
-    BLOCKS_EACH(it)
-    if (it->start && it->arena != 0)
-        it->start = NULL;
+        ops_arena_end(i);
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].arena)
+            sim_fail("an arena is in use at the end");
     BLOCKS_EACH(it)
     if (it->start)
-        ops_free(self, it);
+        ops_free(it);
     sim_keys_end();
     return NULL;
 }
@@ -192,7 +176,7 @@ bool arena_enter_alone(int which) {
     for (int i = 1; i < ARENAS_MAX; i++)
         if (slots[i].arena && arena_is_below(i, which))
             slots[i].exclusive = true;
-    see_everybody();
+    sim_memory_release_all(); /* the program has a lock, or has joined the others: what they have done is seen */
     return true;
 }
 

@@ -24,7 +24,6 @@ typedef struct worker {
     int pool_arena[POOLS_MAX];
     size_t pool_limit[POOLS_MAX];  /* 0: none */
     fallow_pool *child[POOLS_MAX]; /* below it, or NULL */
-    unsigned nested;               /* in a call-back of the library */
 } worker;
 
 typedef struct slot {
@@ -84,7 +83,7 @@ int arena_pick(void);
 /* ops.c: one operation, of those that have a weight in this life. */
 void ops_begin(const char *only);
 void ops_one(worker *self);
-void ops_free(worker *self, block *it);
+void ops_free(block *it);
 void ops_pool_end(worker *self, unsigned which);
 _Noreturn void ops_child(worker *self);
 void ops_signal(void);

@@ -76,7 +76,7 @@ static void body(void) {
     sim_thread *self = sim.self;
     errno = 0;
     self->body(self->argument);
-    sim_memory_thread_end();
+    sim_memory_release(sim.self);
     self->state = SIM_ENDED;
     sim_wake(self);
     run(choose());

@@ -207,12 +207,6 @@ int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*ch
     return 0;
 }
 
-/* A kernel that forks has interrupted everybody: nothing is on its way any more. */
-static void settle_everybody(void) {
-    for (unsigned i = 0; i < sim.threads; i++)
-        sim_memory_release(&sim.thread[i]);
-}
-
 static void call_handlers(bool in_child) {
     for (unsigned i = 0; i < handler_count; i++)
         (in_child ? handlers[i].child : handlers[i].parent)();
@@ -224,7 +218,7 @@ bool sim_fork(void) {
     sim.self->interrupted = true;
     for (unsigned i = handler_count; i-- > 0;)
         handlers[i].prepare();
-    settle_everybody();
+    sim_memory_release_all(); /* a kernel that forks has interrupted everybody: nothing is on its way any more */
     pid_t child = fork();
     if (child < 0)
         sim_fail("no process for a fork");

@@ -4,7 +4,7 @@
  * locks, a clock and a system for memory that may refuse. Everything in it follows from one seed; one kernel thread runs it all.
  *
  * The compiler turns every access of the sources under test into a call (`-fsanitize=thread`, memory.c), the linker every
- * call of pthread_… (`--wrap`, threads.c), and the floors below osmem are replaced (system_simulated.c, backend_faulty.c). The
+ * call of pthread_… (`--wrap`, threads.c), and the floors below osmem are replaced (system_simulated.c, faults.c). The
  * world's own files are compiled without that: what they do happens at one moment.
  */
 #ifndef WORLD_H
@@ -118,7 +118,7 @@ typedef struct sim_world {
     unsigned linger_bits; /* a store stays for up to two to the power of this many steps */
     sim_strategy strategy;
     unsigned threads; /* slots used */
-    uint64_t op_steps_max, longest_op;
+    uint64_t longest_op;
     const char *longest_op_name;
     sim_thread thread[SIM_THREADS_MAX];
 } sim_world;
