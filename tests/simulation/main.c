@@ -3,6 +3,7 @@
  * main.c: lives, each in a process of its own: one seed, many, or a sweep of refusals. tools/simulate is the way to call it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,10 @@ typedef struct options {
     uint64_t seeds_max;
     unsigned failures_max;
     bool quiet, one, sweep, signals;
-    const char *only;
+    const char *only, *record, *replay;
 } options;
+
+#define SWITCHES_MAX ((size_t)1 << 20)
 
 static life_figures *shared;
 
@@ -120,9 +123,9 @@ static int sweep(const options *options) {
 
 static int usage(const char *wrong, const char *word) {
     fprintf(stderr, "simulate: %s%s%s\n", wrong, word ? " " : "", word ? word : "");
-    fprintf(stderr,
-            "one of  --seed N, --sweep N, --seconds S [--from N] [--seeds N] [--failures N] [--quiet];\n"
-            "to any  [--signals] [--only OPERATIONS]\n");
+    fprintf(stderr, "one of  --seed N [--record FILE | --replay FILE], --sweep N, --seconds S [--from N] "
+                    "[--seeds N] [--failures N] [--quiet];\n"
+                    "to any  [--signals] [--only OPERATIONS]\n");
     return 2;
 }
 
@@ -147,6 +150,10 @@ static bool has_value(const char *word, const char *value, options *options) {
         options->only = value;
         return true;
     }
+    if (strcmp(word, "--record") == 0 || strcmp(word, "--replay") == 0) {
+        *(strcmp(word, "--record") == 0 ? &options->record : &options->replay) = value;
+        return true;
+    }
     if (strcmp(word, "--seconds") == 0) {
         options->seconds = strtod(value, &end);
         return options->seconds > 0 && !*end;
@@ -166,9 +173,31 @@ static bool has_value(const char *word, const char *value, options *options) {
     return true;
 }
 
+/* Lines of a step, the thread that runs from there on, and whether the one before it had to wait. */
+static bool read_schedule(const char *path, life_plan *plan) {
+    static sim_switch switches[SWITCHES_MAX];
+    unsigned long long step;
+    unsigned to;
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    plan->switches = switches;
+    for (int waits; plan->switch_count < SWITCHES_MAX && fscanf(file, "%llu %u %d", &step, &to, &waits) == 3;)
+        switches[plan->switch_count++] = (sim_switch){step, to, waits != 0};
+    bool whole = feof(file) != 0;
+    fclose(file);
+    return whole;
+}
+
 static int one(const options *options) {
     life_plan plan = {
         .seed = options->first_seed, .logs = true, .only = options->only, .signals = options->signals};
+    if (options->record)
+        plan.record_to = open(options->record, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (plan.record_to < 0)
+        return usage("cannot be written:", options->record);
+    if (options->replay && !read_schedule(options->replay, &plan))
+        return usage("no schedule that --record has written:", options->replay);
     bool fine = live(&plan, false);
     printf("seed %llu: %s; %llu points, %llu switches, %llu operations (%s)\n", (unsigned long long)plan.seed,
            fine ? "nothing found" : "failed", (unsigned long long)shared->steps,

@@ -116,7 +116,11 @@ void life_run(const life_plan *plan, life_figures *figures) {
     start_library(sim_one_in(SIM_WORK, 2));
     program_begin(plan->only, plan->signals);
     sim_memory_begin();
+    if (plan->switches)
+        sim_schedule_replay(plan->switches, plan->switch_count);
     sim_schedule_begin();
+    if (plan->record_to)
+        sim_schedule_record(plan->record_to);
     describe();
     if (plan->nth_fault)
         sim_faults_at(plan->nth_fault, (osmem_result)plan->nth_result);

@@ -5,14 +5,17 @@
 #ifndef ONE_LIFE_H
 #define ONE_LIFE_H
 
-#include "world.h"
+#include "schedule.h"
 
 /* What a life is asked for, besides its seed. */
 typedef struct life_plan {
     uint64_t seed;
     bool logs;
-    const char *only;   /* a workload by name; NULL: what the seed draws */
-    bool signals;       /* handlers that fork interrupt threads at any point */
+    const char *only;           /* a workload by name; NULL: what the seed draws */
+    bool signals;               /* handlers that fork interrupt threads at any point */
+    const sim_switch *switches; /* a recorded schedule instead of the seed's; NULL: none */
+    size_t switch_count;
+    int record_to;      /* a file for the schedule; 0: none */
     uint64_t nth_fault; /* not 0: this call of the system is refused, and no other (a sweep) */
     int nth_result;     /* osmem_result */
 } life_plan;

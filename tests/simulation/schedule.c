@@ -57,20 +57,21 @@ __asm__(".text\n"
         "  ret\n"
         ".size sim_change_stack, .-sim_change_stack\n");
 
-static void run(sim_thread *next) {
+/* Recorded is each switch, and each time that somebody gives way, whoever goes on. */
+static void run(sim_thread *next, bool waits) {
     sim_thread *self = sim.self;
+    if (schedule.record >= 0 && (waits || next != self))
+        dprintf(schedule.record, "%llu %u %d\n", (unsigned long long)sim.step, next->id, waits);
     if (next == self)
         return;
     sim.switches++;
-    if (schedule.record >= 0)
-        dprintf(schedule.record, "%llu %u\n", (unsigned long long)sim.step, next->id);
     self->saved_errno = errno;
     sim.self = next;
     sim_change_stack(&self->stack_pointer, next->stack_pointer);
     errno = sim.self->saved_errno;
 }
 
-static sim_thread *choose(void);
+static sim_thread *choose(bool waits);
 
 static void body(void) {
     sim_thread *self = sim.self;
@@ -79,7 +80,7 @@ static void body(void) {
     sim_memory_release(sim.self);
     self->state = SIM_ENDED;
     sim_wake(self);
-    run(choose());
+    run(choose(true), true);
     __builtin_unreachable();
 }
 
@@ -189,24 +190,27 @@ static sim_thread *highest(sim_thread **threads, size_t count) {
     return best;
 }
 
+/* Whom the recorded schedule has next, if that is here: where who ran had to wait, or was interrupted. */
+static sim_thread *replayed(bool waits, sim_thread *anybody) {
+    while (schedule.replay_at < schedule.replay_count && schedule.replay[schedule.replay_at].step < sim.step)
+        schedule.replay_at++;
+    const sim_switch *next = &schedule.replay[schedule.replay_at];
+    if (schedule.replay_at < schedule.replay_count && next->step == sim.step && next->waits == waits) {
+        schedule.replay_at++;
+        if (next->to < sim.threads && can_run(&sim.thread[next->to]))
+            return &sim.thread[next->to];
+    }
+    return sim.self->state == SIM_RUNNABLE ? sim.self : anybody;
+}
+
 /* Somebody who can run. */
-static sim_thread *choose(void) {
+static sim_thread *choose(bool waits) {
     sim_thread *threads[SIM_THREADS_MAX];
     size_t count;
     while ((count = runnable(threads)) == 0)
         pass_time();
-    if (schedule.replay) {
-        while (schedule.replay_at < schedule.replay_count &&
-               schedule.replay[schedule.replay_at].step < sim.step)
-            schedule.replay_at++;
-        if (schedule.replay_at < schedule.replay_count &&
-            schedule.replay[schedule.replay_at].step == sim.step) {
-            sim_thread *to = &sim.thread[schedule.replay[schedule.replay_at++].to];
-            if (to < sim.thread + sim.threads && can_run(to))
-                return to;
-        }
-        return sim.self->state == SIM_RUNNABLE ? sim.self : threads[0];
-    }
+    if (schedule.replay)
+        return replayed(waits, threads[0]);
     if (schedule.solo && schedule.solo->state == SIM_RUNNABLE)
         return schedule.solo;
     return sim.strategy == SIM_PRIORITIES ? highest(threads, count) : threads[sim_below(SIM_SCHEDULE, count)];
@@ -224,14 +228,25 @@ static void draw_next_switch(void) {
         sim.next_switch = schedule.changes < schedule.depth ? schedule.change[schedule.changes] : NEVER;
 }
 
+static void set_next_event(void) {
+    uint64_t stores = sim_memory_next_due();
+    uint64_t watch = sim.step + (1u << 16);
+    sim.next_event = sim.next_switch < stores ? sim.next_switch : stores;
+    if (sim.next_signal < sim.next_event)
+        sim.next_event = sim.next_signal;
+    if (watch < sim.next_event)
+        sim.next_event = watch;
+}
+
 static void due_switch(void) {
     if (sim.strategy == SIM_PRIORITIES && !schedule.replay) {
         sim.self->priority = --schedule.lowest;
         schedule.changes++;
     }
-    sim_thread *next = choose();
+    sim_thread *next = choose(false);
     draw_next_switch();
-    run(next);
+    set_next_event(); /* for who runs next, and may be new */
+    run(next, false);
 }
 
 /* An operation that does not come to an end in company is run alone: then it must. */
@@ -246,16 +261,6 @@ static void watch_progress(void) {
     } else if (schedule.solo == self && self->steps > schedule.solo_until)
         sim_fail("no progress: %s has not ended after %llu steps, the last %llu of them alone", self->op,
                  (unsigned long long)steps, (unsigned long long)OP_STEPS_ALONE);
-}
-
-static void set_next_event(void) {
-    uint64_t stores = sim_memory_next_due();
-    uint64_t watch = sim.step + (1u << 16);
-    sim.next_event = sim.next_switch < stores ? sim.next_switch : stores;
-    if (sim.next_signal < sim.next_event)
-        sim.next_event = sim.next_signal;
-    if (watch < sim.next_event)
-        sim.next_event = watch;
 }
 
 static bool is_held_here(bool at_place) {
@@ -286,7 +291,9 @@ void sim_event(bool at_place) {
 }
 
 static void give_way(void) {
-    run(choose());
+    sim_thread *next = choose(true);
+    set_next_event();
+    run(next, true);
     set_next_event();
 }
 

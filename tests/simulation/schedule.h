@@ -39,6 +39,7 @@ void sim_schedule_begin(void);
 typedef struct sim_switch {
     uint64_t step;
     unsigned to;
+    bool waits; /* who ran until then had to wait, or had ended */
 } sim_switch;
 
 void sim_schedule_replay(const sim_switch *switches, size_t count);
