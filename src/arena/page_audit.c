@@ -47,7 +47,7 @@ static void audit_entry(const fl_branch *branch, size_t place, fl_runs runs, boo
     fl_audit_that((branch->idle >> place & 1) == idle, branch,
                   "a bit for idle pages in this branch is not what lies below it says");
     fl_audit_that((branch->vacant >> place & 1) == vacant, branch,
-                  "a bit for vacant chunks in this branch is not what lies below it says");
+                  "a bit for vacant regions in this branch is not what lies below it says");
 }
 
 static void audit_leaf(const fl_arena *arena, const fl_branch *branch, size_t place, size_t index) {
@@ -58,8 +58,8 @@ static void audit_leaf(const fl_arena *arena, const fl_branch *branch, size_t pl
                   "the region is in the tree, but names another branch");
     fl_audit_that(fl_region_is_of(region, arena), fl_region_start(region),
                   "the region is in the tree of an arena that does not own it");
-    audit_entry(branch, place, fl_runs_join(region->runs, FL_REGION_CHUNKS, FL_CHUNK_PAGES),
-                region->idle != 0, region->vacant != 0);
+    audit_entry(branch, place, fl_pagebits_runs(region->in_use, FL_REGION_PAGES), region->idle,
+                region->vacant);
 }
 
 /* Returns how many regions lie below. As deep as the tree: six levels reach through the window. */
@@ -121,41 +121,35 @@ static void audit_none(const fl_region *region, size_t word, uint64_t bits, cons
 static void audit_word(const fl_region *region, size_t word, sums *sums) {
     uint64_t in_use = region->in_use[word], prepared = region->prepared[word];
     uint64_t kept = region->kept[word], gone = region->gone[word];
-    size_t chunk = word / FL_CHUNK_WORDS;
-    if (!(region->mapped >> chunk & 1)) {
-        uint64_t lost = region->lost >> chunk & 1 ? UINT64_MAX : 0;
-        audit_none(region, word, prepared | kept | gone,
-                   "the page is prepared, kept or gone, but its chunk is not mapped");
-        audit_none(region, word, in_use & ~lost, "the page is in use, but its chunk is not mapped");
-        audit_none(region, word, lost & ~in_use, "the page is in a lost chunk, but not in use");
-        return;
-    }
+    fl_region others = {.mapped = region->lost | region->growing};
+    uint64_t mapped = fl_region_mapped_word(region, word), busy = fl_region_mapped_word(&others, word);
+    audit_none(region, word, (prepared | kept | gone) & ~mapped,
+               "the page is prepared, kept or gone, but its chunk is not mapped");
+    audit_none(region, word, in_use & ~mapped & ~busy, "the page is in use, but its chunk is not mapped");
+    audit_none(region, word, busy & ~in_use, "the page is in a lost or growing chunk, but not in use");
     audit_none(region, word, prepared & kept, "the page is prepared and kept at once");
     audit_none(region, word, prepared & gone, "the page is prepared and gone at once");
     audit_none(region, word, kept & in_use, "the page is kept and in use at once");
     audit_none(region, word, gone & ~in_use, "the page is gone, but not in use");
-    sums->ready += 64 - (size_t)__builtin_popcountll(prepared | gone);
+    sums->ready += (size_t)__builtin_popcountll(mapped & ~(prepared | gone));
     /* What is about to be returned with everything else may be in use and Prepared: it is not counted as granted. */
-    sums->used += (size_t)__builtin_popcountll(in_use & ~gone & ~prepared);
+    sums->used += (size_t)__builtin_popcountll(in_use & mapped & ~gone & ~prepared);
     sums->kept += (size_t)__builtin_popcountll(kept);
 }
 
-/* What a chunk says in short, against its bits. */
-static void audit_summary(const fl_region *region, size_t chunk) {
-    const uint64_t *in_use = &region->in_use[chunk * FL_CHUNK_WORDS];
-    const char *start = page_at(region, chunk * FL_CHUNK_PAGES);
+/* What a region says in short, against its bits. */
+static void audit_summary(const fl_region *region) {
+    const char *start = fl_region_start(region);
     uint64_t idle = 0, used = 0;
-    for (size_t i = chunk * FL_CHUNK_WORDS; i < (chunk + 1) * FL_CHUNK_WORDS; i++) {
-        idle |= ~(region->in_use[i] | region->prepared[i] | region->kept[i]);
-        used |= region->in_use[i];
+    for (size_t word = 0; word < FL_REGION_WORDS; word++) {
+        idle |= fl_region_mapped_word(region, word) &
+                ~(region->in_use[word] | region->prepared[word] | region->kept[word]);
+        used |= region->in_use[word];
     }
-    bool has_idle = idle && (region->mapped >> chunk & 1);
-    fl_audit_that(same_runs(region->runs[chunk], fl_pagebits_runs(in_use, FL_CHUNK_PAGES)), start,
-                  "the chunk's runs are not those of its bits in use");
-    fl_audit_that((region->idle >> chunk & 1) == has_idle, start,
-                  "the chunk's bit for idle pages is not what its bits say");
-    fl_audit_that((region->vacant >> chunk & 1) == (has_idle && !used), start,
-                  "the chunk's bit for vacancy is not what its bits say");
+    fl_audit_that(region->idle == (idle != 0), start,
+                  "the region's bit for idle pages is not what its bits say");
+    fl_audit_that(region->vacant == (idle && !used), start,
+                  "the region's bit for vacancy is not what its bits say");
 }
 
 static void audit_masks(const fl_arena *arena, const fl_region *region) {
@@ -165,12 +159,15 @@ static void audit_masks(const fl_arena *arena, const fl_region *region) {
     /* Where a region is one reservation, somebody else's may have gone since, and all of it be ours. */
     fl_audit_that(!(region->reserved & region->lost) || arena->stat.traits.reservations_apart, start,
                   "a chunk is reserved and lost at once");
-    fl_audit_that(!(region->small & ~region->mapped), start, "a chunk that is to stay small is not mapped");
+    fl_audit_that(!(region->growing & (region->mapped | region->lost)), start,
+                  "a chunk is growing, and mapped or lost already");
+    fl_audit_that(!region->small || region->mapped, start,
+                  "a region that is to stay small has nothing mapped");
 }
 
 /* What osmem's checker has noted, page by page. */
 
-typedef enum kind { IS_NONE, IS_RESERVED, IS_PREPARED, IS_READY, IS_GRANTED } kind;
+typedef enum kind { IS_NONE, IS_RESERVED, IS_PREPARED, IS_READY, IS_GRANTED, IS_GROWING } kind;
 
 /* Of a granted page, the floor above may have given back a part, or the scavenger be about to give back all. */
 static const struct {
@@ -196,10 +193,16 @@ static const struct {
     [IS_GRANTED] = {1u << FL_READY | 1u << FL_PREPARED,
                     {"to the arena the page is granted, to osmem None, or another's",
                      "to the arena the page is granted, to osmem Reserved", "", ""}},
+    [IS_GROWING] = {1u << FL_NONE | 1u << FL_RESERVED | 1u << FL_PREPARED,
+                    {"", "", "", "to the arena the page's chunk is growing, to osmem the page is Ready"}},
 };
 
 static kind kind_of(const fl_region *region, size_t page) {
     size_t word = page / 64, bit = page % 64, chunk = page / FL_CHUNK_PAGES;
+    /* Where a region is one reservation, that may be on its way for all of it. */
+    bool growing = region->growing >> chunk & 1 || (region->growing && !region->mapped && !region->reserved);
+    if (growing)
+        return IS_GROWING;
     if (!(region->mapped >> chunk & 1))
         return region->reserved >> chunk & 1 ? IS_RESERVED : IS_NONE;
     if (region->gone[word] >> bit & 1)
@@ -238,8 +241,7 @@ static void audit_region(const fl_arena *arena, const fl_region *region, sums *s
     audit_masks(arena, region);
     for (size_t word = 0; word < FL_REGION_WORDS; word++)
         audit_word(region, word, sums);
-    for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++)
-        audit_summary(region, chunk);
+    audit_summary(region);
     audit_ground(arena, region);
     sums->regions++;
     sums->mapped += (size_t)__builtin_popcount(region->mapped);

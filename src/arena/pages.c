@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "../system/fatal.h"
+#include "chunks.h"
+#include "growth.h"
 #include "regions.h"
 
 _Atomic size_t fl_process_ready_pages;
@@ -16,12 +18,14 @@ _Atomic size_t fl_process_soft_pages = SIZE_MAX;
 
 void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent) {
     memset(arena, 0, sizeof *arena);
+    fl_lock_init(&arena->ground_lock, FL_LOCK_GROUND);
     fl_lock_init(&arena->lock, FL_LOCK_PAGES);
     osmem_stat_init(&arena->stat, name, backend, parent);
     atomic_store_explicit(&arena->limits.soft_pages, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_pages, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
     fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
+    arena->scavenge_below = SIZE_MAX;
 }
 
 void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent) {
@@ -30,12 +34,14 @@ void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend 
 }
 
 void fl_arena_end(fl_arena *arena) {
-    for (fl_region *region = arena->regions, *next; region; region = next) {
-        next = region->next;
-        fl_region_release(arena, region);
+    for (fl_region *region = arena->regions; region;) {
+        fl_lock_take(&arena->ground_lock);
+        region = fl_region_leave_at_end(arena);
+        if (region)
+            fl_region_release(arena, region);
+        fl_lock_drop(&arena->ground_lock);
     }
     fl_pagetree_clear(&arena->tree);
-    arena->regions = NULL;
     fl_arena_count_ready(arena, arena->ready_pages, false);
     arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
 }
@@ -58,40 +64,60 @@ static size_t find_aligned(const fl_arena *arena, size_t pages, size_t alignment
     return page == FL_PAGEBITS_NONE ? page : aligned_up(page, alignment);
 }
 
-/* A mapped run inside one region, without its unmapped chunks; where no more can be mapped. Looks everywhere. */
+/* The lowest free run that is mapped, without growth; where no more can be mapped. Looks everywhere. */
 static size_t find_mapped(const fl_arena *arena, size_t pages, size_t alignment) {
-    for (const fl_region *region = arena->regions; region; region = region->next) {
+    size_t start = 0, end = 0; /* of the run so far */
+    for (size_t index = 0;; index++) {
+        const fl_region *region = fl_pagetree_next(&arena->tree, index);
+        if (!region)
+            return FL_PAGEBITS_NONE;
         uint64_t taken[FL_REGION_WORDS];
-        for (size_t i = 0; i < FL_REGION_WORDS; i++)
-            taken[i] = region->mapped >> (i / FL_CHUNK_WORDS) & 1 ? region->in_use[i] : UINT64_MAX;
-        size_t first = pages <= FL_REGION_PAGES && alignment <= FL_REGION_PAGES
-                           ? fl_pagebits_find(taken, FL_REGION_PAGES, pages, alignment)
-                           : FL_PAGEBITS_NONE;
-        if (first != FL_PAGEBITS_NONE)
-            return fl_region_index(region) * FL_REGION_PAGES + first;
+        for (size_t word = 0; word < FL_REGION_WORDS; word++)
+            taken[word] = region->in_use[word] | ~fl_region_mapped_word(region, word);
+        index = fl_region_index(region);
+        size_t base = index * FL_REGION_PAGES, past;
+        for (size_t at = 0; (at = fl_pagebits_next_clear(taken, at, FL_REGION_PAGES)) < FL_REGION_PAGES;
+             at = past) {
+            past = fl_pagebits_next_set(taken, at, FL_REGION_PAGES);
+            if (base + at != end)
+                start = base + at;
+            end = base + past;
+            size_t aligned = aligned_up(start, alignment);
+            if (aligned < end && end - aligned >= pages)
+                return aligned;
+        }
     }
-    return FL_PAGEBITS_NONE;
 }
 
-/* A free run, mapped. FL_PAGEBITS_NONE: *why says why not. */
-static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment, fl_refusal *why) {
+/* The same, after growth where that is needed. Holds the ground lock too, and lets go of the arena's in between. */
+static size_t grow_ground(fl_arena *arena, size_t pages, size_t alignment) {
     for (;;) {
         size_t page = find_aligned(arena, pages, alignment);
         if (page == FL_PAGEBITS_NONE) {
-            *why = FL_REFUSED_SYSTEM;
-            if (!fl_regions_add(arena, pages + (alignment > fl_the_window.grain_pages ? alignment : 0)))
+            fl_lock_drop(&arena->lock);
+            bool added =
+                fl_regions_add(arena, pages + (alignment > fl_the_window.grain_pages ? alignment : 0));
+            fl_lock_take(&arena->lock);
+            if (!added)
                 return find_mapped(arena, pages, alignment);
-            continue;
-        }
-        osmem_result result = fl_regions_map(arena, page, pages);
-        if (result == OSMEM_OK)
+        } else if (fl_growth_is_done(page, pages))
             return page;
-        *why = FL_REFUSED_SYSTEM;
-        if (result == OSMEM_NOMEM) {
-            size_t mapped = find_mapped(arena, pages, alignment);
-            return mapped == FL_PAGEBITS_NONE && fl_regions_map_part(arena, page, pages) ? page : mapped;
-        }
+        else if (fl_growth_step(arena, page, pages) == OSMEM_NOMEM)
+            return find_mapped(arena, pages, alignment);
     }
+}
+
+/* A free run, mapped; FL_PAGEBITS_NONE: the system has no memory. */
+static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment) {
+    size_t page = find_aligned(arena, pages, alignment);
+    if (page != FL_PAGEBITS_NONE && fl_growth_is_done(page, pages))
+        return page;
+    fl_lock_drop(&arena->lock);
+    fl_lock_take(&arena->ground_lock);
+    fl_lock_take(&arena->lock);
+    page = grow_ground(arena, pages, alignment);
+    fl_lock_drop(&arena->ground_lock);
+    return page;
 }
 
 static size_t count_prepared(size_t page, size_t pages) {
@@ -171,7 +197,7 @@ static bool use_piece(fl_arena *arena, const fl_piece *piece) {
     if (osmem_used(start, piece->pages << FL_PAGE_SHIFT, prepared << FL_PAGE_SHIFT, &arena->stat) != OSMEM_OK)
         return false;
     fl_pagebits_clear(piece->region->prepared, piece->first, piece->pages);
-    fl_arena_unkeep(arena, piece->region, piece->first, piece->pages, false);
+    fl_arena_unkeep(arena, piece->region, piece->first, piece->pages);
     arena->ready_pages += prepared;
     arena->grown_pages += prepared;
     return true;
@@ -183,7 +209,7 @@ static bool use_run(fl_arena *arena, size_t page, size_t pages, size_t *more) {
     bool used = true;
     for (fl_piece piece; used && fl_next_piece(&page, &pages, &piece);) {
         used = use_piece(arena, &piece);
-        fl_pagetree_update(piece.region, piece.first, piece.pages);
+        fl_pagetree_update(piece.region);
     }
     *more = arena->ready_pages - before;
     return used;
@@ -208,7 +234,7 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
     fl_arena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_set(piece.region->in_use, piece.first, piece.pages);
-        fl_pagetree_update(piece.region, piece.first, piece.pages);
+        fl_pagetree_update(piece.region);
     }
     return true;
 }
@@ -225,10 +251,10 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
     fl_lock_take(&arena->lock);
     arena->activity++;
     if (pages <= atomic_load_explicit(&arena->limits.hard_pages, memory_order_relaxed)) {
-        fl_refusal why = FL_REFUSED_NEVER;
-        size_t page = find_ground(arena, pages, alignment_pages, &why);
+        size_t page = find_ground(arena, pages, alignment_pages);
         if (page == FL_PAGEBITS_NONE) /* an aligned run is looked for in a longer one */
-            *shortage = (fl_shortage){why, pages + alignment_pages - fl_the_window.grain_pages, NULL};
+            *shortage =
+                (fl_shortage){FL_REFUSED_SYSTEM, pages + alignment_pages - fl_the_window.grain_pages, NULL};
         else if (take(arena, page, pages, heed_soft, zeroed, shortage))
             start = page_address(page);
     }
@@ -236,19 +262,42 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
     return start;
 }
 
+/* Is a run all the arena's, and free? */
+static bool is_free(const fl_arena *arena, size_t page, size_t pages) {
+    if (page + pages > atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
+        return false;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
+        if (!fl_region_is_of(piece.region, arena) ||
+            fl_pagebits_next_set(piece.region->in_use, piece.first, piece.first + piece.pages) <
+                piece.first + piece.pages)
+            return false;
+    return true;
+}
+
+/* Growth into that run and no other; as long as nobody is quicker. Lets go of the arena's lock in between. */
+static bool grow_into(fl_arena *arena, size_t page, size_t pages) {
+    bool grown = false, refused = false;
+    fl_lock_drop(&arena->lock);
+    fl_lock_take(&arena->ground_lock);
+    fl_lock_take(&arena->lock);
+    while (!grown && !refused && is_free(arena, page, pages)) {
+        grown = fl_growth_is_done(page, pages);
+        refused = !grown && fl_growth_step(arena, page, pages) == OSMEM_NOMEM;
+    }
+    fl_lock_drop(&arena->ground_lock);
+    return grown;
+}
+
 bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pages) {
-    size_t page = fl_page_of(start) + pages, end = page + more_pages;
-    bool extended = false, zeroed, free = end <= fl_window_pages_max();
+    size_t page = fl_page_of(start) + pages;
+    bool extended = false, zeroed;
     fl_shortage shortage;
+    if (more_pages > fl_window_pages_max())
+        return false;
     fl_lock_take(&arena->lock);
     arena->activity++;
-    size_t at = page, left = more_pages;
-    for (fl_piece piece; free && fl_next_piece(&at, &left, &piece);)
-        free = end <= atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) &&
-               fl_region_is_of(piece.region, arena) &&
-               fl_pagebits_next_set(piece.region->in_use, piece.first, piece.first + piece.pages) ==
-                   piece.first + piece.pages;
-    if (free && fl_regions_map(arena, page, more_pages) == OSMEM_OK)
+    if (is_free(arena, page, more_pages) &&
+        (fl_growth_is_done(page, more_pages) || grow_into(arena, page, more_pages)))
         extended = take(arena, page, more_pages, false, &zeroed, &shortage);
     fl_lock_drop(&arena->lock);
     return extended;
@@ -264,7 +313,7 @@ static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
         arena->ready_pages -= piece->pages;
         fl_arena_count_ready(arena, piece->pages, false);
     }
-    fl_pagetree_update(piece->region, piece->first, piece->pages);
+    fl_pagetree_update(piece->region);
 }
 
 void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
@@ -310,8 +359,8 @@ void fl_pages_lose(fl_arena *arena, const char *start, size_t pages) {
 void fl_pages_forget_kept(fl_arena *arena) {
     fl_lock_take(&arena->lock);
     for (fl_region *region = arena->regions; region && arena->kept_pages; region = region->next) {
-        fl_arena_unkeep(arena, region, 0, FL_REGION_PAGES, false);
-        fl_pagetree_update(region, 0, FL_REGION_PAGES);
+        fl_arena_unkeep(arena, region, 0, FL_REGION_PAGES);
+        fl_pagetree_update(region);
     }
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
@@ -323,14 +372,13 @@ void fl_pages_return_all(fl_arena *arena) {
     atomic_store_explicit(&arena->away_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->reclaimable_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->purged_bytes, 0, memory_order_relaxed);
-    for (fl_region *region = arena->regions; region; region = region->next)
-        for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++) {
+    for (fl_region *region = arena->regions; region; region = region->next) {
+        memcpy(region->in_use, region->gone, sizeof region->in_use);
+        for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++)
             if (region->lost >> chunk & 1)
-                continue;
-            for (size_t i = chunk * FL_CHUNK_WORDS; i < (chunk + 1) * FL_CHUNK_WORDS; i++)
-                region->in_use[i] = region->gone[i];
-            fl_pagetree_update(region, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
-        }
+                fl_pagebits_set(region->in_use, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
+        fl_pagetree_update(region);
+    }
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
 }

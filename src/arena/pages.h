@@ -7,8 +7,8 @@
  *     returned:  in use ──▶ idle                              (still Ready: the cheapest to grant again)
  *     scavenged: idle ──▶ Prepared                            (the system has the memory back)
  *
- * Threads: everything may be called from any thread; the arena's lock makes it so. The lock is not held in
- * the system calls that give memory back; what makes these is called under the scavenger's.
+ * Threads: everything may be called from any thread; the arena's lock makes it so. It is not held across system calls:
+ * growth holds the arena's ground lock across them, what gives memory back holds the scavenger's.
  */
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
@@ -38,6 +38,7 @@ typedef struct fl_limits {
 } fl_limits;
 
 typedef struct fl_arena {
+    fl_lock ground_lock; /* regions and their chunks, while they change: see window.h */
     fl_lock lock;
     struct fl_arena *parent; /* whose limits count this one's pages as well; NULL: only the process's do */
     fl_region *regions;      /* all of them */
@@ -50,6 +51,7 @@ typedef struct fl_arena {
     size_t leaving_pages;        /* idle before, now in the scavenger's hands */
     size_t kept_pages;           /* free and Ready, and the system does not take them */
     uint64_t kept_since_ns;      /* when it last said so */
+    size_t scavenge_below;       /* the index of a region: the next batch goes on below it; the scavenger's */
     _Atomic size_t away_bytes;   /* Prepared inside what is granted: the floor above gives back parts of it */
     /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
      * more may have become free since. */

@@ -71,8 +71,7 @@ static void propagate(fl_branch *branch, size_t place, fl_runs runs, bool idle, 
 
 static void propagate_region(fl_region *region) {
     propagate(region->branch, fl_region_index(region) % FL_FANOUT,
-              fl_runs_join(region->runs, FL_REGION_CHUNKS, FL_CHUNK_PAGES), region->idle != 0,
-              region->vacant != 0);
+              fl_pagebits_runs(region->in_use, FL_REGION_PAGES), region->idle, region->vacant);
 }
 
 /* One level more on top. */
@@ -124,8 +123,7 @@ bool fl_pagetree_insert(fl_pagetree *tree, fl_region *region) {
     }
     branch->child[place_in(branch, index)] = region;
     region->branch = branch;
-    fl_pagetree_update(region, 0, FL_REGION_PAGES);
-    propagate_region(region);
+    fl_pagetree_update(region);
     return true;
 }
 
@@ -154,31 +152,21 @@ void fl_pagetree_clear(fl_pagetree *tree) {
     tree->root = NULL;
 }
 
-/* Returns whether anything has changed that matters further up. */
-static bool look_at_chunk(fl_region *region, size_t chunk) {
-    const uint64_t *in_use = &region->in_use[chunk * FL_CHUNK_WORDS];
-    const uint64_t *prepared = &region->prepared[chunk * FL_CHUNK_WORDS];
-    const uint64_t *kept = &region->kept[chunk * FL_CHUNK_WORDS];
-    uint64_t idle = 0, used = 0;
-    for (size_t i = 0; i < FL_CHUNK_WORDS; i++) {
-        idle |= ~(in_use[i] | prepared[i] | kept[i]);
-        used |= in_use[i];
-    }
-    bool has_idle = idle && (region->mapped >> chunk & 1);
-    fl_runs runs = fl_pagebits_runs(in_use, FL_CHUNK_PAGES), before = region->runs[chunk];
-    uint16_t idle_before = region->idle, vacant_before = region->vacant;
-    region->runs[chunk] = runs;
-    set_bit(&region->idle, chunk, has_idle);
-    set_bit(&region->vacant, chunk, has_idle && !used);
-    return !same_runs(runs, before) || region->idle != idle_before || region->vacant != vacant_before;
+/* The pages among 64 that are idle. */
+uint64_t fl_region_idle_word(const fl_region *region, size_t word) {
+    return fl_region_mapped_word(region, word) &
+           ~(region->in_use[word] | region->prepared[word] | region->kept[word]);
 }
 
-void fl_pagetree_update(fl_region *region, size_t first_page, size_t pages) {
-    bool changed = false;
-    for (size_t chunk = first_page / FL_CHUNK_PAGES; chunk * FL_CHUNK_PAGES < first_page + pages; chunk++)
-        changed |= look_at_chunk(region, chunk);
-    if (changed)
-        propagate_region(region);
+void fl_pagetree_update(fl_region *region) {
+    uint64_t idle = 0, used = 0;
+    for (size_t word = 0; word < FL_REGION_WORDS; word++) {
+        idle |= fl_region_idle_word(region, word);
+        used |= region->in_use[word];
+    }
+    region->idle = idle != 0;
+    region->vacant = idle && !used;
+    propagate_region(region);
 }
 
 /* The entry that a run lies in (*inside), or the page at which a run starts that crosses entries. Nothing, if
@@ -212,47 +200,52 @@ size_t fl_pagetree_find(const fl_pagetree *tree, size_t pages) {
         branch = branch->child[inside];
     }
     const fl_region *region = branch->child[inside];
-    at = look_through(region->runs, at, FL_CHUNK_PAGES, pages, &inside);
-    if (inside == FL_FANOUT)
-        return at;
-    return at + fl_pagebits_find(&region->in_use[inside * FL_CHUNK_WORDS], FL_CHUNK_PAGES, pages, 1);
+    return at + fl_pagebits_find(region->in_use, FL_REGION_PAGES, pages, 1);
 }
 
 static size_t highest_bit(uint16_t mask) {
     return 31 - (size_t)__builtin_clz(mask);
 }
 
-/* below: in chunks, from the start of what the mask covers; width: chunks to a bit. */
+/* below: in regions, from the start of what the mask covers; width: regions to a bit. */
 static uint16_t bits_below(uint16_t mask, size_t below, size_t width) {
     if (below >= FL_FANOUT * width)
         return mask;
     return (uint16_t)(mask & ((1u << ((below + width - 1) / width)) - 1));
 }
 
-static size_t last_idle_in(const fl_branch *branch, size_t first_chunk, size_t below, bool vacant) {
-    size_t width = child_pages(branch->level) / FL_CHUNK_PAGES;
-    uint16_t mask = bits_below(vacant ? branch->vacant : branch->idle, below - first_chunk, width);
+static fl_region *last_idle_in(const fl_branch *branch, size_t first, size_t below, bool vacant) {
+    size_t width = (size_t)1 << child_shift(branch->level);
+    uint16_t mask = bits_below(vacant ? branch->vacant : branch->idle, below - first, width);
     for (; mask; mask = (uint16_t)(mask & ~(1u << highest_bit(mask)))) {
-        size_t place = highest_bit(mask), start = first_chunk + place * width, found = FL_PAGEBITS_NONE;
-        if (branch->level)
-            found = last_idle_in(branch->child[place], start, below, vacant);
-        else {
-            const fl_region *region = branch->child[place];
-            uint16_t chunks = bits_below(vacant ? region->vacant : region->idle, below - start, 1);
-            if (chunks)
-                found = start + highest_bit(chunks);
-        }
-        if (found != FL_PAGEBITS_NONE)
+        size_t place = highest_bit(mask);
+        fl_region *found = branch->level
+                               ? last_idle_in(branch->child[place], first + place * width, below, vacant)
+                               : branch->child[place];
+        if (found)
             return found;
     }
-    return FL_PAGEBITS_NONE;
+    return NULL;
 }
 
-size_t fl_pagetree_last_idle(const fl_pagetree *tree, size_t below_chunk, bool vacant) {
-    size_t first_chunk = tree->base / FL_CHUNK_PAGES;
-    if (!tree->root || below_chunk <= first_chunk)
-        return FL_PAGEBITS_NONE;
-    return last_idle_in(tree->root, first_chunk, below_chunk, vacant);
+fl_region *fl_pagetree_last_idle(const fl_pagetree *tree, size_t below, bool vacant) {
+    size_t first = tree->base / FL_REGION_PAGES;
+    return tree->root && below > first ? last_idle_in(tree->root, first, below, vacant) : NULL;
+}
+
+static fl_region *first_in(const fl_branch *branch, size_t first, size_t from) {
+    size_t width = (size_t)1 << child_shift(branch->level);
+    for (size_t place = from > first ? (from - first) / width : 0; place < FL_FANOUT; place++) {
+        void *child = branch->child[place];
+        fl_region *found = child && branch->level ? first_in(child, first + place * width, from) : child;
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+fl_region *fl_pagetree_next(const fl_pagetree *tree, size_t from) {
+    return tree->root ? first_in(tree->root, tree->base / FL_REGION_PAGES, from) : NULL;
 }
 
 size_t fl_pagetree_longest(const fl_pagetree *tree) {

@@ -2,17 +2,16 @@
 /*
  * pagetree.h: where in an arena the free pages are, and where the idle ones: a radix tree over its regions.
  *
- *     branch    16 × runs of 16 GiB …          each entry says of what lies below it: free at the start,
- *     branch    16 × runs of a GiB             longest free run, free at the end; and whether anything in
+ *     branch    16 × runs of a GiB …           each entry says of what lies below it: free at the start,
+ *     branch    16 × runs of 64 MiB            longest free run, free at the end; and whether anything in
  *     branch    16 × runs of a region          it is idle
- *     region    16 × runs of a chunk
- *     bitmaps   256 pages to a chunk
+ *     bitmaps   256 pages to a region
  *
- * Finding the lowest run of any length, and the highest idle chunk, looks at 16 entries a level, and levels
+ * Finding the lowest run of any length, and the highest idle region, looks at 16 entries a level, and levels
  * grow with the logarithm of the address range: five at a TiB. Runs may cross chunks and regions. Regions that
  * are not the arena's count as full. (The Go runtime's page allocator keeps the same three numbers.)
  *
- * A chunk is vacant when it has idle pages and none in use: the scavenger's first choice.
+ * A region is vacant when it has idle pages and none in use: the scavenger's first choice.
  *
  * Threads: the caller holds the arena's lock, but for branches themselves, which have a lock of their own.
  */
@@ -28,7 +27,7 @@ typedef struct fl_branch {
     void *child[FL_FANOUT]; /* fl_region at level 0, fl_branch above; NULL: not the arena's */
     struct fl_branch *parent;
     uint16_t idle;   /* a bit for each child with idle pages in it */
-    uint16_t vacant; /* and for each with a vacant chunk */
+    uint16_t vacant; /* and for each with a vacant region */
     uint8_t place;   /* in the parent */
     uint8_t level;
 } fl_branch;
@@ -45,15 +44,25 @@ void fl_pagetree_remove(fl_region *region);
 /* All of it; the branches are used again. */
 void fl_pagetree_clear(fl_pagetree *tree);
 
-/* Bits of these pages of a region have changed. */
-void fl_pagetree_update(fl_region *region, size_t first_page, size_t pages);
+/* Bits of a region have changed. */
+void fl_pagetree_update(fl_region *region);
+
+/* The pages among the 64 of a word that lie in mapped chunks; and those of them that are idle. */
+static inline uint64_t fl_region_mapped_word(const fl_region *region, size_t word) {
+    uint64_t chunks = region->mapped >> (word * 64 / FL_CHUNK_PAGES) & ((1u << 64 / FL_CHUNK_PAGES) - 1);
+    /* Bit i of the four to bit 16 i, and a multiplication by 16 ones spreads each. */
+    return ((chunks | chunks << 15 | chunks << 30 | chunks << 45) & UINT64_C(0x0001000100010001)) * 0xffff;
+}
+uint64_t fl_region_idle_word(const fl_region *region, size_t word);
 
 /* The lowest free run of so many pages, as a page of the window, or FL_PAGEBITS_NONE. */
 size_t fl_pagetree_find(const fl_pagetree *tree, size_t pages);
 
-/* The highest chunk (page number / FL_CHUNK_PAGES) below another that has idle pages, or is vacant; or
- * FL_PAGEBITS_NONE. */
-size_t fl_pagetree_last_idle(const fl_pagetree *tree, size_t below_chunk, bool vacant);
+/* The highest region below that of an index that has idle pages, or is vacant; NULL: there is none. */
+fl_region *fl_pagetree_last_idle(const fl_pagetree *tree, size_t below, bool vacant);
+
+/* The lowest region from that of an index on; NULL: there is none. */
+fl_region *fl_pagetree_next(const fl_pagetree *tree, size_t from);
 
 /* The longest free run. */
 size_t fl_pagetree_longest(const fl_pagetree *tree);

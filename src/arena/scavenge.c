@@ -7,11 +7,13 @@
  */
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "chunks.h"
+#include "growth.h"
 #include "regions.h"
 
 #define BATCH_PAGES ((size_t)512)
-#define DENSE_PAGES (FL_CHUNK_PAGES - FL_CHUNK_PAGES / 32) /* 31/32 of a chunk in use: left alone */
-#define LOOKS_MAX 1024                                     /* chunks, in one batch */
+#define DENSE_PAGES (FL_REGION_PAGES - FL_REGION_PAGES / 32) /* 31/32 of a region in use: left alone */
+#define LOOKS_MAX 1024                                       /* regions, in one batch */
 
 typedef struct batch {
     osmem_range ranges[FL_BATCH_RANGES];
@@ -24,15 +26,10 @@ typedef struct batch {
 /* One give-back is under way at a time: all of this is guarded by the scavenger's lock, and no load for the stack of whoever
  * called free. */
 static batch the_batch;
-static osmem_range the_chunks[FL_BATCH_RANGES]; /* that are to stay small */
+static osmem_range the_regions[FL_BATCH_RANGES]; /* what is mapped of those that are to stay small */
 
 static bool is_the_only_one(void) {
     return fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER));
-}
-
-/* The idle pages among 64 of a mapped chunk. */
-static uint64_t idle_word(const fl_region *region, size_t word) {
-    return ~(region->in_use[word] | region->prepared[word] | region->kept[word]);
 }
 
 static void batch_add(batch *batch, const fl_region *region, size_t first, size_t pages) {
@@ -56,7 +53,7 @@ static bool batch_is_full(const batch *batch) {
 /* Takes idle runs of one word of a region, highest first, in whole grains. */
 static void gather_word(fl_region *region, size_t word, batch *batch) {
     size_t grain = fl_the_window.grain_pages;
-    for (uint64_t idle = idle_word(region, word); idle && !batch_is_full(batch);) {
+    for (uint64_t idle = fl_region_idle_word(region, word); idle && !batch_is_full(batch);) {
         size_t end = 64 - (size_t)__builtin_clzll(idle);
         uint64_t gaps = ~idle & (end == 64 ? UINT64_MAX : (UINT64_C(1) << end) - 1);
         size_t first = gaps ? 64 - (size_t)__builtin_clzll(gaps) : 0;
@@ -71,27 +68,44 @@ static void gather_word(fl_region *region, size_t word, batch *batch) {
     }
 }
 
-static bool is_dense(const fl_region *region, size_t chunk) {
-    return fl_pagebits_count(region->in_use, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES) >= DENSE_PAGES;
+static bool is_dense(const fl_region *region) {
+    return fl_pagebits_count(region->in_use, 0, FL_REGION_PAGES) >= DENSE_PAGES;
 }
 
-static void gather_chunk(fl_region *region, size_t chunk, batch *batch) {
-    if (batch->spare_dense && is_dense(region, chunk))
-        return;
-    for (size_t word = (chunk + 1) * FL_CHUNK_WORDS; word-- > chunk * FL_CHUNK_WORDS;)
-        gather_word(region, word, batch);
-    fl_pagetree_update(region, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
-}
-
-/* From the highest chunk downwards. */
-static void gather(fl_arena *arena, bool vacant, batch *batch) {
-    size_t chunk = SIZE_MAX;
+/* From the highest region below *below downwards; *below is where to go on, SIZE_MAX after the last. */
+static void gather(fl_arena *arena, bool vacant, size_t *below, batch *batch) {
     for (unsigned looks = 0; looks < LOOKS_MAX && !batch_is_full(batch); looks++) {
-        chunk = fl_pagetree_last_idle(&arena->tree, chunk, vacant);
-        if (chunk == FL_PAGEBITS_NONE)
-            break;
-        gather_chunk(&fl_the_window.regions[chunk / FL_REGION_CHUNKS], chunk % FL_REGION_CHUNKS, batch);
+        fl_region *region = fl_pagetree_last_idle(&arena->tree, *below, vacant);
+        if (!region) {
+            *below = SIZE_MAX;
+            return;
+        }
+        *below = fl_region_index(region);
+        if (batch->spare_dense && is_dense(region))
+            continue;
+        for (size_t word = FL_REGION_WORDS; word-- > 0;)
+            gather_word(region, word, batch);
+        fl_pagetree_update(region);
+        *below += region->idle; /* the batch was full before all of it was in */
     }
+}
+
+/* Vacant regions first; then on from where the last batch ended, since there may be many that are left alone. Returns whether
+ * some have not been looked at since the start. */
+static bool gather_all(fl_arena *arena, size_t wanted_pages, batch *batch) {
+    size_t top = SIZE_MAX, from = arena->scavenge_below;
+    fl_lock_take(&arena->lock);
+    size_t idle = fl_arena_idle_pages(arena);
+    batch->wanted_pages = wanted_pages < idle ? wanted_pages : idle;
+    gather(arena, true, &top, batch);
+    if (idle > 0)
+        gather(arena, false, &arena->scavenge_below, batch);
+    else
+        arena->scavenge_below = from = SIZE_MAX;
+    arena->leaving_pages += batch->pages;
+    fl_arena_show_idle(arena);
+    fl_lock_drop(&arena->lock);
+    return arena->scavenge_below != SIZE_MAX || from != SIZE_MAX;
 }
 
 typedef enum fate { WENT, KEPT, REFUSED } fate;
@@ -105,7 +119,7 @@ static size_t put_back(fl_arena *arena, const osmem_range *range, fate fate) {
         if (fate != REFUSED)
             fl_pagebits_set(fate == WENT ? piece.region->prepared : piece.region->kept, piece.first,
                             piece.pages);
-        fl_pagetree_update(piece.region, piece.first, piece.pages);
+        fl_pagetree_update(piece.region);
     }
     size_t all = range->bytes >> FL_PAGE_SHIFT;
     arena->ready_pages -= fate == WENT ? all : 0;
@@ -128,34 +142,33 @@ uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kep
     return went;
 }
 
-/* Regions that have become empty leave the arena, through next. */
-static fl_region *take_out_empty(fl_arena *arena, const batch *batch) {
-    fl_region *empty = NULL;
+/* Regions that have become empty go, one after the other; without the arena's lock. */
+static void release_empty(fl_arena *arena, const batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         size_t page = fl_page_of(batch->ranges[i].start), pages = batch->ranges[i].bytes >> FL_PAGE_SHIFT;
         for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
-            if (!fl_region_is_of(piece.region, arena) || !fl_region_leave_if_empty(arena, piece.region))
-                continue; /* it has left already, or stays */
-            piece.region->next = empty;
-            empty = piece.region;
+            fl_lock_take(&arena->ground_lock);
+            fl_lock_take(&arena->lock);
+            /* It may have left already, for another range in it, and be another arena's by now. */
+            bool leaves =
+                fl_region_is_of(piece.region, arena) && fl_region_leave_if_empty(arena, piece.region);
+            fl_lock_drop(&arena->lock);
+            if (leaves)
+                fl_region_release(arena, piece.region);
+            fl_lock_drop(&arena->ground_lock);
         }
     }
-    return empty;
 }
 
 /* Where huge pages come by themselves, what has gone in part must not come back as one. Without the arena's lock. */
 static void stay_small(fl_arena *arena, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        osmem_result ignored = osmem_no_huge_page(the_chunks[i].start, the_chunks[i].bytes, &arena->stat);
+        osmem_result ignored = osmem_no_huge_page(the_regions[i].start, the_regions[i].bytes, &arena->stat);
         (void)ignored;
     }
 }
 
-static bool huge_pages_come_by_themselves(const fl_arena *arena) {
-    return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
-}
-
-/* Holds the arena's lock. Returns how many of the_chunks are to stay small from now on, if anybody wants to know. */
+/* Holds the arena's lock. Returns how many ranges there are in the_regions, if anybody wants to know. */
 static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                           uint64_t started_ns, bool wants_small) {
     size_t count = 0;
@@ -165,7 +178,7 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
         const osmem_range *range = &ranges[__builtin_ctzll(rest)];
         arena->given_bytes[cause] += range->bytes;
         if (wants_small)
-            count += fl_regions_make_small(range, 1, the_chunks + count, FL_BATCH_RANGES - count);
+            count += fl_growth_make_small(range, the_regions + count, FL_BATCH_RANGES - count);
     }
     arena->system_calls += count;
     return count;
@@ -174,7 +187,7 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns) {
     FL_ASSERT_AT(2, is_the_only_one());
-    bool huge = huge_pages_come_by_themselves(arena);
+    bool huge = fl_huge_pages_come(arena);
     fl_lock_take(&arena->lock);
     size_t count = count_given(arena, cause, ranges, went, started_ns, huge);
     fl_lock_drop(&arena->lock);
@@ -228,27 +241,18 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, b
     uint64_t started_ns = fl_system_now_ns();
     batch->count = batch->pages = 0;
     batch->spare_dense = cause == FL_CAUSE_GOAL;
-    fl_lock_take(&arena->lock);
-    size_t idle = fl_arena_idle_pages(arena);
-    batch->wanted_pages = wanted_pages < idle ? wanted_pages : idle;
-    gather(arena, true, batch);
-    gather(arena, false, batch);
-    arena->leaving_pages += batch->pages;
-    fl_arena_show_idle(arena);
-    fl_lock_drop(&arena->lock);
-    *again = false;
+    *again = gather_all(arena, wanted_pages, batch);
     if (batch->count == 0)
         return 0;
 
     uint64_t kept, done = fl_ranges_unused(batch->ranges, batch->count, &kept, &arena->stat);
     size_t went = 0;
 
-    fl_region *empty = NULL;
-    bool huge = huge_pages_come_by_themselves(arena);
+    bool huge = fl_huge_pages_come(arena);
     fl_lock_take(&arena->lock);
-    size_t chunk_count = count_given(arena, cause, batch->ranges, done, started_ns, huge);
+    size_t small_count = count_given(arena, cause, batch->ranges, done, started_ns, huge);
     fl_lock_drop(&arena->lock);
-    stay_small(arena, chunk_count); /* while nobody can be granted the pages */
+    stay_small(arena, small_count); /* while nobody can be granted the pages */
 
     fl_lock_take(&arena->lock);
     for (size_t i = 0; i < batch->count; i++)
@@ -262,14 +266,7 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, b
         if (kept >> i & 1)
             went += sift(arena, cause, &batch->ranges[i], &calls);
     *again = went > 0 || kept; /* what is kept is no longer idle, so that this ends */
-    if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT) {
-        fl_lock_take(&arena->lock);
-        empty = take_out_empty(arena, batch);
-        fl_lock_drop(&arena->lock);
-    }
-    for (fl_region *next; empty; empty = next) {
-        next = empty->next;
-        fl_region_release(arena, empty);
-    }
+    if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
+        release_empty(arena, batch);
     return went;
 }

@@ -265,10 +265,12 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cau
 void fl_scavenger_unmap_spare(void) {
     take_arenas();
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended) {
+        fl_lock_take(&arena->ground_lock);
         fl_lock_take(&arena->lock);
         if (!arena->pauses)
             fl_regions_unmap_spare(arena);
         fl_lock_drop(&arena->lock);
+        fl_lock_drop(&arena->ground_lock);
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }

@@ -140,16 +140,15 @@ size_t fl_window_pages_max(void) {
     return regions_max * FL_REGION_PAGES;
 }
 
-/* What the next owner finds: chunks as they are, no page in use. The owner apart, which other arenas may look at at any time. */
-static void reset(fl_region *region, struct fl_arena *arena) {
+/* What the next owner finds: chunks as they are, no page in use. */
+static void reset(fl_region *region) {
     region->keeper = NULL;
     region->next = region->previous = NULL;
     region->branch = NULL;
-    region->lost = region->idle = region->vacant = 0;
-    memset(region->runs, 0, sizeof region->runs);
+    region->growing = region->lost = 0;
+    region->idle = region->vacant = false;
     memcpy(region->in_use, region->gone, sizeof region->in_use);
     memset(region->kept, 0, sizeof region->kept);
-    atomic_store_explicit(&region->arena, arena, memory_order_relaxed);
 }
 
 /* Marks the regions that are kept by a back end as taken, or as free for it. Holds the lock of the window. */
@@ -168,7 +167,7 @@ static void unlink_kept(const fl_region *first, size_t count) {
             link = &(*link)->next;
 }
 
-fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_backend *backend) {
+fl_region *fl_window_take(size_t count, const osmem_backend *backend) {
     fl_region *first = NULL;
     fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     offer_kept(backend, true);
@@ -178,7 +177,7 @@ fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_back
         unlink_kept(first, count);
         fl_pagebits_set(regions_taken, place, count);
         for (size_t i = 0; i < count; i++)
-            reset(&first[i], arena);
+            reset(&first[i]);
     }
     offer_kept(backend, false);
     fl_lock_drop(fl_lock_of(FL_LOCK_WINDOW));
@@ -192,7 +191,7 @@ fl_region *fl_window_take_kept(const osmem_backend *backend) {
         region = region->next;
     if (region) {
         unlink_kept(region, 1);
-        reset(region, NULL);
+        reset(region);
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_WINDOW));
     return region;
@@ -201,7 +200,6 @@ fl_region *fl_window_take_kept(const osmem_backend *backend) {
 void fl_window_give(fl_region *region, const osmem_backend *backend) {
     bool kept = region->mapped || (region->reserved && !reserved_whole);
     fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
-    atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
     if (kept) {
         fl_region **last = &regions_kept; /* behind those that wait longer for another try */
         while (*last)

@@ -5,7 +5,7 @@
  *
  *     ┌ table ┬ descriptors ┬ regions ┬ meta ┬─────────────── window ───────────────┐
  *     │ 8 B a │ 128 B each  │ a header│ the  │ region │ region │ region │ …         │
- *     │ page  │             │ for each│ rest │ 64 MiB │        │        │           │
+ *     │ page  │             │ for each│ rest │ 4 MiB  │        │        │           │
  *     └───────┴─────────────┴─────────┴──────┴──────────────────────────────────────┘
  *
  * The window is a range of addresses, not a reservation: regions are reserved in it one after the other, so
@@ -38,21 +38,16 @@
 #include "pagebits.h"
 #include "stretch.h"
 
-#ifndef FL_PAGE_SHIFT /* the simulation has it smaller, and the two below */
+#ifndef FL_PAGE_SHIFT /* the simulation has smaller pages */
 #define FL_PAGE_SHIFT 14
 #endif
 #define FL_PAGE_BYTES ((size_t)1 << FL_PAGE_SHIFT)
-#ifndef FL_CHUNK_PAGES
-#define FL_CHUNK_PAGES ((size_t)256)
-#endif
+#define FL_CHUNK_PAGES ((size_t)16)
 #define FL_CHUNK_BYTES (FL_CHUNK_PAGES << FL_PAGE_SHIFT)
-#ifndef FL_REGION_SHIFT
-#define FL_REGION_SHIFT 26
-#endif
+#define FL_REGION_SHIFT (FL_PAGE_SHIFT + 8)
 #define FL_REGION_BYTES ((size_t)1 << FL_REGION_SHIFT)
 #define FL_REGION_PAGES (FL_REGION_BYTES >> FL_PAGE_SHIFT)
 #define FL_REGION_WORDS (FL_REGION_PAGES / 64)
-#define FL_CHUNK_WORDS (FL_CHUNK_PAGES / 64)
 #define FL_REGION_CHUNKS (FL_REGION_PAGES / FL_CHUNK_PAGES)
 
 typedef uint64_t fl_entry;
@@ -76,36 +71,42 @@ static inline void *fl_entry_descriptor(fl_entry entry) {
 struct fl_arena;
 
 /*
- * A region and its pages. A chunk of it is
- *   None      in neither mask below: reserved when it is mapped
+ * A region and its pages. It is
+ *   free      taken by nobody
+ *   owned     an arena's
+ *   leaving   nobody's again, in the hands of who gives it back
+ *   kept      nobody's, but the system did not take all of it back: there for the next arena of the same back end
+ * A chunk of an owned region is
+ *   None      in none of the masks below
  *   reserved  Reserved: the system's promise, from the start where the window is reserved whole
+ *   growing   on its way to mapped: its pages count as in use meanwhile
  *   mapped    its pages are Prepared or Ready
  *   lost      somebody else sits there: its pages count as in use until the region leaves
- * Pages of chunks that are not mapped are as free as others; in a mapped chunk a page is
+ * Pages of chunks that are None or reserved are as free as others; in a mapped chunk a page is
  *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
  *   prepared  free and Prepared
  *   kept      free and Ready, since the system does not take it (it is locked): it is not asked again at every turn
- *   gone      None: the system took it away, or did not give it. It counts as in use until the region leaves
+ *   gone      None: the system took it away. It counts as in use until the region leaves
  *   else      free and Ready: idle
- * Guarded by the arena's lock.
  *
- * Whose it is changes in two places only, each time with the lock of the arena that it is about: fl_window_take makes it the
- * arena's, fl_region_leave_if_empty nobody's. So an arena that holds its lock and reads its own address there owns the
- * region; of any other value it learns only that it does not.
+ * Pages are guarded by the arena's lock. Chunks and the owner change only with the arena's ground lock as well, which is held
+ * across the system calls that follow or come before: so a region grows or leaves, never both, and fork, which takes both
+ * locks, finds each chunk as it is. Who holds the arena's lock and reads its own address in a region owns the region; of any
+ * other value it learns only that it does not.
  */
 typedef struct fl_region {
-    _Atomic(struct fl_arena *) arena; /* NULL: nobody's, or on its way back to the window */
-    const osmem_backend *keeper;      /* nobody's, and in part still mapped or reserved: by this one */
+    _Atomic(struct fl_arena *) arena; /* NULL: free, leaving or kept */
+    const osmem_backend *keeper;      /* kept: by this one */
     struct fl_region *next;           /* of the same arena, in no order */
     struct fl_region *previous;
     struct fl_branch *branch; /* above it in the arena's tree */
     uint16_t mapped;          /* these: a bit for each chunk */
     uint16_t reserved;
+    uint16_t growing;
     uint16_t lost;
-    uint16_t idle;   /* with idle pages */
-    uint16_t vacant; /* of these, with no page in use */
-    uint16_t small;  /* for which no huge pages are wanted */
-    fl_runs runs[FL_REGION_CHUNKS];
+    bool idle;   /* has idle pages */
+    bool vacant; /* and none in use */
+    bool small;  /* no huge pages are wanted here */
     uint64_t in_use[FL_REGION_WORDS];
     uint64_t prepared[FL_REGION_WORDS];
     uint64_t kept[FL_REGION_WORDS];
@@ -139,11 +140,11 @@ bool fl_window_init(void);
 size_t fl_window_pages_max(void);
 
 /*
- * Takes count regions that lie side by side for an arena of this back end, lowest first; NULL where there are none. They
- * come with no page in use. What is mapped or reserved of them, which this back end has kept (NULL: nothing is), is counted in
- * fl_stat_meta, and the caller's from now on.
+ * Takes count free regions that lie side by side, lowest first; NULL where there are none. They come with no page in use and
+ * are the caller's, who is about to own them. With a back end, regions that it has kept are as good; what is mapped or
+ * reserved of them is counted in fl_stat_meta.
  */
-fl_region *fl_window_take(size_t count, struct fl_arena *arena, const osmem_backend *backend);
+fl_region *fl_window_take(size_t count, const osmem_backend *backend);
 
 /* Gives one region back. What is still mapped or reserved of it, by this back end, is counted in fl_stat_meta: it is
  * kept for the next arena of the back end. */

@@ -32,7 +32,7 @@ typedef struct fallow_arena {
     struct fallow_arena *previous_sibling;
     fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
-    bool forked_with[3];            /* heaps_lock, lists_lock, pages.lock: see fork.h */
+    bool forked_with[4];            /* heaps_lock, lists_lock, pages.ground_lock, pages.lock: see fork.h */
     uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];

@@ -192,15 +192,18 @@ static fl_lock *lock_of(fallow_arena *arena, fl_rank rank, bool **taken) {
     case FL_LOCK_LISTS:
         *taken = &arena->forked_with[1];
         return &arena->lists_lock;
-    case FL_LOCK_PAGES:
+    case FL_LOCK_GROUND:
         *taken = &arena->forked_with[2];
+        return &arena->pages.ground_lock;
+    case FL_LOCK_PAGES:
+        *taken = &arena->forked_with[3];
         return &arena->pages.lock;
     default:
         return NULL;
     }
 }
 
-/* All three stand below the lock of all arenas, which fork has by then: none begins or ends to be alive. One that is not has no
+/* All of them stand below the lock of all arenas, which fork has by then: none begins or ends to be alive. One that is not has no
  * locks that anybody could hold, or they are about to be made. */
 static void each_lock(fl_rank rank, fl_fork_visit *visit) {
     bool *taken;

@@ -17,11 +17,12 @@
 static fallow_arena *arena, *other;
 static fl_heap *heap;
 static fl_slab *current, *full, *partial, *told, *listed, *purged, *floating, *large;
-static fl_region *region, *free_region; /* the arena's, nobody's */
-static size_t idle_page, prepared_page; /* in the region */
-static _Atomic uint64_t *span;          /* a slot with something in it */
+static fl_region *region, *bare_region; /* the arena's: with pages of each kind, with nothing mapped */
+static fl_region *free_region;          /* nobody's */
+static size_t idle_page, prepared_page, used_page; /* in the region */
+static _Atomic uint64_t *span;                     /* a slot with something in it */
 
-#define LAST_CHUNK (FL_REGION_CHUNKS - 1) /* not mapped */
+#define LAST_CHUNK (FL_REGION_CHUNKS - 1)
 #define LAST_PAGE (FL_REGION_PAGES - 1)
 
 static void skip_case(void) {
@@ -107,17 +108,20 @@ static void park(void) {
     current = slab_of(blocks[3 * per_slab]);
 }
 
-static void find_pages(void) {
-    region = fl_region_of(current->start);
-    for (idle_page = 0; idle_page < FL_REGION_PAGES; idle_page++) {
-        size_t word = idle_page / 64;
-        uint64_t busy = region->in_use[word] | region->prepared[word] | region->kept[word];
-        if ((region->mapped >> (idle_page / FL_CHUNK_PAGES) & 1) && !(busy >> (idle_page % 64) & 1))
-            break;
+/* A region that has one page of each kind, and one that has nothing. */
+static bool find_pages(void) {
+    for (bare_region = arena->pages.regions; bare_region && bare_region->mapped;)
+        bare_region = bare_region->next;
+    for (region = arena->pages.regions; region && bare_region; region = region->next) {
+        for (idle_page = 0; idle_page < FL_REGION_PAGES; idle_page++)
+            if (fl_region_idle_word(region, idle_page / 64) >> (idle_page % 64) & 1)
+                break;
+        prepared_page = fl_pagebits_next_set(region->prepared, 0, FL_REGION_PAGES);
+        used_page = fl_pagebits_next_set(region->in_use, 0, FL_REGION_PAGES);
+        if (idle_page < FL_REGION_PAGES && prepared_page < FL_REGION_PAGES && used_page < FL_REGION_PAGES)
+            return true;
     }
-    prepared_page = fl_pagebits_next_set(region->prepared, 0, FL_REGION_PAGES);
-    CHECK(idle_page < FL_REGION_PAGES && prepared_page < FL_REGION_PAGES);
-    CHECK(!(region->mapped >> LAST_CHUNK & 1));
+    return false;
 }
 
 /* One that nobody has and that nothing is kept in, if there is one. */
@@ -148,7 +152,11 @@ static void set_up(void) {
     for (size_t i = 0; i < FL_SPANS_SLOTS; i++)
         if (heap->spans.slots[i])
             span = &heap->spans.slots[i];
-    find_pages();
+    for (int tries = 0; !find_pages(); tries++) {
+        CHECK(tries < 64);
+        alloc(1200 << 10);
+        fallow_arena_free(arena, alloc(1500 << 10)); /* too long to be kept */
+    }
     find_free_region();
     CHECK(span && heap->current[partial->size_class] == current && partial->partial && !full->partial);
     CHECK_EQUAL(fl_word_state(told->word), FL_TOLD);

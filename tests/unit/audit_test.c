@@ -64,31 +64,39 @@ static size_t place(void) {
     return fl_region_index(region) % FL_FANOUT;
 }
 
-DAMAGE(previous_region, arena->pages.regions->previous = region)
+DAMAGE(previous_region, arena->pages.regions->previous = arena->pages.regions)
 DAMAGE(region_of_another, region->arena = &other->pages)
 DAMAGE(region_not_in_tree, branch()->child[place()] = NULL)
 DAMAGE(mapped_and_reserved, region->reserved |= 1)
 DAMAGE(mapped_and_lost, region->lost |= 1)
-DAMAGE(small_and_not_mapped, region->small |= 1u << LAST_CHUNK)
-DAMAGE(prepared_and_not_mapped, set(region->prepared, LAST_PAGE))
-DAMAGE(in_use_and_not_mapped, set(region->in_use, LAST_PAGE))
+DAMAGE(growing_and_mapped, region->growing |= 1)
+static void small_and_not_mapped(void) {
+    bare_region->small = true;
+}
+DAMAGE(prepared_and_not_mapped, set(bare_region->prepared, LAST_PAGE))
+DAMAGE(in_use_and_not_mapped, set(bare_region->in_use, LAST_PAGE))
 static void lost_and_not_in_use(void) {
-    region->reserved = 0;
-    region->lost |= 1u << LAST_CHUNK;
+    bare_region->reserved = 0;
+    bare_region->lost |= 1u << LAST_CHUNK;
 }
 DAMAGE(prepared_and_kept, set(region->kept, prepared_page))
 DAMAGE(prepared_and_gone, set(region->gone, prepared_page))
-DAMAGE(kept_and_in_use, set(region->kept, fl_page_of(current->start) % FL_REGION_PAGES))
+DAMAGE(kept_and_in_use, set(region->kept, used_page))
 DAMAGE(gone_and_not_in_use, set(region->gone, idle_page))
-DAMAGE(runs_of_chunk, region->runs[0].longest++)
-DAMAGE(idle_of_chunk, region->idle ^= 1u << (idle_page / FL_CHUNK_PAGES))
-DAMAGE(vacant_of_chunk, region->vacant ^= 1u << LAST_CHUNK)
+DAMAGE(idle_of_region, region->idle = !region->idle)
+DAMAGE(vacant_of_region, region->vacant = !region->vacant)
 DAMAGE(runs_of_branch, branch()->runs[place()].first++)
 DAMAGE(idle_of_branch, branch()->idle ^= 1u << place())
 DAMAGE(vacant_of_branch, branch()->vacant ^= 1u << place())
 DAMAGE(root_has_parent, arena->pages.tree.root->parent = branch())
 DAMAGE(base_of_tree, arena->pages.tree.base += FL_REGION_PAGES)
-DAMAGE(region_in_tree_twice, branch()->child[(place() + 1) % FL_FANOUT] = region)
+static void region_in_tree_twice(void) {
+    size_t empty = 0;
+    while (empty < FL_FANOUT && branch()->child[empty])
+        empty++;
+    CHECK(empty < FL_FANOUT);
+    branch()->child[empty] = region;
+}
 DAMAGE(region_not_in_list, arena->pages.regions = NULL)
 DAMAGE(chunks_mapped, arena->pages.chunks_mapped++)
 DAMAGE(ready_pages, arena->pages.ready_pages++)
@@ -113,16 +121,15 @@ static void freed_in_secret(void) {
         skip_case();
 }
 static void reserved_in_secret(void) {
-    char *start = page_start(LAST_CHUNK * FL_CHUNK_PAGES);
-    if (region->reserved || osmem_reserve_at(start, FL_CHUNK_BYTES, &arena->pages.stat) != OSMEM_OK)
+    char *start = fl_region_start(bare_region);
+    if (bare_region->reserved || osmem_reserve_at(start, FL_CHUNK_BYTES, &arena->pages.stat) != OSMEM_OK)
         skip_case();
 }
 static void mapped_in_secret(void) {
     region->mapped &= (uint16_t)~1u;
-    memset(region->prepared, 0, FL_CHUNK_WORDS * sizeof(uint64_t));
-    memset(region->in_use, 0, FL_CHUNK_WORDS * sizeof(uint64_t));
-    region->small &= (uint16_t)~1u;
-    fl_pagetree_update(region, 0, FL_CHUNK_PAGES);
+    fl_pagebits_clear(region->prepared, 0, FL_CHUNK_PAGES);
+    fl_pagebits_clear(region->in_use, 0, FL_CHUNK_PAGES);
+    fl_pagetree_update(region);
 }
 
 DAMAGE(span_twice, heap->spans.slots[0] = *span)
@@ -284,24 +291,24 @@ static const struct damage {
     CASE(region_not_in_tree, pages, "in its arena's list, but not in the tree"),
     CASE(mapped_and_reserved, pages, "mapped and reserved at once"),
     CASE(mapped_and_lost, pages, "mapped and lost at once"),
-    CASE(small_and_not_mapped, pages, "to stay small is not mapped"),
+    CASE(growing_and_mapped, pages, "growing, and mapped or lost already"),
+    CASE(small_and_not_mapped, pages, "to stay small has nothing mapped"),
     CASE(prepared_and_not_mapped, pages, "prepared, kept or gone, but its chunk is not mapped"),
     CASE(in_use_and_not_mapped, pages, "in use, but its chunk is not mapped"),
-    CASE(lost_and_not_in_use, pages, "in a lost chunk, but not in use"),
+    CASE(lost_and_not_in_use, pages, "in a lost or growing chunk, but not in use"),
     CASE(prepared_and_kept, pages, "prepared and kept at once"),
     CASE(prepared_and_gone, pages, "prepared and gone at once"),
     CASE(kept_and_in_use, pages, "kept and in use at once"),
     CASE(gone_and_not_in_use, pages, "gone, but not in use"),
-    CASE(runs_of_chunk, pages, "the chunk's runs"),
-    CASE(idle_of_chunk, pages, "the chunk's bit for idle pages"),
-    CASE(vacant_of_chunk, pages, "the chunk's bit for vacancy"),
+    CASE(idle_of_region, pages, "the region's bit for idle pages"),
+    CASE(vacant_of_region, pages, "the region's bit for vacancy"),
     CASE(runs_of_branch, pages, "the runs in an entry of this branch"),
     CASE(idle_of_branch, pages, "a bit for idle pages in this branch"),
-    CASE(vacant_of_branch, pages, "a bit for vacant chunks in this branch"),
+    CASE(vacant_of_branch, pages, "a bit for vacant regions in this branch"),
     CASE(root_has_parent, pages, "the root of a tree has a parent"),
     CASE(base_of_tree, pages, "at a multiple of what its root covers"),
     CASE(region_in_tree_twice, pages, "not the one for its place"),
-    CASE(region_not_in_list, pages, "the number of regions in the tree is 1, but the list comes to 0"),
+    CASE(region_not_in_list, pages, "the number of regions in the tree is "),
     CASE(chunks_mapped, pages, "chunks_mapped is"),
     CASE(ready_pages, pages, "ready_pages is"),
     CASE(used_pages, pages, "used_pages + leaving_pages is"),

@@ -17,7 +17,7 @@ static size_t os_page_bytes;
 static bool windows; /* the rules of reservations that are apart */
 
 #define GRAIN (os_page_bytes > FL_PAGE_BYTES ? os_page_bytes >> FL_PAGE_SHIFT : (size_t)1)
-#define CHUNK (FL_CHUNK_PAGES / GRAIN) /* grains in a chunk */
+#define REGION (FL_REGION_PAGES / GRAIN) /* grains in a region */
 
 static void start_with(osmem_sim_config config) {
     config.os_page_bytes = os_page_bytes;
@@ -50,17 +50,17 @@ static void give(char *base, size_t first, size_t grains) {
     fl_pages_return(&arena, base + (first * GRAIN << FL_PAGE_SHIFT), grains * GRAIN);
 }
 
-/* What is free in an arena that is otherwise full, and where requests must land. In grains; 1/4 chunks as C4. */
+/* What is free in an arena that is otherwise full, and where requests must land. In grains; 1/4 regions as R4. */
 #define NO SIZE_MAX
-#define C4 (CHUNK / 4)
+#define R4 (REGION / 4)
 typedef struct request {
     size_t grains, wanted;
 } request;
 
-static void check_case(const char *name, size_t chunks, const request *free, const request *requests) {
+static void check_case(const char *name, size_t regions, const request *free, const request *requests) {
     start();
-    fl_limits_set(&arena, 0, chunks * FL_CHUNK_BYTES);
-    char *base = grant(chunks * CHUNK);
+    fl_limits_set(&arena, 0, regions * FL_REGION_BYTES);
+    char *base = grant(regions * REGION);
     CHECK(base && !grant(1));
     for (; free->grains; free++)
         give(base, free->wanted, free->grains);
@@ -79,39 +79,41 @@ static void check_case(const char *name, size_t chunks, const request *free, con
 #define LIST(...) ((const request[]){__VA_ARGS__, {0, 0}})
 
 static void pages_sim_where_grants_lie(void) {
-    check_case("all free, 1", 1, LIST({CHUNK, 0}), LIST({1, 0}, {1, 1}, {1, 2}));
-    check_case("all free, 2", 1, LIST({CHUNK, 0}), LIST({2, 0}, {2, 2}, {2, 4}));
-    check_case("all free, 5", 1, LIST({CHUNK, 0}), LIST({5, 0}, {5, 5}, {5, 10}));
-    check_case("all free, a chunk but one", 1, LIST({CHUNK, 0}),
-               LIST({CHUNK - 1, 0}, {2, NO}, {1, CHUNK - 1}));
-    check_case("none free", 2, LIST({0, 0}), LIST({1, NO}, {CHUNK, NO}));
+    check_case("all free, 1", 1, LIST({REGION, 0}), LIST({1, 0}, {1, 1}, {1, 2}));
+    check_case("all free, 2", 1, LIST({REGION, 0}), LIST({2, 0}, {2, 2}, {2, 4}));
+    check_case("all free, 5", 1, LIST({REGION, 0}), LIST({5, 0}, {5, 5}, {5, 10}));
+    check_case("all free, a region but one", 1, LIST({REGION, 0}),
+               LIST({REGION - 1, 0}, {2, NO}, {1, REGION - 1}));
+    check_case("none free", 2, LIST({0, 0}), LIST({1, NO}, {REGION, NO}));
     check_case("exact fit", 2, LIST({5, 7}), LIST({6, NO}, {5, 7}, {1, NO}));
     check_case("the lowest that fits", 2, LIST({2, 3}, {9, 20}, {5, 40}),
                LIST({5, 20}, {5, 40}, {4, 25}, {2, 3}));
-    check_case("over a chunk's edge", 2, LIST({2, CHUNK - 1}), LIST({2, CHUNK - 1}, {1, NO}));
-    check_case("chunks apart", 3, LIST({CHUNK, 0}, {CHUNK, 2 * CHUNK}),
-               LIST({CHUNK + 1, NO}, {CHUNK, 0}, {CHUNK, 2 * CHUNK}, {1, NO}));
-    check_case("a chunk over an edge", 2, LIST({CHUNK, C4}), LIST({CHUNK, C4}, {1, NO}));
-    check_case("a chunk and one", 2, LIST({2 * CHUNK, 0}),
-               LIST({CHUNK + 1, 0}, {CHUNK, NO}, {CHUNK - 1, CHUNK + 1}));
-    check_case("two chunks", 4, LIST({4 * CHUNK, 0}), LIST({2 * CHUNK, 0}, {2 * CHUNK, 2 * CHUNK}, {1, NO}));
-    check_case("two chunks, not side by side", 5, LIST({CHUNK, 0}, {2 * CHUNK, 2 * CHUNK}),
-               LIST({2 * CHUNK, 2 * CHUNK}, {CHUNK, 0}));
-    check_case("five quarters over edges", 4, LIST({5 * C4, 3 * C4}), LIST({5 * C4, 3 * C4}, {1, NO}));
-    check_case("seven chunks and five", 8, LIST({8 * CHUNK, 0}),
-               LIST({7 * CHUNK + 5, 0}, {1, 7 * CHUNK + 5}));
-    check_case("over a region's edge", 18, LIST({5, 16 * CHUNK - 2}), LIST({6, NO}, {5, 16 * CHUNK - 2}));
-    check_case("more than a region", 36, LIST({33 * CHUNK, CHUNK}),
-               LIST({33 * CHUNK + 1, NO}, {33 * CHUNK, CHUNK}));
+    check_case("over a region's edge", 2, LIST({2, REGION - 1}), LIST({2, REGION - 1}, {1, NO}));
+    check_case("regions apart", 3, LIST({REGION, 0}, {REGION, 2 * REGION}),
+               LIST({REGION + 1, NO}, {REGION, 0}, {REGION, 2 * REGION}, {1, NO}));
+    check_case("a region over an edge", 2, LIST({REGION, R4}), LIST({REGION, R4}, {1, NO}));
+    check_case("a region and one", 2, LIST({2 * REGION, 0}),
+               LIST({REGION + 1, 0}, {REGION, NO}, {REGION - 1, REGION + 1}));
+    check_case("two regions", 4, LIST({4 * REGION, 0}),
+               LIST({2 * REGION, 0}, {2 * REGION, 2 * REGION}, {1, NO}));
+    check_case("two regions, not side by side", 5, LIST({REGION, 0}, {2 * REGION, 2 * REGION}),
+               LIST({2 * REGION, 2 * REGION}, {REGION, 0}));
+    check_case("five quarters over edges", 4, LIST({5 * R4, 3 * R4}), LIST({5 * R4, 3 * R4}, {1, NO}));
+    check_case("seven regions and five", 8, LIST({8 * REGION, 0}),
+               LIST({7 * REGION + 5, 0}, {1, 7 * REGION + 5}));
+    check_case("over a far region's edge", 18, LIST({5, 16 * REGION - 2}),
+               LIST({6, NO}, {5, 16 * REGION - 2}));
+    check_case("many regions", 36, LIST({33 * REGION, REGION}),
+               LIST({33 * REGION + 1, NO}, {33 * REGION, REGION}));
 }
 
-/* Eight chunks, all of it in grants of n, until nothing is left; then all back, and again. */
+/* Eight regions, all of it in grants of n, until nothing is left; then all back, and again. */
 static void pages_sim_exhaust(void) {
     static const size_t sizes[] = {1, 2, 3, 4, 5, 8, 16, 64, 65, 255, 256, 257, 512, 513};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         start();
-        size_t all = 8 * CHUNK, n = sizes[i] < all ? sizes[i] : all;
-        fl_limits_set(&arena, 0, 8 * FL_CHUNK_BYTES);
+        size_t all = 8 * REGION, n = sizes[i] < all ? sizes[i] : all;
+        fl_limits_set(&arena, 0, 8 * FL_REGION_BYTES);
         char *base = NULL;
         for (int round = 0; round < 3; round++) {
             size_t count = 0;
@@ -134,7 +136,7 @@ static void pages_sim_exhaust(void) {
 static void check_scavenge(const char *name, const request *free, size_t wanted, fl_cause cause,
                            const request *gone) {
     start();
-    size_t all = 4 * CHUNK;
+    size_t all = 4 * REGION;
     char *base = grant(all);
     size_t left = all * GRAIN, idle = 0;
     for (; free->grains; free++) {
@@ -165,16 +167,16 @@ static void check_scavenge(const char *name, const request *free, size_t wanted,
 static void pages_sim_what_is_scavenged(void) {
     check_scavenge("none free", LIST({0, 0}), 100, FL_CAUSE_QUIET, LIST({0, 0}));
     check_scavenge("one", LIST({1, 7}), 100, FL_CAUSE_QUIET, LIST({1, 7}));
-    check_scavenge("highest first", LIST({1, 7}, {1, 9}, {1, CHUNK + 1}), 2, FL_CAUSE_QUIET,
-                   LIST({1, 9}, {1, CHUNK + 1}));
+    check_scavenge("highest first", LIST({1, 7}, {1, 9}, {1, REGION + 1}), 2, FL_CAUSE_QUIET,
+                   LIST({1, 9}, {1, REGION + 1}));
     check_scavenge("part of a run, from its end", LIST({8, 2}), 3, FL_CAUSE_QUIET, LIST({3, 7}));
     check_scavenge("a run to a word's edge", LIST({EDGE, 0}), EDGE, FL_CAUSE_QUIET, LIST({EDGE, 0}));
     check_scavenge("a run over a word's edge", LIST({4, EDGE - 2}), 4, FL_CAUSE_QUIET, LIST({4, EDGE - 2}));
-    check_scavenge("a vacant chunk before a higher page", LIST({CHUNK, CHUNK}, {1, 3 * CHUNK + 5}), CHUNK,
-                   FL_CAUSE_QUIET, LIST({CHUNK, CHUNK}));
-    check_scavenge("a dense chunk is left alone", LIST({1, 5}, {CHUNK / 2, CHUNK}), CHUNK, FL_CAUSE_GOAL,
-                   LIST({CHUNK / 2, CHUNK}));
-    check_scavenge("but not when all must go", LIST({1, 5}), CHUNK, FL_CAUSE_LIMIT, LIST({1, 5}));
+    check_scavenge("a vacant chunk before a higher page", LIST({REGION, REGION}, {1, 3 * REGION + 5}), REGION,
+                   FL_CAUSE_QUIET, LIST({REGION, REGION}));
+    check_scavenge("a dense chunk is left alone", LIST({1, 5}, {REGION / 2, REGION}), REGION, FL_CAUSE_GOAL,
+                   LIST({REGION / 2, REGION}));
+    check_scavenge("but not when all must go", LIST({1, 5}), REGION, FL_CAUSE_LIMIT, LIST({1, 5}));
     check_scavenge("nothing wanted", LIST({5, 5}), 0, FL_CAUSE_QUIET, LIST({0, 0}));
 }
 
@@ -201,22 +203,22 @@ static void pages_sim_nothing_twice(void) {
 /* A region with nothing in it goes back to the window, and its addresses to the system; others stay. */
 static void pages_sim_empty_regions_leave(void) {
     start();
-    char *a = grant(1), *b = grant(16 * CHUNK), *c = grant(1);
+    char *a = grant(1), *b = grant(16 * REGION), *c = grant(1);
     CHECK(a && b && c);
     size_t before = osmem_sim_read(sys.sim).accessible_bytes;
     CHECK(before >= FL_REGION_BYTES);
-    fl_pages_return(&arena, b, 16 * CHUNK * GRAIN);
+    fl_pages_return(&arena, b, 16 * REGION * GRAIN);
     while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
         ;
     CHECK_EQUAL(osmem_sim_read(sys.sim).accessible_bytes, before); /* it is about to grow again */
-    b = grant(16 * CHUNK);
-    fl_pages_return(&arena, b, 16 * CHUNK * GRAIN);
+    b = grant(16 * REGION);
+    fl_pages_return(&arena, b, 16 * REGION * GRAIN);
     fl_pages_return(&arena, c, GRAIN);
     while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
         ;
     CHECK_EQUAL(osmem_sim_read(sys.sim).accessible_bytes, FL_REGION_BYTES);
     CHECK_EQUAL(sim_resident_pages(&sys, a, FL_REGION_PAGES), GRAIN);
-    CHECK(grant(20 * CHUNK));
+    CHECK(grant(20 * REGION));
     end();
 }
 
@@ -227,47 +229,47 @@ static void pages_sim_refusals_lose_nothing(void) {
     for (size_t call = 0; call < sizeof calls / sizeof calls[0]; call++)
         for (uint64_t nth = 1; nth <= 4; nth++) {
             start();
-            char *kept = grant(CHUNK + 3);
-            sim_touch(&sys, kept, (CHUNK + 3) * GRAIN);
+            char *kept = grant(REGION + 3);
+            sim_touch(&sys, kept, (REGION + 3) * GRAIN);
             osmem_sim_fail(sys.sim, calls[call], nth, OSMEM_NOMEM, 1);
             size_t granted = 0;
             for (int i = 0; i < 6; i++)
-                if (grant(CHUNK)) /* stays */
-                    granted += CHUNK * GRAIN;
-            char *v = grant(9 * CHUNK);
+                if (grant(REGION)) /* stays */
+                    granted += REGION * GRAIN;
+            char *v = grant(9 * REGION);
             if (v)
-                fl_pages_return(&arena, v, 9 * CHUNK * GRAIN);
+                fl_pages_return(&arena, v, 9 * REGION * GRAIN);
             while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
                 ;
             osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
             while (scavenge(&arena, SIZE_MAX, FL_CAUSE_QUIET))
                 ;
-            granted += (CHUNK + 3) * GRAIN;
+            granted += (REGION + 3) * GRAIN;
             CHECK_EQUAL(osmem_sim_read(sys.sim).resident_bytes, granted << FL_PAGE_SHIFT);
             CHECK_EQUAL(osmem_stat_read(&arena.stat, NULL).ready, granted << FL_PAGE_SHIFT);
-            CHECK(grant(9 * CHUNK));
+            CHECK(grant(9 * REGION));
             end();
         }
 }
 
-/* Somebody else sits in the way: the chunk is left out, and not asked for again. */
+/* Somebody else sits in the way: its chunks are left out, and not asked for again. */
 static void pages_sim_somebody_else_sits_there(void) {
     if (windows)
         return; /* nobody can: a region is one reservation */
     start();
-    char *a = grant(CHUNK);
-    char *in_the_way = a + 2 * FL_CHUNK_BYTES;
+    char *a = grant(REGION);
+    char *in_the_way = a + 2 * FL_REGION_BYTES;
     osmem_request request = {.hint = sim_in(&sys, in_the_way),
-                             .bytes = FL_CHUNK_BYTES,
+                             .bytes = FL_REGION_BYTES,
                              .alignment = os_page_bytes,
                              .exactly = true};
     osmem_reservation theirs;
     CHECK_EQUAL(sys.inner->reserve(sys.inner->context, &request, &theirs), OSMEM_OK);
-    char *b = grant(CHUNK + 1); /* would need that one */
-    CHECK(b == a + 3 * FL_CHUNK_BYTES);
-    CHECK(grant(CHUNK) == a + FL_CHUNK_BYTES);
+    char *b = grant(REGION + 1); /* would need that one */
+    CHECK(b == a + 3 * FL_REGION_BYTES);
+    CHECK(grant(REGION) == a + FL_REGION_BYTES);
     fl_arena_end(&arena);
-    CHECK_EQUAL(sys.inner->free(sys.inner->context, theirs.start, FL_CHUNK_BYTES), OSMEM_OK);
+    CHECK_EQUAL(sys.inner->free(sys.inner->context, theirs.start, FL_REGION_BYTES), OSMEM_OK);
     sim_end(&sys);
 }
 

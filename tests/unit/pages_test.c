@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "../../src/arena/grant.h"
+#include "../../src/arena/regions.h"
+#include "../../src/system/system.h"
 #include "../lib/check.h"
 #include "../lib/scavenge.h"
 
@@ -211,25 +213,25 @@ static bool has_flag(const char *address, const char *flag) {
     return found;
 }
 
-/* A small arena wants no huge pages, whatever the system does by itself; a large one leaves it to the system. */
+/* Where the system makes huge pages by itself, a small arena wants none; a large one leaves it to the system. */
 static void pages_small_arena_wants_no_huge_pages(void) {
     start_arena(0);
-    if (arena.stat.traits.huge_page_bytes == 0) {
-        printf("no huge pages here\n");
+    if (arena.stat.traits.huge_page_bytes == 0 || !fl_system_huge_pages_always()) {
+        printf("no huge pages by themselves here\n");
         return;
     }
-    char *v = grant(FL_CHUNK_PAGES * 12, 1);
-    for (size_t chunk = 0; chunk < 12; chunk++)
-        memset(v + chunk * FL_CHUNK_BYTES, 1, 1);
+    char *v = grant(FL_REGION_PAGES * 12, 1);
+    for (size_t region = 0; region < 12; region++)
+        memset(v + region * FL_REGION_BYTES, 1, 1);
     CHECK(!has_flag(v, " nh")); /* one large block */
     end_arena();
     start_arena(0);
     v = grant(1, 1);
     CHECK(has_flag(v, " nh"));
-    for (size_t chunk = 0; chunk < 12; chunk++)
-        CHECK(grant(FL_CHUNK_PAGES, 1));
-    CHECK(has_flag(v + 7 * FL_CHUNK_BYTES, " nh"));
-    CHECK(!has_flag(v + 10 * FL_CHUNK_BYTES, " nh"));
+    for (size_t region = 0; region < 12; region++)
+        CHECK(grant(FL_REGION_PAGES, 1));
+    CHECK(has_flag(v + 7 * FL_REGION_BYTES, " nh"));
+    CHECK(!has_flag(v + 10 * FL_REGION_BYTES, " nh"));
     end_arena();
 }
 
@@ -254,8 +256,15 @@ static void pages_random_against_model(void) {
     } live[LIVE] = {{0}};
     uint64_t random = seed;
     start_arena(0);
-    char *base = grant(1, FL_REGION_PAGES);
-    fl_pages_return(&arena, base, 1);
+    char *base = grant(MODEL_PAGES, 1); /* regions side by side, none of them mapped in the end */
+    fl_pages_return(&arena, base, MODEL_PAGES);
+    while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
+        ;
+    fl_lock_take(&arena.ground_lock);
+    fl_lock_take(&arena.lock);
+    fl_regions_unmap_spare(&arena);
+    fl_lock_drop(&arena.lock);
+    fl_lock_drop(&arena.ground_lock);
     memset(holder, 0, sizeof holder);
     for (int step = 0; step < 20000; step++) {
         size_t k = check_random(&random) % LIVE;

@@ -7,7 +7,7 @@
 
 static uint64_t seed;
 
-/* Free pages of a chunk as runs, and what its summary must say. */
+/* Free pages of a region as runs, and what its summary must say. */
 typedef struct summary_case {
     const char *name;
     struct {
@@ -30,13 +30,13 @@ static const summary_case summaries[] = {
     {"all free", {{0, 256}}, {256, 256, 256}},
 };
 
-static void pagetree_summaries_of_a_chunk(void) {
+static void pagetree_summaries_of_a_region(void) {
     for (size_t i = 0; i < sizeof summaries / sizeof summaries[0]; i++) {
-        uint64_t bits[FL_CHUNK_WORDS];
+        uint64_t bits[FL_REGION_WORDS];
         memset(bits, 0xff, sizeof bits);
         for (size_t k = 0; k < 4; k++)
             fl_pagebits_clear(bits, summaries[i].free[k].first, summaries[i].free[k].pages);
-        fl_runs got = fl_pagebits_runs(bits, FL_CHUNK_PAGES);
+        fl_runs got = fl_pagebits_runs(bits, FL_REGION_PAGES);
         if (memcmp(&got, &summaries[i].wanted, sizeof got)) {
             fprintf(stderr, "%s: %u %u %u\n", summaries[i].name, got.first, got.longest, got.last);
             exit(1);
@@ -60,8 +60,8 @@ static fl_runs slow_runs(const bool *used, size_t count) {
 static void pagetree_summaries_random(void) {
     uint64_t random = seed;
     for (int round = 0; round < 2000; round++) {
-        bool used[4 * FL_CHUNK_PAGES];
-        uint64_t bits[4 * FL_CHUNK_WORDS] = {0};
+        bool used[4 * FL_REGION_PAGES];
+        uint64_t bits[4 * FL_REGION_WORDS] = {0};
         uint64_t density = 1 + check_random(&random) % 200;
         for (size_t i = 0; i < sizeof used; i++) {
             used[i] = check_random(&random) % density == 0;
@@ -70,11 +70,11 @@ static void pagetree_summaries_random(void) {
         }
         fl_runs parts[4], wanted = slow_runs(used, sizeof used);
         for (size_t i = 0; i < 4; i++) {
-            parts[i] = fl_pagebits_runs(bits + i * FL_CHUNK_WORDS, FL_CHUNK_PAGES);
-            fl_runs part = slow_runs(used + i * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
+            parts[i] = fl_pagebits_runs(bits + i * FL_REGION_WORDS, FL_REGION_PAGES);
+            fl_runs part = slow_runs(used + i * FL_REGION_PAGES, FL_REGION_PAGES);
             CHECK(memcmp(&parts[i], &part, sizeof part) == 0);
         }
-        fl_runs joined = fl_runs_join(parts, 4, FL_CHUNK_PAGES);
+        fl_runs joined = fl_runs_join(parts, 4, FL_REGION_PAGES);
         CHECK(memcmp(&joined, &wanted, sizeof wanted) == 0);
     }
 }
@@ -86,6 +86,7 @@ static bool used[PAGES];
 static bool idle[PAGES];
 static fl_region *base;
 static size_t base_page;
+static bool there[REGIONS];
 
 static size_t slow_find(size_t pages) {
     for (size_t i = 0, run = 0; i < PAGES; i++) {
@@ -96,17 +97,24 @@ static size_t slow_find(size_t pages) {
     return FL_PAGEBITS_NONE;
 }
 
-static size_t slow_last_idle(size_t below, bool vacant) {
-    for (size_t chunk = PAGES / FL_CHUNK_PAGES; chunk-- > 0;) {
+static fl_region *slow_last_idle(size_t below, bool vacant) {
+    for (size_t r = REGIONS; r-- > 0;) {
         bool any_idle = false, any_used = false;
-        for (size_t i = chunk * FL_CHUNK_PAGES; i < (chunk + 1) * FL_CHUNK_PAGES; i++) {
+        for (size_t i = r * FL_REGION_PAGES; i < (r + 1) * FL_REGION_PAGES; i++) {
             any_idle |= idle[i];
             any_used |= used[i];
         }
-        if (base_page / FL_CHUNK_PAGES + chunk < below && any_idle && !(vacant && any_used))
-            return base_page / FL_CHUNK_PAGES + chunk;
+        if (fl_region_index(base) + r < below && any_idle && !(vacant && any_used))
+            return base + r;
     }
-    return FL_PAGEBITS_NONE;
+    return NULL;
+}
+
+static fl_region *slow_next(size_t from) {
+    for (size_t r = 0; r < REGIONS; r++)
+        if (fl_region_index(base) + r >= from && there[r])
+            return base + r;
+    return NULL;
 }
 
 static void check_tree(const fl_pagetree *tree, uint64_t *random) {
@@ -114,9 +122,10 @@ static void check_tree(const fl_pagetree *tree, uint64_t *random) {
         size_t pages = 1 + check_random(random) % (i < 2 ? 40 : i < 3 ? 1000 : 3 * FL_REGION_PAGES);
         CHECK_EQUAL(fl_pagetree_find(tree, pages), slow_find(pages));
     }
-    size_t below = base_page / FL_CHUNK_PAGES + check_random(random) % (REGIONS * FL_REGION_CHUNKS + 2);
-    CHECK_EQUAL(fl_pagetree_last_idle(tree, below, false), slow_last_idle(below, false));
-    CHECK_EQUAL(fl_pagetree_last_idle(tree, SIZE_MAX, true), slow_last_idle(SIZE_MAX, true));
+    size_t at = fl_region_index(base) + check_random(random) % (REGIONS + 2);
+    CHECK(fl_pagetree_last_idle(tree, at, false) == slow_last_idle(at, false));
+    CHECK(fl_pagetree_last_idle(tree, SIZE_MAX, true) == slow_last_idle(SIZE_MAX, true));
+    CHECK(fl_pagetree_next(tree, at) == slow_next(at));
     CHECK_EQUAL(fl_pagetree_longest(tree), slow_runs(used, PAGES).longest);
 }
 
@@ -130,26 +139,20 @@ static void mark(size_t first, size_t pages, unsigned kind) {
         (kind == 0 ? fl_pagebits_set : fl_pagebits_clear)(region->in_use, bit, 1);
         (kind == 2 ? fl_pagebits_set : fl_pagebits_clear)(region->prepared, bit, 1);
     }
-    for (size_t i = first; i < first + pages;) {
-        size_t bit = i % FL_REGION_PAGES, part = FL_REGION_PAGES - bit;
-        part = part < first + pages - i ? part : first + pages - i;
-        fl_pagetree_update(base + i / FL_REGION_PAGES, bit, part);
-        i += part;
-    }
+    for (size_t r = first / FL_REGION_PAGES; r * FL_REGION_PAGES < first + pages; r++)
+        fl_pagetree_update(base + r);
 }
 
 static void pagetree_random_against_model(void) {
     uint64_t random = seed;
-    static struct fl_arena *const nobody = (struct fl_arena *)1;
     if (fl_window_pages_max() < ((size_t)1 << 35) >> FL_PAGE_SHIFT) {
         printf("skipped: the window is too small for a deep tree\n");
         exit(77);
     }
-    base = fl_window_take(REGIONS, nobody, osmem_backend_system());
+    base = fl_window_take(REGIONS, osmem_backend_system());
     CHECK(base);
     base_page = fl_region_index(base) * FL_REGION_PAGES;
     fl_pagetree tree = {NULL, 0};
-    bool there[REGIONS] = {false};
     memset(used, 1, sizeof used); /* what is not the tree's counts as full */
     memset(idle, 0, sizeof idle);
     for (int step = 0; step < 600; step++) {
@@ -178,11 +181,10 @@ static void pagetree_random_against_model(void) {
 
 /* Regions TiBs apart: the root rises, and what lies between counts as full. */
 static void pagetree_wildly_apart(void) {
-    static struct fl_arena *const nobody = (struct fl_arena *)1;
     static const size_t at[] = {0, 1, 15, 16, 17, 255, 256, 4095, 4096, 16384};
     enum { COUNT = sizeof at / sizeof at[0] };
     fl_pagetree tree = {NULL, 0};
-    fl_region *all = fl_window_take(at[COUNT - 1] + 1, nobody, osmem_backend_system());
+    fl_region *all = fl_window_take(at[COUNT - 1] + 1, osmem_backend_system());
     CHECK(all);
     for (size_t i = COUNT; i-- > 0;) {
         CHECK(fl_pagetree_insert(&tree, &all[at[i]]));
@@ -203,10 +205,10 @@ static void pagetree_wildly_apart(void) {
 int main(int argc, char **argv) {
     seed = check_seed(argc, argv);
     CHECK(fl_window_init());
-    RUN(pagetree_summaries_of_a_chunk);
+    RUN(pagetree_summaries_of_a_region);
     RUN(pagetree_summaries_random);
     RUN(pagetree_random_against_model);
-    if (fl_window_pages_max() > 20000 * FL_REGION_PAGES)
+    if (fl_window_pages_max() > 20000 * FL_REGION_PAGES) /* not where the window is small */
         RUN(pagetree_wildly_apart);
     return 0;
 }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * chunks.h: the chunks and pages of a region as bits and as addresses. No state of its own; the caller has what guards the
+ * region.
+ */
+#ifndef FL_CHUNKS_H
+#define FL_CHUNKS_H
+
+#include "window.h"
+
+/* The part of a run of pages that lies in one region. */
+typedef struct fl_piece {
+    fl_region *region;
+    size_t first;
+    size_t pages;
+} fl_piece;
+
+/* Takes the next piece off a run of pages of the window. False: there is nothing left of it. */
+static inline bool fl_next_piece(size_t *page, size_t *pages, fl_piece *piece) {
+    if (*pages == 0)
+        return false;
+    piece->region = fl_the_window.regions + *page / FL_REGION_PAGES;
+    piece->first = *page % FL_REGION_PAGES;
+    piece->pages = FL_REGION_PAGES - piece->first < *pages ? FL_REGION_PAGES - piece->first : *pages;
+    *page += piece->pages;
+    *pages -= piece->pages;
+    return true;
+}
+
+static inline char *fl_chunk_start(const fl_region *region, size_t chunk) {
+    return fl_region_start(region) + chunk * FL_CHUNK_BYTES;
+}
+
+static inline char *fl_region_page(const fl_region *region, size_t page) {
+    return fl_region_start(region) + (page << FL_PAGE_SHIFT);
+}
+
+/* Chunks [first, end) as bits. */
+static inline uint16_t fl_chunk_bits(size_t first, size_t end) {
+    return (uint16_t)((1u << end) - (1u << first));
+}
+
+static inline bool fl_has_chunk(uint16_t mask, size_t chunk) {
+    return mask >> chunk & 1;
+}
+
+/* The first run of chunks in a mask at or after `from`; false: there is none. */
+static inline bool fl_next_chunks(uint16_t mask, size_t from, size_t *first, size_t *end) {
+    uint32_t rest = (uint32_t)mask & ~((1u << from) - 1);
+    if (!rest)
+        return false;
+    *first = (size_t)__builtin_ctz(rest);
+    *end = *first + (size_t)__builtin_ctz(~(rest >> *first));
+    return true;
+}
+
+/* The next run of pages at or after *first and below limit that are not gone. */
+static inline bool fl_next_ours(const fl_region *region, size_t *first, size_t *end, size_t limit) {
+    *first = fl_pagebits_next_clear(region->gone, *first, limit);
+    *end = fl_pagebits_next_set(region->gone, *first, limit);
+    return *first < limit;
+}
+
+#endif

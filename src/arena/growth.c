@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+#include "growth.h"
+
+#include "../system/fatal.h"
+#include "../system/system.h"
+#include "chunks.h"
+
+/*
+ * Huge pages. Nothing asks for them: growth with MADV_HUGEPAGE measured slower and wastes. Where the system gives them
+ * by itself (THP "always"), a small arena wants none, or its first touch would cost 2 MiB; and a region of which
+ * something has gone back wants none, or khugepaged would make it resident again.
+ */
+#define SMALL_ARENA_CHUNKS ((size_t)128) /* 32 MiB */
+
+static bool wants_small(const fl_arena *arena, const fl_region *region, size_t chunks) {
+    return region->small || (!region->mapped && arena->chunks_mapped + chunks <= SMALL_ARENA_CHUNKS &&
+                             fl_huge_pages_come(arena));
+}
+
+bool fl_huge_pages_come(const fl_arena *arena) {
+    return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
+}
+
+size_t fl_growth_make_small(const osmem_range *pages, osmem_range *mapped, size_t max) {
+    size_t found = 0, page = fl_page_of(pages->start), left = pages->bytes >> FL_PAGE_SHIFT;
+    for (fl_piece piece; fl_next_piece(&page, &left, &piece);) {
+        fl_region *region = piece.region;
+        if (region->small)
+            continue;
+        region->small = true;
+        for (size_t first, end = 0; fl_next_chunks(region->mapped, end, &first, &end);)
+            for (size_t from = first * FL_CHUNK_PAGES, to;
+                 found < max && fl_next_ours(region, &from, &to, end * FL_CHUNK_PAGES); from = to)
+                mapped[found++] = (osmem_range){fl_region_page(region, from), (to - from) << FL_PAGE_SHIFT};
+    }
+    return found;
+}
+
+/* Growth. Chunks have numbers as pages have: from the window's start on. */
+
+typedef struct step {
+    size_t first, end; /* chunks, of regions of the arena, all of them None or all Reserved */
+    bool reserved;
+    bool reserves; /* their region whole, first */
+    bool small;    /* no huge pages are wanted there */
+} step;
+
+static fl_region *region_of_chunk(size_t chunk) {
+    return &fl_the_window.regions[chunk / FL_REGION_CHUNKS];
+}
+
+static size_t chunks_reached(void) {
+    return atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) / FL_CHUNK_PAGES;
+}
+
+/* Free, and the arena's, and not mapped. */
+static bool can_grow(const fl_arena *arena, size_t chunk) {
+    const fl_region *region = region_of_chunk(chunk);
+    return fl_region_is_of(region, arena) &&
+           !fl_has_chunk(region->mapped | region->lost, chunk % FL_REGION_CHUNKS);
+}
+
+static bool is_reserved(size_t chunk) {
+    return fl_has_chunk(region_of_chunk(chunk)->reserved, chunk % FL_REGION_CHUNKS);
+}
+
+bool fl_growth_is_done(size_t page, size_t pages) {
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        uint16_t chunks = fl_chunk_bits(piece.first / FL_CHUNK_PAGES,
+                                        (piece.first + piece.pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES);
+        if (chunks & ~piece.region->mapped)
+            return false;
+    }
+    return true;
+}
+
+#define AHEAD_CHUNKS_MAX ((size_t)16) /* 4 MiB */
+
+/* The first chunks that are missing below needed_end; and, so that mappings double until they are 4 MiB, some beyond. */
+static step next_step(const fl_arena *arena, size_t first, size_t needed_end) {
+    while (fl_has_chunk(region_of_chunk(first)->mapped, first % FL_REGION_CHUNKS))
+        first++;
+    FL_ASSERT(first < needed_end && can_grow(arena, first));
+    step it = {first, first + 1, is_reserved(first), false, false};
+    size_t ahead = arena->chunks_mapped < AHEAD_CHUNKS_MAX ? arena->chunks_mapped : AHEAD_CHUNKS_MAX;
+    size_t limit = first + ahead > needed_end ? first + ahead : needed_end;
+    if (limit > chunks_reached())
+        limit = chunks_reached();
+    if (arena->stat.traits.reservations_apart) {
+        size_t region_end = (first / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
+        limit = limit < region_end ? limit : region_end;
+        it.reserves = !region_of_chunk(first)->reserved && !region_of_chunk(first)->mapped;
+    }
+    while (it.end < limit && can_grow(arena, it.end) && is_reserved(it.end) == it.reserved)
+        it.end++;
+    it.small = wants_small(arena, region_of_chunk(first), it.end - first);
+    return it;
+}
+
+typedef enum change { BEGINS, FAILS, GROWS, IS_LOST } change;
+
+static void change_chunks(fl_arena *arena, fl_region *region, uint16_t chunks, change change) {
+    size_t first = (size_t)__builtin_ctz(chunks) * FL_CHUNK_PAGES;
+    size_t pages = (size_t)__builtin_popcount(chunks) * FL_CHUNK_PAGES;
+    FL_ASSERT((region->growing & chunks) == (change == BEGINS ? 0 : chunks));
+    if (change == BEGINS) {
+        region->growing |= chunks;
+        fl_pagebits_set(region->in_use, first, pages);
+    } else
+        region->growing &= (uint16_t)~chunks;
+    if (change == GROWS) {
+        region->mapped |= chunks;
+        region->reserved &= (uint16_t)~chunks;
+        fl_pagebits_set(region->prepared, first, pages);
+        arena->chunks_mapped += pages / FL_CHUNK_PAGES;
+    }
+    if (change == IS_LOST)
+        region->lost |= chunks;
+    else if (change != BEGINS)
+        fl_pagebits_clear(region->in_use, first, pages);
+    fl_pagetree_update(region);
+}
+
+static void change_all(fl_arena *arena, size_t first, size_t end, change change, bool small) {
+    for (size_t chunk = first, next; chunk < end; chunk = next) {
+        fl_region *region = region_of_chunk(chunk);
+        next = (chunk / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
+        next = next < end ? next : end;
+        if (change == GROWS && !region->mapped)
+            region->small = small;
+        size_t place = chunk % FL_REGION_CHUNKS;
+        change_chunks(arena, region, fl_chunk_bits(place, place + next - chunk), change);
+    }
+}
+
+static char *address_of_chunk(size_t chunk) {
+    return fl_chunk_start(region_of_chunk(chunk), chunk % FL_REGION_CHUNKS);
+}
+
+/*
+ * The system's part, without the arena's lock. A mapping of its own each time, which the kernel merges with the one before where
+ * that is as it was: mremap of the one before would hand down what the program has made of its blocks at the end of it
+ * (locked, read-only, not for children).
+ */
+static osmem_result prepare(fl_arena *arena, step *step) {
+    char *start = address_of_chunk(step->first);
+    size_t bytes = (step->end - step->first) * FL_CHUNK_BYTES;
+    osmem_result result = OSMEM_OK;
+    if (step->reserves) {
+        result =
+            osmem_reserve_at(fl_region_start(region_of_chunk(step->first)), FL_REGION_BYTES, &arena->stat);
+        step->reserved = result == OSMEM_OK;
+        step->reserves = !step->reserved;
+    }
+    if (result == OSMEM_OK)
+        result = step->reserved ? osmem_map(start, bytes, &arena->stat)
+                                : osmem_prepare(start, bytes, &arena->stat);
+    /* Whatever else the system says (a sandbox), it would say it of the next chunk too. */
+    return result == OSMEM_OK || (result == OSMEM_TAKEN && !step->reserved) ? result : OSMEM_NOMEM;
+}
+
+/* From the first try on it gets shorter, and so it ends: no chunk beyond what is needed; one chunk, to find out who is in the
+ * way. */
+static osmem_result prepare_some(fl_arena *arena, step *step, size_t needed_end, size_t *calls) {
+    osmem_result result;
+    for (;; step->end = result == OSMEM_NOMEM ? needed_end : step->first + 1) {
+        *calls += step->reserves ? 2 : 1;
+        result = prepare(arena, step);
+        if (result == OSMEM_OK || (result == OSMEM_NOMEM && step->end <= needed_end) ||
+            (result == OSMEM_TAKEN && step->end == step->first + 1))
+            break;
+    }
+    if (result == OSMEM_OK && step->small) {
+        /* A hint, on a mapping that nobody else knows yet; whether it is heeded is all the same. */
+        osmem_result ignored = osmem_no_huge_page(address_of_chunk(step->first),
+                                                  (step->end - step->first) * FL_CHUNK_BYTES, &arena->stat);
+        (void)ignored;
+        ++*calls;
+    }
+    return result;
+}
+
+osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages) {
+    size_t needed_end = (page + pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES, calls = 0;
+    step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end);
+    size_t marked_end = step.end;
+    bool was_reserved = step.reserved;
+    change_all(arena, step.first, marked_end, BEGINS, false);
+    fl_lock_drop(&arena->lock);
+    osmem_result result = prepare_some(arena, &step, needed_end, &calls);
+    fl_lock_take(&arena->lock);
+    arena->system_calls += calls;
+    if (step.reserved && !was_reserved)
+        region_of_chunk(step.first)->reserved = FL_CHUNKS_ALL;
+    change_all(arena, step.first, step.end,
+               result == OSMEM_OK      ? GROWS
+               : result == OSMEM_TAKEN ? IS_LOST
+                                       : FAILS,
+               step.small);
+    change_all(arena, step.end, marked_end, FAILS, false);
+    return result;
+}

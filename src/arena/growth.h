@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * growth.h: how chunks of an arena's regions become mapped, as their pages are needed: from None, or Reserved, to Prepared.
+ *
+ * A step of growth is one system call: it marks its chunks as growing, lets go of the arena's lock, asks the system, and
+ * publishes what came of it. Who is granted pages, or returns some, does not wait for it. One thread at a time grows in an
+ * arena: it holds the ground lock all the while, so that no region leaves meanwhile and fork finds none half-way.
+ *
+ * Steps double with what the arena has mapped, from 256 KiB to 4 MiB: an arena of one block costs no more commit charge than
+ * that, and a large one no more than a call for 4 MiB.
+ */
+#ifndef FL_GROWTH_H
+#define FL_GROWTH_H
+
+#include "pages.h"
+
+/* Is all of a run of pages mapped? Under the arena's lock. */
+bool fl_growth_is_done(size_t page, size_t pages);
+
+/*
+ * One step towards a run of free pages of the arena that is not mapped in full; where all of it can be had, and some beyond.
+ * OSMEM_OK, or OSMEM_TAKEN (somebody else sits in a chunk, which counts as in use from now on): others may have been granted
+ * what was free before, look again. OSMEM_NOMEM: not now. Under the ground lock and the arena's, which it lets go of in between.
+ */
+osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages);
+
+/* Does the system make huge pages of the arena's memory by itself? */
+bool fl_huge_pages_come(const fl_arena *arena);
+
+/*
+ * Part of these pages is about to go, or has gone: their regions are not to become whole again by huge pages. Returns mapped
+ * ranges for osmem_no_huge_page, to be called without the lock: at most max, of regions that were not asked for before. Under
+ * the arena's lock.
+ */
+size_t fl_growth_make_small(const osmem_range *pages, osmem_range *mapped, size_t max);
+
+#endif
