@@ -61,10 +61,26 @@ rm out/libjemalloc.so
 peers trees && [ "$(builds)" = 4 ] && [ -f out/libjemalloc.so ] || fail "built $(builds) times without its library"
 passed $before peers_are_kept
 
+before=$failed # A clone's version is its tag, and its commit is said, also where nothing else has changed.
+if command -v git >/dev/null; then
+  in_two() { git -C trees/two -c user.name=n -c user.email=e "$@" >/dev/null 2>&1; }
+  in_two init && in_two add . && in_two commit -m all && in_two tag v9.11.0 || fail "cannot make a clone"
+  commit=$(git -C trees/two rev-parse HEAD)
+  peers trees || fail "ended with $?"
+  grep -qx "jemalloc *9.11.0 built from source, commit ${commit::12}: as built before" said || fail "a clone"
+  compare --peers out --only jemalloc || fail "ended with $?"
+  fact jemalloc | grep -q "'version': '9.11.0 built from source, commit ${commit::12}'" || fail "facts: $(fact jemalloc)"
+  find trees/two/.git -type f -exec cksum {} + | sort >before
+  touch trees/two/configure && echo >>trees/two/ChangeLog
+  peers trees && grep -q ", commit ${commit::12}-dirty: built" said || fail "a clone with changes"
+  find trees/two/.git -type f -exec cksum {} + | sort | cmp -s - before || fail "wrote into a clone"
+fi
+passed $before peers_of_clones
+
 before=$failed # What failed leaves no library of before, and its last words.
 mkdir -p trees/google/tcmalloc && touch trees/google/tcmalloc/tcmalloc.cc
 peers trees && fail "is content with one of two"
-grep -q -- '--with jemalloc-9.10.1=' said || fail "one of two"
+grep -q -- '--with jemalloc-9.1' said || fail "one of two"
 printf '#!/bin/sh\necho much; echo "no such header" >&2; exit 3\n' >trees/two/configure
 peers trees && fail "is content"
 grep -q "^jemalloc .*: its build failed; the end of $place/out/jemalloc.log:$" said && grep -qx '    no such header' said || fail "its last words"

@@ -104,8 +104,7 @@ def given(path):
     if " " in os.path.abspath(path) or ":" in os.path.abspath(path):
         stop("LD_PRELOAD cannot name a file with a space or a colon: " + path)
     said = beside(path)
-    return Allocator(os.path.abspath(path), origin=said.get("origin", "a library given"),
-                     about={key: said[key] for key in ("compiler",) if key in said})
+    return Allocator(os.path.abspath(path), origin=said.get("origin", "a library given"), about=said.get("about", {}))
 
 
 def beside(library):

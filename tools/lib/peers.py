@@ -53,6 +53,7 @@ RECIPES = {
                        needs="abseil-cpp", files=("tcmalloc.cmake",)),
 }
 WANTED = ("jemalloc", "mimalloc2", "mimalloc3", "snmalloc", "rpmalloc", "tcmalloc")
+VERSIONS = {**{of: recipe.version for of, recipe in RECIPES.items()}, "abseil-cpp": ("", "")}
 MARKERS = {**{of: recipe.marker for of, recipe in RECIPES.items()}, "abseil-cpp": "absl/base/config.h"}
 
 
@@ -69,7 +70,7 @@ class Tree:
 
     @property
     def origin(self):
-        return "%s built from source%s" % (self.version, " (commit %s)" % self.commit[:12] if self.commit else "")
+        return "%s built from source%s" % (self.version, ", commit " + self.commit if self.commit else "")
 
 
 def git(path, *words):
@@ -77,7 +78,8 @@ def git(path, *words):
     if not os.path.exists(os.path.join(path, ".git")):
         return ""
     try:
-        return subprocess.run(["git", "-c", "safe.directory=*", "-C", path, *words], text=True, capture_output=True).stdout.strip()
+        return subprocess.run(["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", path, *words],
+                              text=True, capture_output=True).stdout.strip()
     except OSError:
         return ""
 
@@ -105,13 +107,19 @@ def said_version(path, file, pattern):
         return time.strftime("%Y-%m-%d", time.gmtime(max((os.lstat(it).st_mtime for it in files(path)), default=0)))
 
 
-def version_of(path, recipe):
+def version_of(path, file, pattern):
     tag = re.sub(r"^\D+(?=\d)", "", git(path, "describe", "--tags"))
-    day = git(path, "log", "-1", "--format=%cs") if not recipe.version[0] else ""
-    return tag or day or said_version(path, *recipe.version)
+    day = "" if file else git(path, "log", "-1", "--format=%cs")
+    return tag or day or said_version(path, file, pattern)
 
 
-def newer(version):
+def commit_of(path):
+    """Not by describe --dirty, which writes into the repository."""
+    commit = git(path, "rev-parse", "HEAD")[:12]
+    return commit + "-dirty" * bool(git(path, "status", "--porcelain", "--untracked-files=no")) if commit else ""
+
+
+def rank(version):
     return [int(word) for word in re.findall(r"\d+", version)]
 
 
@@ -121,11 +129,10 @@ def found_trees(folder):
     for path in sorted(it.path for it in os.scandir(folder) if it.is_dir()):
         for of, marker in MARKERS.items():
             if os.path.isfile(os.path.join(path, marker)):
-                recipe = RECIPES.get(of)
-                it = Tree(of, path, version_of(path, recipe) if recipe else "", git(path, "rev-parse", "HEAD"))
+                it = Tree(of, path, version_of(path, *VERSIONS[of]), commit_of(path))
                 have = found.setdefault(it.name, it)
                 if have is not it:
-                    found[it.name], other = (it, have) if newer(it.version) > newer(have.version) else (have, it)
+                    found[it.name], other = (it, have) if rank(it.version) > rank(have.version) else (have, it)
                     left.append(other)
     return found, left
 
@@ -188,6 +195,20 @@ def last_lines(path):
         return "".join("    " + line for line in file.read().splitlines(keepends=True)[-ERROR_LINES:]).rstrip("\n")
 
 
+def new_library(tree, recipe, place, compilers, needed, options):
+    """Builds it; what failed, if something did."""
+    place.forget()
+    print("%s: building, %s" % (tree.name, place.log), flush=True)
+    if not run_script(tree, recipe, place, compilers, needed, options.jobs):
+        return "its build failed; the end of %s:\n%s" % (place.log, last_lines(place.log))
+    it = allocators.given(place.library)
+    served, said = allocators.who_serves(it)
+    if not served or allocators.strangers(it, served):
+        place.forget()
+        return "it was built, but %s%s" % ("would not serve" if served else "a Python on it ends at once", allocators.why(said))
+    return ""
+
+
 def build(tree, found, options):
     """Whether there is a library of this tree now, and a line that says so or why not."""
     recipe, place = RECIPES[tree.of], Place(options.out, tree.name)
@@ -198,20 +219,14 @@ def build(tree, found, options):
     compilers = available(recipe.compilers)
     compiler = machine.output(compilers[1], "--version")
     key = digest(recipe, [tree.path] + [needed] * bool(needed) + [os.path.join(LIB, it) for it in recipe.files], compiler)
-    if key == known_digest(place) and not options.again:
-        return True, "as built before"
-    place.forget()
-    print("%s: building, %s" % (tree.name, place.log), flush=True)
-    if not run_script(tree, recipe, place, compilers, needed, options.jobs):
-        return False, "its build failed; the end of %s:\n%s" % (place.log, last_lines(place.log))
-    it = allocators.given(place.library)
-    served, said = allocators.who_serves(it)
-    if not served or allocators.strangers(it, served):
-        place.forget()
-        return False, "it was built, but %s%s" % ("would not serve" if served else "a Python on it ends at once", allocators.why(said))
-    with open(place.facts, "w") as file:
-        json.dump({"name": tree.name, "origin": tree.origin, "compiler": compiler, "digest": key}, file, indent=1)
-    return True, "built"
+    kept = key == known_digest(place) and not options.again
+    failed = "" if kept else new_library(tree, recipe, place, compilers, needed, options)
+    if failed:
+        return False, failed
+    with open(place.facts, "w") as file:  # of a kept one too: its commit or tag may be another, although its files are not
+        about = {"compiler": compiler, **({recipe.needs: found[recipe.needs].origin} if needed else {})}
+        json.dump({"name": tree.name, "origin": tree.origin, "about": about, "digest": key}, file, indent=1)
+    return True, "as built before" if kept else "built"
 
 
 def arguments():
