@@ -6,6 +6,7 @@ This file must never measure, and never let an allocator through of which it is 
 """
 import dataclasses
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import judgement
 import machine
 
 LIBRARY = "libfallow-malloc.so"
+PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build-peers")
 PATTERNS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.[0-9]", "tcmalloc": "libtcmalloc.so.4"}
 
 
@@ -24,6 +26,7 @@ class Allocator:
     variables: dict = dataclasses.field(default_factory=dict)
     thread: str = ""  # the name of a thread that proves the configuration
     origin: str = "found on this machine"
+    about: dict = dataclasses.field(default_factory=dict)  # what the report says of it besides
 
 
 # Configured ones: of which library, with what, and what shows that it was heeded. abort_conf: an option that jemalloc does
@@ -34,6 +37,10 @@ CONFIGURED = {
     "jemalloc-background-decay0": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true,dirty_decay_ms:0,muzzy_decay_ms:0"},
                                    "jemalloc_bg_thd"),
 }
+
+# Google's tcmalloc keeps its caches by CPU where it can register a restartable sequence for a thread, which glibc does first since 2.35.
+NO_RSEQ = {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
+NO_CACHES = "without its per-CPU caches, which makes it another allocator"
 
 # Prints which file each function of the family comes from, as the dynamic linker resolves it for any program. In a program with
 # fixed addresses, as Debian's Python is, the address of malloc may be a jump of the program's own: what counts is where it leads.
@@ -51,6 +58,8 @@ maps = [line.split(None, 5) for line in open("/proc/self/maps")]
 for name in ("malloc", "free", "calloc", "realloc", "posix_memalign"):
     at = behind(ctypes.cast(getattr(process, name), ctypes.c_void_p).value)
     print(name, next(line[5].strip() for line in maps for low, high in [line[0].split("-")] if int(low, 16) <= at < int(high, 16)))
+if hasattr(process, "MallocExtension_Internal_GetPerCpuCachesActive"):
+    print("per_cpu_caches", process.MallocExtension_Internal_GetPerCpuCachesActive() & 255)
 """
 
 
@@ -67,11 +76,13 @@ def find(name):
     return None
 
 
-def known(name):
-    """By name alone: the system's, a configured one, or one that is found."""
+def known(name, found):
+    """By name alone: the system's, a configured one (of that which is already among those found), or one that is found."""
     if name == "system":
         return Allocator()
     of, variables, thread = CONFIGURED.get(name, (name, {}, ""))
+    if variables and of in found:
+        return dataclasses.replace(found[of], variables=variables, thread=thread, origin=found[of].origin + ", configured")
     library = find(of)
     return Allocator(library, variables, thread, "%s, configured" % of if variables else Allocator.origin) if library else None
 
@@ -92,7 +103,23 @@ def given(path):
         stop("there is no file " + path)
     if " " in os.path.abspath(path) or ":" in os.path.abspath(path):
         stop("LD_PRELOAD cannot name a file with a space or a colon: " + path)
-    return Allocator(os.path.abspath(path), origin="a library given")
+    said = beside(path)
+    return Allocator(os.path.abspath(path), origin=said.get("origin", "a library given"), about=said.get("about", {}))
+
+
+def beside(library):
+    """What tools/peers wrote of a library that it built; nothing of any other."""
+    try:
+        with open(os.path.splitext(library)[0] + ".json") as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return {}
+
+
+def peers(folder):
+    """Those that tools/peers built there."""
+    found = {beside(path)["name"]: given(path) for path in sorted(glob.glob(os.path.join(folder, "lib*.so"))) if beside(path)}
+    return found or stop("nothing that tools/peers built is in %s: tools/peers FOLDER" % folder)
 
 
 def add(found, name, it, word):
@@ -107,13 +134,13 @@ def add_asked(found, options):
     """What --with and --against name."""
     for word in options.with_:
         name, _, path = word.partition("=")
-        add(found, name, given(path) if path else known(name), word)
+        add(found, name, given(path) if path else known(name, found), word)
     for word in options.against:
         if "/" in word or os.path.exists(word):
             name = os.path.basename(os.path.abspath(word))
             add(found, name if os.path.isdir(word) else name.split(".")[0], given(word), word)
         else:
-            add(found, word, known(word), word)
+            add(found, word, known(word, found), word)
 
 
 def ours(options):
@@ -122,7 +149,9 @@ def ours(options):
 
 def usual(options):
     """Ours and those that it is compared with if nobody says otherwise, as far as they are on this machine."""
-    found = {name: known(name) for name in ["system", "jemalloc"] + ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])}
+    if options.peers:
+        return {"system": Allocator(), **peers(options.peers), judgement.OURS: ours(options)}
+    found = {name: known(name, {}) for name in ["system", "jemalloc"] + ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])}
     for name in [name for name, it in found.items() if it is None]:
         print("not on this machine, left out: " + name)
         del found[name]
@@ -131,7 +160,8 @@ def usual(options):
 
 def twice(options):
     """One allocator and a copy of it (A/A): of the same contents, but another file, so that it can be proved who served."""
-    it = ours(options) if options.aa == judgement.OURS else known(options.aa)
+    built = peers(options.peers) if options.peers else {}
+    it = ours(options) if options.aa == judgement.OURS else built.get(options.aa) or known(options.aa, built)
     if it is None:
         stop("no library for %s on this machine" % options.aa)
     copy = dataclasses.replace(it, origin="a copy of " + options.aa)
@@ -151,7 +181,7 @@ def chosen(options):
     add_asked(found, options)
     for name in options.only:
         if name not in found:
-            add(found, name, known(name), name)
+            add(found, name, known(name, found), name)
     if options.only:
         found = {name: it for name, it in found.items() if name in options.only}
     if options.base not in found:
@@ -166,6 +196,36 @@ def who_serves(it):
     return dict(line.split(None, 1) for line in done.stdout.splitlines()), done.stderr.strip()
 
 
+def strangers(it, served):
+    """{function: file that it comes from} of those that are not its library's."""
+    return {function: file for function, file in served.items()
+            if function != "per_cpu_caches" and os.path.realpath(file) != os.path.realpath(it.library)}
+
+
+def why(said):
+    """What the dynamic linker said, and what it means where that is known."""
+    line = said.splitlines()[0] if said else ""
+    more = ": it takes more static thread-local storage than the C library has left" if "static TLS" in line else ""
+    return "; " + line + more if line else ""
+
+
+def with_caches(name, it, served):
+    """Gives Google's tcmalloc the caches of each CPU that it is known by, where glibc's registration is what keeps them from it; or has
+    the report say that it is without."""
+    if "per_cpu_caches" not in served:
+        return
+    if served["per_cpu_caches"] == "0":
+        helped = dataclasses.replace(it, variables={**it.variables, **NO_RSEQ})
+        if who_serves(helped)[0].get("per_cpu_caches") == "1":
+            it.variables = helped.variables
+            print("%s: its per-CPU caches need %s=%s, which it gets" % ((name,) + next(iter(NO_RSEQ.items()))))
+        else:
+            it.about["warning"] = NO_CACHES
+            print("%s runs %s" % (name, NO_CACHES))
+            return
+    it.about["per-CPU caches"] = "active"
+
+
 def prove(found):
     """Stops where somebody else would serve: a library that the dynamic linker passes over (static TLS that does not fit, another
     architecture, a missing library), one that has no malloc, or half a family."""
@@ -174,8 +234,9 @@ def prove(found):
         if not served:
             print("%s: not even a Python runs on it: %s" % (name, said.splitlines()[-1] if said else "no reason said"))
         if it.library:
-            strange = {os.path.basename(file) for file in served.values() if os.path.realpath(file) != os.path.realpath(it.library)}
-            which = [function for function, file in served.items() if os.path.basename(file) in strange]
+            with_caches(name, it, served)
+            strange = strangers(it, served)
             if strange:
+                others = sorted({os.path.basename(file) for file in strange.values()})
                 stop("%s would not serve: with %s preloaded, %s: from %s%s" % (
-                    name, it.library, ", ".join(which), ", ".join(sorted(strange)), "; " + said.splitlines()[0] if said else ""))
+                    name, it.library, ", ".join(strange), ", ".join(others), why(said)))

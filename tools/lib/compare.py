@@ -33,6 +33,8 @@ def arguments():
     parser.add_argument("--with", action="append", default=[], metavar="NAME=PATH.so", dest="with_",
                         help="another allocator, under a name of yours; or one by its name alone (%s, or lib*.so here); any number"
                         % ", ".join(allocators.CONFIGURED))
+    parser.add_argument("--peers", nargs="?", const=allocators.PEERS, default="", metavar="DIRECTORY",
+                        help="the others are those that tools/peers built there (build-peers), in place of the distribution's")
     parser.add_argument("--against", action="append", default=[], metavar="BUILD-DIRECTORY",
                         help="another build of fallow; or a library, or a name; any number")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these allocators (of those there are)")

@@ -36,7 +36,7 @@ def clean_environment():
 
 
 def library_facts(it):
-    about = {"options": " ".join("%s=%s" % pair for pair in it.variables.items())} if it.variables else {}
+    about = {**({"options": " ".join("%s=%s" % pair for pair in it.variables.items())} if it.variables else {}), **it.about}
     if not it.library:
         return {"path": "the C library's", "version": " ".join(platform.libc_ver()), **about}
     with open(it.library, "rb") as file:

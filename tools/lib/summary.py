@@ -131,6 +131,7 @@ def warnings(judged):
         found.append("It could use one processor: threads took turns, and what happens where they meet is not to be seen.")
     if not judged.against_itself():
         found += ["%s and %s are the same library with the same options: what differs between them is noise." % pair for pair in judged.same()]
+    found += ["%s ran %s." % (name, about["warning"]) for name, about in results["facts"]["allocators"].items() if "warning" in about]
     for title, lines in (("Failed", report.failures(results)), ("Not proved who served", report.unproved(results)),
                          ("Not on this machine, left out", results.get("missing", []))):
         if lines:
