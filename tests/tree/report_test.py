@@ -2,6 +2,7 @@
 """The report of tools/compare, of made-up results: what its first sentences say, that the page says the same, shows every allocator
 and holds its own results, and that none of it needs anything that older results did not have."""
 import base64
+import hashlib
 import html
 import html.parser
 import json
@@ -18,6 +19,8 @@ sys.dont_write_bytecode = True
 import judgement
 import markdown
 import page
+import rows
+import runs
 import summary
 import svg
 
@@ -155,6 +158,35 @@ def test_counters():
     check("report_of_instructions", "3.000 M (0.750)" in text and "counters, by perf" in text, text)
 
 
+def test_sets():
+    results = made_up(three([0.5, 0.6, 1.4]))
+    check("report_of_older_results_has_no_sets", "set 1" not in markdown.markdown(judgement.Judgement(results)))
+    for row, set_ in zip(results["rows"], (1, 1, 2)):
+        row["set"] = set_
+    text = markdown.markdown(judgement.Judgement(results))
+    means = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| time, ")}
+    check("report_has_a_mean_of_each_set", list(means) == ["time, all (3)", "time, set 1 (2)", "time, set 2 (1)"] and
+          "0.55" in means["time, set 1 (2)"] and "1.40" in means["time, set 2 (1)"] and "0.75" in means["time, all (3)"], means)
+
+
+def test_own_figures():
+    text = b"figure private_mib 3.5\noperations 1 seconds 2\n"
+    check("run_reads_figures_of_its_own", runs.own_figures(text) == {"private_mib": 3.5} and runs.own_figures(b"operations 1\n") == {})
+    results = made_up(three([0.5]))
+    check("report_without_own_figures", "figure of a row" not in markdown.markdown(judgement.Judgement(results)))
+    for name in ("jemalloc", "fallow"):
+        for it in results["results"]["row0"][name]["runs"]:
+            it["own"] = {"private_mib": 4.25}
+    line = next(it for it in markdown.markdown(judgement.Judgement(results)).splitlines() if it.startswith("| row0: private mib"))
+    check("report_shows_own_figures", [it.strip() for it in line.split("|")[2:5]] == ["–", "4.25", "4.25"], line)
+
+
+def test_rows():
+    lines = rows.lines("rows")
+    first = lines[:lines.index("set 2")]
+    check("rows_of_set_1_are_frozen", hashlib.sha256("\n".join(first).encode()).hexdigest().startswith("276a8c7da8406120"), len(first))
+
+
 class Reader(html.parser.HTMLParser):
     """Which elements are open; what ends without having begun."""
 
@@ -242,6 +274,9 @@ test_few_rounds()
 test_failures()
 test_disturbed()
 test_counters()
+test_sets()
+test_own_figures()
+test_rows()
 test_plots(test_page())
 test_again()
 sys.exit(1 if failed else 0)

@@ -175,7 +175,7 @@ def main():
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
                   "within": options.equal_within / 100, "seed": options.seed, "disturbed": disturbed, "counted": counted,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
-                  "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
+                  "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "set": row.set, "command": row.command} for row in rows],
                   "results": results, "latency": latency,
                   "idle": idle(libraries, options) if options.idle else {}}
     os.makedirs(options.out, exist_ok=True)

@@ -103,6 +103,18 @@ def instruction_table(judged):
                   if any("callgrind" in cell for cell in cells.values())])
 
 
+def own_table(judged):
+    """Figures that workloads say of themselves, medians of runs; nothing where none does."""
+    lines = []
+    for row in judged.rows:
+        cells = judged.results["results"][row["name"]]
+        own = {name: [run["own"] for run in cells[name]["runs"] if run.get("own")] for name in judged.names}
+        which = next((list(it[0]) for it in own.values() if it), [])
+        lines += [["%s: %s" % (row["name"], it.replace("_", " "))] + [figure(statistics.median(run[it] for run in own[name]) if own[name] else None, "%.4g")
+                                                                     for name in judged.names] for it in which]
+    return table(["figure of a row"] + judged.names, lines) if lines else ""
+
+
 def idle_table(results):
     keys = ["floor", "now", "1s", "10s", "60s", "purged"]
     return table(["MiB resident after a burst"] + keys, [[name] + [it.get(key, "–") for key in keys] for name, it in results["idle"].items()])
@@ -119,6 +131,9 @@ def more_tables(judged):
     results = judged.results
     if results.get("latency"):
         yield "Single operations (bench/workloads/latency.c, medians of five runs)", latency_table(results)
+    own = own_table(judged)
+    if own:
+        yield "What workloads say themselves, medians", own
     if results.get("idle"):
         yield "After a burst to 512 MiB, 95 % freed, no call (bench/memory/bursts.c mixed); purged: by the allocator's own call", idle_table(results)
     measured = {key for cells in results["results"].values() for cell in cells.values() for key in cell}
@@ -130,12 +145,16 @@ def more_tables(judged):
         yield "System calls of one run, by strace", calls_table(judged)
 
 
-def mean_cell(judged, name, key, kind):
-    it = judged.mean(name, key=key, kind=kind)
+def mean_cell(judged, name, key, group):
+    it = judged.mean(name, key=key, group=group)
     if it is None or name == judged.base:
         return "–" if it is None else "1"
-    return "%.3f %s" % (it["ratio"], SIGNS[judged.mean_verdict(name, None, key, kind)]) + (
+    return "%.3f %s" % (it["ratio"], SIGNS[judged.mean_verdict(name, None, key, group)]) + (
         " [%.3f, %.3f]" % (it["low"], it["high"]) if it["low"] else "")
+
+
+def group_name(group):
+    return "all" if group is None else "set %d" % group if isinstance(group, int) else group + "s"
 
 
 def summary_table(judged):
@@ -144,9 +163,9 @@ def summary_table(judged):
         return ""
     lines = []
     for key, label in (("seconds", "time"), ("cpu_seconds", "CPU time"), ("peak_kib", "peak resident")):
-        for kind in judged.kinds:
-            lines.append(["%s, %s (%d)" % (label, kind + "s" if kind else "all", len(judged.of_kind(kind)))] +
-                         [mean_cell(judged, name, key, kind) for name in judged.names])
+        for group in judged.groups:
+            lines.append(["%s, %s (%d)" % (label, group_name(group), len(judged.of_group(group)))] +
+                         [mean_cell(judged, name, key, group) for name in judged.names])
     return table(["geometric mean, to " + judged.base] + judged.names, lines)
 
 
