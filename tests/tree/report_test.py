@@ -181,6 +181,17 @@ def test_own_figures():
     check("report_shows_own_figures", [it.strip() for it in line.split("|")[2:5]] == ["–", "4.25", "4.25"], line)
 
 
+def test_beside():
+    results = made_up(three([0.5]))
+    values = {"malloc": [10, 20, 30, 40, 50], "free": [1, 2, 3, 4, 5]}
+    results["beside"] = {"alone": {"jemalloc": values, "fallow": values}, "arenas": {"jemalloc": {}, "fallow": values}}
+    results["idle"] = {"fallow": {"floor": "1.0", "now": "9.0", "1s": "2.0", "2s": "1.5"}}
+    text = markdown.markdown(judgement.Judgement(results))
+    lines = {line.split("|")[1].strip(): [it.strip() for it in line.split("|")[2:-1]] for line in text.splitlines() if line.startswith("| ")}
+    check("report_of_latency_beside", lines["jemalloc, malloc"] == ["20 / 30 / 50", "–"] and lines["fallow, free"] == ["2 / 3 / 5"] * 2, lines)
+    check("report_of_idle_by_second", lines["MiB resident after a burst"] == ["floor", "now", "1s", "2s"], lines)
+
+
 def test_rows():
     lines = rows.lines("rows")
     first = lines[:lines.index("set 2")]
@@ -276,6 +287,7 @@ test_disturbed()
 test_counters()
 test_sets()
 test_own_figures()
+test_beside()
 test_rows()
 test_plots(test_page())
 test_again()

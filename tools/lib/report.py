@@ -71,6 +71,9 @@ def calls_table(judged):
                                    for name in judged.names] for row in judged.rows])
 
 
+BESIDE_TITLE = ("Single operations of one thread with few small blocks, beside another thread (medians of three runs): alone; while a burst that was just freed goes back to the "
+                "system; while the allocator's own call for that (malloc_trim or what stands for it) runs in a loop; while threads come and go; while "
+                "arenas come and go, which fallow alone has. The longest is often a turn of another thread")
 COUNTERS = (("cycles", "M cycles"), ("instructions", "M instructions"), ("cache_misses", "M cache misses"), ("tlb_misses", "M TLB misses"))
 
 
@@ -116,7 +119,8 @@ def own_table(judged):
 
 
 def idle_table(results):
-    keys = ["floor", "now", "1s", "10s", "60s", "purged"]
+    """Older results have other seconds."""
+    keys = list(dict.fromkeys(key for it in results["idle"].values() for key in it))
     return table(["MiB resident after a burst"] + keys, [[name] + [it.get(key, "–") for key in keys] for name, it in results["idle"].items()])
 
 
@@ -126,11 +130,22 @@ def latency_table(results):
     return table(["nanoseconds of one operation", "p50", "p99", "p99.9", "p99.99", "max"], lines)
 
 
+def beside_table(results):
+    """p99, p99.9 and the longest of single operations, by what else went on."""
+    names = list(dict.fromkeys(name for it in results["beside"].values() for name in it))
+    cell = lambda values: " / ".join(figure(values[n], "%.0f") for n in (1, 2, 4)) if values else "–"
+    return table(["ns, p99 / p99.9 / longest"] + list(results["beside"]),
+                 [[name + ", " + operation] + [cell(it.get(name, {}).get(operation)) for it in results["beside"].values()]
+                  for operation in ("malloc", "free") for name in names])
+
+
 def more_tables(judged):
     """(title, table) of what was asked for besides."""
     results = judged.results
     if results.get("latency"):
         yield "Single operations (bench/workloads/latency.c, medians of five runs)", latency_table(results)
+    if results.get("beside"):
+        yield BESIDE_TITLE, beside_table(results)
     own = own_table(judged)
     if own:
         yield "What workloads say themselves, medians", own
