@@ -16,6 +16,8 @@ import tempfile
 sys.path.insert(0, sys.argv[1] + "/tools/lib")
 sys.dont_write_bytecode = True
 
+import estimates
+import growth
 import judgement
 import markdown
 import page
@@ -192,10 +194,29 @@ def test_beside():
     check("report_of_idle_by_second", lines["MiB resident after a burst"] == ["floor", "now", "1s", "2s"], lines)
 
 
+def test_growth():
+    slope = estimates.slope([1, 4, 16], [[2 * round_, 4 * round_, 8 * round_] for round_ in (1, 2, 3, 4, 5, 6)])
+    check("slope_is_the_exponent", all(abs(slope[key] - 0.5) < 1e-9 for key in ("slope", "low", "high")), slope)
+    few = estimates.slope([1, 4], [[3, 3]] * 3)
+    check("slope_of_few_rounds_has_no_interval", few == {"slope": 0, "low": None, "high": None}, few)
+    cells = [{"runs": [{"own": {"cpu_ns": cost}} for cost in costs]} for costs in ((1.0, 2.0), (3.0, 4.0))]
+    check("growth_is_by_round", growth.costs(cells) == [[1.0, 3.0], [2.0, 4.0]] and growth.costs([cells[0], {**cells[1], "error": "gone"}]) == [])
+    results = made_up(three([0.5]))
+    results["growth"] = {"size": {"command": "x", "points": [16, 64, 256], "costs": {"system": [[10, 20, 40]] * 6, "fallow": [[10, 10, 10]] * 6, "jemalloc": []}}}
+    judged = judgement.Judgement(results)
+    text, drawn = markdown.markdown(judged), page.page(judged)
+    lines = {line.split("|")[1].strip(): [it.strip() for it in line.split("|")[2:-1]] for line in text.splitlines() if line.startswith("| size")}
+    check("report_of_growth", lines["size, system"] == ["10.0", "×4 2.00, ×16 4.00", "0.50 [0.50, 0.50]"] and lines["size, jemalloc"][0] == "failed" and
+          lines["size, fallow"][2] == "0.00 [0.00, 0.00]", lines)
+    read = Reader(drawn)
+    check("page_draws_growth", "growth of size" in drawn and "system ×16: 4.00" in drawn and not read.wrong and not read.open, read.wrong)
+
+
 def test_rows():
-    lines = rows.lines("rows")
+    lines, growths = rows.lines("rows"), rows.growth("build")
     first = lines[:lines.index("set 2")]
     check("rows_of_set_1_are_frozen", hashlib.sha256("\n".join(first).encode()).hexdigest().startswith("276a8c7da8406120"), len(first))
+    check("growth_has_its_points", growths["threads-own"][1][64].name == "threads-own 64" and "threads=64" in growths["threads-own"][1][64].command)
 
 
 class Reader(html.parser.HTMLParser):
@@ -288,6 +309,7 @@ test_counters()
 test_sets()
 test_own_figures()
 test_beside()
+test_growth()
 test_rows()
 test_plots(test_page())
 test_again()

@@ -12,6 +12,7 @@ import allocators
 import claims
 import counters
 import estimates
+import growth
 import judgement
 import machine
 import markdown
@@ -48,6 +49,7 @@ def arguments():
                         help="fallow, or another one by name, against a copy of itself: the noise")
     parser.add_argument("--idle", action="store_true",
                         help="what stays resident after a burst, up to 60 s later in place of 5 (a minute and a half for each allocator)")
+    parser.add_argument("--growth", action="store_true", help="also the cost by size and by threads (half a minute for each allocator); as in full")
     parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
     parser.add_argument("--instructions", action="store_true",
                         help="also instructions of each row with one thread, by valgrind: exact, and slow (some fifty times a run)")
@@ -190,7 +192,8 @@ def main():
                   "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "set": row.set, "command": row.command} for row in rows],
                   "results": results, "latency": latency,
                   "beside": latencies_beside(libraries, options) if options.full else {},
-                  "idle": idle(libraries, options) if options.full or options.idle else {}}
+                  "idle": idle(libraries, options) if options.full or options.idle else {},
+                  "growth": growth.measured(libraries, options) if options.full or options.growth else {}}
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)

@@ -74,6 +74,9 @@ def calls_table(judged):
 BESIDE_TITLE = ("Single operations of one thread with few small blocks, beside another thread (medians of three runs): alone; while a burst that was just freed goes back to the "
                 "system; while the allocator's own call for that (malloc_trim or what stands for it) runs in a loop; while threads come and go; while "
                 "arenas come and go, which fallow alone has. The longest is often a turn of another thread")
+GROWTH_TITLE = ("Growth (bench/growth): the same operations where the live heap is ×4 and ×16 as large, or threads are more; the slope is the exponent, "
+                "0: cost does not grow, 1: in proportion, in brackets its 95 % interval by itself. A few rounds, of which nothing is claimed; size-scattered "
+                "has in it what the program's own cache misses cost on any allocator")
 COUNTERS = (("cycles", "M cycles"), ("instructions", "M instructions"), ("cache_misses", "M cache misses"), ("tlb_misses", "M TLB misses"))
 
 
@@ -139,6 +142,26 @@ def beside_table(results):
                   for operation in ("malloc", "free") for name in names])
 
 
+def relative(costs):
+    """Medians at each point, to that at the first."""
+    middles = [statistics.median(column) for column in zip(*costs)]
+    return [it / middles[0] for it in middles]
+
+
+def growth_table(judged):
+    lines = []
+    for row, it in judged.results["growth"].items():
+        for name, costs in it["costs"].items():
+            if not costs:
+                lines.append([row + ", " + name, "failed", "–", "–"])
+                continue
+            points = ["×%g %.2f" % (point / it["points"][0], cost) for point, cost in zip(it["points"][1:], relative(costs)[1:])]
+            slope = estimates.slope(it["points"], costs)
+            bounds = "" if slope["low"] is None else " [%.2f, %.2f]" % (slope["low"], slope["high"])
+            lines.append([row + ", " + name, "%.1f" % statistics.median(round_[0] for round_ in costs), ", ".join(points), "%.2f%s" % (slope["slope"], bounds)])
+    return table(["CPU time of an operation", "ns at ×1", "relative to that", "slope"], lines)
+
+
 def more_tables(judged):
     """(title, table) of what was asked for besides."""
     results = judged.results
@@ -149,6 +172,8 @@ def more_tables(judged):
     own = own_table(judged)
     if own:
         yield "What workloads say themselves, medians", own
+    if results.get("growth"):
+        yield GROWTH_TITLE, growth_table(judged)
     if results.get("idle"):
         yield "After a burst to 512 MiB, 95 % freed, no call (bench/memory/bursts.c mixed); purged: by the allocator's own call", idle_table(results)
     measured = {key for cells in results["results"].values() for cell in cells.values() for key in cell}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rows that are compared: those of bench/rows, or the user's own program."""
+"""The rows that are compared: those of bench/rows, or the user's own program; and what bench/growth measures at several points."""
 import os
 import shlex
 import shutil
@@ -55,6 +55,18 @@ def read(build, quick):
         program = "redis-server" if name == "redis" else row.command[0]
         (rows if shutil.which(program) else missing).append(row)
     return rows, [row.name for row in missing]
+
+
+def growth(build):
+    """{name: (command, {point: its Row})} of bench/growth."""
+    found = {}
+    for line in lines("growth"):
+        name, points, command = line.split(None, 2)
+        found[name] = command, {}
+        for point in points.split(","):
+            row = found[name][1][int(point)] = Row("workload", "%s %s" % (name, point), 1.0, [])
+            parse_command(row, command.replace("{n}", point), build)
+    return found
 
 
 def own(command):
