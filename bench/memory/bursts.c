@@ -12,7 +12,6 @@
  * Bookkeeping of its own lies outside the allocator. Works with any malloc: LD_PRELOAD.
  */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 
 #include "../../tests/lib/check.h"
 #include "../../tests/lib/resident.h"
+#include "../purge.h"
 #include "measure.h"
 
 #define TOTAL_BYTES ((size_t)512 << 20)
@@ -137,23 +137,6 @@ static size_t floor_bytes(size_t *live) {
     return pages * page;
 }
 
-/* The allocator's own call for giving everything back, if it has one. */
-static const char *purge(void) {
-    int (*ctl)(const char *, void *, size_t *, void *, size_t) = dlsym(RTLD_DEFAULT, "mallctl");
-    void (*collect)(int) = dlsym(RTLD_DEFAULT, "mi_collect");
-    void (*release)(void) = dlsym(RTLD_DEFAULT, "MallocExtension_ReleaseFreeMemory");
-    int (*trim)(size_t) = dlsym(RTLD_DEFAULT, "malloc_trim");
-    if (dlsym(RTLD_DEFAULT, "fallow_arena_create"))
-        return "none needed";
-    if (ctl)
-        return ctl("arena.4096.purge", NULL, NULL, NULL, 0) ? "mallctl failed" : "mallctl";
-    if (collect)
-        return collect(1), "mi_collect";
-    if (release)
-        return release(), "ReleaseFreeMemory";
-    return trim ? trim(0), "malloc_trim" : "none";
-}
-
 static double mib(size_t bytes) {
     return (double)bytes / (1 << 20);
 }
@@ -198,7 +181,7 @@ int main(int argc, char **argv) {
         cpu_before = i == 4 ? clock_s(CLOCK_PROCESS_CPUTIME_ID) : cpu_before;
     }
     double cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
-    const char *how = purge();
+    const char *how = dlsym(RTLD_DEFAULT, "fallow_arena_create") ? "none needed" : purge();
     printf(" purged %.1f (%s) cpu %.4f\n", mib(above(base)), how, cpu);
     /* What lives is intact. */
     for (size_t i = survivors(); i < count; i++)

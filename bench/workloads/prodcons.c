@@ -5,19 +5,10 @@
  *
  * Keys: min=16 max=256 blocks=2000000 (in all) batch=100 depth=16 (batches in a queue); threads: half of them produce
  */
-#include "workload.h"
-
-#define DEPTH_MAX 256
-
-typedef struct queue {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    void **batches[DEPTH_MAX];
-    size_t head, count;
-} queue;
+#include "queue.h"
 
 static queue queues[THREADS_MAX];
-static size_t min, max, batch, depth, batches_each;
+static size_t min, max, batch, batches_each;
 
 static void *produce(void *index) {
     queue *to = &queues[(size_t)index];
@@ -26,12 +17,7 @@ static void *produce(void *index) {
         void **blocks = malloc(batch * sizeof *blocks);
         for (size_t i = 0; i < batch; i++)
             blocks[i] = take(log_uniform(&random, min, max));
-        pthread_mutex_lock(&to->lock);
-        while (to->count == depth)
-            pthread_cond_wait(&to->changed, &to->lock);
-        to->batches[(to->head + to->count++) % depth] = blocks;
-        pthread_cond_signal(&to->changed);
-        pthread_mutex_unlock(&to->lock);
+        queue_put(to, blocks);
     }
     return NULL;
 }
@@ -39,14 +25,7 @@ static void *produce(void *index) {
 static void *consume(void *index) {
     queue *from = &queues[(size_t)index];
     for (size_t n = 0; n < batches_each; n++) {
-        pthread_mutex_lock(&from->lock);
-        while (from->count == 0)
-            pthread_cond_wait(&from->changed, &from->lock);
-        void **blocks = from->batches[from->head];
-        from->head = (from->head + 1) % depth;
-        from->count--;
-        pthread_cond_signal(&from->changed);
-        pthread_mutex_unlock(&from->lock);
+        void **blocks = queue_get(from);
         for (size_t i = 0; i < batch; i++)
             drop(blocks[i]);
         free(blocks);
@@ -62,14 +41,11 @@ int main(int argc, char **argv) {
     min = argument("min", 16);
     max = argument("max", 256);
     batch = argument("batch", 100);
-    depth = argument("depth", 16);
-    if (pairs == 0 || depth == 0 || depth > DEPTH_MAX)
-        fail("threads is at least 2, depth at most 256");
+    if (pairs == 0)
+        fail("threads is at least 2");
     batches_each = blocks / pairs / batch;
-    for (size_t i = 0; i < pairs; i++) {
-        pthread_mutex_init(&queues[i].lock, NULL);
-        pthread_cond_init(&queues[i].changed, NULL);
-    }
+    for (size_t i = 0; i < pairs; i++)
+        queue_init(&queues[i], argument("depth", 16));
     start_threads(producers, pairs, produce);
     start_threads(consumers, pairs, consume);
     join_threads(producers, pairs);

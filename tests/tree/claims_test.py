@@ -157,7 +157,7 @@ def test_judgement(generator):
     it = judgement.Judgement(whole)
     check("judgement_fast_row", it.verdict("fast", "fallow") == claims.FASTER and it.verdict("fast", "fallow", "system") == claims.FASTER, "")
     check("judgement_lost_rows", {row for row, _, _ in it.lost()} == {"slow"}, it.lost())
-    check("judgement_mean_leaves_out_what_failed", len(it.of_kind(None)) == 2, "")
+    check("judgement_mean_leaves_out_what_failed", len(it.of_group(None)) == 2, "")
     check("judgement_winner", it.winner()[:2] == ("fallow", "jemalloc") and it.winner()[3] == claims.FASTER, it.winner())
     check("judgement_equal_memory", it.verdict("fast", "fallow", key="peak_kib") == claims.EQUAL, it.verdict("fast", "fallow", key="peak_kib"))
 

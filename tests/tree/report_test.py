@@ -2,6 +2,7 @@
 """The report of tools/compare, of made-up results: what its first sentences say, that the page says the same, shows every allocator
 and holds its own results, and that none of it needs anything that older results did not have."""
 import base64
+import hashlib
 import html
 import html.parser
 import json
@@ -15,9 +16,13 @@ import tempfile
 sys.path.insert(0, sys.argv[1] + "/tools/lib")
 sys.dont_write_bytecode = True
 
+import estimates
+import growth
 import judgement
 import markdown
 import page
+import rows
+import runs
 import summary
 import svg
 
@@ -155,6 +160,65 @@ def test_counters():
     check("report_of_instructions", "3.000 M (0.750)" in text and "counters, by perf" in text, text)
 
 
+def test_sets():
+    results = made_up(three([0.5, 0.6, 1.4]))
+    check("report_of_older_results_has_no_sets", "set 1" not in markdown.markdown(judgement.Judgement(results)))
+    for row, set_ in zip(results["rows"], (1, 1, 2)):
+        row["set"] = set_
+    text = markdown.markdown(judgement.Judgement(results))
+    means = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| time, ")}
+    check("report_has_a_mean_of_each_set", list(means) == ["time, all (3)", "time, set 1 (2)", "time, set 2 (1)"] and
+          "0.55" in means["time, set 1 (2)"] and "1.40" in means["time, set 2 (1)"] and "0.75" in means["time, all (3)"], means)
+
+
+def test_own_figures():
+    text = b"figure private_mib 3.5\noperations 1 seconds 2\n"
+    check("run_reads_figures_of_its_own", runs.own_figures(text) == {"private_mib": 3.5} and runs.own_figures(b"operations 1\n") == {})
+    results = made_up(three([0.5]))
+    check("report_without_own_figures", "figure of a row" not in markdown.markdown(judgement.Judgement(results)))
+    for name in ("jemalloc", "fallow"):
+        for it in results["results"]["row0"][name]["runs"]:
+            it["own"] = {"private_mib": 4.25}
+    line = next(it for it in markdown.markdown(judgement.Judgement(results)).splitlines() if it.startswith("| row0: private mib"))
+    check("report_shows_own_figures", [it.strip() for it in line.split("|")[2:5]] == ["–", "4.25", "4.25"], line)
+
+
+def test_beside():
+    results = made_up(three([0.5]))
+    values = {"malloc": [10, 20, 30, 40, 50], "free": [1, 2, 3, 4, 5]}
+    results["beside"] = {"alone": {"jemalloc": values, "fallow": values}, "arenas": {"jemalloc": {}, "fallow": values}}
+    results["idle"] = {"fallow": {"floor": "1.0", "now": "9.0", "1s": "2.0", "2s": "1.5"}}
+    text = markdown.markdown(judgement.Judgement(results))
+    lines = {line.split("|")[1].strip(): [it.strip() for it in line.split("|")[2:-1]] for line in text.splitlines() if line.startswith("| ")}
+    check("report_of_latency_beside", lines["jemalloc, malloc"] == ["20 / 30 / 50", "–"] and lines["fallow, free"] == ["2 / 3 / 5"] * 2, lines)
+    check("report_of_idle_by_second", lines["MiB resident after a burst"] == ["floor", "now", "1s", "2s"], lines)
+
+
+def test_growth():
+    slope = estimates.slope([1, 4, 16], [[2 * round_, 4 * round_, 8 * round_] for round_ in (1, 2, 3, 4, 5, 6)])
+    check("slope_is_the_exponent", all(abs(slope[key] - 0.5) < 1e-9 for key in ("slope", "low", "high")), slope)
+    few = estimates.slope([1, 4], [[3, 3]] * 3)
+    check("slope_of_few_rounds_has_no_interval", few == {"slope": 0, "low": None, "high": None}, few)
+    cells = [{"runs": [{"own": {"cpu_ns": cost}} for cost in costs]} for costs in ((1.0, 2.0), (3.0, 4.0))]
+    check("growth_is_by_round", growth.costs(cells) == [[1.0, 3.0], [2.0, 4.0]] and growth.costs([cells[0], {**cells[1], "error": "gone"}]) == [])
+    results = made_up(three([0.5]))
+    results["growth"] = {"size": {"command": "x", "points": [16, 64, 256], "costs": {"system": [[10, 20, 40]] * 6, "fallow": [[10, 10, 10]] * 6, "jemalloc": []}}}
+    judged = judgement.Judgement(results)
+    text, drawn = markdown.markdown(judged), page.page(judged)
+    lines = {line.split("|")[1].strip(): [it.strip() for it in line.split("|")[2:-1]] for line in text.splitlines() if line.startswith("| size")}
+    check("report_of_growth", lines["size, system"] == ["10.0", "×4 2.00, ×16 4.00", "0.50 [0.50, 0.50]"] and lines["size, jemalloc"][0] == "failed" and
+          lines["size, fallow"][2] == "0.00 [0.00, 0.00]", lines)
+    read = Reader(drawn)
+    check("page_draws_growth", "growth of size" in drawn and "system ×16: 4.00" in drawn and not read.wrong and not read.open, read.wrong)
+
+
+def test_rows():
+    lines, growths = rows.lines("rows"), rows.growth("build")
+    first = lines[:lines.index("set 2")]
+    check("rows_of_set_1_are_frozen", hashlib.sha256("\n".join(first).encode()).hexdigest().startswith("276a8c7da8406120"), len(first))
+    check("growth_has_its_points", growths["threads-own"][1][64].name == "threads-own 64" and "threads=64" in growths["threads-own"][1][64].command)
+
+
 class Reader(html.parser.HTMLParser):
     """Which elements are open; what ends without having begun."""
 
@@ -242,6 +306,11 @@ test_few_rounds()
 test_failures()
 test_disturbed()
 test_counters()
+test_sets()
+test_own_figures()
+test_beside()
+test_growth()
+test_rows()
 test_plots(test_page())
 test_again()
 sys.exit(1 if failed else 0)

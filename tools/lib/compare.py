@@ -12,6 +12,7 @@ import allocators
 import claims
 import counters
 import estimates
+import growth
 import judgement
 import machine
 import markdown
@@ -49,7 +50,8 @@ def arguments():
     parser.add_argument("--aa", nargs="?", const=judgement.OURS, default="", metavar="NAME",
                         help="fallow, or another one by name, against a copy of itself: the noise")
     parser.add_argument("--idle", action="store_true",
-                        help="also what stays resident 1, 10 and 60 s after a burst (a minute and a half for each allocator)")
+                        help="what stays resident after a burst, up to 60 s later in place of 5 (a minute and a half for each allocator)")
+    parser.add_argument("--growth", action="store_true", help="also the cost by size and by threads (half a minute for each allocator); as in full")
     parser.add_argument("--system-calls", action="store_true", help="also system calls of each row, by strace")
     parser.add_argument("--instructions", action="store_true",
                         help="also instructions of each row with one thread, by valgrind: exact, and slow (some fifty times a run)")
@@ -61,6 +63,7 @@ def arguments():
     parser.add_argument("--timeout", type=int, default=120, metavar="SECONDS", help="for one run")
     options = parser.parse_args(words)
     options.own = own
+    options.full = not (own or options.aa or options.quick or options.rows)
     options.build = os.path.abspath(options.build)
     options.launcher = os.path.join(options.build, "bench", "launch")
     options.rounds = options.rounds or (12 if options.quick or own else 20)
@@ -82,11 +85,17 @@ def chosen_rows(options):
     return rows, missing
 
 
-def latencies(libraries, options):
-    """Nanoseconds of single operations: {allocator: {operation: [p50, p99, p99.9, p99.99, max]}}, medians of five runs."""
-    row = rows_.Row("workload", "latency", 1, [os.path.join(options.build, "bench", "workload_latency")])
+# Beside what one thread's operations are timed (bench/workloads/latency.c), and for how long: memory goes back some time after it was freed. Their
+# blocks are few and small, because fallow hurries with that only while no page is granted.
+STEADY = ["threads=1", "slots=2000", "max=1k"]
+BESIDE = {"alone": "beside=0 ms=300", "freed": "beside=1 ms=1200", "trims": "beside=2 ms=300", "threads": "beside=3 ms=300", "arenas": "beside=4 ms=300"}
+
+
+def latencies(libraries, options, times=5, words=()):
+    """Nanoseconds of single operations: {allocator: {operation: [p50, p99, p99.9, p99.99, max]}}, medians of some runs."""
+    row = rows_.Row("workload", "latency", 1, [os.path.join(options.build, "bench", "workload_latency"), *words])
     said = {name: {"malloc": [], "free": []} for name in libraries}
-    for _ in range(5):
+    for _ in range(times):
         for name, library in libraries.items():
             for line in runs.run(options.launcher, row, library, options.timeout, keep_output=True).get("text", "").splitlines():
                 words = line.split()
@@ -95,14 +104,19 @@ def latencies(libraries, options):
             for name, it in said.items()}
 
 
+def latencies_beside(libraries, options):
+    """The same while another thread makes the allocator work: {beside what: as above}."""
+    return {name: latencies(libraries, options, 3, STEADY + words.split()) for name, words in BESIDE.items()}
+
+
 def idle(libraries, options):
     """MiB resident above the base after a burst to 512 MiB of which 95 % were freed: {allocator: {"floor", "now", "1s", ...}}."""
-    row = rows_.Row("program", "bursts", 1, [os.path.join(options.build, "bench", "bursts"), "mixed", "1", "owner", "1", "10", "60"])
-    found = {}
+    seconds = ["1", "2", "3", "4", "5"] + (["10", "30", "60"] if options.idle else [])
+    row, found = rows_.Row("program", "bursts", 1, [os.path.join(options.build, "bench", "bursts"), "mixed", "1", "owner"] + seconds), {}
     for name, library in libraries.items():
         print("idle: %s" % name, flush=True)
         words = runs.run(options.launcher, row, library, options.timeout, keep_output=True).get("text", "").split()
-        found[name] = {key: words[words.index(key) + 1] for key in ("floor", "now", "1s", "10s", "60s", "purged") if key in words}
+        found[name] = {key: words[words.index(key) + 1] for key in ["floor", "now"] + [it + "s" for it in seconds] + ["purged"] if key in words}
     return found
 
 
@@ -177,9 +191,11 @@ def main():
     everything = {"facts": machine.facts(libraries), "base": options.base, "rounds": options.rounds, "missing": missing,
                   "within": options.equal_within / 100, "seed": options.seed, "disturbed": disturbed, "counted": counted,
                   "command": "tools/compare " + " ".join(sys.argv[1:]), "allocators": list(libraries),
-                  "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "command": row.command} for row in rows],
+                  "rows": [{"name": row.name, "kind": row.kind, "weight": row.weight, "set": row.set, "command": row.command} for row in rows],
                   "results": results, "latency": latency,
-                  "idle": idle(libraries, options) if options.idle else {}}
+                  "beside": latencies_beside(libraries, options) if options.full else {},
+                  "idle": idle(libraries, options) if options.full or options.idle else {},
+                  "growth": growth.measured(libraries, options) if options.full or options.growth else {}}
     os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)

@@ -55,12 +55,29 @@ def tail(rounds):
     return normal.cdf(-student * math.sqrt(rounds / free))
 
 
+def bounds(sample, rounds):
+    """The ends of the 95 % interval."""
+    ordered, cut = sorted(sample), int(len(sample) * tail(rounds))
+    return ordered[cut], ordered[-1 - cut]
+
+
 def estimate(value, sample, rounds):
     """A ratio and its 95 % interval, of the logarithm and its resamples; without an interval where rounds are too few."""
     if rounds < INTERVAL_ROUNDS_MIN:
         return {"ratio": math.exp(value), "low": None, "high": None, "rounds": rounds}
-    ordered, cut = sorted(sample), int(len(sample) * tail(rounds))
-    return {"ratio": math.exp(value), "low": math.exp(ordered[cut]), "high": math.exp(ordered[-1 - cut]), "rounds": rounds}
+    low, high = bounds(sample, rounds)
+    return {"ratio": math.exp(value), "low": math.exp(low), "high": math.exp(high), "rounds": rounds}
+
+
+def slope(points, columns):
+    """Of costs at some points, by round: the exponent with which they grow, by least squares of logarithms in each round. 0: they
+    do not; 1: in proportion."""
+    across = [math.log(point) for point in points]
+    centre = statistics.fmean(across)
+    spread = sum((x - centre) ** 2 for x in across)
+    values = [sum((x - centre) * math.log(cost) for x, cost in zip(across, costs)) / spread for costs in columns]
+    low, high = bounds(resampled(values), len(values)) if len(values) >= INTERVAL_ROUNDS_MIN else (None, None)
+    return {"slope": middle(values), "low": low, "high": high}
 
 
 def ratio(values):

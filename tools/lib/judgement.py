@@ -26,7 +26,8 @@ class Judgement:
         self.needed = claims.rounds_needed(self.comparisons)
         self.verdicts = {key: claims.judge(self.all_logs(key), within) for key in ("seconds", "peak_kib")}
         kinds = [kind for kind in ("program", "workload") if any(row["kind"] == kind for row in self.rows)]
-        self.kinds = [None] + (kinds if len(kinds) > 1 else [])
+        sets = sorted({row.get("set", 1) for row in self.rows})  # older results have one
+        self.groups = [None] + (kinds if len(kinds) > 1 else []) + (sets if len(sets) > 1 else [])
         self.mean_verdicts = claims.judge(self.all_means(), within) if len(self.rows) > 1 else self.verdicts_of_one_row()
         self.known = {}
 
@@ -72,38 +73,38 @@ class Judgement:
         ours, base = self.figures(row, name, "seconds"), self.figures(row, self.base, "seconds")
         return estimates.lower_quartile(ours) / estimates.lower_quartile(base)
 
-    def of_kind(self, kind):
-        """The rows of a mean."""
-        return [row for row in self.complete if kind in (None, row["kind"])]
+    def of_group(self, group):
+        """The rows of a mean: all, those of a kind, those of a set."""
+        return [row for row in self.complete if group in (None, row["kind"], row.get("set", 1))]
 
     def all_means(self):
-        """{(name, to, key, kind): logarithms of the mean, by round}, of all that the report shows: a family by itself."""
+        """{(name, to, key, group): logarithms of the mean, by round}, of all that the report shows: a family by itself."""
         found = {}
-        for asked in itertools.product(self.pairs(), KEYS, self.kinds):
-            (name, to), key, kind = asked
-            rows = self.of_kind(kind)
+        for asked in itertools.product(self.pairs(), KEYS, self.groups):
+            (name, to), key, group = asked
+            rows = self.of_group(group)
             values = estimates.weighted([self.logs(key, row["name"], name, to) for row in rows], [row["weight"] for row in rows]) if rows else []
             if values:
-                found[name, to, key, kind] = values
+                found[name, to, key, group] = values
         return found
 
     def verdicts_of_one_row(self):
         """The mean of one row is that row, and no claim by itself."""
         return {(name, to, key, None): said for key, family in self.verdicts.items() for (_, name, to), said in family.items()}
 
-    def mean(self, name, to=None, key="seconds", kind=None):
+    def mean(self, name, to=None, key="seconds", group=None):
         """An estimate or None."""
-        rows, asked = self.of_kind(kind), (None, name, to or self.base, key, kind)
+        rows, asked = self.of_group(group), (None, name, to or self.base, key, group)
         if asked not in self.known:
             self.known[asked] = estimates.mean_ratio([self.logs(key, row["name"], name, to or self.base) for row in rows], [row["weight"] for row in rows])
         return self.known[asked]
 
-    def mean_verdict(self, name, to=None, key="seconds", kind=None):
+    def mean_verdict(self, name, to=None, key="seconds", group=None):
         """Whichever of the two is the base."""
         to = to or self.base
         if (name, to) in self.pairs():
-            return self.mean_verdicts.get((name, to, key, kind))
-        said = self.mean_verdicts.get((to, name, key, kind))
+            return self.mean_verdicts.get((name, to, key, group))
+        said = self.mean_verdicts.get((to, name, key, group))
         return TURNED.get(said, said)
 
     def verdict(self, row, name, to=None, key="seconds"):

@@ -6,6 +6,7 @@ Needs nothing but Python. This file must never decide what is shown as a differe
 import html
 
 import judgement
+import report
 import svg
 
 LANE = 11  # pixels
@@ -157,6 +158,32 @@ def latency(judged):
     return lanes(lines)
 
 
+def growth_chart(name, it, of):
+    """Cost against size or threads, both to the first point and on logarithmic scales: level is what it should be."""
+    lines = {library: report.relative(costs) for library, costs in it["costs"].items() if costs and library in of}
+    if not lines:
+        return ""
+    points = [point / it["points"][0] for point in it["points"]]
+    across, upwards = svg.Scale(1, points[-1], log=True), svg.around([value for values in lines.values() for value in values])
+    down = lambda value: "%.2f%%" % (100 - upwards.at(value))
+    parts = [svg.line(across.at(point), 0, across.at(point), "100%", "grid") for point in points]
+    parts += [svg.line(0, down(tick), 100, down(tick), "grid") for tick in upwards.ticks()]
+    for library, values in lines.items():
+        at = [(across.at(point), down(value)) for point, value in zip(points, values)]
+        parts += [svg.line(*here, *there, "bar k%d" % (of[library] % svg.COLOURS)) for here, there in zip(at, at[1:])]
+        parts += [svg.mark(*place, of[library], "%s ×%g: %.2f" % (library, point, value)) for place, point, value in zip(at, points, values)]
+    side = svg.picture(160, ["<text x=100%% y=%s text-anchor=end dy=4>%g</text>" % (down(tick), tick) for tick in upwards.ticks()])
+    under = svg.picture(16, [svg.text(across.at(point), 12, "×%g" % point) for point in points])
+    return "<div class=panel><h3>%s</h3><div class=plane>%s%s<span></span>%s</div></div>" % (
+        html.escape(name), side, svg.picture(160, parts, "growth of " + name), under)
+
+
+def growth(judged):
+    of = numbers(judged.names)
+    found = "".join(growth_chart(name, it, of) for name, it in judged.results.get("growth", {}).items())
+    return key(judged.names, of) + "<div class=panels>%s</div>" % found if found else ""
+
+
 def all_plots(judged):
     """(title, what is to be seen, the plot), of those for which there are figures."""
     to = "ratio to %s, the line at 1; left is better; bars: 95 %% intervals" % judged.base
@@ -166,4 +193,5 @@ def all_plots(judged):
            "the dashed border nobody came; who does not touch it is beaten by somebody in both." % judged.base, pareto(judged))
     yield ("Memory over time", "Resident memory of all processes of the watched run; the lanes of a row have the same scales, with the peak at the right.",
            curves(judged))
+    yield "Growth", "CPU time of an operation against the size of the live heap or the number of threads, to the first point: level is good.", growth(judged)
     yield "Single operations", "Marks from left to right: %s (bench/workloads/latency.c)." % ", ".join(PERCENTILES), latency(judged)

@@ -71,6 +71,12 @@ def calls_table(judged):
                                    for name in judged.names] for row in judged.rows])
 
 
+BESIDE_TITLE = ("Single operations of one thread with few small blocks, beside another thread (medians of three runs): alone; while a burst that was just freed goes back to the "
+                "system; while the allocator's own call for that (malloc_trim or what stands for it) runs in a loop; while threads come and go; while "
+                "arenas come and go, which fallow alone has. The longest is often a turn of another thread")
+GROWTH_TITLE = ("Growth (bench/growth): the same operations where the live heap is ×4 and ×16 as large, or threads are more; the slope is the exponent, "
+                "0: cost does not grow, 1: in proportion, in brackets its 95 % interval by itself. A few rounds, of which nothing is claimed; size-scattered "
+                "has in it what the program's own cache misses cost on any allocator")
 COUNTERS = (("cycles", "M cycles"), ("instructions", "M instructions"), ("cache_misses", "M cache misses"), ("tlb_misses", "M TLB misses"))
 
 
@@ -103,8 +109,21 @@ def instruction_table(judged):
                   if any("callgrind" in cell for cell in cells.values())])
 
 
+def own_table(judged):
+    """Figures that workloads say of themselves, medians of runs; nothing where none does."""
+    lines = []
+    for row in judged.rows:
+        cells = judged.results["results"][row["name"]]
+        own = {name: [run["own"] for run in cells[name]["runs"] if run.get("own")] for name in judged.names}
+        which = next((list(it[0]) for it in own.values() if it), [])
+        lines += [["%s: %s" % (row["name"], it.replace("_", " "))] + [figure(statistics.median(run[it] for run in own[name]) if own[name] else None, "%.4g")
+                                                                     for name in judged.names] for it in which]
+    return table(["figure of a row"] + judged.names, lines) if lines else ""
+
+
 def idle_table(results):
-    keys = ["floor", "now", "1s", "10s", "60s", "purged"]
+    """Older results have other seconds."""
+    keys = list(dict.fromkeys(key for it in results["idle"].values() for key in it))
     return table(["MiB resident after a burst"] + keys, [[name] + [it.get(key, "–") for key in keys] for name, it in results["idle"].items()])
 
 
@@ -114,11 +133,47 @@ def latency_table(results):
     return table(["nanoseconds of one operation", "p50", "p99", "p99.9", "p99.99", "max"], lines)
 
 
+def beside_table(results):
+    """p99, p99.9 and the longest of single operations, by what else went on."""
+    names = list(dict.fromkeys(name for it in results["beside"].values() for name in it))
+    cell = lambda values: " / ".join(figure(values[n], "%.0f") for n in (1, 2, 4)) if values else "–"
+    return table(["ns, p99 / p99.9 / longest"] + list(results["beside"]),
+                 [[name + ", " + operation] + [cell(it.get(name, {}).get(operation)) for it in results["beside"].values()]
+                  for operation in ("malloc", "free") for name in names])
+
+
+def relative(costs):
+    """Medians at each point, to that at the first."""
+    middles = [statistics.median(column) for column in zip(*costs)]
+    return [it / middles[0] for it in middles]
+
+
+def growth_table(judged):
+    lines = []
+    for row, it in judged.results["growth"].items():
+        for name, costs in it["costs"].items():
+            if not costs:
+                lines.append([row + ", " + name, "failed", "–", "–"])
+                continue
+            points = ["×%g %.2f" % (point / it["points"][0], cost) for point, cost in zip(it["points"][1:], relative(costs)[1:])]
+            slope = estimates.slope(it["points"], costs)
+            bounds = "" if slope["low"] is None else " [%.2f, %.2f]" % (slope["low"], slope["high"])
+            lines.append([row + ", " + name, "%.1f" % statistics.median(round_[0] for round_ in costs), ", ".join(points), "%.2f%s" % (slope["slope"], bounds)])
+    return table(["CPU time of an operation", "ns at ×1", "relative to that", "slope"], lines)
+
+
 def more_tables(judged):
     """(title, table) of what was asked for besides."""
     results = judged.results
     if results.get("latency"):
         yield "Single operations (bench/workloads/latency.c, medians of five runs)", latency_table(results)
+    if results.get("beside"):
+        yield BESIDE_TITLE, beside_table(results)
+    own = own_table(judged)
+    if own:
+        yield "What workloads say themselves, medians", own
+    if results.get("growth"):
+        yield GROWTH_TITLE, growth_table(judged)
     if results.get("idle"):
         yield "After a burst to 512 MiB, 95 % freed, no call (bench/memory/bursts.c mixed); purged: by the allocator's own call", idle_table(results)
     measured = {key for cells in results["results"].values() for cell in cells.values() for key in cell}
@@ -130,12 +185,16 @@ def more_tables(judged):
         yield "System calls of one run, by strace", calls_table(judged)
 
 
-def mean_cell(judged, name, key, kind):
-    it = judged.mean(name, key=key, kind=kind)
+def mean_cell(judged, name, key, group):
+    it = judged.mean(name, key=key, group=group)
     if it is None or name == judged.base:
         return "–" if it is None else "1"
-    return "%.3f %s" % (it["ratio"], SIGNS[judged.mean_verdict(name, None, key, kind)]) + (
+    return "%.3f %s" % (it["ratio"], SIGNS[judged.mean_verdict(name, None, key, group)]) + (
         " [%.3f, %.3f]" % (it["low"], it["high"]) if it["low"] else "")
+
+
+def group_name(group):
+    return "all" if group is None else "set %d" % group if isinstance(group, int) else group + "s"
 
 
 def summary_table(judged):
@@ -144,9 +203,9 @@ def summary_table(judged):
         return ""
     lines = []
     for key, label in (("seconds", "time"), ("cpu_seconds", "CPU time"), ("peak_kib", "peak resident")):
-        for kind in judged.kinds:
-            lines.append(["%s, %s (%d)" % (label, kind + "s" if kind else "all", len(judged.of_kind(kind)))] +
-                         [mean_cell(judged, name, key, kind) for name in judged.names])
+        for group in judged.groups:
+            lines.append(["%s, %s (%d)" % (label, group_name(group), len(judged.of_group(group)))] +
+                         [mean_cell(judged, name, key, group) for name in judged.names])
     return table(["geometric mean, to " + judged.base] + judged.names, lines)
 
 

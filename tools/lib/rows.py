@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rows that are compared: those of bench/rows, or the user's own program."""
+"""The rows that are compared: those of bench/rows, or the user's own program; and what bench/growth measures at several points."""
 import os
 import shlex
 import shutil
@@ -17,6 +17,7 @@ class Row:
     variables: dict = field(default_factory=dict)
     preloads_itself: bool = False
     output_counts: bool = True
+    set: int = 1
 
 
 def parse_command(row, text, build):
@@ -33,21 +34,39 @@ def parse_command(row, text, build):
     row.command = words
 
 
+def lines(name):
+    """Of a file of bench/, without comments."""
+    with open(os.path.join(ROOT, "bench", name)) as file:
+        return [line.strip() for line in file if line.strip() and not line.startswith("#")]
+
+
 def read(build, quick):
     """The rows, and the names of those whose program is not on this machine."""
-    rows, missing = [], []
-    with open(os.path.join(ROOT, "bench", "rows")) as file:
-        for line in file:
-            if not line.strip() or line.startswith("#"):
-                continue
-            kind, name, weight, set_, command = line.split(None, 4)
-            if quick and set_ != "quick":
-                continue
-            row = Row(kind, name, float(weight), [])
-            parse_command(row, command.strip(), build)
-            program = "redis-server" if name == "redis" else row.command[0]
-            (rows if shutil.which(program) else missing).append(row)
+    rows, missing, set_ = [], [], 1
+    for line in lines("rows"):
+        if line.split()[0] == "set":
+            set_ = int(line.split()[1])
+            continue
+        kind, name, weight, when, command = line.split(None, 4)
+        if quick and when != "quick":
+            continue
+        row = Row(kind, name, float(weight), [], set=set_)
+        parse_command(row, command, build)
+        program = "redis-server" if name == "redis" else row.command[0]
+        (rows if shutil.which(program) else missing).append(row)
     return rows, [row.name for row in missing]
+
+
+def growth(build):
+    """{name: (command, {point: its Row})} of bench/growth."""
+    found = {}
+    for line in lines("growth"):
+        name, points, command = line.split(None, 2)
+        found[name] = command, {}
+        for point in points.split(","):
+            row = found[name][1][int(point)] = Row("workload", "%s %s" % (name, point), 1.0, [])
+            parse_command(row, command.replace("{n}", point), build)
+    return found
 
 
 def own(command):

@@ -111,10 +111,17 @@ def error_of(status, stderr):
     return how + (": " + said[-1] if said else "")
 
 
+def own_figures(text):
+    """{name: value} of what a workload says of itself: figure NAME VALUE."""
+    said = [line.split() for line in text.decode(errors="replace").splitlines() if line.startswith("figure ")]
+    return {name: float(value) for _, name, value in said}
+
+
 def figures_of(words, text, row):
     """What the launcher wrote, and the program."""
     return {"seconds": float(words[1]), "cpu_seconds": float(words[2]) + float(words[3]), "system_seconds": float(words[3]),
-            "peak_kib": int(words[4]), "faults": int(words[5]), "output": hashlib.sha256(text).hexdigest()[:16] if row.output_counts else ""}
+            "peak_kib": int(words[4]), "faults": int(words[5]), "output": hashlib.sha256(text).hexdigest()[:16] if row.output_counts else "",
+            "own": own_figures(text) if row.kind == "workload" else {}}
 
 
 def started(launcher, row, allocator, folder, counters):
