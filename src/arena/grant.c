@@ -19,16 +19,19 @@ static size_t pages_of_limit(size_t bytes) {
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&arena->limits.soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
+    fl_upkeep_note(&arena->upkeep); /* what is idle may be too much now */
 }
 
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
     atomic_store_explicit(&arena->limits.idle_pages, pages_of_limit(bytes), memory_order_relaxed);
+    fl_upkeep_note(&arena->upkeep);
 }
 
 void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
     atomic_store_explicit(&arena->limits.keeps_idle, keeps, memory_order_relaxed);
     if (at_once)
         atomic_store_explicit(&arena->limits.idle_pages, 0, memory_order_relaxed);
+    fl_upkeep_note(&arena->upkeep);
 }
 
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {

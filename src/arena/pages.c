@@ -26,14 +26,23 @@ void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backe
     atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
     fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
     arena->scavenge_below = SIZE_MAX;
+    fl_upkeep_init(&arena->upkeep);
+}
+
+/* All that it is below. */
+static void count_below(const fl_arena *arena, bool more) {
+    for (fl_arena *it = arena->parent; it; it = it->parent)
+        fl_arena_count(&it->arenas_below, 1, more);
 }
 
 void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent) {
     fl_arena_init(arena, name, backend, &parent->stat);
     arena->parent = parent;
+    count_below(arena, true);
 }
 
 void fl_arena_end(fl_arena *arena) {
+    FL_ASSERT(!arena->upkeep.joined && !arena->upkeep.workspace); /* nobody is at work in it */
     for (fl_region *region = arena->regions; region;) {
         fl_lock_take(&arena->ground_lock);
         region = fl_region_leave_at_end(arena);
@@ -41,6 +50,7 @@ void fl_arena_end(fl_arena *arena) {
             fl_region_release(arena, region);
         fl_lock_drop(&arena->ground_lock);
     }
+    count_below(arena, false);
     fl_pagetree_clear(&arena->tree);
     fl_arena_count_ready(arena, arena->ready_pages, false);
     arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
@@ -324,6 +334,7 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
         give_piece(arena, &piece, false);
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
+    fl_upkeep_note(&arena->upkeep);
 }
 
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {

@@ -8,7 +8,7 @@
  *     scavenged: idle ──▶ Prepared                            (the system has the memory back)
  *
  * Threads: everything may be called from any thread; the arena's lock makes it so. It is not held across system calls:
- * growth holds the arena's ground lock across them, what gives memory back holds the scavenger's.
+ * growth holds the arena's ground lock across them, and what gives memory back has the arena's upkeep.
  */
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
@@ -16,6 +16,7 @@
 #include "../system/lock.h"
 #include "pace.h"
 #include "pagetree.h"
+#include "upkeep.h"
 
 /* Why memory is given back. */
 typedef enum fl_cause {
@@ -48,10 +49,10 @@ typedef struct fl_arena {
     size_t ready_pages;
     _Atomic size_t family_pages; /* Ready, with those of the arenas below; counted before they are granted */
     size_t used_pages;           /* granted */
-    size_t leaving_pages;        /* idle before, now in the scavenger's hands */
+    size_t leaving_pages;        /* idle before, now in upkeep's hands */
     size_t kept_pages;           /* free and Ready, and the system does not take them */
     uint64_t kept_since_ns;      /* when it last said so */
-    size_t scavenge_below;       /* the index of a region: the next batch goes on below it; the scavenger's */
+    size_t scavenge_below;       /* the index of a region: the next batch goes on below it; upkeep's */
     _Atomic size_t away_bytes;   /* Prepared inside what is granted: the floor above gives back parts of it */
     /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
      * more may have become free since. */
@@ -68,9 +69,9 @@ typedef struct fl_arena {
     uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
-    fl_lock shed_lock;              /* one thread at a time asks the owner; see grant.c */
-    struct fl_arena *next_attended; /* the scavenger's */
-    unsigned pauses;                /* of the scavenger; guarded by its lock */
+    fl_lock shed_lock; /* one thread at a time asks the owner; see grant.c */
+    fl_upkeep upkeep;
+    _Atomic size_t arenas_below;
 } fl_arena;
 
 /* The Ready pages of all arenas together, and the limits on them; see grant.h. */
@@ -164,7 +165,7 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
  */
 uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kept, osmem_stat *stat);
 
-/* The floor above has given back those ranges inside what is granted that have a bit in `went`. Holds the scavenger's lock. */
+/* The floor above has given back those ranges inside what is granted that have a bit in `went`. In the arena's upkeep. */
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns);
 
@@ -179,7 +180,7 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks
  * first, highest addresses first. For FL_CAUSE_GOAL, chunks that are nearly full are left alone; otherwise regions
  * that have become empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
- * idle, or the system refuses. Holds the scavenger's lock, so that no other batch is under way.
+ * idle, or the system refuses. In the arena's upkeep.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again);
 

@@ -23,14 +23,18 @@ typedef struct batch {
     bool spare_dense;
 } batch;
 
-/* One give-back is under way at a time: all of this is guarded by the scavenger's lock, and no load for the stack of whoever
- * called free. */
-static batch the_batch;
-static osmem_range the_regions[FL_BATCH_RANGES]; /* what is mapped of those that are to stay small */
+/* What is under way in an arena. */
+typedef struct room {
+    batch batch;
+    osmem_range small[FL_BATCH_RANGES]; /* mapped ranges of regions that are to stay without huge pages */
+} room;
 
-static bool is_the_only_one(void) {
-    return fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER));
+static room *room_of(const fl_arena *arena) {
+    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->upkeep));
+    return (room *)arena->upkeep.workspace->pages;
 }
+
+_Static_assert(sizeof(room) <= sizeof((fl_workspace *)NULL)->pages, "it has a place");
 
 static void batch_add(batch *batch, const fl_region *region, size_t first, size_t pages) {
     char *start = fl_region_start(region) + (first << FL_PAGE_SHIFT);
@@ -163,12 +167,13 @@ static void release_empty(fl_arena *arena, const batch *batch) {
 /* Where huge pages come by themselves, what has gone in part must not come back as one. Without the arena's lock. */
 static void stay_small(fl_arena *arena, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        osmem_result ignored = osmem_no_huge_page(the_regions[i].start, the_regions[i].bytes, &arena->stat);
+        const osmem_range *range = &room_of(arena)->small[i];
+        osmem_result ignored = osmem_no_huge_page(range->start, range->bytes, &arena->stat);
         (void)ignored;
     }
 }
 
-/* Holds the arena's lock. Returns how many ranges there are in the_regions, if anybody wants to know. */
+/* Holds the arena's lock. Returns how many ranges there are in room->small, if anybody wants to know. */
 static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                           uint64_t started_ns, bool wants_small) {
     size_t count = 0;
@@ -178,7 +183,7 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
         const osmem_range *range = &ranges[__builtin_ctzll(rest)];
         arena->given_bytes[cause] += range->bytes;
         if (wants_small)
-            count += fl_growth_make_small(range, the_regions + count, FL_BATCH_RANGES - count);
+            count += fl_growth_make_small(range, room_of(arena)->small + count, FL_BATCH_RANGES - count);
     }
     arena->system_calls += count;
     return count;
@@ -186,7 +191,6 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
 
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns) {
-    FL_ASSERT_AT(2, is_the_only_one());
     bool huge = fl_huge_pages_come(arena);
     fl_lock_take(&arena->lock);
     size_t count = count_given(arena, cause, ranges, went, started_ns, huge);
@@ -196,7 +200,7 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
 
 #define SIFTS_MAX 64 /* calls in one batch, to find out what the system keeps */
 
-/* One grain or more of a range in the scavenger's hands gets its fate. */
+/* One grain or more of a range in upkeep's hands gets its fate. */
 static size_t settle(fl_arena *arena, const osmem_range *range, fate fate) {
     arena->leaving_pages -= range->bytes >> FL_PAGE_SHIFT;
     size_t went = put_back(arena, range, fate);
@@ -236,8 +240,7 @@ static size_t sift(fl_arena *arena, fl_cause cause, const osmem_range *range, un
 }
 
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again) {
-    FL_ASSERT_AT(2, is_the_only_one());
-    batch *batch = &the_batch;
+    batch *batch = &room_of(arena)->batch;
     uint64_t started_ns = fl_system_now_ns();
     batch->count = batch->pages = 0;
     batch->spare_dense = cause == FL_CAUSE_GOAL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "scavenger.h"
 
+#include <stddef.h>
+
 #include "../system/system.h"
 #include "grant.h"
 #include "regions.h"
@@ -11,17 +13,15 @@
 #define START_SINGLE_BYTES ((size_t)64 << 20)
 #define PIGGY_BACK_NS UINT64_C(1000000)
 #define STALLS_EVERY_NS UINT64_C(1000000000)
+#define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 #define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
 
-/* The lock of the scavenger is also held during a tick's system calls, so that one give-back is under way at a time and none
- * in a fork. Who wants it says so, and the tick ends after its batch. */
-static _Atomic unsigned arenas_wanted;
-static fl_arena *arenas; /* looked after, through next_attended */
 static fl_scavenger_reclaim *reclaim_above;
-static fl_allowance allowance; /* of the active regime */
-
-static uint64_t stalls_looked_ns, stalls_seen_ns; /* guarded by that lock */
+static _Atomic bool
+    ticking; /* one tick at a time; these, and what the active regime may spend, are its own */
+static fl_allowance allowance;
+static uint64_t stalls_looked_ns, stalls_seen_ns;
 static bool under_pressure;
 
 static _Atomic bool switched_off;
@@ -30,19 +30,6 @@ static _Atomic bool thread_runs;
 static _Atomic uint64_t ticked_ns;
 static _Atomic bool noted;         /* since the last tick */
 static _Atomic size_t freed_bytes; /* since the last tick, by fl_scavenger_note_freed */
-
-void fl_scavenger_want(bool want) {
-    if (want)
-        atomic_fetch_add_explicit(&arenas_wanted, 1, memory_order_relaxed);
-    else
-        atomic_fetch_sub_explicit(&arenas_wanted, 1, memory_order_relaxed);
-}
-
-static void take_arenas(void) {
-    fl_scavenger_want(true);
-    fl_lock_take(fl_lock_of(FL_LOCK_SCAVENGER));
-    fl_scavenger_want(false);
-}
 
 void fl_scavenger_init(fl_scavenger_reclaim *reclaim) {
     reclaim_above = reclaim;
@@ -54,35 +41,6 @@ void fl_scavenger_allow_thread(bool allowed) {
 
 void fl_scavenger_switch(bool on) {
     atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
-}
-
-void fl_scavenger_join(fl_arena *arena) {
-    take_arenas();
-    arena->next_attended = arenas;
-    arenas = arena;
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
-}
-
-void fl_scavenger_leave(fl_arena *arena) {
-    take_arenas();
-    fl_arena **link = &arenas;
-    while (*link && *link != arena)
-        link = &(*link)->next_attended;
-    if (*link)
-        *link = arena->next_attended;
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
-}
-
-void fl_scavenger_pause(fl_arena *arena) {
-    take_arenas();
-    arena->pauses++;
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
-}
-
-void fl_scavenger_go_on(fl_arena *arena) {
-    take_arenas();
-    arena->pauses -= arena->pauses > 0; /* in the child of a fork from in between, there are none any more */
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -125,7 +83,7 @@ static bool reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
 }
 
 bool fl_scavenger_time_is_up(uint64_t deadline_ns) {
-    return fl_system_now_ns() >= deadline_ns || atomic_load_explicit(&arenas_wanted, memory_order_relaxed);
+    return fl_upkeep_is_hurried() || (deadline_ns != UINT64_MAX && fl_system_now_ns() >= deadline_ns);
 }
 
 /* Batches of what is too much for a reason. Returns true where some is left for the next tick. */
@@ -161,10 +119,24 @@ static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns
     return left;
 }
 
-/* One arena's share of a tick. Returns true where work is left. */
-static bool attend(fl_arena *arena, uint64_t deadline_ns) {
-    if (arena->pauses)
-        return true;
+typedef enum prospect { NOTHING_LEFT, NOT_NOW, WORK_LEFT } prospect;
+
+/* In the end: what can still be expected of the arena? */
+static prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before) {
+    fl_lock_take(&arena->lock);
+    bool idle = fl_arena_idle_pages(arena) > 0;
+    bool keeps = atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed);
+    left |= !quiet && idle && !keeps; /* it will be quiet some day */
+    bool waits = idle || arena->kept_pages ||
+                 (!quiet && atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed));
+    if (quiet && really_ready(arena) < ready_before)
+        fl_pace_gave(&arena->pace, now_ns, ready_before, really_ready(arena));
+    fl_lock_drop(&arena->lock);
+    return left ? WORK_LEFT : waits ? NOT_NOW : NOTHING_LEFT;
+}
+
+/* One arena's turn in a tick. */
+static prospect attend(fl_arena *arena, uint64_t deadline_ns) {
     uint64_t now_ns = fl_system_now_ns();
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && now_ns - arena->kept_since_ns > KEPT_FOR_NS;
@@ -177,19 +149,14 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     fl_lock_drop(&arena->lock);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
     if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !under_pressure)
-        return left;
-    if (quiet || under_pressure) {
+        quiet = false;
+    else if (quiet || under_pressure) {
         fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;
         left |= reclaim(arena, cause, deadline_ns);
         left |= give_excess(arena, cause, deadline_ns);
     } else
         left |= attend_active(arena, now_ns, deadline_ns);
-    fl_lock_take(&arena->lock);
-    left |= !quiet && fl_arena_idle_pages(arena) > 0; /* it will be quiet some day */
-    if (quiet && really_ready(arena) < ready_before)
-        fl_pace_gave(&arena->pace, now_ns, ready_before, really_ready(arena));
-    fl_lock_drop(&arena->lock);
-    return left;
+    return foresee(arena, now_ns, quiet, left, ready_before);
 }
 
 /* Did tasks have to wait for memory lately? */
@@ -207,26 +174,80 @@ uint32_t fl_scavenger_ticked_s(void) {
     return (uint32_t)(atomic_load_explicit(&ticked_ns, memory_order_relaxed) / 1000000000u);
 }
 
+static fl_arena *arena_of(fl_upkeep *upkeep) {
+    return (fl_arena *)((char *)upkeep - offsetof(fl_arena, upkeep));
+}
+
 bool fl_scavenger_tick(uint64_t budget_ns) {
-    uint64_t now_ns = fl_system_now_ns();
+    uint64_t now_ns = fl_system_now_ns(), round;
     bool left = false;
+    if (atomic_exchange_explicit(&ticking, true, memory_order_acquire))
+        return true; /* another thread is at it */
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&noted, false, memory_order_seq_cst);
     atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
     fl_limits_follow_container(now_ns);
-    take_arenas();
     look_for_pressure(now_ns);
-    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        left |= attend(arena, now_ns + budget_ns);
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+    round = fl_upkeep_new_round();
+    for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
+        prospect prospect = attend(arena_of(upkeep), now_ns + budget_ns);
+        fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
+        left |= prospect == WORK_LEFT;
+        if (fl_scavenger_time_is_up(now_ns + budget_ns)) {
+            left |= fl_upkeep_any_due(); /* their turn comes first, next time */
+            break;
+        }
+    }
+    atomic_store_explicit(&ticking, false, memory_order_release);
     return left;
 }
 
-static size_t give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+/* What went for this cause so far. */
+static uint64_t given_bytes(fl_arena *arena, fl_cause cause) {
+    fl_lock_take(&arena->lock);
+    uint64_t given = arena->given_bytes[cause];
+    fl_lock_drop(&arena->lock);
+    return given;
+}
+
+typedef enum outcome { ENOUGH, NO_MORE, INTERRUPTED } outcome;
+
+/* A fork waits for no more than a batch of what was asked for; at a limit a request waits, which is not to fail for it. */
+static outcome give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     size_t all = 0;
-    for (bool again = true; again && all < wanted_pages;)
+    for (bool again = true; again && all < wanted_pages;) {
+        if (cause == FL_CAUSE_REQUEST && fl_upkeep_is_hurried())
+            return INTERRUPTED;
         all += fl_pages_scavenge(arena, wanted_pages - all, cause, &again);
-    return all;
+    }
+    return all < wanted_pages ? NO_MORE : ENOUGH;
+}
+
+/* What is idle; in the second round also what the floor above can free. */
+static outcome give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+    bool left = round == 1 && reclaim(arena, cause, UINT64_MAX);
+    outcome outcome = give_back_of(arena, wanted_pages, cause);
+    return left && outcome == NO_MORE && cause == FL_CAUSE_REQUEST ? INTERRUPTED : outcome;
+}
+
+/* Of an arena that is in the caller's hands until here. Others come in between where they wait for it; what is asked for is
+ * done in the end all the same. Returns the bytes that went. */
+static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cause, int round) {
+    fl_arena *arena = arena_of(upkeep);
+    size_t given = 0;
+    if (round == 0 && cause == FL_CAUSE_REQUEST)
+        fl_pages_forget_kept(arena);
+    for (unsigned turns = 0;; turns++) {
+        uint64_t before = given_bytes(arena, cause);
+        outcome outcome = give_back_now(arena, wanted_pages, cause, round);
+        given += (size_t)(given_bytes(arena, cause) - before);
+        if (outcome != INTERRUPTED || turns == TURNS_MAX)
+            break;
+        if (!fl_upkeep_yield(upkeep))
+            return given;
+    }
+    fl_upkeep_end(upkeep);
+    return given;
 }
 
 static bool is_below(const fl_arena *arena, const fl_arena *other) {
@@ -236,43 +257,50 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
     return arena != NULL;
 }
 
-/* Of one arena; in the second round also what the floor above can free for it. */
-static size_t give_back_one(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
-    if (arena->pauses)
-        return 0;
-    if (round == 1)
-        reclaim(arena, cause, UINT64_MAX);
-    else if (cause == FL_CAUSE_REQUEST)
-        fl_pages_forget_kept(arena);
-    return give_back_of(arena, wanted_pages, cause);
+/* Is there anything to be had of it? All of these are hints. */
+static bool has_something(const fl_arena *arena) {
+    return atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
+           atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed) ||
+           atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
+}
+
+static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
+    const fl_arena *arena = arena_of((fl_upkeep *)upkeep), *above = context;
+    return has_something(arena) && (!above || is_below(arena, above));
 }
 
 size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim_too) {
-    size_t all = 0;
-    take_arenas();
+    size_t wanted = wanted_pages > SIZE_MAX >> FL_PAGE_SHIFT ? SIZE_MAX : wanted_pages << FL_PAGE_SHIFT,
+           all = 0;
     /* What is idle already, before anything is taken out of a heap's hands for it. */
     for (int round = 0; round <= (reclaim_too && reclaim_above); round++) {
-        if (arena && all < wanted_pages)
-            all += give_back_one(arena, wanted_pages - all, cause, round);
-        for (fl_arena *it = arenas; it && all < wanted_pages; it = it->next_attended)
-            if (!arena || is_below(it, arena))
-                all += give_back_one(it, wanted_pages - all, cause, round);
+        if (arena && all < wanted && fl_upkeep_begin(&arena->upkeep))
+            all += give_back_one(&arena->upkeep, (wanted - all) >> FL_PAGE_SHIFT, cause, round);
+        if (arena && !atomic_load_explicit(&arena->arenas_below, memory_order_relaxed))
+            continue;
+        size_t place = 0;
+        for (fl_upkeep *it; all < wanted && (it = fl_upkeep_next(&place, is_worth_asking, arena)) != NULL;)
+            all += give_back_one(it, (wanted - all) >> FL_PAGE_SHIFT, cause, round);
     }
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
     return all;
 }
 
+static bool is_any(const fl_upkeep *upkeep, const void *context) {
+    (void)context;
+    return upkeep->joined;
+}
+
 void fl_scavenger_unmap_spare(void) {
-    take_arenas();
-    for (fl_arena *arena = arenas; arena; arena = arena->next_attended) {
+    size_t place = 0;
+    for (fl_upkeep *it; (it = fl_upkeep_next(&place, is_any, NULL)) != NULL;) {
+        fl_arena *arena = arena_of(it);
         fl_lock_take(&arena->ground_lock);
         fl_lock_take(&arena->lock);
-        if (!arena->pauses)
-            fl_regions_unmap_spare(arena);
+        fl_regions_unmap_spare(arena);
         fl_lock_drop(&arena->lock);
         fl_lock_drop(&arena->ground_lock);
+        fl_upkeep_end(it);
     }
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
 static size_t start_threshold_bytes(void) {
@@ -289,13 +317,17 @@ static bool is_worth_it(const fl_arena *arena) {
            idle > atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
 }
 
+static bool has_work(const fl_upkeep *upkeep, const void *context) {
+    (void)context;
+    return is_worth_it(arena_of((fl_upkeep *)upkeep));
+}
+
 static bool anyone_is_worth_it(void) {
-    bool idle = false;
-    take_arenas();
-    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        idle |= is_worth_it(arena);
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
-    return idle;
+    size_t place = 0;
+    fl_upkeep *found = fl_upkeep_next(&place, has_work, NULL);
+    if (found)
+        fl_upkeep_end(found);
+    return found != NULL;
 }
 
 static bool start_thread(void);
@@ -338,14 +370,15 @@ static void drive(void) {
         fl_scavenger_tick(PIGGY_BACK_NS);
 }
 
-void fl_scavenger_note(const fl_arena *arena) {
+void fl_scavenger_note(fl_arena *arena) {
+    fl_upkeep_note(&arena->upkeep);
     if (!atomic_load_explicit(&noted, memory_order_relaxed))
         atomic_store_explicit(&noted, true, memory_order_seq_cst);
     if (!atomic_load_explicit(&thread_runs, memory_order_relaxed) && is_worth_it(arena))
         drive();
 }
 
-void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes) {
+void fl_scavenger_note_freed(fl_arena *arena, size_t bytes) {
     atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
     fl_scavenger_note(arena);
 }
@@ -353,8 +386,6 @@ void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes) {
 void fl_scavenger_fork_child(void) {
     /* The thread was not forked. It comes back when the child has something to give back. */
     atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
-    atomic_store_explicit(&arenas_wanted, 0, memory_order_relaxed);
-    /* Nor those for whom arenas were left alone. */
-    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        arena->pauses = 0;
+    atomic_store_explicit(&ticking, false, memory_order_relaxed);
+    fl_upkeep_fork_child();
 }

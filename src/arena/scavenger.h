@@ -26,38 +26,27 @@ void fl_scavenger_allow_thread(bool allowed);
 /* Idle memory goes back by itself; off, only at limits and on request. On to begin with. */
 void fl_scavenger_switch(bool on);
 
-/* An arena is looked after from here on (fl_scavenger_leave: to here). */
-void fl_scavenger_join(fl_arena *arena);
-void fl_scavenger_leave(fl_arena *arena);
-
-/* In between, it is left alone until as many have said that it may go on: nothing of it is given back, on request neither. */
-void fl_scavenger_pause(fl_arena *arena);
-void fl_scavenger_go_on(fl_arena *arena);
-
 /* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
-void fl_scavenger_note(const fl_arena *arena);
+void fl_scavenger_note(fl_arena *arena);
 
 /* The same; about so many bytes have become free, perhaps in what was purged before. */
-void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes);
+void fl_scavenger_note_freed(fl_arena *arena, size_t bytes);
 
-/* To be asked by who works in a tick: the deadline has come, or somebody wants what the scavenger holds. */
+/* To be asked by who works in a tick: the deadline has come, or somebody forks. UINT64_MAX: no deadline. */
 bool fl_scavenger_time_is_up(uint64_t deadline_ns);
 
 /* The time of the last tick, in seconds: free of charge, and exact enough for those whom only ticks take anything from. */
 uint32_t fl_scavenger_ticked_s(void);
 
-/* Does what is due now, for at most budget_ns. Returns true while something is left to do. */
+/* Those arenas that are due have their turn, for at most budget_ns in all. Returns true while something is left to do. */
 bool fl_scavenger_tick(uint64_t budget_ns);
 
 /* Gives back idle pages at once, of one arena and those below it or (NULL) of all; with reclaim, also what the floor above can free
- * for it. Returns how many pages went. No lock may be held. */
+ * for it. Returns how many bytes went. No lock may be held. */
 size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim);
 
 /* Commit charge of all arenas' chunks that are wholly Prepared goes back to the system. */
 void fl_scavenger_unmap_spare(void);
-
-/* Who is about to take the scavenger's lock, and who has it: a tick that goes on ends soon. */
-void fl_scavenger_want(bool want);
 
 void fl_scavenger_fork_child(void);
 

@@ -83,7 +83,7 @@ struct fl_arena;
  *   mapped    its pages are Prepared or Ready
  *   lost      somebody else sits there: its pages count as in use until the region leaves
  * Pages of chunks that are None or reserved are as free as others; in a mapped chunk a page is
- *   in use    granted to a span (or on its way to Prepared, in the scavenger's hands): Ready
+ *   in use    granted to a span (or on its way to Prepared, in upkeep's hands): Ready
  *   prepared  free and Prepared
  *   kept      free and Ready, since the system does not take it (it is locked): it is not asked again at every turn
  *   gone      None: the system took it away. It counts as in use until the region leaves

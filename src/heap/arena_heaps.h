@@ -10,7 +10,7 @@
 
 struct fl_heap;
 
-#define FL_ARENAS_MAX 32768 /* at a time */
+#define FL_ARENAS_MAX FL_UPKEEP_MAX /* at a time */
 
 typedef struct fl_slab_list {
     fl_slab *first, *last;
@@ -30,9 +30,10 @@ typedef struct fallow_arena {
     struct fallow_arena *children;
     struct fallow_arena *next_sibling;
     struct fallow_arena *previous_sibling;
-    fl_slab *unsettled;             /* taken from owners that were in the middle; the scavenger's */
+    fl_slab *unsettled;             /* taken from owners that were in the middle; upkeep's, as the next */
+    uint8_t purge_round;            /* a number for each purge, so that it claims no slab twice in vain */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
-    bool forked_with[4];            /* heaps_lock, lists_lock, pages.ground_lock, pages.lock: see fork.h */
+    bool forked_with[5];            /* its locks, for fork: see lock_of */
     uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];

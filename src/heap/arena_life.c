@@ -143,7 +143,9 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
     arena->alive = true;
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
-    fl_scavenger_join(&arena->pages);
+    bool joined = fl_upkeep_join(&arena->pages.upkeep); /* as many may as there are arenas */
+    FL_ASSERT(joined);
+    (void)joined;
     return arena;
 }
 
@@ -154,13 +156,13 @@ bool fl_arena_use_by_one_thread(fallow_arena *arena) {
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     fl_audit_arena_unused(arena);
-    fl_scavenger_leave(&arena->pages);
+    fl_upkeep_pause(&arena->pages.upkeep);
     bool one_thread = arena->only_heap != NULL;
     forget_everything(arena);
     if (one_thread) /* takes the heap that has just become free: this cannot fail */
         fl_arena_use_by_one_thread(arena);
     fl_pages_return_all(&arena->pages);
-    fl_scavenger_join(&arena->pages);
+    fl_upkeep_go_on(&arena->pages.upkeep);
     size_t keep = keep_bytes >> FL_PAGE_SHIFT, idle = arena->pages.ready_pages;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
@@ -173,7 +175,7 @@ void fl_arena_destroy(fallow_arena *arena) {
     /* First out of everybody's reach: in the child of a fork that comes in between it stays half-ended, and nobody may come
      * by it there, who ends its parent for one. */
     unlink_from_parent(arena);
-    fl_scavenger_leave(&arena->pages);
+    fl_upkeep_leave(&arena->pages.upkeep);
     forget_everything(arena);
     fl_arena_end(&arena->pages);
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
@@ -186,6 +188,9 @@ void fl_arena_destroy(fallow_arena *arena) {
 /* What of arenas fork has to take. (Heaps' own locks it leaves to their threads, of which the child has none.) */
 static fl_lock *lock_of(fallow_arena *arena, fl_rank rank, bool **taken) {
     switch (rank) {
+    case FL_LOCK_UPKEEP:
+        *taken = &arena->forked_with[4];
+        return &arena->pages.upkeep.lock;
     case FL_LOCK_HEAPS:
         *taken = &arena->forked_with[0];
         return &arena->heaps_lock;
@@ -217,9 +222,9 @@ static void each_lock(fl_rank rank, fl_fork_visit *visit) {
 }
 
 static void fork_prepare(void) {
-    fl_scavenger_want(true);
+    fl_upkeep_hurry(true);
     fl_fork_prepare(each_lock);
-    fl_scavenger_want(false);
+    fl_upkeep_hurry(false);
 }
 
 static void fork_parent(void) {

@@ -356,9 +356,10 @@ void fl_audit_arena_quiet(const fallow_arena *arena) {
 
 void fl_audit_arena_unused(const fallow_arena *arena) {
     fl_threads_lock();
-    fl_lock_take(fl_lock_of(FL_LOCK_SCAVENGER));
+    fl_upkeep *upkeep = (fl_upkeep *)&arena->pages.upkeep;
+    fl_upkeep_pause(upkeep);
     fl_audit_arena_quiet(arena);
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+    fl_upkeep_go_on(upkeep);
     fl_threads_unlock();
 }
 

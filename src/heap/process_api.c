@@ -19,8 +19,7 @@ int fallow_tick(void) {
 }
 
 size_t fallow_give_back(void) {
-    return fl_process_init() ? fl_scavenger_give_back(NULL, SIZE_MAX, FL_CAUSE_REQUEST, true) << FL_PAGE_SHIFT
-                             : 0;
+    return fl_process_init() ? fl_scavenger_give_back(NULL, SIZE_MAX, FL_CAUSE_REQUEST, true) : 0;
 }
 
 fallow_process_figures fallow_process_read(void) {

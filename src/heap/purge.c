@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "purge.h"
 
+#include <limits.h>
+
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
@@ -144,6 +146,7 @@ static void relink(fl_slab *slab, const uint64_t *free) {
         }
 }
 
+/* What is under way in an arena. */
 typedef struct purge_batch {
     fl_slab *slabs[BATCH_SLABS];
     size_t slab_count;
@@ -151,13 +154,10 @@ typedef struct purge_batch {
     osmem_range ranges[FL_BATCH_RANGES];
     size_t slab_of[FL_BATCH_RANGES];
     size_t range_count;
+    fl_blocks blocks; /* of the slab that is looked at */
 } purge_batch;
 
-/* One purge is under way at a time: all of it is guarded by the scavenger's lock, and no load for the stack of whoever called
- * free. */
-static purge_batch the_batch;
-static fl_blocks the_blocks;
-static uint8_t the_round;
+_Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it has a place");
 
 /* The batch's ranges to the system. A block may lie in several of a slab's, so that it is known only when all of them are
  * through which blocks are free. */
@@ -185,7 +185,7 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
 /* One claimed slab: what of it can go, into the batch or, where that is full, to the system first. */
 static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     fl_slab *slab = batch->slabs[index];
-    fl_blocks *blocks = &the_blocks;
+    fl_blocks *blocks = &batch->blocks;
     fl_word word = take_pushed(slab);
     slab->purged_live = fl_word_live(word);
     fl_blocks_find(slab, fl_word_head(word), blocks);
@@ -204,9 +204,9 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
 /* Returns true where the deadline came before the end. */
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause,
                         uint64_t deadline_ns) {
-    purge_batch *batch = &the_batch;
-    fl_purge_turn turn = {LOOKS_MAX, the_round};
-    FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER)));
+    purge_batch *batch = (purge_batch *)arena->pages.upkeep.workspace->blocks;
+    fl_purge_turn turn = {cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
+    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
     batch->range_count = 0;
     while ((batch->slab_count =
                 fl_slabs_claim_listed(arena, size_class, cause, &turn, batch->slabs, BATCH_SLABS)) > 0) {
@@ -226,7 +226,7 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
 
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     bool left = false;
-    the_round++;
+    arena->purge_round++;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
             left = purge_class(arena, size_class, cause, deadline_ns);

@@ -25,8 +25,11 @@ typedef struct batch {
     unsigned count;
 } batch;
 
-/* Guarded by the scavenger's lock, and empty wherever the functions below call each other. */
-static batch the_batch;
+/* Empty wherever the functions below call others: a purge uses the same room. */
+static batch *batch_of(const fallow_arena *arena) {
+    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
+    return (batch *)arena->pages.upkeep.workspace->blocks;
+}
 
 /* Acquire, with the owner's release: its pushes before this one. */
 static bool is_freeing_in(fl_heap *heap, const fl_slab *slab) {
@@ -100,7 +103,7 @@ static void settle(fallow_arena *arena, batch *batch) {
 
 /* Those whose owner was in the middle of a free, at the tick before. */
 static void settle_leftovers(fallow_arena *arena) {
-    batch *batch = &the_batch;
+    batch *batch = batch_of(arena);
     for (fl_slab *slab = arena->unsettled, *next; slab && batch->count < BATCH_SLABS; slab = next) {
         next = slab->next;
         arena->unsettled = next;
@@ -111,12 +114,10 @@ static void settle_leftovers(fallow_arena *arena) {
 
 bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     fallow_arena *arena = (fallow_arena *)pages; /* its first member */
-    batch *batch = &the_batch;
+    batch *batch = batch_of(arena);
     bool left = false;
-    FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_SCAVENGER)));
+    bool fences = fl_system_has_fence(); /* without it, slabs of a thread that sleeps stay with it */
     batch->count = 0;
-    if (!fl_system_fence_everywhere())
-        return false; /* without it, memory of a thread that sleeps stays with it */
     settle_leftovers(arena);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
@@ -125,13 +126,15 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
             fl_spans_flush(&heap->spans, &arena->pages);
         do {
             settle(arena, batch);
-            take_from(heap, at_work, batch);
+            if (fences)
+                take_from(heap, at_work, batch);
         } while (batch->count == BATCH_SLABS);
     }
     settle(arena, batch);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
         left |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
     fl_lock_drop(&arena->heaps_lock);
+    left |= arena->unsettled != NULL;
     /* At a limit nothing is gained: what is granted counts as a whole. */
     return (cause != FL_CAUSE_LIMIT && fl_purge_listed(arena, cause, deadline_ns)) || left;
 }

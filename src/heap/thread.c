@@ -9,7 +9,7 @@
 /* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. The process's arena has none: its heap
  * stands in the thread's record, so that a thread which uses no other costs no more than that. */
 #define SLOTS_IN_A_PAGE 64
-#define SLOT_PAGES 512
+#define SLOT_PAGES 1024
 _Static_assert(SLOTS_IN_A_PAGE *SLOT_PAGES == FL_ARENAS_MAX, "a place for each arena");
 
 typedef struct slot_page {

@@ -2,7 +2,6 @@
 /*
  * walk.c: every live block of an arena that nobody uses meanwhile, by what the table and the slabs say.
  */
-#include "../arena/scavenger.h"
 #include "arena_heaps.h"
 #include "fallow/arena.h"
 #include "heap_audit.h"
@@ -67,9 +66,9 @@ bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) 
     fl_audit_arena_unused(arena);
     /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
      * held while the program is shown a block. */
-    fl_scavenger_pause(&arena->pages);
+    fl_upkeep_pause(&arena->pages.upkeep);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
-    fl_scavenger_go_on(&arena->pages);
+    fl_upkeep_go_on(&arena->pages.upkeep);
     return on;
 }

@@ -15,13 +15,14 @@
     X(SHED, NEST, "shed", "an owner that is asked to free something: its call-back may take any of these") \
     X(THREADS, ONE, "threads", "which heaps threads have")                                                 \
     X(ARENAS, ONE, "arenas", "arenas that exist, and their families")                                      \
-    X(SCAVENGER, ONE, "scavenger", "arenas that are looked after, and a give-back with its system calls")  \
+    X(UPKEEP, MANY, "upkeep", "one arena's upkeep, with its system calls")                                 \
     X(HEAPS, MANY, "heaps", "an arena's list of heaps")                                                    \
     X(HEAP, MANY, "heap", "one heap's lists of parked slabs")                                              \
     X(LISTS, MANY, "lists", "an arena's lists of slabs that belong to nobody")                             \
     X(MOVE, ONE, "move", "pages of a large block on their way to another place")                           \
     X(GROUND, MANY, "ground", "an arena's regions and their mappings, while they change")                  \
     X(PAGES, MANY, "pages", "an arena's pages")                                                            \
+    X(QUEUE, ONE, "queue", "arenas that are looked after, and whose turn it is")                           \
     X(BRANCHES, ONE, "branches", "branches of arenas' trees, to be used again")                            \
     X(RECYCLED, ONE, "recycled", "heaps that wait to be used again")                                       \
     X(DESCRIPTORS, ONE, "descriptors", "descriptors of slabs that wait to be used again")                  \

@@ -53,6 +53,9 @@ uint64_t fl_system_memory_stalls_ns(void);
  */
 bool fl_system_fence_everywhere(void);
 
+/* Does it work here at all? */
+bool fl_system_has_fence(void);
+
 /* Has the process more than one thread? Unknown is answered with true. */
 bool fl_system_is_threaded(void);
 

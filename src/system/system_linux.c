@@ -128,14 +128,17 @@ void fl_system_sleep_ns(uint64_t duration_ns) {
     fl_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&duration, 0);
 }
 
-bool fl_system_fence_everywhere(void) {
+bool fl_system_has_fence(void) {
     static _Atomic int known; /* 0 unknown, 1 works, 2 does not; the same whoever writes it */
     if (atomic_load_explicit(&known, memory_order_relaxed) == 0) {
         long code = fl_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0);
         atomic_store_explicit(&known, code == 0 ? 1 : 2, memory_order_relaxed);
     }
-    return atomic_load_explicit(&known, memory_order_relaxed) == 1 &&
-           fl_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
+    return atomic_load_explicit(&known, memory_order_relaxed) == 1;
+}
+
+bool fl_system_fence_everywhere(void) {
+    return fl_system_has_fence() && fl_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
 }
 
 bool fl_system_is_threaded(void) {

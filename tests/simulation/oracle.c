@@ -90,10 +90,20 @@ static void check_ledger(void) {
                  ledger.ready, truth.accessible_bytes);
 }
 
+/* The library's own thread is in the middle of nothing either. */
+static bool nobody_gives_back(void) {
+    if (!is_free(&fl_process_arena->pages.upkeep.lock))
+        return false;
+    for (unsigned i = 0; i < ARENAS_MAX; i++)
+        if (slots[i].arena && !is_free(&slots[i].arena->pages.upkeep.lock))
+            return false;
+    return true;
+}
+
 void oracle_quiet(void) {
     oracle_full();
     sim.deaf++;
-    if (is_free_of(FL_LOCK_SCAVENGER)) { /* the library's own thread is in the middle of nothing either */
+    if (nobody_gives_back()) {
         check_ledger();
         for (unsigned i = 0; i < ARENAS_MAX; i++)
             if (slots[i].arena)

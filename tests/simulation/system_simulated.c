@@ -75,6 +75,10 @@ uint64_t fl_system_memory_stalls_ns(void) {
     return 0;
 }
 
+bool fl_system_has_fence(void) {
+    return true;
+}
+
 /* One thread after the other, as their processors are interrupted; they go on meanwhile. */
 bool fl_system_fence_everywhere(void) {
     POINT();

@@ -19,13 +19,13 @@ static void start(osmem_sim_config config) {
     sim_start(&sys, &config);
     fl_arena_init(&one, "one", &sys.backend, NULL);
     fl_arena_init(&two, "two", &sys.backend, NULL);
-    fl_scavenger_join(&one);
-    fl_scavenger_join(&two);
+    CHECK(fl_upkeep_join(&one.upkeep));
+    CHECK(fl_upkeep_join(&two.upkeep));
 }
 
 static void end(void) {
-    fl_scavenger_leave(&one);
-    fl_scavenger_leave(&two);
+    fl_upkeep_leave(&one.upkeep);
+    fl_upkeep_leave(&two.upkeep);
     fl_arena_end(&one);
     fl_arena_end(&two);
     fl_limits_set_process(0, 0);

@@ -244,7 +244,7 @@ static void books_agree(fl_arena *arena) {
     CHECK_EQUAL(arena->kept_pages, 0);
     CHECK_EQUAL(arena->ready_pages, osmem_stat_read(&arena->stat, NULL).ready >> FL_PAGE_SHIFT);
     CHECK_EQUAL(arena->chunks_mapped, mapped);
-    fl_scavenger_leave(arena);
+    fl_upkeep_leave(&arena->upkeep);
     fl_arena_end(arena);
     osmem_bytes left = osmem_stat_read(&arena->stat, NULL);
     CHECK_EQUAL(left.reserved + left.prepared + left.ready, 0);
@@ -258,7 +258,7 @@ static void run_under(double seconds) {
     atomic_store(&refuses, true);
     for (int i = 0; i < 2; i++) {
         fl_arena_init(&shared[i], "shared", &moody, &fl_stat_process);
-        fl_scavenger_join(&shared[i]);
+        CHECK(fl_upkeep_join(&shared[i].upkeep));
     }
     for (uintptr_t i = 0; i < THREADS; i++)
         CHECK_EQUAL(pthread_create(&threads[i], NULL, work, (void *)(i + 1)), 0);

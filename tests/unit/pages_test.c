@@ -27,10 +27,13 @@ static size_t resident_pages(const char *start, size_t pages) {
 
 static void start_arena(size_t limit_bytes) {
     fl_arena_init(&arena, "test", NULL, &fl_stat_process);
+    CHECK(fl_upkeep_join(&arena.upkeep));
     fl_limits_set(&arena, 0, limit_bytes);
 }
 
 static void end_arena(void) {
+    if (arena.upkeep.joined)
+        fl_upkeep_leave(&arena.upkeep);
     fl_arena_end(&arena);
     osmem_bytes left = osmem_stat_read(&arena.stat, NULL);
     CHECK_EQUAL(left.reserved + left.prepared + left.ready, 0);

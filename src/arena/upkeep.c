@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "upkeep.h"
+
+#include "../system/fatal.h"
+#include "../system/system.h"
+#include "window.h"
+
+#define LOOKS_MAX 256           /* at arenas that do not fit, before others have the queue's lock */
+#define WAIT_NS UINT64_C(20000) /* for a thread that has pinned an arena and not come to its lock yet */
+
+/* All of these are guarded by the queue's lock. */
+static fl_upkeep *joined[FL_UPKEEP_MAX]; /* by place */
+static uint32_t places_used;             /* places from here on have never been taken */
+static uint32_t first_free;              /* none below is free */
+static fl_upkeep *first_due, *last_due;
+static uint64_t rounds;
+static fl_workspace first_workspaces[4]; /* those that need no memory */
+static fl_workspace *workspaces;
+static bool has_workspaces;
+
+static _Atomic unsigned hurries;
+
+static void take_queue(void) {
+    fl_lock_take(fl_lock_of(FL_LOCK_QUEUE));
+}
+
+static void drop_queue(void) {
+    fl_lock_drop(fl_lock_of(FL_LOCK_QUEUE));
+}
+
+void fl_upkeep_init(fl_upkeep *upkeep) {
+    *upkeep = (fl_upkeep){.workspace = NULL};
+    fl_lock_init(&upkeep->lock, FL_LOCK_UPKEEP);
+}
+
+/* Holds the queue's lock, as do the next two. */
+static void enqueue(fl_upkeep *upkeep) {
+    upkeep->next = NULL;
+    upkeep->previous = last_due;
+    *(last_due ? &last_due->next : &first_due) = upkeep;
+    last_due = upkeep;
+    atomic_store_explicit(&upkeep->due, true, memory_order_seq_cst);
+}
+
+static void dequeue(fl_upkeep *upkeep) {
+    *(upkeep->previous ? &upkeep->previous->next : &first_due) = upkeep->next;
+    *(upkeep->next ? &upkeep->next->previous : &last_due) = upkeep->previous;
+    atomic_store_explicit(&upkeep->due, false, memory_order_seq_cst);
+}
+
+static bool is_due(const fl_upkeep *upkeep) {
+    return atomic_load_explicit(&upkeep->due, memory_order_relaxed);
+}
+
+bool fl_upkeep_join(fl_upkeep *upkeep) {
+    take_queue();
+    while (first_free < places_used && joined[first_free])
+        first_free++;
+    bool fits = first_free < FL_UPKEEP_MAX;
+    if (fits) {
+        upkeep->place = first_free;
+        upkeep->joined = true;
+        joined[first_free] = upkeep;
+        places_used = first_free < places_used ? places_used : first_free + 1;
+    }
+    drop_queue();
+    return fits;
+}
+
+void fl_upkeep_leave(fl_upkeep *upkeep) {
+    bool pinned;
+    take_queue();
+    FL_ASSERT(upkeep->joined);
+    upkeep->joined = false;
+    joined[upkeep->place] = NULL;
+    first_free = upkeep->place < first_free ? upkeep->place : first_free;
+    if (is_due(upkeep))
+        dequeue(upkeep);
+    pinned = upkeep->pins > 0;
+    drop_queue();
+    while (pinned) {
+        fl_lock_take(&upkeep->lock); /* until who is at work has ended */
+        fl_lock_drop(&upkeep->lock);
+        take_queue();
+        pinned = upkeep->pins > 0;
+        drop_queue();
+        if (pinned)
+            fl_system_sleep_ns(WAIT_NS);
+    }
+}
+
+/*
+ * The word of who gained something is `noted`, that of the queue `due`; each writes its own and then reads the other's, in one
+ * order for all (seq_cst). So an arena that leaves the queue while something is gained comes back, by one of the two. A turn
+ * clears `noted` before it looks at anything: who finds it set here has gained what the turn will see.
+ */
+void fl_upkeep_note(fl_upkeep *upkeep) {
+    if (atomic_load_explicit(&upkeep->noted, memory_order_seq_cst))
+        return;
+    atomic_store_explicit(&upkeep->noted, true, memory_order_seq_cst);
+    if (atomic_load_explicit(&upkeep->due, memory_order_seq_cst))
+        return;
+    take_queue();
+    if (upkeep->joined && !is_due(upkeep))
+        enqueue(upkeep);
+    drop_queue();
+}
+
+/* Holds the queue's lock. NULL: there is no memory for one more. */
+static fl_workspace *take_workspace(void) {
+    if (!has_workspaces) {
+        has_workspaces = true;
+        for (size_t i = 0; i < sizeof first_workspaces / sizeof first_workspaces[0]; i++) {
+            first_workspaces[i].next = workspaces;
+            workspaces = &first_workspaces[i];
+        }
+    }
+    fl_workspace *workspace = workspaces;
+    if (workspace)
+        workspaces = workspace->next;
+    return workspace;
+}
+
+/* Takes a pinned arena's lock, or (wait false) only if it is to be had at once. False: it is not the caller's, nor pinned. */
+static bool begin_pinned(fl_upkeep *upkeep, bool wait) {
+    bool locked = wait ? (fl_lock_take(&upkeep->lock), true) : fl_lock_try(&upkeep->lock);
+    take_queue();
+    bool mine = locked && upkeep->joined && upkeep->pauses == 0;
+    fl_workspace *workspace = mine ? take_workspace() : NULL;
+    drop_queue();
+    if (mine && !workspace)
+        workspace = fl_meta_alloc(sizeof *workspace);
+    if (workspace) {
+        upkeep->workspace = workspace;
+        return true;
+    }
+    if (locked)
+        fl_lock_drop(&upkeep->lock);
+    take_queue();
+    upkeep->pins--;
+    drop_queue();
+    return false;
+}
+
+static void unpin(fl_upkeep *upkeep) {
+    take_queue();
+    FL_ASSERT(upkeep->pins > 0);
+    upkeep->pins--;
+    drop_queue();
+}
+
+static void give_workspace(fl_upkeep *upkeep) {
+    take_queue();
+    upkeep->workspace->next = workspaces;
+    workspaces = upkeep->workspace;
+    upkeep->workspace = NULL;
+    drop_queue();
+}
+
+bool fl_upkeep_begin(fl_upkeep *upkeep) {
+    take_queue();
+    bool pinned = upkeep->joined;
+    upkeep->pins += pinned;
+    drop_queue();
+    return pinned && begin_pinned(upkeep, true);
+}
+
+void fl_upkeep_end(fl_upkeep *upkeep) {
+    give_workspace(upkeep);
+    fl_lock_drop(&upkeep->lock);
+    unpin(upkeep); /* last: from here on it may end */
+}
+
+bool fl_upkeep_yield(fl_upkeep *upkeep) {
+    give_workspace(upkeep);
+    fl_lock_drop(&upkeep->lock);
+    return begin_pinned(upkeep, true);
+}
+
+void fl_upkeep_pause(fl_upkeep *upkeep) {
+    take_queue();
+    upkeep->pauses++;
+    drop_queue();
+    fl_lock_take(&upkeep->lock); /* who began before has ended */
+    fl_lock_drop(&upkeep->lock);
+}
+
+void fl_upkeep_go_on(fl_upkeep *upkeep) {
+    take_queue();
+    FL_ASSERT(upkeep->pauses > 0);
+    upkeep->pauses--;
+    drop_queue();
+}
+
+uint64_t fl_upkeep_new_round(void) {
+    take_queue();
+    uint64_t round = ++rounds;
+    drop_queue();
+    return round;
+}
+
+fl_upkeep *fl_upkeep_next_turn(uint64_t round) {
+    for (;;) {
+        take_queue();
+        fl_upkeep *upkeep = first_due;
+        if (upkeep && upkeep->turn == round)
+            upkeep = NULL;
+        if (upkeep) {
+            upkeep->turn = round;
+            upkeep->pins++;
+            dequeue(upkeep); /* to the end: others have their turn first, in the next round too */
+            enqueue(upkeep);
+        }
+        drop_queue();
+        if (!upkeep)
+            return NULL;
+        if (begin_pinned(upkeep, false)) {
+            atomic_store_explicit(&upkeep->noted, false, memory_order_seq_cst);
+            return upkeep;
+        }
+    }
+}
+
+void fl_upkeep_end_turn(fl_upkeep *upkeep, bool stays_due) {
+    if (!stays_due) {
+        take_queue();
+        if (is_due(upkeep)) {
+            dequeue(upkeep);
+            if (atomic_load_explicit(&upkeep->noted, memory_order_seq_cst))
+                enqueue(upkeep);
+        }
+        drop_queue();
+    }
+    fl_upkeep_end(upkeep);
+}
+
+bool fl_upkeep_any_due(void) {
+    take_queue();
+    bool any = first_due != NULL;
+    drop_queue();
+    return any;
+}
+
+/* The next that fits, pinned; *place goes on at most so far as the queue's lock may be held. */
+static fl_upkeep *pin_next(size_t *place, fl_upkeep_fits *fits, const void *context, bool *last) {
+    fl_upkeep *found = NULL;
+    take_queue();
+    for (size_t looks = 0; looks < LOOKS_MAX && !found && *place < places_used; looks++, ++*place) {
+        fl_upkeep *upkeep = joined[*place];
+        if (upkeep && fits(upkeep, context)) {
+            upkeep->pins++;
+            found = upkeep;
+        }
+    }
+    *last = *place == places_used;
+    drop_queue();
+    return found;
+}
+
+fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *context) {
+    for (bool last = false;;) {
+        fl_upkeep *upkeep = pin_next(place, fits, context, &last);
+        if (upkeep && begin_pinned(upkeep, true))
+            return upkeep;
+        if (!upkeep && last)
+            return NULL;
+    }
+}
+
+void fl_upkeep_hurry(bool hurry) {
+    if (hurry)
+        atomic_fetch_add_explicit(&hurries, 1, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(&hurries, 1, memory_order_relaxed);
+}
+
+bool fl_upkeep_is_hurried(void) {
+    return atomic_load_explicit(&hurries, memory_order_relaxed) > 0;
+}
+
+void fl_upkeep_fork_child(void) {
+    atomic_store_explicit(&hurries, 0, memory_order_relaxed);
+    for (size_t place = 0; place < places_used; place++) {
+        fl_upkeep *upkeep = joined[place];
+        /* Read first: with many arenas, these are pages that the child would have to itself for nothing. */
+        if (upkeep && (upkeep->pins || upkeep->pauses))
+            upkeep->pins = upkeep->pauses = 0;
+    }
+}

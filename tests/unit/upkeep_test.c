@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* Whose turn it is: the queue of arenas that have something to give back, with arenas that have no pages. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "../../src/arena/upkeep.h"
+#include "../../src/arena/window.h"
+#include "../lib/check.h"
+
+#define COUNT 1000
+static fl_upkeep arenas[COUNT];
+
+static void join_all(void) {
+    for (size_t i = 0; i < COUNT; i++) {
+        fl_upkeep_init(&arenas[i]);
+        CHECK(fl_upkeep_join(&arenas[i]));
+    }
+}
+
+static void leave_all(void) {
+    for (size_t i = 0; i < COUNT; i++)
+        fl_upkeep_leave(&arenas[i]);
+    CHECK(!fl_upkeep_any_due());
+}
+
+/* What a tick does: so many turns at most; each that had one is told of. */
+static size_t turns(size_t max, bool stays, size_t *whose) {
+    uint64_t round = fl_upkeep_new_round();
+    size_t count = 0;
+    for (fl_upkeep *it; count < max && (it = fl_upkeep_next_turn(round)) != NULL; count++) {
+        whose[count] = (size_t)(it - arenas);
+        CHECK(it->workspace);
+        fl_upkeep_end_turn(it, stays);
+    }
+    return count;
+}
+
+static void upkeep_none_is_due_without_a_note(void) {
+    size_t whose[COUNT];
+    join_all();
+    CHECK(!fl_upkeep_any_due());
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    fl_upkeep_note(&arenas[7]);
+    fl_upkeep_note(&arenas[7]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    CHECK_EQUAL(whose[0], 7);
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    leave_all();
+}
+
+/* Ticks that have time for three each: after so many, every one has had its turn as often as any other. */
+static void upkeep_turns_are_fair(void) {
+    size_t whose[COUNT], had[COUNT] = {0};
+    join_all();
+    for (size_t i = 0; i < COUNT; i++)
+        fl_upkeep_note(&arenas[i]);
+    for (size_t tick = 0; tick < 5 * COUNT / 3 + 1; tick++)
+        for (size_t i = turns(3, true, whose); i-- > 0;)
+            had[whose[i]]++;
+    for (size_t i = 0; i < COUNT; i++)
+        CHECK(had[i] == 5 || had[i] == 6);
+    leave_all();
+}
+
+/* In one round, nobody has two turns, and all that are due have one. */
+static void upkeep_one_turn_a_round(void) {
+    size_t whose[COUNT];
+    join_all();
+    for (size_t i = 0; i < COUNT; i += 2)
+        fl_upkeep_note(&arenas[i]);
+    CHECK_EQUAL(turns(COUNT, true, whose), COUNT / 2);
+    CHECK_EQUAL(turns(COUNT, false, whose), COUNT / 2);
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    leave_all();
+}
+
+/* What is noted while its turn is on comes again. */
+static void upkeep_noted_in_its_turn(void) {
+    size_t whose[COUNT];
+    join_all();
+    fl_upkeep_note(&arenas[3]);
+    fl_upkeep *it = fl_upkeep_next_turn(fl_upkeep_new_round());
+    CHECK(it == &arenas[3]);
+    fl_upkeep_note(&arenas[3]);
+    fl_upkeep_end_turn(it, false);
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    leave_all();
+}
+
+static void upkeep_paused_is_left_alone(void) {
+    size_t whose[COUNT];
+    join_all();
+    fl_upkeep_note(&arenas[5]);
+    fl_upkeep_pause(&arenas[5]);
+    fl_upkeep_pause(&arenas[5]);
+    CHECK(!fl_upkeep_begin(&arenas[5]));
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    fl_upkeep_go_on(&arenas[5]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    fl_upkeep_go_on(&arenas[5]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    leave_all();
+}
+
+static bool is_odd(const fl_upkeep *it, const void *context) {
+    (void)context;
+    return (it - arenas) % 2 == 1;
+}
+
+static void upkeep_next_finds_all_that_fit(void) {
+    size_t place = 0, found = 0;
+    join_all();
+    for (fl_upkeep *it; (it = fl_upkeep_next(&place, is_odd, NULL)) != NULL; found++) {
+        CHECK(is_odd(it, NULL));
+        if (it != &arenas[1]) { /* who leaves meanwhile disturbs nobody */
+            fl_upkeep_leave(it - 1);
+            CHECK(fl_upkeep_join(it - 1));
+        }
+        fl_upkeep_end(it);
+    }
+    CHECK_EQUAL(found, COUNT / 2);
+    leave_all();
+}
+
+static _Atomic bool left;
+
+static void *leave(void *arena) {
+    fl_upkeep_leave(arena);
+    atomic_store(&left, true);
+    return NULL;
+}
+
+/* Who leaves waits for who is at work; and who comes afterwards finds it gone. */
+static void upkeep_leaving_waits(void) {
+    pthread_t thread;
+    fl_upkeep one;
+    fl_upkeep_init(&one);
+    CHECK(fl_upkeep_join(&one));
+    CHECK(fl_upkeep_begin(&one));
+    atomic_store(&left, false);
+    CHECK_EQUAL(pthread_create(&thread, NULL, leave, &one), 0);
+    usleep(50000);
+    CHECK(!atomic_load(&left));
+    fl_upkeep_end(&one);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK(atomic_load(&left) && !fl_upkeep_begin(&one));
+}
+
+static _Atomic bool stop;
+static _Atomic int inside[COUNT];
+
+static void enter(fl_upkeep *it) {
+    CHECK_EQUAL(atomic_fetch_add(&inside[it - arenas], 1), 0);
+    atomic_fetch_sub(&inside[it - arenas], 1);
+}
+
+static bool is_any(const fl_upkeep *it, const void *context) {
+    (void)context;
+    return it >= arenas;
+}
+
+/* Ticks, give-backs of one and of all, and notes, all at once: nobody meets another in an arena, and nothing that is noted last stays behind. */
+static void *bustle(void *seed) {
+    uint64_t random = (uintptr_t)seed;
+    while (!atomic_load(&stop)) {
+        size_t i = check_random(&random) % 16, place = 0;
+        fl_upkeep *it;
+        switch (check_random(&random) % 4) {
+        case 0:
+            for (uint64_t round = fl_upkeep_new_round(); (it = fl_upkeep_next_turn(round)) != NULL;) {
+                enter(it);
+                fl_upkeep_end_turn(it, check_random(&random) % 4 == 0);
+            }
+            break;
+        case 1:
+            if (fl_upkeep_begin(&arenas[i])) {
+                enter(&arenas[i]);
+                fl_upkeep_end(&arenas[i]);
+            }
+            break;
+        case 2:
+            while ((it = fl_upkeep_next(&place, is_any, NULL)) != NULL) {
+                enter(it);
+                fl_upkeep_end(it);
+            }
+            break;
+        default:
+            fl_upkeep_note(&arenas[i]);
+        }
+    }
+    return NULL;
+}
+
+static void upkeep_many_threads(void) {
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    size_t whose[COUNT];
+    for (size_t i = 0; i < 16; i++) {
+        fl_upkeep_init(&arenas[i]);
+        CHECK(fl_upkeep_join(&arenas[i]));
+    }
+    atomic_store(&stop, false);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, bustle, (void *)(i + 1)), 0);
+    usleep(300000);
+    atomic_store(&stop, true);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 0; i < 16; i++)
+        fl_upkeep_note(&arenas[i]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 16);
+    for (size_t i = 0; i < 16; i++)
+        fl_upkeep_leave(&arenas[i]);
+}
+
+int main(void) {
+    CHECK(fl_window_init());
+    RUN(upkeep_none_is_due_without_a_note);
+    RUN(upkeep_turns_are_fair);
+    RUN(upkeep_one_turn_a_round);
+    RUN(upkeep_noted_in_its_turn);
+    RUN(upkeep_paused_is_left_alone);
+    RUN(upkeep_next_finds_all_that_fit);
+    RUN(upkeep_leaving_waits);
+    RUN(upkeep_many_threads);
+    return 0;
+}
