@@ -34,7 +34,8 @@ svg { overflow: visible; } svg text { font: 11px system-ui, sans-serif; fill: va
 .grid { stroke: var(--grid); } .bar { stroke-width: 2; opacity: 0.55; } .base { stroke-width: 1.5; } .front { stroke: var(--ink); stroke-dasharray: 4 3; }
 KINDS polygon { fill-opacity: 0.25; vector-effect: non-scaling-stroke; stroke-width: 1.2; }
 @media (max-width: 40rem) { .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr); } .lanes span { font-size: 11px; overflow-wrap: anywhere; }
-  .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; } }
+  .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; }
+  td, th { padding: 2px 5px; } td:first-child, th:first-child { white-space: normal; min-width: 7.6rem; } }
 @media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3, h2 + p, .key { break-after: avoid; } tr { break-inside: avoid; }
   .save { display: none; } .panels { grid-template-columns: 1fr 1fr; } .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; }
   table { font-size: 7pt; display: table; } td, th { white-space: normal; padding: 1px 4px; position: static; } svg { print-color-adjust: exact; } }
