@@ -20,7 +20,8 @@ static const char no_memory[] = "no memory to read it";
 static const char damaged[] = "a damaged trace";
 static const char cut_off[] = "a trace without its end: cut off";
 
-void *fl_script_map(size_t bytes) {
+/* Zeroed memory outside of any malloc; pages come as they are touched. NULL if there is none. */
+static void *outside(size_t bytes) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *start = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, flags, -1, 0);
     return start == MAP_FAILED ? NULL : start;
@@ -50,7 +51,7 @@ static place *look_up(const table *its, uint64_t address) {
 
 static bool grow(table *its) {
     size_t places = its->places ? its->mask + 1 : 0, more = places ? 2 * places : 1024;
-    table bigger = {fl_script_map(more * sizeof(place)), more - 1, its->count};
+    table bigger = {outside(more * sizeof(place)), more - 1, its->count};
     if (!bigger.places)
         return false;
     for (size_t i = 0; i < places; i++)
@@ -227,10 +228,10 @@ static const char *load_text(fl_script *script, const uint8_t *text, size_t byte
     /* No event is shorter than two bytes. */
     reader its = {
         .script = script, .at = text + FL_TRACE_HEADER_BYTES, .end = text + bytes, .most = bytes / 2};
-    script->events = fl_script_map(its.most * sizeof(fl_event));
-    script->slots = fl_script_map(its.most * sizeof(fl_slot));
-    its.moving = fl_script_map(its.most * sizeof *its.moving);
-    its.makers = fl_script_map(its.most * sizeof *its.makers);
+    script->events = outside(its.most * sizeof(fl_event));
+    script->slots = outside(its.most * sizeof(fl_slot));
+    its.moving = outside(its.most * sizeof *its.moving);
+    its.makers = outside(its.most * sizeof *its.makers);
     if (!script->events || !script->slots || !its.moving || !its.makers || !grow(&its.table))
         return no_memory;
     read_events(&its);

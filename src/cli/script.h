@@ -42,7 +42,4 @@ typedef struct fl_script {
 /* Reads a trace. Returns NULL, or why it cannot be played. */
 const char *fl_script_load(fl_script *script, const char *path);
 
-/* Zeroed memory outside of any malloc; pages come as they are touched. NULL if there is none. */
-void *fl_script_map(size_t bytes);
-
 #endif
