@@ -10,6 +10,7 @@
 
 int fl_command_run(int count, char **arguments);
 int fl_command_record(int count, char **arguments);
+int fl_command_replay(int count, char **arguments);
 int fl_command_options(void);
 
 /* "--name=value" for a name that is in the table of options: into FALLOW_OPTIONS. The library looks at the value. */

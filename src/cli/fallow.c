@@ -11,14 +11,19 @@
 static const char usage[] =
     "usage: fallow run [--stats] [--OPTION=VALUE...] [--] PROGRAM [ARGUMENT...]\n"
     "       fallow record -o FILE [--] PROGRAM [ARGUMENT...]\n"
+    "       fallow replay [--parallel] [--curve] FILE\n"
     "       fallow options\n"
     "       fallow --version | --help\n"
     "\n"
     "run      runs a program with its malloc replaced by fallow\n"
     "  --stats  when it has ended, prints its memory by state on standard error\n"
-    "options  lists the options\n"
     "record   writes what a program allocates and frees into FILE, whichever malloc serves it;\n"
-    "         what it starts and what it forks write FILE.PID\n";
+    "         what it starts and what it forks write FILE.PID\n"
+    "replay   plays such a FILE on whichever malloc serves it (LD_PRELOAD=... fallow replay FILE):\n"
+    "         time, live and resident bytes; threads take turns in the recorded order\n"
+    "  --parallel  threads run at once; a free waits for its block if another thread allocates that\n"
+    "  --curve     also fifty lines of live and resident bytes through the run\n"
+    "options  lists the options\n";
 
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
@@ -26,6 +31,8 @@ int main(int argc, char **argv) {
         return fl_command_run(argc - 2, argv + 2);
     if (!strcmp(command, "record"))
         return fl_command_record(argc - 2, argv + 2);
+    if (!strcmp(command, "replay"))
+        return fl_command_replay(argc - 2, argv + 2);
     if (!strcmp(command, "options"))
         return fl_command_options();
     if (!strcmp(command, "--version")) {

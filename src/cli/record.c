@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * record.c: `fallow record`: a program whose calls of malloc and its family are written into a file, whichever malloc
- * serves them. bench/replay plays it.
+ * serves them. `fallow replay` plays it.
  */
 #define _GNU_SOURCE
 #include <errno.h>

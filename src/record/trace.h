@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * trace.h: the format of a recorded trace: a header, then events of a few bytes each, in the order in which they happened
- * in the process, threads mixed. Written by recorder.c, read by bench/replay.c.
+ * in the process, threads mixed. Written by recorder.c, read by ../cli/script.c.
  *
  *   header    "fallow trace 1\n", 16 bytes, the last of them 0
  *   event     one byte that says what, then numbers (seven bits to a byte, the lowest first, the highest bit says "more")
@@ -25,6 +25,7 @@
 
 #define FL_TRACE_HEADER "fallow trace 1\n"
 #define FL_TRACE_HEADER_BYTES 16
+#define FL_TRACE_KIND_BYTES 13 /* of them, those that every version has */
 
 typedef enum fl_trace_what {
     FL_TRACE_END,

@@ -122,6 +122,9 @@ stops 'no library for unheard-of' --with unheard-of
 stops 'no library for unheard-of' --aa unheard-of
 cp mine.so 'a b.so'
 stops 'space or a colon' --with 'x=a b.so'
+echo plain >file
+compare --out file/below --rounds 1 -- "${program[@]}" && fail "wrote below a file"
+[ "$(grep -c . said)" = 1 ] && grep -q '^compare: cannot write to .*/file/below: Not a directory$' said || fail "below a file: $(cat said)"
 compare --with half=half.so --only half --rounds 1 -- "${program[@]}"
 grep -q '^half: not even a Python runs on it' said && result 'it["results"]["python3"]["half"]["error"]' | grep -q 'signal' || fail "half a family: $(tail -30 said)"
 passed $before compare_stops_where_another_would_serve

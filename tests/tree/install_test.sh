@@ -15,6 +15,10 @@ for file in libfallow.so libfallow.a libfallow-malloc.so libfallow-malloc.a pkgc
   [ -e "$library/$file" ] || { echo "failed: $file is not installed"; exit 1; }
 done
 echo "ok install_files"
+for preload in "" "$library/libfallow-malloc.so"; do
+  LD_PRELOAD=$preload "$prefix/bin/fallow" replay "$source/bench/traces/lua.trace" | grep -q '^operations ' || { echo "failed: no replay"; exit 1; }
+done
+echo "ok install_replays"
 export PKG_CONFIG_PATH=$library/pkgconfig PKG_CONFIG_SYSROOT_DIR=$place/root
 for example in "$source"/examples/*.c; do
   for mode in "" --static; do

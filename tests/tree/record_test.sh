@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # `fallow record` and the replay of what it wrote: all events, threads, forks, violent ends. Usage: record_test.sh SOURCE BUILD
 set -u
-source=$1 build=$2
-fallow=$build/fallow replay=$build/bench/replay
+build=$2
+fallow=$build/fallow
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -12,7 +12,7 @@ check() { # NAME WANTED GOT
   [ "$2" = "$3" ] && echo "ok $1" || { echo "failed: $1: wanted '$2', got '$3'"; failed=1; }
 }
 figure() { sed -n "s/.*\b$1 \([0-9.]*\).*/\1/p" <<<"$said"; }
-played() { said=$(LD_PRELOAD=${2:-} "$replay" "$1" 2>&1) || { echo "failed: replay of $1: $said"; failed=1; }; }
+played() { said=$("$fallow" replay "$1" 2>&1) || { echo "failed: replay of $1: $said"; failed=1; }; }
 
 "$fallow" record -o few -- "$build/tests/instructions" 1 1000 && "$fallow" record -o many -- "$build/tests/instructions" 1 3000
 played few; few=$(figure operations)
@@ -42,12 +42,4 @@ rm -f forks*
 check record_output_and_status "3 7" "$("$fallow" record -o out -- sh -c 'echo 3; exit 7') $?"
 said=$("$fallow" record -- true 2>&1)
 check record_wants_a_file "fallow: record: no file given; wanted: -o FILE" "$said"
-
-# The traces of the tree, on every malloc the same calls.
-for trace in lua handover; do
-  played "$source/bench/traces/$trace.trace"; system="$(figure operations) $(figure live_peak) $(figure live_bytes)"
-  played "$source/bench/traces/$trace.trace" "$build/libfallow-malloc.so"
-  check "record_replay_of_$trace" "$system" "$(figure operations) $(figure live_peak) $(figure live_bytes)"
-done
-echo nonsense >bad && "$replay" bad >/dev/null 2>&1 && { echo "failed: nonsense was played"; failed=1; }
 exit $failed

@@ -266,6 +266,10 @@ def test_plots(text):
     check("page_has_its_plots", titles[:5] == ["Time", "Peak resident memory", "Time against memory", "Memory over time", "Single operations"], titles)
     check("page_has_lanes_for_each", text.count("<polygon") == 9 and all(text.count("aria-label='row%d on %s'" % (n, name)) == 1
                                                                           for n in range(3) for name in ("system", "jemalloc", "fallow")))
+    check("page_has_peaks_beside_the_lanes", len(re.findall("</svg><span>[0-9.]+ MiB</span>", text)) == 9)
+    close = {"row%d" % n: {"system": (1.01, 1000), "jemalloc": (1.0, 1000), "fallow": (0.5, 500)} for n in range(2)}
+    names = re.findall("<text x=-?7 y=(-5|14) [^>]*>([a-z]+)<", page.page(judgement.Judgement(made_up(close))))
+    check("page_keeps_close_names_apart", sorted(y for y, _ in names) == ["-5", "-5", "14"], names)
     check("page_thins_curves", max(len(it.split()) for it in re.findall("polygon points='([^']*)'", text)) <= 242)
     check("page_borders_who_is_beaten_by_nobody", judgement.Judgement(made_up(three([0.5, 0.6]))).front() == ["fallow"])
     both = judgement.Judgement(made_up(three([0.5, 0.6], peak=2000))).front()

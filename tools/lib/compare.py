@@ -146,6 +146,18 @@ def stored(path):
         sys.exit("compare: %s is no results.json: %s" % (path, error))
 
 
+def make_writable(folder):
+    """Before anything is measured: what is found out at the end is lost."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return
+        why = "no permission"
+    except OSError as error:
+        why = error.strerror
+    sys.exit("compare: cannot write to %s: %s" % (folder, why))
+
+
 def write_report(results, folder):
     judged = judgement.Judgement(results, results.get("within", claims.WITHIN))
     text = markdown.markdown(judged)
@@ -179,12 +191,15 @@ def measured(rows, libraries, options):
 def main():
     options = arguments()
     if options.report:
-        return write_report(stored(options.report), options.out)
+        results = stored(options.report)
+        make_writable(options.out)
+        return write_report(results, options.out)
     libraries = allocators.chosen(options)
     allocators.prove(libraries)
     rows, missing = chosen_rows(options)
     for name in missing:
         print("not on this machine, left out: " + name)
+    make_writable(options.out)
     print("rows: %d, rounds: %d, on %s; ratios to %s" % (len(rows), options.rounds, ", ".join(libraries), options.base))
     results, disturbed, counted = measured(rows, libraries, options)
     latency = {} if options.own or options.aa else latencies(libraries, options)
@@ -196,7 +211,6 @@ def main():
                   "beside": latencies_beside(libraries, options) if options.full else {},
                   "idle": idle(libraries, options) if options.full or options.idle else {},
                   "growth": growth.measured(libraries, options) if options.full or options.growth else {}}
-    os.makedirs(options.out, exist_ok=True)
     with open(os.path.join(options.out, "results.json"), "w") as file:
         json.dump(everything, file, indent=1)
     write_report(everything, options.out)

@@ -23,15 +23,21 @@ p, li { max-width: 48rem; overflow-wrap: anywhere; } pre, table { font: 12.5px/1
 table { border-collapse: collapse; display: block; overflow-x: auto; } td, th { padding: 2px 10px; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap; }
 td:first-child, th:first-child { text-align: left; position: sticky; left: 0; background: var(--ground); padding-left: 0; }
 .first { font-size: 1.05rem; } .warned { border-left: 4px solid var(--k1); padding-left: 1.6rem; }
-svg { overflow: visible; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } h3 { font-size: 13px; margin: 0.3rem 0; }
+svg { overflow: visible; } svg text { font: 11px system-ui, sans-serif; fill: var(--ink); } h2 { font-size: 1.3rem; } h3 { font-size: 13px; margin: 0.3rem 0; }
 .lanes > div { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr); align-items: center; break-inside: avoid; } .lanes span { font-size: 12px; }
+.rows > div { border-bottom: 1px solid var(--grid); } .panel .lanes > div { grid-template-columns: 8.5rem minmax(0, 1fr) 4.6rem; }
+.lanes span:last-child { text-align: right; white-space: nowrap; } .many { columns: 20rem; } .many li { break-inside: avoid; }
 .lanes svg, .plane svg { display: block; } .key span { white-space: nowrap; margin-right: 1rem; font-size: 13px; }
 .plane { display: grid; grid-template-columns: 2.5rem minmax(0, 1fr); max-width: 48rem; column-gap: 4px; break-inside: avoid; }
+.plane text { paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem 2rem; } .panel { break-inside: avoid; min-width: 0; }
 .grid { stroke: var(--grid); } .bar { stroke-width: 2; opacity: 0.55; } .base { stroke-width: 1.5; } .front { stroke: var(--ink); stroke-dasharray: 4 3; }
 KINDS polygon { fill-opacity: 0.25; vector-effect: non-scaling-stroke; stroke-width: 1.2; }
-@media (max-width: 40rem) { .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr); } .lanes span { font-size: 11px; overflow-wrap: anywhere; } }
-@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3 { break-after: avoid; } tr { break-inside: avoid; } .save { display: none; }
+@media (max-width: 40rem) { .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr); } .lanes span { font-size: 11px; overflow-wrap: anywhere; }
+  .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; }
+  td, th { padding: 2px 5px; } td:first-child, th:first-child { white-space: normal; min-width: 7.6rem; } }
+@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3, h2 + p, .key { break-after: avoid; } tr { break-inside: avoid; }
+  .save { display: none; } .panels { grid-template-columns: 1fr 1fr; } .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; }
   table { font-size: 7pt; display: table; } td, th { white-space: normal; padding: 1px 4px; position: static; } svg { print-color-adjust: exact; } }
 """.replace("LIGHT", LIGHT).replace("DARK", DARK).replace("KINDS", " ".join(".k%d { stroke: var(--k%d); fill: var(--k%d); }" % (n, n, n) for n in range(svg.COLOURS)))
 
@@ -40,9 +46,9 @@ def table(text):
     if not text:
         return ""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if not line.startswith("|-")]
-    out = "".join("<tr>" + "".join("<%s>%s</%s>" % (tag, html.escape(cell), tag) for cell in row) + "</tr>"
-                  for tag, row in zip(["th"] + ["td"] * len(rows), rows))
-    return "<table>" + out + "</table>"
+    lines = ["<tr>" + "".join("<%s>%s</%s>" % (tag, html.escape(cell), tag) for cell in row) + "</tr>"
+             for tag, row in zip(["th"] + ["td"] * len(rows), rows)]
+    return "<table><thead>%s</thead><tbody>%s</tbody></table>" % (lines[0], "".join(lines[1:]))
 
 
 def paragraph(text):
@@ -50,7 +56,7 @@ def paragraph(text):
 
 
 def listing(title, lines):
-    return "<h2>%s</h2><ul>%s</ul>" % (html.escape(title), "".join("<li>" + html.escape(it) for it in lines) or "<li>none")
+    return "<h2>%s</h2><ul class=many>%s</ul>" % (html.escape(title), "".join("<li>" + html.escape(it) for it in lines) or "<li>none")
 
 
 def pictures(judged):
@@ -63,8 +69,8 @@ def pictures(judged):
 def raw(results):
     """The results, in a link that saves them: tools/compare --report makes this page again from that file."""
     text = base64.b64encode(json.dumps(results, separators=(",", ":")).encode()).decode()
-    return ("<p class=save><a download=results.json href='data:application/json;base64,%s'>results.json</a>: every run, to be saved; "
-            "<code>tools/compare --report results.json</code> makes this report again from it.</p>") % text
+    return ("<div class=save><h2>Raw data</h2><p><a download=results.json href='data:application/json;base64,%s'>results.json</a>: every run, to be saved; "
+            "<code>tools/compare --report results.json</code> makes this report again from it.</p></div>") % text
 
 
 def page(judged):
@@ -79,6 +85,5 @@ def page(judged):
     for title, text in report.more_tables(judged):
         parts += ["<h2>%s</h2>" % html.escape(title), table(text)]
     parts += [listing(title, lines) for title, lines in report.lists(judged)]
-    parts += ["<h2>Raw data</h2>", raw(judged.results)]
-    parts.append("<h2>Where this comes from</h2><pre>%s</pre>" % html.escape("\n".join(report.fact_lines(judged.results))))
+    parts += [raw(judged.results), "<h2>Where this comes from</h2><pre>%s</pre>" % html.escape("\n".join(report.fact_lines(judged.results)))]
     return "".join(parts)

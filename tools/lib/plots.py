@@ -26,17 +26,22 @@ def key(names, of):
         "<span><svg width=14 height=12>%s</svg> %s</span>" % (svg.mark(50, 6, of[name]), html.escape(name)) for name in names)
 
 
-def lanes(lines):
-    """Of (label, picture)."""
-    return "<div class=lanes>%s</div>" % "".join("<div><span>%s</span>%s</div>" % (html.escape(label), it) for label, it in lines)
+def lanes(lines, kind=""):
+    """Of (label, picture and what stands behind it)."""
+    return "<div class='lanes %s'>%s</div>" % (kind, "".join("<div><span>%s</span>%s</div>" % (html.escape(label), it) for label, it in lines))
 
 
 def grid(scale, height):
     return [svg.line(scale.at(tick), 0, scale.at(tick), height, "grid") for tick in scale.ticks()]
 
 
-def axis(scale):
-    return svg.picture(16, [svg.text(scale.at(tick), 12, "%g" % tick) for tick in scale.ticks()])
+def axis(scale, words="%g".__mod__):
+    return svg.picture(16, [svg.text(scale.at(tick), 12, words(tick)) for tick in scale.ticks()])
+
+
+def duration(nanoseconds):
+    each, unit = next(it for it in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")) if nanoseconds >= it[0] or it[0] == 1)
+    return "%g %s" % (nanoseconds / each, unit)
 
 
 def said(it):
@@ -55,15 +60,15 @@ def ratios(judged, what="seconds"):
     ends = [end for it in found.values() if it for end in (it["ratio"], it["low"], it["high"]) if end]
     if not ends:
         return ""
-    scale, height = svg.around(ends), LANE * len(names) + 6
+    scale, height = svg.around(ends), LANE * len(names) + 8
     lines = [("", axis(scale))]
     for row in judged.rows:
         parts = grid(scale, height) + [svg.line(scale.at(1), 0, scale.at(1), height, "base k%d" % (of[judged.base] % svg.COLOURS))]
         for n, name in enumerate(names):
             it = found[row["name"], name]
-            parts += ratio_lane(scale, it, LANE * n + 9, name, of[name]) if it else []
+            parts += ratio_lane(scale, it, LANE * n + 10, name, of[name]) if it else []
         lines.append((row["name"], svg.picture(height, parts, row["name"])))
-    return key(names, of) + lanes(lines + [("", axis(scale))])
+    return key(names, of) + lanes(lines + [("", axis(scale))], "rows")
 
 
 def means(judged):
@@ -83,14 +88,14 @@ def stairs(front, across, down):
     return parts + [svg.line(across.at(steps[-1][0]), ys[-1], 100, ys[-1], "front")]
 
 
-def cross(across, down, time, peak, name, number):
+def cross(across, down, time, peak, name, number, under):
     x, y, kind = across.at(time["ratio"]), "%.2f%%" % down(peak["ratio"]), "bar k%d" % (number % svg.COLOURS)
     parts = [svg.line(across.at(time["low"]), y, across.at(time["high"]), y, kind)] if time["low"] else []
     if peak["low"]:
         parts.append(svg.line(x, "%.2f%%" % down(peak["low"]), x, "%.2f%%" % down(peak["high"]), kind))
     left = x > 70
-    label = "<svg x=%.2f%% y=%s overflow=visible><text x=%d y=-5 text-anchor=%s>%s</text></svg>" % (
-        x, y, -7 if left else 7, "end" if left else "start", html.escape(name))
+    label = "<svg x=%.2f%% y=%s overflow=visible><text x=%d y=%d text-anchor=%s>%s</text></svg>" % (
+        x, y, -7 if left else 7, 14 if under else -5, "end" if left else "start", html.escape(name))
     return parts + [svg.mark(x, y, number, "%s: time %s, memory %s" % (name, said(time), said(peak))), label]
 
 
@@ -104,8 +109,12 @@ def pareto(judged):
     parts = [svg.line(across.at(tick), 0, across.at(tick), "100%", "grid") for tick in across.ticks()]
     parts += [svg.line(0, "%.2f%%" % down(tick), 100, "%.2f%%" % down(tick), "grid") for tick in upwards.ticks()]
     parts += stairs([points[name] for name in judged.front() if name in points], across, down)
-    for name, (time, peak) in points.items():
-        parts += cross(across, down, time, peak, name, of[name])
+    places = []
+    for name, (time, peak) in sorted(points.items(), key=lambda it: -it[1][1]["ratio"]):
+        place = across.at(time["ratio"]), down(peak["ratio"])
+        under = any(abs(place[0] - x) < 30 and place[1] - y < 8 for x, y in places)  # another's name would lie on this one's
+        parts += cross(across, down, time, peak, name, of[name], under)
+        places.append(place)
     side = svg.picture(300, ["<text x=100%% y=%.2f%% text-anchor=end dy=4>%g</text>" % (down(tick), tick) for tick in upwards.ticks()])
     return "<div class=plane>%s%s<span></span>%s</div>" % (side, svg.picture(300, parts, "time and memory"), axis(across))
 
@@ -123,8 +132,8 @@ def panel(row, curves, of):
     lines = []
     for name, curve in curves.items():
         points = [(seconds.at(point[0]), 100 - 96 * point[1] / most) for point in thinned(curve)]
-        lines.append((name, svg.picture(30, [svg.area(points, of[name]), svg.text(99.5, 11, "%.1f MiB" % (max(it[1] for it in curve) / (1 << 20)), "end")],
-                                        row + " on " + name)))
+        peak = "<span>%.1f MiB</span>" % (max(it[1] for it in curve) / (1 << 20))
+        lines.append((name, svg.picture(30, [svg.area(points, of[name])], row + " on " + name) + peak))
     under = svg.picture(16, [svg.text(0, 12, "0", "start"), svg.text(100, 12, "%.2g s" % seconds.high, "end")])
     return "<div class=panel><h3>%s</h3>%s</div>" % (html.escape(row), lanes(lines + [("", under)]))
 
@@ -148,7 +157,7 @@ def latency(judged):
         return ""
     scale, lines = svg.Scale(min(every) / 1.2, max(every) * 1.2, log=True), []
     for operation in ("malloc", "free"):
-        lines.append((operation + ", ns", axis(scale)))
+        lines.append((operation, axis(scale, duration)))
         for name, by in known.items():
             values, parts = by.get(operation, []), grid(scale, 16)
             if values and name in of:
