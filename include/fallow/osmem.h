@@ -246,7 +246,8 @@ FALLOW_API osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_sta
  * Both ranges Ready before and after: what `from` holds is in `to` afterwards, without being copied where the system can
  * move pages; `from` holds anything then, and takes no memory until it is touched. The ranges do not overlap, and count in
  * the same stat. Where pages cannot be moved, `from` is as it was, and `to` holds anything; after OSMEM_LOST `to` is None. On
- * Linux (mremap with MREMAP_DONTUNMAP) each move may leave two mappings more, so that only the first 1,000 of a process are made.
+ * Linux (mremap with MREMAP_DONTUNMAP) what lies at `to` is a mapping of its own from then on: two more than before, of the
+ * 65,530 that a process may have, until the range is freed or unmapped. Nothing here counts them: the caller keeps a bound.
  */
 FALLOW_API osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 

@@ -61,4 +61,10 @@ static inline bool fl_next_ours(const fl_region *region, size_t *first, size_t *
     return *first < limit;
 }
 
+#define FL_DENSE_PAGES (FL_REGION_PAGES - FL_REGION_PAGES / 32) /* 31/32 of a region in use */
+
+static inline bool fl_region_is_dense(const fl_region *region) {
+    return fl_pagebits_count(region->in_use, 0, FL_REGION_PAGES) >= FL_DENSE_PAGES;
+}
+
 #endif

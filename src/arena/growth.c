@@ -21,11 +21,27 @@ bool fl_huge_pages_come(const fl_arena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
+_Atomic size_t fl_advised;
+
+static bool may_be_advised(fl_region *region) {
+    if (region->advised)
+        return true;
+    if (atomic_fetch_add_explicit(&fl_advised, 1, memory_order_relaxed) < FL_ADVISED_MAX)
+        return region->advised = true;
+    fl_arena_count(&fl_advised, 1, false);
+    return false;
+}
+
+void fl_growth_forget_advice(fl_region *region) {
+    fl_arena_count(&fl_advised, region->advised, false);
+    region->small = region->advised = region->purged = false;
+}
+
 size_t fl_growth_make_small(const osmem_range *pages, osmem_range *mapped, size_t max) {
     size_t found = 0, page = fl_page_of(pages->start), left = pages->bytes >> FL_PAGE_SHIFT;
     for (fl_piece piece; fl_next_piece(&page, &left, &piece);) {
         fl_region *region = piece.region;
-        if (region->small)
+        if (region->small || found == max || !may_be_advised(region))
             continue;
         region->small = true;
         for (size_t first, end = 0; fl_next_chunks(region->mapped, end, &first, &end);)
@@ -34,6 +50,38 @@ size_t fl_growth_make_small(const osmem_range *pages, osmem_range *mapped, size_
                 mapped[found++] = (osmem_range){fl_region_page(region, from), (to - from) << FL_PAGE_SHIFT};
     }
     return found;
+}
+
+bool fl_growth_is_dense_again(const fl_region *region) {
+    return region->small && region->advised && !region->purged && region->mapped == FL_CHUNKS_ALL &&
+           fl_region_is_dense(region) &&
+           fl_pagebits_next_set(region->gone, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
+}
+
+/* What is said last is what the region says, however often others change that meanwhile. */
+static void say_again(fl_arena *arena, const fl_region *region) {
+    for (bool said = false, small = false;; said = small) {
+        osmem_result ignored = (said ? osmem_no_huge_page : osmem_huge_page)(fl_region_start(region),
+                                                                             FL_REGION_BYTES, &arena->stat);
+        (void)ignored;
+        fl_lock_take(&arena->lock);
+        arena->system_calls++;
+        small = region->small;
+        fl_lock_drop(&arena->lock);
+        if (small == said)
+            return;
+    }
+}
+
+void fl_growth_leave_small(fl_arena *arena, size_t page, size_t pages) {
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        fl_lock_take(&arena->lock);
+        bool dense = fl_growth_is_dense_again(piece.region);
+        piece.region->small &= !dense;
+        fl_lock_drop(&arena->lock);
+        if (dense)
+            say_again(arena, piece.region);
+    }
 }
 
 /* Growth. Chunks have numbers as pages have: from the window's start on. */

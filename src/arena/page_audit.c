@@ -8,6 +8,8 @@ typedef int fl_page_audit_of_no_use_in_this_build; /* a file may not be empty */
 #include "../osmem/checker.h"
 #include "../system/fatal.h"
 #include "../system/line.h"
+#include "growth.h"
+#include "moves.h"
 
 void fl_audit_that(bool holds, const void *address, const char *otherwise) {
     if (!holds)
@@ -106,6 +108,8 @@ typedef struct sums {
     size_t ready;  /* pages */
     size_t used;
     size_t kept;
+    size_t cuts;
+    size_t advised; /* regions */
 } sums;
 
 static const char *page_at(const fl_region *region, size_t page) {
@@ -130,11 +134,19 @@ static void audit_word(const fl_region *region, size_t word, sums *sums) {
     audit_none(region, word, prepared & kept, "the page is prepared and kept at once");
     audit_none(region, word, prepared & gone, "the page is prepared and gone at once");
     audit_none(region, word, kept & in_use, "the page is kept and in use at once");
+    uint64_t moved = region->moved[word], cuts = region->cuts[word];
+    uint64_t behind = moved << 1 | (word > 0 ? region->moved[word - 1] >> 63 : 0);
+    audit_none(region, word, moved & ~mapped, "the page was moved to, but its chunk is not mapped");
+    audit_none(region, word, cuts & ~(moved | behind),
+               "the page is a cut, but neither it nor the one before was moved to");
+    audit_none(region, word, (moved ^ behind) & ~cuts & ~(uint64_t)(word == 0),
+               "ground that was moved to ends at the page, but it is no cut");
     audit_none(region, word, gone & ~in_use, "the page is gone, but not in use");
     sums->ready += (size_t)__builtin_popcountll(mapped & ~(prepared | gone));
     /* What is about to be returned with everything else may be in use and Prepared: it is not counted as granted. */
     sums->used += (size_t)__builtin_popcountll(in_use & mapped & ~gone & ~prepared);
     sums->kept += (size_t)__builtin_popcountll(kept);
+    sums->cuts += (size_t)__builtin_popcountll(cuts);
 }
 
 /* What a region says in short, against its bits. */
@@ -163,6 +175,8 @@ static void audit_masks(const fl_arena *arena, const fl_region *region) {
                   "a chunk is growing, and mapped or lost already");
     fl_audit_that(!region->small || region->mapped, start,
                   "a region that is to stay small has nothing mapped");
+    fl_audit_that(!(region->advised || region->purged) || region->mapped, start,
+                  "a region that was advised or purged has nothing mapped");
 }
 
 /* What osmem's checker has noted, page by page. */
@@ -245,6 +259,7 @@ static void audit_region(const fl_arena *arena, const fl_region *region, sums *s
     audit_ground(arena, region);
     sums->regions++;
     sums->mapped += (size_t)__builtin_popcount(region->mapped);
+    sums->advised += region->advised;
 }
 
 /* By the owners that regions have: of others' the arena learns no more than that. */
@@ -272,6 +287,10 @@ static void audit_sums(const fl_arena *arena, const sums *sums) {
     for (const fl_arena *it = arena; it; it = it->parent)
         fl_audit_that(atomic_load_explicit(&it->family_pages, memory_order_relaxed) >= arena->ready_pages, it,
                       "the family's Ready pages are fewer than one arena's of it");
+    fl_audit_that(atomic_load_explicit(&fl_cuts, memory_order_relaxed) >= sums->cuts, arena,
+                  "the process's cuts are fewer than the arena's");
+    fl_audit_that(atomic_load_explicit(&fl_advised, memory_order_relaxed) >= sums->advised, arena,
+                  "the process's advised regions are fewer than the arena's");
     fl_audit_that(atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed) >= arena->ready_pages,
                   arena, "the process's Ready pages are fewer than the arena's");
 }
@@ -366,7 +385,7 @@ static void audit_free_region(const fl_region *region) {
 
 size_t fl_audit_window(void) {
     fl_window_books books = fl_window_look();
-    size_t nobodys = 0, kept = audit_kept(&books);
+    size_t nobodys = 0, cuts = 0, advised = 0, kept = audit_kept(&books);
     fl_audit_equal(fl_the_window.table, "the table's length in pages",
                    atomic_load_explicit(&fl_the_window.pages, memory_order_acquire),
                    "that of the regions that were ever taken", books.reached * FL_REGION_PAGES);
@@ -374,6 +393,8 @@ size_t fl_audit_window(void) {
                   &fl_the_window.regions[books.reached], "the region is taken, but has no header");
     for (size_t i = 0; i < books.reached; i++) {
         const fl_region *region = &fl_the_window.regions[i];
+        cuts += fl_pagebits_count(region->cuts, 0, FL_REGION_PAGES);
+        advised += region->advised;
         if (!has_bit(books.taken, i)) {
             audit_free_region(region);
             continue;
@@ -382,6 +403,10 @@ size_t fl_audit_window(void) {
         fl_audit_that(!is_anybodys(region) || !region->keeper, fl_region_start(region),
                       "the region has an owner, and is kept for a back end");
     }
+    fl_audit_equal(fl_the_window.regions, "the process's number of cuts",
+                   atomic_load_explicit(&fl_cuts, memory_order_relaxed), "the regions' bits", cuts);
+    fl_audit_equal(fl_the_window.regions, "the process's number of advised regions",
+                   atomic_load_explicit(&fl_advised, memory_order_relaxed), "the regions", advised);
     fl_audit_that(kept <= nobodys, fl_the_window.regions,
                   "more regions are kept by the window than are nobody's");
     return nobodys - kept;

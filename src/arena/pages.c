@@ -245,8 +245,18 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_set(piece.region->in_use, piece.first, piece.pages);
         fl_pagetree_update(piece.region);
+        arena->dense_again |= fl_growth_is_dense_again(piece.region);
     }
     return true;
+}
+
+/* The end of a grant, or of a try. */
+static void drop_lock(fl_arena *arena, size_t page, size_t pages) {
+    bool dense_again = arena->dense_again;
+    arena->dense_again = false;
+    fl_lock_drop(&arena->lock);
+    if (dense_again)
+        fl_growth_leave_small(arena, page, pages);
 }
 
 char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
@@ -268,7 +278,7 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
         else if (take(arena, page, pages, heed_soft, zeroed, shortage))
             start = page_address(page);
     }
-    fl_lock_drop(&arena->lock);
+    drop_lock(arena, start ? fl_page_of(start) : 0, start ? pages : 0);
     return start;
 }
 
@@ -309,7 +319,7 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
     if (is_free(arena, page, more_pages) &&
         (fl_growth_is_done(page, more_pages) || grow_into(arena, page, more_pages)))
         extended = take(arena, page, more_pages, false, &zeroed, &shortage);
-    fl_lock_drop(&arena->lock);
+    drop_lock(arena, page, extended ? more_pages : 0);
     return extended;
 }
 
@@ -324,6 +334,7 @@ static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
         fl_arena_count_ready(arena, piece->pages, false);
     }
     fl_pagetree_update(piece->region);
+    piece->region->purged &= !piece->region->vacant;
 }
 
 void fl_pages_return(fl_arena *arena, char *start, size_t pages) {

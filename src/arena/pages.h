@@ -59,7 +59,8 @@ typedef struct fl_arena {
     _Atomic size_t reclaimable_bytes;
     _Atomic size_t purged_bytes;
     _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
-    uint64_t activity;         /* grants and returns so far: how the scavenger knows that something goes on */
+    bool dense_again;  /* a grant has made a region so: who holds the lock looks, and lets go of it first */
+    uint64_t activity; /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;
 
     /* Figures: pages that went from Prepared to Ready, system calls, and what was given back by cause. */

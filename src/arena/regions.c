@@ -2,6 +2,8 @@
 #include "regions.h"
 
 #include "chunks.h"
+#include "growth.h"
+#include "moves.h"
 
 static void list_add(fl_arena *arena, fl_region *region) {
     region->previous = NULL;
@@ -161,7 +163,9 @@ static void forget_contents(osmem_stat *stat, fl_region *region, size_t first, s
 
 static void chunks_left(fl_region *region, size_t first, size_t end) {
     region->mapped &= (uint16_t)~fl_chunk_bits(first, end);
-    region->small &= region->mapped != 0;
+    fl_moves_forget(region, first * FL_CHUNK_PAGES, end * FL_CHUNK_PAGES);
+    if (!region->mapped)
+        fl_growth_forget_advice(region);
     fl_pagebits_clear(region->prepared, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
     fl_pagebits_clear(region->gone, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
 }

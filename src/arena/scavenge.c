@@ -12,8 +12,7 @@
 #include "regions.h"
 
 #define BATCH_PAGES ((size_t)512)
-#define DENSE_PAGES (FL_REGION_PAGES - FL_REGION_PAGES / 32) /* 31/32 of a region in use: left alone */
-#define LOOKS_MAX 1024                                       /* regions, in one batch */
+#define LOOKS_MAX 1024 /* regions, in one batch */
 
 typedef struct batch {
     osmem_range ranges[FL_BATCH_RANGES];
@@ -72,10 +71,6 @@ static void gather_word(fl_region *region, size_t word, batch *batch) {
     }
 }
 
-static bool is_dense(const fl_region *region) {
-    return fl_pagebits_count(region->in_use, 0, FL_REGION_PAGES) >= DENSE_PAGES;
-}
-
 /* From the highest region below *below downwards; *below is where to go on, SIZE_MAX after the last. */
 static void gather(fl_arena *arena, bool vacant, size_t *below, batch *batch) {
     for (unsigned looks = 0; looks < LOOKS_MAX && !batch_is_full(batch); looks++) {
@@ -85,7 +80,7 @@ static void gather(fl_arena *arena, bool vacant, size_t *below, batch *batch) {
             return;
         }
         *below = fl_region_index(region);
-        if (batch->spare_dense && is_dense(region))
+        if (batch->spare_dense && fl_region_is_dense(region))
             continue;
         for (size_t word = FL_REGION_WORDS; word-- > 0;)
             gather_word(region, word, batch);
@@ -193,6 +188,8 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
                     uint64_t started_ns) {
     bool huge = fl_huge_pages_come(arena);
     fl_lock_take(&arena->lock);
+    for (uint64_t rest = huge ? went : 0; rest; rest &= rest - 1)
+        fl_region_of(ranges[__builtin_ctzll(rest)].start)->purged = true;
     size_t count = count_given(arena, cause, ranges, went, started_ns, huge);
     fl_lock_drop(&arena->lock);
     stay_small(arena, count);

@@ -104,13 +104,17 @@ typedef struct fl_region {
     uint16_t reserved;
     uint16_t growing;
     uint16_t lost;
-    bool idle;   /* has idle pages */
-    bool vacant; /* and none in use */
-    bool small;  /* no huge pages are wanted here */
+    bool idle;    /* has idle pages */
+    bool vacant;  /* and none in use */
+    bool small;   /* no huge pages are wanted here */
+    bool advised; /* and that was said, or taken back, after growth: counted, see growth.h */
+    bool purged;  /* of what is in use here, parts have gone: it may look dense, and is not */
     uint64_t in_use[FL_REGION_WORDS];
     uint64_t prepared[FL_REGION_WORDS];
     uint64_t kept[FL_REGION_WORDS];
     uint64_t gone[FL_REGION_WORDS];
+    uint64_t moved[FL_REGION_WORDS]; /* in a mapping that a move made: see moves.h */
+    uint64_t cuts[FL_REGION_WORDS];  /* the first of such a mapping, or right behind one */
 } fl_region;
 
 #define FL_CHUNKS_ALL UINT16_MAX

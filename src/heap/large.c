@@ -2,6 +2,7 @@
 #include "large.h"
 
 #include "../arena/grant.h"
+#include "../arena/moves.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "heap.h"
@@ -90,7 +91,7 @@ void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
 static osmem_result move_pages(const fl_slab *run, char *to) {
     fl_arena *arena = &run->arena->pages;
     fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
-    osmem_result moved = osmem_move(run->start, to, run->pages << FL_PAGE_SHIFT, &arena->stat);
+    osmem_result moved = fl_pages_move(arena, run->start, to, run->pages);
     if (moved == OSMEM_OK) {
         forget(run, run->start);
         fl_pages_return_empty(arena, run->start, run->pages);

@@ -294,9 +294,6 @@ static osmem_result linux_fault(void *context, void *start, size_t bytes) {
     return result;
 }
 
-/* Each may leave two mappings that do not merge with their neighbours, of 65,530 that a process may have. */
-#define MOVES_MAX 1000
-
 /* A move that was not made: `to` again, if nobody was quicker. */
 static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
     return map_exactly(to, bytes, PROT_READ | PROT_WRITE) == OSMEM_OK ? result : OSMEM_LOST;
@@ -309,11 +306,9 @@ static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
 static osmem_result linux_move(void *context, void *from, void *to, size_t bytes) {
     (void)context;
 #ifdef MREMAP_DONTUNMAP
-    static _Atomic unsigned moves;
-    if (atomic_fetch_add_explicit(&moves, 1, memory_order_relaxed) >= MOVES_MAX) {
-        atomic_store_explicit(&moves, MOVES_MAX, memory_order_relaxed);
+    static _Atomic bool unknown; /* guards nothing: two threads may find out at the same time */
+    if (atomic_load_explicit(&unknown, memory_order_relaxed))
         return OSMEM_UNSUPPORTED;
-    }
     int code = call_munmap(to, bytes);
     if (code)
         return result_of(code);
@@ -324,7 +319,7 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
     code = got == -1 ? errno : 0;
     errno = saved_errno;
     if (code == EINVAL) /* before Linux 5.7 */
-        atomic_store_explicit(&moves, MOVES_MAX, memory_order_relaxed);
+        atomic_store_explicit(&unknown, true, memory_order_relaxed);
     if (code)
         return take_again(to, bytes, result_of(code));
     if ((void *)got == to)

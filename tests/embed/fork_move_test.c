@@ -42,7 +42,7 @@ static void use_in_child(void) {
     _exit(0);
 }
 
-/* In a process of its own: the first thousand moves of one are by pages. */
+/* In a process of its own: whose moves begin with no mapping cut. */
 static void fork_a_few_times(void) {
     pthread_t thread;
     arena = fallow_arena_create("moving", 0);

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "../../src/arena/grant.h"
+#include "../../src/arena/growth.h"
+#include "../../src/arena/moves.h"
 #include "../../src/arena/page_audit.h"
 #include "../../src/heap/heap_audit.h"
 #include "../lib/check.h"
@@ -73,6 +75,15 @@ DAMAGE(growing_and_mapped, region->growing |= 1)
 static void small_and_not_mapped(void) {
     bare_region->small = true;
 }
+DAMAGE(advised_and_not_mapped, bare_region->advised = true)
+DAMAGE(moved_and_not_mapped, set(bare_region->moved, LAST_PAGE))
+DAMAGE(cut_and_not_moved, set(region->cuts, used_page))
+DAMAGE(moved_and_not_cut, set(region->moved, used_page))
+DAMAGE(cuts_of_process, fl_cuts++)
+DAMAGE(advised_of_process, fl_advised++)
+DAMAGE(advised_of_arena, region->advised = true)
+DAMAGE(cuts_of_arena, set(region->moved, used_page); set(region->cuts, used_page);
+       set(region->cuts, used_page + 1))
 DAMAGE(prepared_and_not_mapped, set(bare_region->prepared, LAST_PAGE))
 DAMAGE(in_use_and_not_mapped, set(bare_region->in_use, LAST_PAGE))
 static void lost_and_not_in_use(void) {
@@ -293,6 +304,14 @@ static const struct damage {
     CASE(mapped_and_lost, pages, "mapped and lost at once"),
     CASE(growing_and_mapped, pages, "growing, and mapped or lost already"),
     CASE(small_and_not_mapped, pages, "to stay small has nothing mapped"),
+    CASE(advised_and_not_mapped, pages, "advised or purged has nothing mapped"),
+    CASE(moved_and_not_mapped, pages, "moved to, but its chunk is not mapped"),
+    CASE(cut_and_not_moved, pages, "neither it nor the one before was moved to"),
+    CASE(moved_and_not_cut, pages, "but it is no cut"),
+    CASE(cuts_of_process, window, "number of cuts is 1, but the regions' bits comes to 0"),
+    CASE(advised_of_process, window, "number of advised regions is 1"),
+    CASE(advised_of_arena, pages, "advised regions are fewer than the arena's"),
+    CASE(cuts_of_arena, pages, "cuts are fewer than the arena's"),
     CASE(prepared_and_not_mapped, pages, "prepared, kept or gone, but its chunk is not mapped"),
     CASE(in_use_and_not_mapped, pages, "in use, but its chunk is not mapped"),
     CASE(lost_and_not_in_use, pages, "in a lost or growing chunk, but not in use"),

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "moves.h"
+
+#include "../system/fatal.h"
+#include "chunks.h"
+
+_Atomic size_t fl_cuts;
+
+static bool has_moved(const fl_region *region, size_t page) {
+    return region->moved[page / 64] >> (page % 64) & 1;
+}
+
+static void count(const fl_region *region, bool more) {
+    fl_arena_count(&fl_cuts, fl_pagebits_count(region->cuts, 0, FL_REGION_PAGES), more);
+}
+
+/* Is one mapping made by a move now, or none: whatever was cut inside. */
+static void set_moved(fl_region *region, size_t first, size_t end, bool moved) {
+    count(region, false);
+    (moved ? fl_pagebits_set : fl_pagebits_clear)(region->moved, first, end - first);
+    fl_pagebits_clear(region->cuts, first, end - first);
+    if (first > 0 && (moved || has_moved(region, first - 1)))
+        fl_pagebits_set(region->cuts, first, 1);
+    if (end < FL_REGION_PAGES)
+        (moved || has_moved(region, end) ? fl_pagebits_set : fl_pagebits_clear)(region->cuts, end, 1);
+    count(region, true);
+}
+
+void fl_moves_forget(fl_region *region, size_t first, size_t end) {
+    if (fl_pagebits_next_set(region->moved, 0, FL_REGION_PAGES) < FL_REGION_PAGES)
+        set_moved(region, first, end, false);
+}
+
+/* Holds the arena's lock. */
+static void note(const char *to, size_t pages) {
+    size_t page = fl_page_of(to), start = page;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        set_moved(piece.region, piece.first, piece.first + piece.pages, true);
+        if (page - piece.pages == start && piece.first == 0) { /* begins where the region does */
+            fl_pagebits_set(piece.region->cuts, 0, 1);
+            fl_arena_count(&fl_cuts, 1, true);
+        }
+    }
+}
+
+/*
+ * Prepared before and after; None in between. If somebody is quicker, or the system has no memory for it, the pages are gone:
+ * free and Prepared they count nowhere, so that no figure changes. Holds both of the arena's locks.
+ */
+static void map_afresh(fl_arena *arena, fl_region *region, size_t first, size_t end) {
+    char *start = fl_region_page(region, first);
+    size_t bytes = (end - first) << FL_PAGE_SHIFT;
+    if (osmem_free(start, bytes, (osmem_bytes){.prepared = bytes}, &arena->stat) != OSMEM_OK)
+        return;
+    arena->system_calls += 2;
+    fl_moves_forget(region, first, end);
+    if (osmem_prepare(start, bytes, &arena->stat) == OSMEM_OK) {
+        osmem_result ignored = region->small ? osmem_no_huge_page(start, bytes, &arena->stat) : OSMEM_OK;
+        (void)ignored;
+        return;
+    }
+    fl_pagebits_clear(region->prepared, first, end - first);
+    fl_pagebits_set(region->gone, first, end - first);
+    fl_pagebits_set(region->in_use, first, end - first);
+    fl_pagetree_update(region);
+}
+
+/* The next run of pages at or after *first that are free and Prepared. */
+static bool next_free(const fl_region *region, size_t *first, size_t *end) {
+    uint64_t taken[FL_REGION_WORDS];
+    for (size_t word = 0; word < FL_REGION_WORDS; word++)
+        taken[word] = region->in_use[word] | ~region->prepared[word];
+    *first = fl_pagebits_next_clear(taken, *first, FL_REGION_PAGES);
+    *end = fl_pagebits_next_set(taken, *first, FL_REGION_PAGES);
+    return *first < FL_REGION_PAGES;
+}
+
+/* Fewer cuts, if the run is mapped afresh? */
+static bool is_worth_it(const fl_region *region, size_t first, size_t end) {
+    size_t closed = end < FL_REGION_PAGES ? end + 1 : end;
+    size_t left = (size_t)(first > 0 && has_moved(region, first - 1)) +
+                  (size_t)(end < FL_REGION_PAGES && has_moved(region, end));
+    return fl_pagebits_count(region->cuts, first, closed - first) > left;
+}
+
+#define ROOM_CUTS (FL_CUTS_MAX / 8) /* so much is made at once, so that it need not be made at each turn */
+
+static size_t room(void) {
+    size_t cuts = atomic_load_explicit(&fl_cuts, memory_order_relaxed);
+    return cuts < FL_CUTS_MAX ? FL_CUTS_MAX - cuts : 0;
+}
+
+static void make_room(fl_arena *arena) {
+    if (fl_window_is_reserved()) /* nothing of it may become None */
+        return;
+    fl_lock_take(&arena->ground_lock);
+    fl_lock_take(&arena->lock);
+    for (fl_region *region = arena->regions; region && room() < ROOM_CUTS; region = region->next)
+        if (fl_pagebits_next_set(region->cuts, 0, FL_REGION_PAGES) < FL_REGION_PAGES)
+            for (size_t first = 0, end; next_free(region, &first, &end); first = end)
+                if (is_worth_it(region, first, end))
+                    map_afresh(arena, region, first, end);
+    fl_lock_drop(&arena->lock);
+    fl_lock_drop(&arena->ground_lock);
+}
+
+#define CUTS_OF_A_MOVE 2
+#define WAIT_MOVES 64 /* after room was made in vain, which has looked at every region */
+
+static bool has_room(fl_arena *arena) {
+    static unsigned wait; /* guarded by the move lock */
+    if (room() >= CUTS_OF_A_MOVE)
+        return true;
+    if (wait > 0) {
+        wait--;
+        return false;
+    }
+    make_room(arena);
+    if (room() >= CUTS_OF_A_MOVE)
+        return true;
+    wait = WAIT_MOVES;
+    return false;
+}
+
+osmem_result fl_pages_move(fl_arena *arena, char *from, char *to, size_t pages) {
+    FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_MOVE)));
+    if (!has_room(arena))
+        return OSMEM_UNSUPPORTED;
+    osmem_result moved = osmem_move(from, to, pages << FL_PAGE_SHIFT, &arena->stat);
+    if (moved == OSMEM_OK) {
+        fl_lock_take(&arena->lock);
+        note(to, pages);
+        fl_lock_drop(&arena->lock);
+    }
+    return moved;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Large blocks that realloc moves by pages, as often as a program likes: copies are seen as page faults, and what moves leave
+ * behind in /proc/self/maps.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "../lib/check.h"
+#include "../lib/resident.h"
+#include "fallow/fallow.h"
+
+#define MIB ((size_t)1 << 20)
+#define MORE ((size_t)64 << 10)
+
+static fallow_arena *arena;
+
+static size_t mappings(void) {
+    char text[65536];
+    size_t lines = 0;
+    int file = open("/proc/self/maps", O_RDONLY);
+    CHECK(file >= 0);
+    for (ssize_t length; (length = read(file, text, sizeof text)) > 0;)
+        for (ssize_t i = 0; i < length; i++)
+            lines += text[i] == '\n';
+    close(file);
+    return lines;
+}
+
+static size_t faults(void) {
+    struct rusage usage;
+    CHECK_EQUAL(getrusage(RUSAGE_SELF, &usage), 0);
+    return (size_t)usage.ru_minflt;
+}
+
+static size_t os_pages(size_t bytes) {
+    return bytes / (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void *alloc(size_t bytes) {
+    char *block = fallow_arena_alloc(arena, bytes);
+    CHECK(block);
+    block[0] = 42;
+    return block;
+}
+
+/* So far in this test. */
+static size_t moves, copies;
+
+static void start(void) {
+    arena = fallow_arena_create("moving", 0);
+    CHECK(arena);
+    moves = copies = 0;
+}
+
+/* Grows a block by a little; where another lies behind it, it comes to lie elsewhere. */
+static char *grow(char *block, size_t bytes) {
+    size_t before = faults();
+    char *grown = fallow_arena_realloc(arena, block, bytes + MORE);
+    CHECK(grown && grown[0] == 42);
+    bool copied = faults() - before >= os_pages(bytes) / 2;
+    copies += copied;
+    moves += grown != block && !copied;
+    return grown;
+}
+
+/* One block to and fro. */
+static void moves_never_end(void) {
+    enum { MOVES = 20000 };
+    start();
+    size_t bytes = 64 * MIB, most = 0, first = mappings();
+    char *block = alloc(bytes), *wall = alloc(bytes + MORE);
+    while (moves < MOVES && copies == 0) {
+        block = grow(block, bytes);
+        CHECK(fallow_arena_realloc(arena, block, bytes) == block);
+        char *next = alloc(bytes + MORE);
+        fallow_arena_free(arena, wall);
+        wall = next;
+        fallow_give_back(); /* pages are moved only to where there is no memory yet */
+        size_t now = moves % 64 ? 0 : mappings();
+        most = now > most ? now : most;
+    }
+    CHECK_EQUAL(copies, 0);
+    CHECK(most <= first + 32);
+    fallow_arena_destroy(arena);
+    CHECK(mappings() <= first + 8);
+}
+
+/* Each that lives leaves two edges: beyond the bound they are copied, until some have gone. */
+static void moves_are_bounded_by_what_lives(void) {
+    enum {
+        BLOCKS = 4500,
+        FIRST = 4096,
+        AGAIN = 2000,
+        MARGIN = 64
+    }; /* edges at the ends of regions are not counted */
+    static char *blocks[BLOCKS];
+    start();
+    size_t first = mappings();
+    char *place = alloc(MIB);
+    alloc(MIB); /* a wall behind the place */
+    fallow_arena_free(arena, place);
+    for (int i = 0; i < BLOCKS; i++) {
+        fallow_give_back();
+        blocks[i] = alloc(MIB);
+        CHECK(blocks[i] == place);
+        blocks[i] = grow(blocks[i], MIB);
+        CHECK(copies == 0 || i >= FIRST);
+    }
+    CHECK(moves >= FIRST && moves < FIRST + MARGIN); /* edges at the ends of regions are not counted */
+    CHECK(mappings() <= first + 2 * (FIRST + MARGIN));
+    for (int i = 0; i < BLOCKS; i += 2)
+        fallow_arena_free(arena, blocks[i]);
+    moves = copies = 0;
+    for (int i = 0; i < AGAIN; i++) {
+        fallow_give_back();
+        grow(alloc(MIB), MIB);
+    }
+    CHECK_EQUAL(moves + copies, AGAIN);
+    CHECK(copies <= MARGIN); /* not every refused move looks for room */
+    CHECK(mappings() <= first + 2 * (FIRST + MARGIN));
+    fallow_arena_destroy(arena);
+    CHECK(mappings() <= first + 8);
+}
+
+int main(void) {
+    if (!RESIDENT_IS_OURS) {
+        printf("skipped: sanitizers have mappings of their own\n");
+        return 77;
+    }
+    RUN(moves_are_bounded_by_what_lives);
+    RUN(moves_never_end); /* what has gone does not count */
+    return 0;
+}
