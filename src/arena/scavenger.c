@@ -2,17 +2,9 @@
 #include "scavenger.h"
 
 #include "../system/system.h"
-#include "grant.h"
 #include "regions.h"
 
-#define TICK_NS UINT64_C(100000000)
-#define END_AFTER_TICKS 20 /* without work */
-#define START_THREADED_BYTES ((size_t)16 << 20)
-#define START_SINGLE_BYTES ((size_t)64 << 20)
-#define PIGGY_BACK_NS UINT64_C(1000000)
-#define STALLS_EVERY_NS UINT64_C(1000000000)
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
-#define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
 
 /* The lock of the scavenger is also held during a tick's system calls, so that one give-back is under way at a time and none
  * in a fork. Who wants it says so, and the tick ends after its batch. */
@@ -21,15 +13,8 @@ static fl_arena *arenas; /* looked after, through next_attended */
 static fl_scavenger_reclaim *reclaim_above;
 static fl_allowance allowance; /* of the active regime */
 
-static uint64_t stalls_looked_ns, stalls_seen_ns; /* guarded by that lock */
-static bool under_pressure;
-
-static _Atomic bool switched_off;
-static _Atomic bool thread_allowed;
-static _Atomic bool thread_runs;
+static _Atomic uint64_t pressed_until_ns; /* tasks waited for memory lately */
 static _Atomic uint64_t ticked_ns;
-static _Atomic bool noted;         /* since the last tick */
-static _Atomic size_t freed_bytes; /* since the last tick, by fl_scavenger_note_freed */
 
 void fl_scavenger_want(bool want) {
     if (want)
@@ -48,12 +33,8 @@ void fl_scavenger_init(fl_scavenger_reclaim *reclaim) {
     reclaim_above = reclaim;
 }
 
-void fl_scavenger_allow_thread(bool allowed) {
-    atomic_store_explicit(&thread_allowed, allowed, memory_order_relaxed);
-}
-
-void fl_scavenger_switch(bool on) {
-    atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
+void fl_scavenger_press(uint64_t until_ns) {
+    atomic_store_explicit(&pressed_until_ns, until_ns, memory_order_relaxed);
 }
 
 void fl_scavenger_join(fl_arena *arena) {
@@ -176,9 +157,10 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
-    if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !under_pressure)
+    bool pressed = now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
+    if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !pressed)
         return left;
-    if (quiet || under_pressure) {
+    if (quiet || pressed) {
         fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;
         left |= reclaim(arena, cause, deadline_ns);
         left |= give_excess(arena, cause, deadline_ns);
@@ -192,30 +174,19 @@ static bool attend(fl_arena *arena, uint64_t deadline_ns) {
     return left;
 }
 
-/* Did tasks have to wait for memory lately? */
-static void look_for_pressure(uint64_t now_ns) {
-    if (now_ns - stalls_looked_ns < STALLS_EVERY_NS)
-        return;
-    uint64_t stalls_ns = fl_system_memory_stalls_ns();
-    under_pressure =
-        stalls_looked_ns && stalls_ns - stalls_seen_ns > (now_ns - stalls_looked_ns) / STALLS_PART;
-    stalls_looked_ns = now_ns;
-    stalls_seen_ns = stalls_ns;
+uint64_t fl_scavenger_ticked_ns(void) {
+    return atomic_load_explicit(&ticked_ns, memory_order_relaxed);
 }
 
 uint32_t fl_scavenger_ticked_s(void) {
-    return (uint32_t)(atomic_load_explicit(&ticked_ns, memory_order_relaxed) / 1000000000u);
+    return (uint32_t)(fl_scavenger_ticked_ns() / 1000000000u);
 }
 
 bool fl_scavenger_tick(uint64_t budget_ns) {
     uint64_t now_ns = fl_system_now_ns();
     bool left = false;
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
-    atomic_store_explicit(&noted, false, memory_order_seq_cst);
-    atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
-    fl_limits_follow_container(now_ns);
     take_arenas();
-    look_for_pressure(now_ns);
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
         left |= attend(arena, now_ns + budget_ns);
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
@@ -275,84 +246,16 @@ void fl_scavenger_unmap_spare(void) {
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
 }
 
-static size_t start_threshold_bytes(void) {
-    return fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES;
-}
-
-static bool is_worth_it(const fl_arena *arena) {
-    size_t idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
-    size_t bytes = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
-    size_t freed = atomic_load_explicit(&freed_bytes, memory_order_relaxed);
-    size_t purged = atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
-    bytes += freed < purged ? freed : purged;
-    return (idle << FL_PAGE_SHIFT) + bytes >= start_threshold_bytes() ||
-           idle > atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
-}
-
-static bool anyone_is_worth_it(void) {
-    bool idle = false;
+bool fl_scavenger_any(bool (*is)(const fl_arena *arena)) {
+    bool found = false;
     take_arenas();
-    for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
-        idle |= is_worth_it(arena);
+    for (fl_arena *arena = arenas; arena && !found; arena = arena->next_attended)
+        found = is(arena);
     fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
-    return idle;
-}
-
-static bool start_thread(void);
-
-static void *thread_body(void *unused) {
-    (void)unused;
-    unsigned ticks_without_work = 0;
-    while (ticks_without_work < END_AFTER_TICKS) {
-        fl_system_sleep_ns(TICK_NS);
-        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. */
-        ticks_without_work = fl_scavenger_tick(TICK_NS / 2) ? 0 : ticks_without_work + 1;
-        if (!atomic_load_explicit(&thread_allowed, memory_order_relaxed))
-            break;
-    }
-    atomic_store_explicit(&thread_runs, false, memory_order_seq_cst);
-    /* Work noted since the last tick found the thread still there and did not start another. */
-    if (atomic_load_explicit(&noted, memory_order_seq_cst) && anyone_is_worth_it())
-        start_thread();
-    return NULL;
-}
-
-/* False: the system has no thread to give. */
-static bool start_thread(void) {
-    /* One winner; its exchange is all that keeps a second thread from starting. */
-    if (atomic_load_explicit(&thread_runs, memory_order_relaxed) ||
-        atomic_exchange_explicit(&thread_runs, true, memory_order_acq_rel) ||
-        fl_system_start_thread(thread_body, NULL))
-        return true;
-    atomic_store_explicit(&thread_runs, false, memory_order_release);
-    return false;
-}
-
-/* There is work: the thread does it, or, where there is none, the calling thread a little of it now and then. */
-static void drive(void) {
-    if (atomic_load_explicit(&switched_off, memory_order_relaxed))
-        return;
-    if (atomic_load_explicit(&thread_allowed, memory_order_relaxed) && start_thread())
-        return;
-    if (fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICK_NS)
-        fl_scavenger_tick(PIGGY_BACK_NS);
-}
-
-void fl_scavenger_note(const fl_arena *arena) {
-    if (!atomic_load_explicit(&noted, memory_order_relaxed))
-        atomic_store_explicit(&noted, true, memory_order_seq_cst);
-    if (!atomic_load_explicit(&thread_runs, memory_order_relaxed) && is_worth_it(arena))
-        drive();
-}
-
-void fl_scavenger_note_freed(const fl_arena *arena, size_t bytes) {
-    atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
-    fl_scavenger_note(arena);
+    return found;
 }
 
 void fl_scavenger_fork_child(void) {
-    /* The thread was not forked. It comes back when the child has something to give back. */
-    atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
     atomic_store_explicit(&arenas_wanted, 0, memory_order_relaxed);
     /* Nor those for whom arenas were left alone. */
     for (fl_arena *arena = arenas; arena; arena = arena->next_attended)
