@@ -21,8 +21,8 @@ extern "C" {
  * bookkeeping is not counted. 0: none.
  *
  *   soft  never refuses: above it, what is idle goes back before anything grows, and no idle memory is kept. Without
- *         one, 90 % of the container's memory limit (control groups 1 and 2) stands in for it, looked at again every
- *         30 seconds.
+ *         one, 90 % of the container's memory limit (control groups 1 and 2) stands in for it, read at start; for
+ *         later changes see fallow_tick.
  *   hard  at it, what is idle goes back, in all arenas; then the arena's owner is asked (fallow_arena_on_limit); then
  *         the request fails with ENOMEM.
  */
@@ -33,6 +33,12 @@ FALLOW_API void fallow_set_limits(size_t soft_bytes, size_t hard_bytes);
  * calls this from its own loop, ten times a second or so; one call works for at most a millisecond. Returns 0 when
  * nothing is left to do. A program that never calls it has the same done on slow paths of its own allocations, but
  * not while it allocates nothing.
+ *
+ * It also looks, every 30 seconds, whether the container's limit or the system's huge pages have changed, and every second whether
+ * tasks had to wait for memory. That opens files for a moment, and so takes a number for a descriptor. In libfallow-malloc
+ * fallow's own thread does that, with a file table of its own, and this call does not, unless there can be no such thread (option
+ * background_thread:0, or the system refuses it or its table). Without either, nobody follows a limit that changes: no allocation
+ * opens a file.
  */
 FALLOW_API int fallow_tick(void);
 

@@ -5,12 +5,11 @@
 #include "scavenger.h"
 
 #define SHEDS_MAX 16 /* a call-back that frees too little each time */
-#define FOLLOW_EVERY_PAGES ((size_t)1024)
-#define FOLLOW_EVERY_NS UINT64_C(30000000000)
 
-static _Atomic bool soft_is_set; /* by the program: the container's does not count */
+/* What the process's soft limit is made of: the program's word, else the container's. 0: none. Each thread that changes one of
+ * them puts them together from what it sees; who comes last sees all. */
+static _Atomic size_t soft_set_bytes, container_bytes;
 static _Atomic bool container_is_ignored;
-static _Atomic uint64_t followed_ns;
 
 static size_t pages_of_limit(size_t bytes) {
     return bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX;
@@ -34,11 +33,17 @@ void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
     fl_upkeep_note(&arena->upkeep);
 }
 
+static void put_soft_together(void) {
+    size_t soft = atomic_load_explicit(&soft_set_bytes, memory_order_seq_cst);
+    if (!soft && !atomic_load_explicit(&container_is_ignored, memory_order_seq_cst))
+        soft = atomic_load_explicit(&container_bytes, memory_order_seq_cst);
+    atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(soft), memory_order_seq_cst);
+}
+
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
-    atomic_store_explicit(&soft_is_set, soft_bytes != 0, memory_order_relaxed);
-    atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
+    atomic_store_explicit(&soft_set_bytes, soft_bytes, memory_order_seq_cst);
     atomic_store_explicit(&fl_process_hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
-    atomic_store_explicit(&followed_ns, 0, memory_order_relaxed);
+    put_soft_together();
 }
 
 void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t bytes), void *context) {
@@ -53,31 +58,14 @@ void fl_limits_fork_child(fl_arena *arena) {
 }
 
 void fl_limits_heed_container(bool heed) {
-    atomic_store_explicit(&container_is_ignored, !heed, memory_order_relaxed);
+    atomic_store_explicit(&container_is_ignored, !heed, memory_order_seq_cst);
+    put_soft_together();
 }
 
-void fl_limits_follow_container(uint64_t now_ns) {
-    uint64_t last_ns = atomic_load_explicit(&followed_ns, memory_order_relaxed);
-    if (last_ns && now_ns - last_ns < FOLLOW_EVERY_NS)
-        return;
-    /* One thread asks; the others have the answer the next time. */
-    if (!atomic_compare_exchange_strong_explicit(&followed_ns, &last_ns, now_ns, memory_order_relaxed,
-                                                 memory_order_relaxed) ||
-        atomic_load_explicit(&soft_is_set, memory_order_relaxed) ||
-        atomic_load_explicit(&container_is_ignored, memory_order_relaxed))
-        return;
+void fl_limits_follow_container(void) {
     size_t limit = fl_system_memory_limit();
-    atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(limit - limit / 10), memory_order_relaxed);
-}
-
-/* A process that grows looks at its container every now and then, also where nothing ticks. */
-static void follow_container_when_grown(void) {
-    static _Atomic size_t looked_at_pages;
-    size_t all = atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed);
-    if (all < atomic_load_explicit(&looked_at_pages, memory_order_relaxed) + FOLLOW_EVERY_PAGES)
-        return;
-    atomic_store_explicit(&looked_at_pages, all, memory_order_relaxed);
-    fl_limits_follow_container(fl_system_now_ns());
+    atomic_store_explicit(&container_bytes, limit - limit / 10, memory_order_seq_cst);
+    put_soft_together();
 }
 
 /* Asks the owner. False: there is none, it has nothing, or it is the owner that is asking. */
@@ -106,8 +94,8 @@ static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned ste
         return false;
     /* The system counts what is mapped: it gains by whole chunks that can be unmapped. */
     size_t wanted = shortage->pages;
-    if (shortage->why == FL_REFUSED_SYSTEM && wanted < FL_CHUNK_PAGES)
-        wanted = FL_CHUNK_PAGES;
+    if (shortage->why == FL_REFUSED_SYSTEM && wanted < FL_REGION_PAGES)
+        wanted = FL_REGION_PAGES;
     /* What was shed may be idle in another arena now. */
     fl_scavenger_give_back(shortage->whose, wanted, FL_CAUSE_LIMIT, shortage->why != FL_REFUSED_SOFT);
     if (shortage->why == FL_REFUSED_SYSTEM)
@@ -117,7 +105,6 @@ static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned ste
 
 char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed) {
     fl_shortage shortage;
-    follow_container_when_grown();
     for (unsigned step = 0;; step++) {
         char *start = fl_pages_try(arena, pages, alignment_pages, step == 0, zeroed, &shortage);
         if (start || !make_room(arena, &shortage, step, pages))

@@ -44,8 +44,8 @@ void fl_limits_fork_child(fl_arena *arena);
 /* Whether the container's limit is followed at all. On to begin with. */
 void fl_limits_heed_container(bool heed);
 
-/* Looks at the container's memory limit, if that was not done lately: 90 % of it is the process's soft limit
- * unless the program has set one. */
-void fl_limits_follow_container(uint64_t now_ns);
+/* Reads the container's memory limit: 90 % of it is the process's soft limit unless the program has set one. Opens files: at
+ * start, and by who may (driver.h). */
+void fl_limits_follow_container(void);
 
 #endif

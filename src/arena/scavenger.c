@@ -4,43 +4,24 @@
 #include <stddef.h>
 
 #include "../system/system.h"
-#include "grant.h"
 #include "regions.h"
 
-#define TICK_NS UINT64_C(100000000)
-#define END_AFTER_TICKS 20 /* without work */
-#define START_THREADED_BYTES ((size_t)16 << 20)
-#define START_SINGLE_BYTES ((size_t)64 << 20)
-#define PIGGY_BACK_NS UINT64_C(1000000)
-#define STALLS_EVERY_NS UINT64_C(1000000000)
 #define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
-#define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
 
 static fl_scavenger_reclaim *reclaim_above;
 static _Atomic bool
     ticking; /* one tick at a time; these, and what the active regime may spend, are its own */
 static fl_allowance allowance;
-static uint64_t stalls_looked_ns, stalls_seen_ns;
-static bool under_pressure;
-
-static _Atomic bool switched_off;
-static _Atomic bool thread_allowed;
-static _Atomic bool thread_runs;
+static _Atomic uint64_t pressed_until_ns; /* tasks waited for memory lately */
 static _Atomic uint64_t ticked_ns;
-static _Atomic bool noted;         /* since the last tick */
-static _Atomic size_t freed_bytes; /* since the last tick, by fl_scavenger_note_freed */
 
 void fl_scavenger_init(fl_scavenger_reclaim *reclaim) {
     reclaim_above = reclaim;
 }
 
-void fl_scavenger_allow_thread(bool allowed) {
-    atomic_store_explicit(&thread_allowed, allowed, memory_order_relaxed);
-}
-
-void fl_scavenger_switch(bool on) {
-    atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
+void fl_scavenger_press(uint64_t until_ns) {
+    atomic_store_explicit(&pressed_until_ns, until_ns, memory_order_relaxed);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -148,9 +129,10 @@ static prospect attend(fl_arena *arena, uint64_t deadline_ns) {
     size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
-    if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !under_pressure)
+    bool pressed = now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
+    if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !pressed)
         quiet = false;
-    else if (quiet || under_pressure) {
+    else if (quiet || pressed) {
         fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;
         left |= reclaim(arena, cause, deadline_ns);
         left |= give_excess(arena, cause, deadline_ns);
@@ -159,19 +141,12 @@ static prospect attend(fl_arena *arena, uint64_t deadline_ns) {
     return foresee(arena, now_ns, quiet, left, ready_before);
 }
 
-/* Did tasks have to wait for memory lately? */
-static void look_for_pressure(uint64_t now_ns) {
-    if (now_ns - stalls_looked_ns < STALLS_EVERY_NS)
-        return;
-    uint64_t stalls_ns = fl_system_memory_stalls_ns();
-    under_pressure =
-        stalls_looked_ns && stalls_ns - stalls_seen_ns > (now_ns - stalls_looked_ns) / STALLS_PART;
-    stalls_looked_ns = now_ns;
-    stalls_seen_ns = stalls_ns;
+uint64_t fl_scavenger_ticked_ns(void) {
+    return atomic_load_explicit(&ticked_ns, memory_order_relaxed);
 }
 
 uint32_t fl_scavenger_ticked_s(void) {
-    return (uint32_t)(atomic_load_explicit(&ticked_ns, memory_order_relaxed) / 1000000000u);
+    return (uint32_t)(fl_scavenger_ticked_ns() / 1000000000u);
 }
 
 static fl_arena *arena_of(fl_upkeep *upkeep) {
@@ -184,10 +159,6 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     if (atomic_exchange_explicit(&ticking, true, memory_order_acquire))
         return true; /* another thread is at it */
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
-    atomic_store_explicit(&noted, false, memory_order_seq_cst);
-    atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
-    fl_limits_follow_container(now_ns);
-    look_for_pressure(now_ns);
     round = fl_upkeep_new_round();
     for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
         prospect prospect = attend(arena_of(upkeep), now_ns + budget_ns);
@@ -303,89 +274,24 @@ void fl_scavenger_unmap_spare(void) {
     }
 }
 
-static size_t start_threshold_bytes(void) {
-    return fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES;
+typedef struct question {
+    bool (*is)(const fl_arena *arena);
+} question;
+
+static bool is_so(const fl_upkeep *upkeep, const void *context) {
+    return ((const question *)context)->is(arena_of((fl_upkeep *)upkeep));
 }
 
-static bool is_worth_it(const fl_arena *arena) {
-    size_t idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
-    size_t bytes = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
-    size_t freed = atomic_load_explicit(&freed_bytes, memory_order_relaxed);
-    size_t purged = atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
-    bytes += freed < purged ? freed : purged;
-    return (idle << FL_PAGE_SHIFT) + bytes >= start_threshold_bytes() ||
-           idle > atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
-}
-
-static bool has_work(const fl_upkeep *upkeep, const void *context) {
-    (void)context;
-    return is_worth_it(arena_of((fl_upkeep *)upkeep));
-}
-
-static bool anyone_is_worth_it(void) {
+bool fl_scavenger_any(bool (*is)(const fl_arena *arena)) {
     size_t place = 0;
-    fl_upkeep *found = fl_upkeep_next(&place, has_work, NULL);
+    question question = {is};
+    fl_upkeep *found = fl_upkeep_next(&place, is_so, &question);
     if (found)
         fl_upkeep_end(found);
     return found != NULL;
 }
 
-static bool start_thread(void);
-
-static void *thread_body(void *unused) {
-    (void)unused;
-    unsigned ticks_without_work = 0;
-    while (ticks_without_work < END_AFTER_TICKS) {
-        fl_system_sleep_ns(TICK_NS);
-        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. */
-        ticks_without_work = fl_scavenger_tick(TICK_NS / 2) ? 0 : ticks_without_work + 1;
-        if (!atomic_load_explicit(&thread_allowed, memory_order_relaxed))
-            break;
-    }
-    atomic_store_explicit(&thread_runs, false, memory_order_seq_cst);
-    /* Work noted since the last tick found the thread still there and did not start another. */
-    if (atomic_load_explicit(&noted, memory_order_seq_cst) && anyone_is_worth_it())
-        start_thread();
-    return NULL;
-}
-
-/* False: the system has no thread to give. */
-static bool start_thread(void) {
-    /* One winner; its exchange is all that keeps a second thread from starting. */
-    if (atomic_load_explicit(&thread_runs, memory_order_relaxed) ||
-        atomic_exchange_explicit(&thread_runs, true, memory_order_acq_rel) ||
-        fl_system_start_thread(thread_body, NULL))
-        return true;
-    atomic_store_explicit(&thread_runs, false, memory_order_release);
-    return false;
-}
-
-/* There is work: the thread does it, or, where there is none, the calling thread a little of it now and then. */
-static void drive(void) {
-    if (atomic_load_explicit(&switched_off, memory_order_relaxed))
-        return;
-    if (atomic_load_explicit(&thread_allowed, memory_order_relaxed) && start_thread())
-        return;
-    if (fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICK_NS)
-        fl_scavenger_tick(PIGGY_BACK_NS);
-}
-
-void fl_scavenger_note(fl_arena *arena) {
-    fl_upkeep_note(&arena->upkeep);
-    if (!atomic_load_explicit(&noted, memory_order_relaxed))
-        atomic_store_explicit(&noted, true, memory_order_seq_cst);
-    if (!atomic_load_explicit(&thread_runs, memory_order_relaxed) && is_worth_it(arena))
-        drive();
-}
-
-void fl_scavenger_note_freed(fl_arena *arena, size_t bytes) {
-    atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
-    fl_scavenger_note(arena);
-}
-
 void fl_scavenger_fork_child(void) {
-    /* The thread was not forked. It comes back when the child has something to give back. */
-    atomic_store_explicit(&thread_runs, false, memory_order_relaxed);
     atomic_store_explicit(&ticking, false, memory_order_relaxed);
     fl_upkeep_fork_child();
 }

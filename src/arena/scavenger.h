@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scavenger.h: who gives idle memory back, and when (how much and how fast: pace.h).
- *
- * One piece of work (a tick) and three drivers of it: a thread of the scavenger's own; the program's calls of
- * fl_scavenger_tick; and, where neither is there, slow paths of the program that find much idle memory.
- *
- * The thread appears late and goes early: it is started from a slow path that finds much idle memory, ends
- * after two seconds without work, blocks every signal, and is not in the child of a fork until the child
- * needs it.
+ * scavenger.h: when idle memory goes back (how much and how fast: pace.h; who does it: driver.h). One piece of work, a tick.
  */
 #ifndef FL_SCAVENGER_H
 #define FL_SCAVENGER_H
@@ -20,26 +13,23 @@ typedef bool fl_scavenger_reclaim(fl_arena *arena, fl_cause cause, uint64_t dead
 
 void fl_scavenger_init(fl_scavenger_reclaim *reclaim);
 
-/* The thread may be started from now on, or no longer. Off to begin with. */
-void fl_scavenger_allow_thread(bool allowed);
-
-/* Idle memory goes back by itself; off, only at limits and on request. On to begin with. */
-void fl_scavenger_switch(bool on);
-
-/* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
-void fl_scavenger_note(fl_arena *arena);
-
-/* The same; about so many bytes have become free, perhaps in what was purged before. */
-void fl_scavenger_note_freed(fl_arena *arena, size_t bytes);
+/* Tasks had to wait for memory: until then, nothing idle is kept. */
+void fl_scavenger_press(uint64_t until_ns);
 
 /* To be asked by who works in a tick: the deadline has come, or somebody forks. UINT64_MAX: no deadline. */
 bool fl_scavenger_time_is_up(uint64_t deadline_ns);
 
-/* The time of the last tick, in seconds: free of charge, and exact enough for those whom only ticks take anything from. */
+/* When the last tick began. */
+uint64_t fl_scavenger_ticked_ns(void);
+
+/* The same in seconds: free of charge, and exact enough for those whom only ticks take anything from. */
 uint32_t fl_scavenger_ticked_s(void);
 
 /* Those arenas that are due have their turn, for at most budget_ns in all. Returns true while something is left to do. */
 bool fl_scavenger_tick(uint64_t budget_ns);
+
+/* Is it so of any arena that is looked after? No lock may be held; `is` runs with the queue's. */
+bool fl_scavenger_any(bool (*is)(const fl_arena *arena));
 
 /* Gives back idle pages at once, of one arena and those below it or (NULL) of all; with reclaim, also what the floor above can free
  * for it. Returns how many bytes went. No lock may be held. */

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 
+#include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/regions.h"
 #include "../arena/scavenger.h"
@@ -242,6 +243,7 @@ static void fork_child(void) {
             fl_limits_fork_child(&arenas[slot]->pages);
         }
     fl_scavenger_fork_child();
+    fl_driver_fork_child();
     fl_fork_done(each_lock, true);
 }
 

@@ -3,7 +3,7 @@
  * free_other.c: frees that the owner's fast path passed on: NULL, another thread's block, nobody's, a large
  * one, or no block at all.
  */
-#include "../arena/scavenger.h"
+#include "../arena/driver.h"
 #include "../system/fatal.h"
 #include "heap.h"
 #include "large.h"
@@ -39,7 +39,7 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
     case FL_PUSH_DONE:
         return;
     case FL_PUSH_NOTE:
-        fl_scavenger_note_freed(arena, bytes);
+        fl_driver_note_freed(arena, bytes);
         return;
     case FL_PUSH_TELL:
         fl_owner_tell(slab, owner);
@@ -51,5 +51,5 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         fl_slab_settle(slab, NULL);
         break;
     }
-    fl_scavenger_note(arena);
+    fl_driver_note(arena);
 }

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "../arena/scavenger.h"
+#include "../arena/driver.h"
 #include "../system/fatal.h"
 #include "large.h"
 #include "owner.h"
@@ -264,5 +264,5 @@ void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
     else
         parked_drained(heap, slab);
     fl_heap_freeing_none(heap);
-    fl_scavenger_note(&arena->pages);
+    fl_driver_note(&arena->pages);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "large.h"
 
+#include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/moves.h"
-#include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "heap.h"
 
@@ -77,7 +77,7 @@ void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
     else
         fl_pages_return(arena, run->start, run->pages);
     fl_descriptor_give(run);
-    fl_scavenger_note(arena);
+    fl_driver_note(arena);
 }
 
 /* Copying is as fast below; and where the new pages have memory behind them already, which a move would throw away (a

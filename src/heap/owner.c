@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "owner.h"
 
+#include "../arena/driver.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 
@@ -129,5 +130,5 @@ void fl_owner_tell(fl_slab *slab, uint32_t tag) {
         /* Release: the link. From here on the slab is the hearer's. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->told, &top, slab, memory_order_release,
                                                     memory_order_acquire));
-    fl_scavenger_note(pages);
+    fl_driver_note(pages);
 }

@@ -4,6 +4,7 @@
  */
 #include "fallow/process.h"
 
+#include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "thread.h"
@@ -15,7 +16,7 @@ void fallow_set_limits(size_t soft_bytes, size_t hard_bytes) {
 }
 
 int fallow_tick(void) {
-    return fl_process_init() && fl_scavenger_tick(TICK_BUDGET_NS);
+    return fl_process_init() && fl_driver_tick(TICK_BUDGET_NS);
 }
 
 size_t fallow_give_back(void) {

@@ -3,8 +3,10 @@
 
 #include <pthread.h>
 
+#include "../arena/driver.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
+#include "../system/system.h"
 
 /* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. The process's arena has none: its heap
  * stands in the thread's record, so that a thread which uses no other costs no more than that. */
@@ -57,6 +59,7 @@ fallow_arena *fl_process_arena;
 
 static void init(void) {
     fl_sizeclass_init();
+    fl_driver_start();
     if (!fl_window_init())
         return;
     fl_scavenger_init(fl_heap_reclaim);
@@ -225,6 +228,8 @@ void *fl_thread_alloc_first(size_t bytes) {
 
 static void thread_end(void *argument) {
     fl_thread *self = argument;
+    if (fl_system_is_first_thread())
+        fl_driver_end_main();
     fl_thread_heap = &fl_empty_heap;
     fl_thread_self = &ended.recent;
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));

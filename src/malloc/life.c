@@ -3,8 +3,8 @@
  * life.c: the malloc front in the life of a process: start, fork, end. Allocation works before the start and
  * after the end; what stands here only adds to it.
  */
+#include "../arena/driver.h"
 #include "../arena/grant.h"
-#include "../arena/scavenger.h"
 #include "../heap/thread.h"
 #include "../system/line.h"
 #include "../system/system.h"
@@ -14,13 +14,15 @@ void fl_options_apply(void) {
     fl_limits_set_process(fl_the_options.soft_limit, fl_the_options.hard_limit);
     fl_limits_heed_container(fl_the_options.container);
     fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
-    fl_scavenger_switch(fl_the_options.give_back);
-    fl_scavenger_allow_thread(fl_the_options.background_thread);
+    fl_driver_switch(fl_the_options.give_back);
+    fl_driver_allow_thread(fl_the_options.background_thread);
 }
 
 __attribute__((constructor)) static void start(void) {
     if (!fl_process_init())
         return;
+    fl_system_prepare_threads();
+    fl_thread_become_known(); /* so that its end is seen, whatever it allocates */
     fl_options_init();
     fl_fork_register();
     fl_options_apply();

@@ -20,20 +20,27 @@ size_t fl_system_page_bytes(void);
 /* 0 where there are no transparent huge pages. */
 size_t fl_system_huge_page_bytes(void);
 
-/* Does the system use them by itself, for any memory (THP "always")? Looked at again now and then. */
+/* Does the system use them by itself, for any memory (THP "always")? As fl_system_follow_huge_pages, which opens a file, last
+ * found it. */
 bool fl_system_huge_pages_always(void);
+void fl_system_follow_huge_pages(void);
 
 /* The first and the end of the addresses that a program may be given and that nobody else tends to use:
  * away from the program, its stack, and where the system puts what it is free to place. 0, 0: unknown. */
 void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end);
 
-/* Unpredictable, from what the system gave the process at its start. Not for keys. */
+/* Unpredictable, from what the system gave the process at its start; always the same where the process is to have the same
+ * addresses in each run (setarch -R). Not for keys. */
 uint64_t fl_system_random(void);
 
 /* Nanoseconds of a clock that never goes back; of the one that shows the date, which people set. */
 uint64_t fl_system_now_ns(void);
 uint64_t fl_system_date_ns(void);
 void fl_system_sleep_ns(uint64_t duration_ns);
+
+/* The same, but only as long as the word has that value: who changes it wakes the sleepers. */
+void fl_system_sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t duration_ns);
+void fl_system_wake(_Atomic uint32_t *word);
 
 /* Nanoseconds of CPU time that the process, the calling thread has used. */
 uint64_t fl_system_process_cpu_ns(void);
@@ -60,10 +67,28 @@ bool fl_system_has_fence(void);
 bool fl_system_is_threaded(void);
 
 /*
- * Starts a detached thread with every signal blocked and a small stack. False where that fails. May
- * allocate (the C library sets up the thread's own storage), so no lock may be held.
+ * Starts a detached thread with every signal blocked, and a stack that has room for the program's thread-local storage and
+ * a little more. False where that fails. May allocate (the C library sets up the thread's own storage), so no lock may be
+ * held.
  */
 bool fl_system_start_thread(void *(*body)(void *), void *argument);
+
+/* What such a thread needs to know of the process: read once, by the first thread, at its start. */
+void fl_system_prepare_threads(void);
+
+/*
+ * The first call of such a thread: it runs on the processors and by the policy that the process began with, whatever thread
+ * has started it, and has a table of open files of its own, an empty one: no number of the program's is ever taken. False: the
+ * system has no such table to give, and the thread has to leave files alone.
+ */
+bool fl_system_be_a_guest(void);
+
+/* A thread as a number, for fl_system_await_end: returns when the C library has let go of it too (or in a second). */
+uint32_t fl_system_thread(void);
+void fl_system_await_end(uint32_t thread);
+
+/* Is the calling thread the one that runs main? */
+bool fl_system_is_first_thread(void);
 
 /* Reads the start of a file. Returns how many bytes; 0 where there is no such file. */
 size_t fl_system_read_file(const char *path, char *buffer, size_t bytes);

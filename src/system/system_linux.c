@@ -2,13 +2,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/personality.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,18 +52,17 @@ size_t fl_system_huge_page_bytes(void) {
     return bytes == 1 ? 0 : bytes;
 }
 
+static _Atomic bool huge_pages_always; /* guards nothing */
+
+void fl_system_follow_huge_pages(void) {
+    char text[64];
+    size_t length = fl_system_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
+    atomic_store_explicit(&huge_pages_always, length > 8 && memcmp(text, "[always]", 8) == 0,
+                          memory_order_relaxed);
+}
+
 bool fl_system_huge_pages_always(void) {
-    static _Atomic uint64_t looked_ns; /* guards nothing: two threads may look at the same time */
-    static _Atomic bool always;
-    uint64_t now_ns = fl_system_now_ns();
-    uint64_t last_ns = atomic_load_explicit(&looked_ns, memory_order_relaxed);
-    if (last_ns == 0 || now_ns - last_ns > UINT64_C(30000000000)) {
-        char text[64];
-        size_t length = fl_system_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
-        atomic_store_explicit(&always, length > 8 && memcmp(text, "[always]", 8) == 0, memory_order_relaxed);
-        atomic_store_explicit(&looked_ns, now_ns, memory_order_relaxed);
-    }
-    return atomic_load_explicit(&always, memory_order_relaxed);
+    return atomic_load_explicit(&huge_pages_always, memory_order_relaxed);
 }
 
 /* There in a program under ThreadSanitizer, which stops on a mapping outside the addresses it knows. */
@@ -81,6 +81,10 @@ void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end) {
 }
 
 uint64_t fl_system_random(void) {
+    /* The current one; of a system that does not say, a negative error. */
+    long persona = fl_call(SYS_personality, 0xffffffff, 0, 0, 0);
+    if (persona >= 0 && persona & ADDR_NO_RANDOMIZE)
+        return 0;
     uint64_t number = fl_system_now_ns();
     const void *bytes = (const void *)getauxval(AT_RANDOM);
     if (bytes) {
@@ -123,6 +127,15 @@ uint64_t fl_system_memory_stalls_ns(void) {
     return fl_container_stalls_ns("");
 }
 
+void fl_system_sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t duration_ns) {
+    struct timespec duration = {(time_t)(duration_ns / 1000000000u), (long)(duration_ns % 1000000000u)};
+    fl_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&duration);
+}
+
+void fl_system_wake(_Atomic uint32_t *word) {
+    fl_call(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, INT_MAX, 0);
+}
+
 void fl_system_sleep_ns(uint64_t duration_ns) {
     struct timespec duration = {(time_t)(duration_ns / 1000000000u), (long)(duration_ns % 1000000000u)};
     fl_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&duration, 0);
@@ -148,29 +161,6 @@ bool fl_system_is_threaded(void) {
         return !__libc_single_threaded;
 #endif
     return true;
-}
-
-bool fl_system_start_thread(void *(*body)(void *), void *argument) {
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    int saved_errno = errno;
-    if (pthread_attr_init(&attributes))
-        return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    /* Small first; static thread-local storage of other libraries may need the default. */
-    pthread_attr_setstacksize(&attributes, 128 << 10);
-    bool started = pthread_create(&thread, &attributes, body, argument) == 0;
-    if (!started) {
-        pthread_attr_setstacksize(&attributes, 8 << 20);
-        started = pthread_create(&thread, &attributes, body, argument) == 0;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    errno = saved_errno;
-    return started;
 }
 
 bool fl_system_write_file(const char *path, const char *text, size_t bytes) {

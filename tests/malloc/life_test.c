@@ -145,7 +145,7 @@ static int little(void) {
         CHECK(now < BLOCKS);
         if (round == 0)
             got = now;
-        CHECK_EQUAL(now, got);
+        CHECK(now == got || now + 1 == got); /* fallow's thread may have come meanwhile, with its stack */
         while (now > 0)
             free(blocks[--now]);
     }

@@ -7,7 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "../../src/arena/scavenger.h"
+#include "../../src/arena/driver.h"
 #include "../../src/heap/thread.h"
 #include "faults.h"
 #include "memory.h"
@@ -78,7 +78,7 @@ static void start_library(bool background) {
     if (!fl_process_init())
         sim_fail("the library does not start");
     fl_fork_register();
-    fl_scavenger_allow_thread(background);
+    fl_driver_allow_thread(background);
 }
 
 static void work(void) {

@@ -4,7 +4,7 @@
  */
 #include <unistd.h>
 
-#include "../../src/arena/scavenger.h"
+#include "../../src/arena/driver.h"
 #include "faults.h"
 #include "memory.h"
 #include "ops.h"
@@ -35,7 +35,7 @@ void op_time(worker *self) {
 void op_background(worker *self) {
     (void)self;
     ops_call("allow a thread", 0, 0);
-    fl_scavenger_allow_thread(sim_one_in(SIM_WORK, 2));
+    fl_driver_allow_thread(sim_one_in(SIM_WORK, 2));
     ops_return(NULL);
 }
 

@@ -34,6 +34,9 @@ bool fl_system_huge_pages_always(void) {
     return false;
 }
 
+void fl_system_follow_huge_pages(void) {
+}
+
 void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end) {
     *first = QUIET_FIRST;
     *end = QUIET_END;
@@ -57,6 +60,16 @@ void fl_system_sleep_ns(uint64_t duration_ns) {
     if (sim.self->locks_held)
         sim_fail("a thread sleeps with a lock held");
     sim_sleep_until(sim_now_ns() + duration_ns);
+}
+
+/* Nothing there wakes anybody. */
+void fl_system_sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t duration_ns) {
+    if (*word == value)
+        fl_system_sleep_ns(duration_ns);
+}
+
+void fl_system_wake(_Atomic uint32_t *word) {
+    (void)word;
 }
 
 uint64_t fl_system_process_cpu_ns(void) {
@@ -109,6 +122,26 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument) {
     (void)argument;
     sim_memory_release(sim.self);
     return !sim_fault_of_thread() && sim_thread_new(background, (void *)body, true) != NULL;
+}
+
+void fl_system_prepare_threads(void) {
+}
+
+bool fl_system_be_a_guest(void) {
+    return true;
+}
+
+uint32_t fl_system_thread(void) {
+    return 1;
+}
+
+void fl_system_await_end(uint32_t thread) {
+    (void)thread;
+}
+
+/* The world's first thread ends with it. */
+bool fl_system_is_first_thread(void) {
+    return false;
 }
 
 size_t fl_system_read_file(const char *path, char *buffer, size_t bytes) {

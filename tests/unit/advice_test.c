@@ -82,10 +82,13 @@ static void advice_stays_where_slabs_were_purged(void) {
     against = again = 0;
     char *large = grant(16 * FL_REGION_PAGES);
     osmem_range part = {large, FL_PAGE_BYTES};
-    fl_lock_take(fl_lock_of(FL_LOCK_SCAVENGER));
+    fl_workspace workspace;
+    fl_lock_take(&arena.upkeep.lock);
+    arena.upkeep.workspace = &workspace;
     CHECK_EQUAL(osmem_unused(part.start, part.bytes, &arena.stat), OSMEM_OK);
     fl_arena_given(&arena, FL_CAUSE_QUIET, &part, 1, 0);
-    fl_lock_drop(fl_lock_of(FL_LOCK_SCAVENGER));
+    arena.upkeep.workspace = NULL;
+    fl_lock_drop(&arena.upkeep.lock);
     CHECK_EQUAL(against, 1);
     fl_pages_return(&arena, large + FL_PAGE_BYTES, HALF);
     CHECK(grant(HALF) == large + FL_PAGE_BYTES);

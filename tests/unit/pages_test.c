@@ -219,6 +219,7 @@ static bool has_flag(const char *address, const char *flag) {
 /* Where the system makes huge pages by itself, a small arena wants none; a large one leaves it to the system. */
 static void pages_small_arena_wants_no_huge_pages(void) {
     start_arena(0);
+    fl_system_follow_huge_pages();
     if (arena.stat.traits.huge_page_bytes == 0 || !fl_system_huge_pages_always()) {
         printf("no huge pages by themselves here\n");
         return;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "driver.h"
+
+#include "../system/system.h"
+#include "grant.h"
+#include "scavenger.h"
+
+#define TICK_NS UINT64_C(100000000)
+#define LIFE_MIN_NS UINT64_C(1000000000)
+#define TRY_EVERY_NS UINT64_C(1000000000)
+#define START_THREADED_BYTES ((size_t)16 << 20)
+#define START_SINGLE_BYTES ((size_t)64 << 20)
+#define PIGGY_BACK_NS UINT64_C(1000000)
+#define FOLLOW_EVERY_NS UINT64_C(30000000000)
+#define STALLS_EVERY_NS UINT64_C(1000000000)
+#define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
+#define WAIT_STEP_NS UINT64_C(50000)
+
+static _Atomic bool switched_off;
+static _Atomic bool guest_allowed;
+static _Atomic bool guest_is_here;
+static _Atomic bool guest_is_blind;      /* the last one could not be had, or shared the program's files */
+static _Atomic uint32_t guest_thread;    /* the last one */
+static _Atomic uint64_t guest_failed_ns; /* when one could not be had; written by whose guest_is_here is */
+static _Atomic uint32_t main_has_ended;
+static _Atomic bool noted;         /* since the last tick */
+static _Atomic size_t freed_bytes; /* since the last tick, by fl_driver_note_freed */
+
+static _Atomic uint64_t followed_ns,
+    stalls_looked_ns; /* who moves one of them on looks; the others have what it found */
+static _Atomic uint64_t stalls_seen_ns;
+
+static bool is_due(_Atomic uint64_t *done_ns, uint64_t now_ns, uint64_t every_ns, uint64_t *last_ns) {
+    *last_ns = atomic_load_explicit(done_ns, memory_order_relaxed);
+    return now_ns - *last_ns >= every_ns &&
+           atomic_compare_exchange_strong_explicit(done_ns, last_ns, now_ns, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+/* Did tasks have to wait for memory since the last look? */
+static void look_for_pressure(uint64_t now_ns, uint64_t last_ns) {
+    uint64_t stalls_ns = fl_system_memory_stalls_ns();
+    uint64_t seen_ns = atomic_exchange_explicit(&stalls_seen_ns, stalls_ns, memory_order_relaxed);
+    bool pressed = last_ns && stalls_ns > seen_ns && stalls_ns - seen_ns > (now_ns - last_ns) / STALLS_PART;
+    fl_scavenger_press(pressed ? now_ns + 2 * STALLS_EVERY_NS : 0);
+}
+
+static void look_around(void) {
+    uint64_t now_ns = fl_system_now_ns(), last_ns;
+    if (is_due(&followed_ns, now_ns, FOLLOW_EVERY_NS, &last_ns)) {
+        fl_limits_follow_container();
+        fl_system_follow_huge_pages();
+    }
+    if (is_due(&stalls_looked_ns, now_ns, STALLS_EVERY_NS, &last_ns))
+        look_for_pressure(now_ns, last_ns);
+}
+
+void fl_driver_start(void) {
+    atomic_store_explicit(&followed_ns, fl_system_now_ns(), memory_order_relaxed);
+    fl_limits_follow_container();
+    fl_system_follow_huge_pages();
+}
+
+void fl_driver_allow_thread(bool allowed) {
+    atomic_store_explicit(&guest_allowed, allowed, memory_order_relaxed);
+}
+
+void fl_driver_switch(bool on) {
+    atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
+}
+
+static bool is_worth_it(const fl_arena *arena) {
+    size_t idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
+    size_t bytes = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
+    size_t freed = atomic_load_explicit(&freed_bytes, memory_order_relaxed);
+    size_t purged = atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
+    bytes += freed < purged ? freed : purged;
+    return (idle << FL_PAGE_SHIFT) + bytes >=
+               (fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES) ||
+           idle > atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
+}
+
+static bool tick(uint64_t budget_ns) {
+    atomic_store_explicit(&noted, false, memory_order_seq_cst);
+    atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
+    return fl_scavenger_tick(budget_ns);
+}
+
+static bool guest_may_be_here(void) {
+    return atomic_load_explicit(&guest_allowed, memory_order_relaxed) &&
+           !atomic_load_explicit(&main_has_ended, memory_order_seq_cst);
+}
+
+static void live(bool looks) {
+    uint64_t came_ns = fl_system_now_ns();
+    for (;;) {
+        fl_system_sleep_while(&main_has_ended, 0, TICK_NS);
+        if (!guest_may_be_here())
+            return;
+        if (looks)
+            look_around();
+        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. */
+        if (!tick(TICK_NS / 2) && fl_system_now_ns() - came_ns >= LIFE_MIN_NS)
+            return;
+    }
+}
+
+/* One winner: its exchange is all that keeps a second guest from coming. */
+static bool claim_guest(void) {
+    return !atomic_load_explicit(&guest_is_here, memory_order_relaxed) &&
+           !atomic_exchange_explicit(&guest_is_here, true, memory_order_seq_cst);
+}
+
+static void *guest(void *unused) {
+    (void)unused;
+    bool looks = fl_system_be_a_guest();
+    atomic_store_explicit(&guest_thread, fl_system_thread(), memory_order_relaxed);
+    atomic_store_explicit(&guest_is_blind, !looks, memory_order_relaxed);
+    do {
+        live(looks);
+        /* Releases guest_thread to who waits for the end in fl_driver_end_main. */
+        atomic_store_explicit(&guest_is_here, false, memory_order_seq_cst);
+        /* Work noted since the last tick found this one still here and did not start another. */
+    } while (guest_may_be_here() && atomic_load_explicit(&noted, memory_order_seq_cst) &&
+             fl_scavenger_any(is_worth_it) && claim_guest());
+    return NULL;
+}
+
+/* Where the system counts what is mapped, a stack fits only if something else goes. The program may not come by again, to have it
+ * given back piece by piece. */
+static bool make_room_for_guest(void) {
+    if (fl_scavenger_give_back(NULL, FL_REGION_PAGES, FL_CAUSE_LIMIT, false) == 0)
+        return false;
+    fl_scavenger_unmap_spare();
+    return true;
+}
+
+/* Of who has claimed it. Main's end sets its word and then looks whether a guest is here; here it is the other way round: one of
+ * the two sees the other. */
+static bool start_guest(void) {
+    uint64_t now_ns = fl_system_now_ns();
+    uint64_t failed_ns = atomic_load_explicit(&guest_failed_ns, memory_order_relaxed);
+    if (failed_ns && now_ns - failed_ns < TRY_EVERY_NS)
+        return false;
+    if (guest_may_be_here() && (fl_system_start_thread(guest, NULL) ||
+                                (make_room_for_guest() && fl_system_start_thread(guest, NULL))))
+        return true;
+    atomic_store_explicit(&guest_failed_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&guest_is_blind, true, memory_order_relaxed);
+    return false;
+}
+
+/* False: none is allowed, or the system has none to give. */
+static bool have_guest(void) {
+    if (!guest_may_be_here())
+        return false;
+    if (!claim_guest() || start_guest())
+        return true;
+    atomic_store_explicit(&guest_is_here, false, memory_order_seq_cst);
+    return false;
+}
+
+/* There is work: the guest does it, or, where there is none, the calling thread a little of it now and then. */
+static void drive(void) {
+    if (atomic_load_explicit(&switched_off, memory_order_relaxed) || have_guest())
+        return;
+    if (fl_system_now_ns() - fl_scavenger_ticked_ns() >= TICK_NS)
+        tick(PIGGY_BACK_NS);
+}
+
+void fl_driver_note(fl_arena *arena) {
+    fl_upkeep_note(&arena->upkeep);
+    if (!atomic_load_explicit(&noted, memory_order_relaxed))
+        atomic_store_explicit(&noted, true, memory_order_seq_cst);
+    if (!atomic_load_explicit(&guest_is_here, memory_order_relaxed) && is_worth_it(arena))
+        drive();
+}
+
+void fl_driver_note_freed(fl_arena *arena, size_t bytes) {
+    atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
+    fl_driver_note(arena);
+}
+
+bool fl_driver_tick(uint64_t budget_ns) {
+    if (!guest_may_be_here() || atomic_load_explicit(&guest_is_blind, memory_order_relaxed))
+        look_around();
+    return tick(budget_ns);
+}
+
+void fl_driver_end_main(void) {
+    atomic_store_explicit(&main_has_ended, 1, memory_order_seq_cst);
+    fl_system_wake(&main_has_ended);
+    fl_upkeep_hurry(true);
+    while (atomic_load_explicit(&guest_is_here, memory_order_seq_cst))
+        fl_system_sleep_ns(WAIT_STEP_NS);
+    fl_upkeep_hurry(false);
+    /* Were the C library to count it as the last thread, it would run the exit handlers, on its stack and without the program's
+     * files. */
+    uint32_t last = atomic_load_explicit(&guest_thread, memory_order_relaxed);
+    if (last)
+        fl_system_await_end(last);
+}
+
+void fl_driver_fork_child(void) {
+    /* The guest was not forked. It comes back when the child has something to give back; who forked runs the child's main. */
+    atomic_store_explicit(&guest_is_here, false, memory_order_relaxed);
+    atomic_store_explicit(&guest_thread, 0, memory_order_relaxed);
+    atomic_store_explicit(&main_has_ended, 0, memory_order_relaxed);
+}

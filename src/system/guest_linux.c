@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include "call.h"
+#include "system.h"
+
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* the same on every architecture */
+#endif
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2u
+#endif
+
+#define STACK_BYTES ((size_t)64 << 10) /* besides thread-local storage */
+#define PROCESSORS_MAX 8192
+#define AWAIT_NS UINT64_C(1000000000)
+#define AWAIT_STEP_NS UINT64_C(50000)
+
+/* Written at start, by the only thread that there is; read by those that come later. */
+static size_t static_tls_bytes;
+static unsigned long processors[PROCESSORS_MAX / (8 * sizeof(unsigned long))];
+static long processors_bytes; /* of the mask; not above 0: unknown */
+
+static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
+    (void)bytes;
+    for (size_t i = 0; i < object->dlpi_phnum; i++)
+        if (object->dlpi_phdr[i].p_type == PT_TLS)
+            *(size_t *)sum += object->dlpi_phdr[i].p_memsz + object->dlpi_phdr[i].p_align;
+    return 0;
+}
+
+/* The C library puts static thread-local storage into the stack that is asked for, and refuses only a stack that it fills.
+ * What is loaded later has a place of its own, or one in a little that was left for it. */
+void fl_system_prepare_threads(void) {
+    static_tls_bytes = 0;
+    dl_iterate_phdr(add_tls, &static_tls_bytes);
+    processors_bytes = fl_call(SYS_sched_getaffinity, fl_call(SYS_getpid, 0, 0, 0, 0), sizeof processors,
+                               (long)processors, 0);
+}
+
+bool fl_system_start_thread(void *(*body)(void *), void *argument) {
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+    int saved_errno = errno;
+    if (pthread_attr_init(&attributes))
+        return false;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    size_t stack_bytes = STACK_BYTES + static_tls_bytes, page_bytes = fl_system_page_bytes();
+    pthread_attr_setstacksize(&attributes, (stack_bytes + page_bytes - 1) & ~(page_bytes - 1));
+    bool started = pthread_create(&thread, &attributes, body, argument) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    errno = saved_errno;
+    return started;
+}
+
+/* Not by the attributes of pthread_create: it gives up where one of them is refused, here it is done as far as it goes. */
+bool fl_system_be_a_guest(void) {
+    struct sched_param normal = {0};
+    fl_call(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&normal, 0);
+    if (processors_bytes > 0)
+        fl_call(SYS_sched_setaffinity, 0, processors_bytes, (long)processors, 0);
+    /* The kernel makes the new table without what it is to close: it takes no longer for many files than for none. */
+    return fl_call(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE, 0) == 0;
+}
+
+uint32_t fl_system_thread(void) {
+    return (uint32_t)fl_call(SYS_gettid, 0, 0, 0, 0);
+}
+
+/* The kernel's thread ends last. */
+void fl_system_await_end(uint32_t thread) {
+    long process = fl_call(SYS_getpid, 0, 0, 0, 0);
+    for (uint64_t waited_ns = 0; waited_ns < AWAIT_NS; waited_ns += AWAIT_STEP_NS) {
+        if (fl_call(SYS_tgkill, process, thread, 0, 0) != 0)
+            return;
+        fl_system_sleep_ns(AWAIT_STEP_NS);
+    }
+}
+
+bool fl_system_is_first_thread(void) {
+    return fl_call(SYS_gettid, 0, 0, 0, 0) == fl_call(SYS_getpid, 0, 0, 0, 0);
+}
