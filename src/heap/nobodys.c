@@ -180,6 +180,9 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
 }
 
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
+    /* Without the lock: what is listed this very moment is found the next time. */
+    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
+        return NULL;
     fl_lock_take(&arena->lists_lock);
     fl_slab *slab = claim_fullest(&arena->listed[size_class]);
     if (!slab)
