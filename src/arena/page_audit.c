@@ -342,7 +342,9 @@ void fl_audit_spans(const fl_spans *spans, const fl_arena *arena) {
         for (size_t at = 0; at < pages; at++)
             fl_audit_that(fl_entry_of(start + (at << FL_PAGE_SHIFT)) == 0, start + (at << FL_PAGE_SHIFT),
                           "a page of a span that is kept has an owner in the table");
-        all += pages;
+        all += i == FL_SPANS_LARGE ? 0 : pages;
+        fl_audit_that(i != FL_SPANS_LARGE || pages <= FL_SPANS_PAGES_MAX, spans,
+                      "the long span that is kept is too long");
     }
     fl_audit_that(all <= FL_SPANS_PAGES_MAX, spans, "more pages are kept in spans than a heap may keep");
 }

@@ -26,8 +26,23 @@ static void give_up(fl_arena *arena, uint64_t span) {
     fl_pages_return(arena, start_of(span), pages_in(span));
 }
 
+static bool is_large(size_t pages) {
+    return pages > FL_SPANS_PAGES_MAX / 2;
+}
+
+static void empty_slot(_Atomic uint64_t *slot, fl_arena *arena) {
+    uint64_t span = take_slot(slot);
+    if (span)
+        give_up(arena, span);
+}
+
+static void fill_slot(_Atomic uint64_t *slot, fl_arena *arena, char *start, size_t pages) {
+    count_kept(arena, pages, true);
+    atomic_store_explicit(slot, (uint64_t)fl_page_of(start) << 32 | pages, memory_order_release);
+}
+
 char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages) {
-    for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
+    for (size_t i = is_large(*pages) ? FL_SPANS_LARGE : 0; i < FL_SPANS_SLOTS; i++) {
         uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
         size_t have = pages_in(span);
         if (have < *pages || have > *pages + *pages / 8)
@@ -40,38 +55,43 @@ char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages) {
         *pages = have;
         return start_of(span);
     }
+    empty_slot(&spans->slots[FL_SPANS_LARGE], arena);
     return NULL;
 }
 
-void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
-    if (pages > FL_SPANS_PAGES_MAX / 2) {
+static void put_large(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
+    if (pages > FL_SPANS_PAGES_MAX) {
         fl_pages_return(arena, start, pages);
         return;
     }
-    size_t kept = pages, empty = FL_SPANS_SLOTS;
-    for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
+    empty_slot(&spans->slots[FL_SPANS_LARGE], arena);
+    fill_slot(&spans->slots[FL_SPANS_LARGE], arena, start, pages);
+}
+
+void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
+    if (is_large(pages)) {
+        put_large(spans, arena, start, pages);
+        return;
+    }
+    size_t kept = pages, empty = FL_SPANS_LARGE;
+    for (size_t i = 0; i < FL_SPANS_LARGE; i++) {
         uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
         kept += pages_in(span);
         empty = span ? empty : i;
     }
     /* Other threads may have taken any since they were counted: a whole round leaves none, whatever `kept` says. */
-    for (size_t looks = 0; looks < FL_SPANS_SLOTS && (kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_SLOTS);
+    for (size_t looks = 0; looks < FL_SPANS_LARGE && (kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_LARGE);
          looks++, spans->next++) {
-        uint64_t old = take_slot(&spans->slots[spans->next % FL_SPANS_SLOTS]);
+        uint64_t old = take_slot(&spans->slots[spans->next % FL_SPANS_LARGE]);
         if (old)
             give_up(arena, old);
         kept -= pages_in(old) < kept ? pages_in(old) : kept;
-        empty = spans->next % FL_SPANS_SLOTS;
+        empty = spans->next % FL_SPANS_LARGE;
     }
-    count_kept(arena, pages, true);
-    atomic_store_explicit(&spans->slots[empty], (uint64_t)fl_page_of(start) << 32 | pages,
-                          memory_order_release);
+    fill_slot(&spans->slots[empty], arena, start, pages);
 }
 
 void fl_spans_flush(fl_spans *spans, fl_arena *arena) {
-    for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {
-        uint64_t span = take_slot(&spans->slots[i]);
-        if (span)
-            give_up(arena, span);
-    }
+    for (size_t i = 0; i < FL_SPANS_SLOTS; i++)
+        empty_slot(&spans->slots[i], arena);
 }

@@ -3,6 +3,10 @@
  * spans.h: a few spans that one heap gave up lately and keeps for its next requests, so that most of these take no
  * lock: a slab that has died, a large block that was freed.
  *
+ * They are bounded: FL_SPANS_PAGES_MAX in all, and beside these one span of more than half of that and no more than all of it.
+ * That one gives way to everything: when a request finds no span, it goes back to the arena before pages are granted, so that
+ * it never stands beside what could have been made of it, and the heap's peak is no higher for it.
+ *
  * To their arena the spans are granted still. Each lies in a slot as one word (page, length) and is taken out by an
  * exchange, so that the scavenger can take them too, from a heap whose thread sleeps. Only the heap's own thread puts
  * spans in.
@@ -12,15 +16,17 @@
 
 #include "pages.h"
 
-#define FL_SPANS_SLOTS 32
-#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all slots together: 2 MiB */
+#define FL_SPANS_LARGE 32 /* the slot for a long one */
+#define FL_SPANS_SLOTS (FL_SPANS_LARGE + 1)
+#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all other slots together, and in that one: 2 MiB */
 
 typedef struct fl_spans {
     _Atomic uint64_t slots[FL_SPANS_SLOTS]; /* page << 32 | pages; 0: empty */
     unsigned next;                          /* to give way when all are full; the owner's */
 } fl_spans;
 
-/* A span of at least so many pages and an eighth more at most; *pages becomes its length. NULL: there is none. */
+/* A span of at least so many pages and an eighth more at most; *pages becomes its length. NULL: there is none, and the long one has
+ * been returned. */
 char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages);
 
 /* Keeps a span, or returns it to the arena; an older one may have to go for it. Owner only. */

@@ -45,9 +45,9 @@ typedef struct fallow_arena {
 
 /*
  * Finds the last place of a slab in the caller's claim: listed, floating or dead. Its live count is
- * published, its tag is out of the table. spans: where the caller's heap keeps the span of a dead one, or NULL.
+ * published, its tag is out of the table. kept: what the caller's heap keeps, or NULL: a dead one's span and descriptor go there.
  */
-void fl_slab_settle(fl_slab *slab, fl_spans *spans);
+void fl_slab_settle(fl_slab *slab, fl_kept *kept);
 
 /* The slab was LISTED, and the caller's push claimed it by freeing its last block. */
 void fl_slab_unlist_and_settle(fl_slab *slab);

@@ -82,10 +82,7 @@ static void forget_everything(fallow_arena *arena) {
         gone = forget_blocks(region, gone);
         forget_poison(region);
     }
-    for (fl_slab *next; gone; gone = next) {
-        next = gone->next;
-        fl_descriptor_give(gone);
-    }
+    fl_descriptors_give_list(gone);
     memset(arena->listed, 0, sizeof arena->listed);
     memset(arena->purged, 0, sizeof arena->purged);
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);

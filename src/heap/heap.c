@@ -111,7 +111,7 @@ static fl_slab *next_slab(fl_heap *heap, unsigned size_class) {
         return slab;
     slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
     if (!slab)
-        slab = fl_slab_new(heap->arena, size_class, heap->tag, &heap->spans);
+        slab = fl_slab_new(heap->arena, size_class, heap->tag, &heap->kept);
     if (slab)
         atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
     return slab;

@@ -57,7 +57,7 @@ typedef struct fl_heap {
     fl_parked full;                    /* the other parked ones, of all classes */
     bool
         lists_lost; /* in the child of a fork: these two were being changed, and nobody follows them any more */
-    fl_spans spans;          /* given up lately */
+    fl_kept kept;   /* for its next slabs and large blocks */
     size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
     uint32_t pinned;         /* its thread is in a slow path with it, where it may not be let go */
     uint64_t visits;         /* of slow paths; guarded by lock */

@@ -217,11 +217,22 @@ static size_t pages_in_spans(const fl_spans *spans) {
     return pages;
 }
 
+static void audit_descriptors_kept(const fl_kept *kept) {
+    const fl_slab *first = atomic_load_explicit(&kept->descriptors, memory_order_acquire);
+    size_t count = 0;
+    for (const fl_slab *slab = first; slab && count <= FL_DESCRIPTORS_KEPT; slab = slab->next)
+        count++;
+    fl_audit_that(count <= FL_DESCRIPTORS_KEPT, kept, "more descriptors are kept than a heap may keep");
+    fl_audit_equal(kept, "what the first descriptor of a heap counts", first ? first->chained : 0,
+                   "those that are linked", count);
+}
+
 static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, books *books) {
     fl_audit_that(heap->arena == arena, heap, "the heap is in the list of another arena than its own");
     fl_audit_heap(heap);
-    fl_audit_spans(&heap->spans, &arena->pages);
-    size_t kept = pages_in_spans(&heap->spans);
+    fl_audit_spans(&heap->kept.spans, &arena->pages);
+    audit_descriptors_kept(&heap->kept);
+    size_t kept = pages_in_spans(&heap->kept.spans);
     sum told = audit_told(heap);
     books->heaps++;
     books->owned += atomic_load_explicit(&heap->owned, memory_order_relaxed);

@@ -74,7 +74,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->thread = thread;
     fl_lock_init(&heap->lock, FL_LOCK_HEAP);
     heap->visits = heap->visits_seen = 0;
-    memset(&heap->spans, 0, sizeof heap->spans);
+    memset(&heap->kept, 0, sizeof heap->kept);
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
     heap->pinned = 0;
@@ -162,7 +162,8 @@ void fl_heap_release(fl_heap *heap) {
     close_told(heap);
     let_all_go(heap);
     fl_lock_drop(&heap->lock);
-    fl_spans_flush(&heap->spans, &arena->pages);
+    fl_spans_flush(&heap->kept.spans, &arena->pages);
+    fl_descriptors_give_kept(&heap->kept);
     fl_heap_disown(heap);
 }
 
@@ -176,6 +177,7 @@ void fl_heap_abandon_all(fallow_arena *arena) {
     for (fl_heap *next; heap; heap = next) {
         next = heap->next;
         fl_thread_forget(heap);
+        fl_descriptors_give_kept(&heap->kept);
         recycle(heap);
     }
     fl_threads_unlock();

@@ -21,16 +21,16 @@ static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry e
 void *fl_large_alloc_known(fl_heap *heap, size_t bytes, size_t alignment_pages, bool *zeroed) {
     if (bytes > PTRDIFF_MAX)
         return NULL;
-    fl_slab *run = fl_descriptor_take();
+    fl_slab *run = fl_descriptor_take(&heap->kept);
     if (!run)
         return NULL;
     size_t pages = fl_pages_for(bytes ? bytes : 1);
     *zeroed = false;
-    char *start = alignment_pages == 1 ? fl_spans_take(&heap->spans, &heap->arena->pages, &pages) : NULL;
+    char *start = alignment_pages == 1 ? fl_spans_take(&heap->kept.spans, &heap->arena->pages, &pages) : NULL;
     if (!start)
         start = fl_grant(&heap->arena->pages, pages, alignment_pages, zeroed);
     if (!start) {
-        fl_descriptor_give(run);
+        fl_descriptor_give(&heap->kept, run);
         return NULL;
     }
     run->start = start;
@@ -66,17 +66,18 @@ static void lose(fl_slab *run, size_t pages) {
     fl_pages_lose(arena, run->start, pages);
     if (run->pages > pages)
         fl_pages_return(arena, run->start + (pages << FL_PAGE_SHIFT), run->pages - pages);
-    fl_descriptor_give(run);
+    fl_descriptor_give(NULL, run);
 }
 
 void fl_large_free(fl_heap *heap, fl_slab *run, void *block) {
     forget(run, block);
     fl_arena *arena = &run->arena->pages;
-    if (heap->arena == run->arena)
-        fl_spans_put(&heap->spans, arena, run->start, run->pages);
+    fl_kept *kept = heap->arena == run->arena ? &heap->kept : NULL;
+    if (kept)
+        fl_spans_put(&kept->spans, arena, run->start, run->pages);
     else
         fl_pages_return(arena, run->start, run->pages);
-    fl_descriptor_give(run);
+    fl_descriptor_give(kept, run);
     fl_driver_note(arena);
 }
 
@@ -110,7 +111,7 @@ void *fl_large_move(fl_heap *heap, fl_slab *run, size_t bytes) {
     if (fresh && run->pages >= MOVE_PAGES_MIN)
         moved = move_pages(run, to);
     if (moved == OSMEM_OK) {
-        fl_descriptor_give(run);
+        fl_descriptor_give(&heap->kept, run);
         return to;
     }
     if (moved == OSMEM_LOST) {

@@ -46,17 +46,17 @@ static void unlink_slab(fl_slab *slab) {
 /* Nothing live, so nobody can push any more. The order is part of the protocol: out of the table first,
  * then the pages may be somebody else's, and the descriptor last. False: the system refused to make it whole; it can be
  * listed, for the next owner or another try. */
-static bool die(fl_slab *slab, fl_spans *spans) {
+static bool die(fl_slab *slab, fl_kept *kept) {
     fl_arena *arena = &slab->arena->pages;
     if (!fl_slab_restore(slab))
         return false;
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
-    if (spans)
-        fl_spans_put(spans, arena, slab->start, slab->pages);
+    if (kept)
+        fl_spans_put(&kept->spans, arena, slab->start, slab->pages);
     else
         fl_pages_return(arena, slab->start, slab->pages);
-    fl_descriptor_give(slab);
+    fl_descriptor_give(kept, slab);
     return true;
 }
 
@@ -67,13 +67,13 @@ static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
                                                    memory_order_release, memory_order_relaxed);
 }
 
-void fl_slab_settle(fl_slab *slab, fl_spans *spans) {
+void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
         FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
-        if (live == 0 && die(slab, spans))
+        if (live == 0 && die(slab, kept))
             return;
         if (live + sizes->fair_blocks > sizes->capacity) {
             if (unclaim(slab, word, FL_FLOATING))
@@ -180,6 +180,9 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
 }
 
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
+    /* Without the lock: what is listed this very moment is found the next time. */
+    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
+        return NULL;
     fl_lock_take(&arena->lists_lock);
     fl_slab *slab = claim_fullest(&arena->listed[size_class]);
     if (!slab)

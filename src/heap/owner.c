@@ -75,7 +75,7 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
         fl_parked_unlink(heap, slab);
     fl_slab_tag(slab, 0);
     /* Only the heap's own thread puts spans in; who settles a TOLD slab is another. */
-    fl_slab_settle(slab, from == FL_TOLD ? NULL : &heap->spans);
+    fl_slab_settle(slab, from == FL_TOLD ? NULL : &heap->kept);
     fl_heap_disown(heap);
     return true;
 }

@@ -91,7 +91,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
         return NULL;
     heap->pinned++;
     size_t got = pages;
-    chunk *made = (chunk *)fl_spans_take(&heap->spans, &arena->pages, &got);
+    chunk *made = (chunk *)fl_spans_take(&heap->kept.spans, &arena->pages, &got);
     if (!made)
         made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
     else if (!for_pool || is_within_limits(for_pool, got))
@@ -117,7 +117,7 @@ static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
     fl_unpoison(it, pages << FL_PAGE_SHIFT);
     fl_heap *heap = fl_thread_heap_if_any(arena);
     if (heap->arena == arena)
-        fl_spans_put(&heap->spans, &arena->pages, (char *)it, pages);
+        fl_spans_put(&heap->kept.spans, &arena->pages, (char *)it, pages);
     else
         fl_pages_return(&arena->pages, (char *)it, pages);
 }

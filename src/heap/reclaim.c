@@ -123,7 +123,7 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         bool at_work = !is_quiet(heap) && cause == FL_CAUSE_GOAL;
         if (!at_work)
-            fl_spans_flush(&heap->spans, &arena->pages);
+            fl_spans_flush(&heap->kept.spans, &arena->pages);
         do {
             settle(arena, batch);
             if (fences)

@@ -4,7 +4,6 @@
 #include "../arena/grant.h"
 #include "../system/fatal.h"
 #include "arena_heaps.h"
-#include "heap_audit.h"
 #include "purge.h"
 
 void *const fl_list_end[2] = {FL_LIST_END, NULL};
@@ -12,40 +11,6 @@ void *const fl_list_end[2] = {FL_LIST_END, NULL};
 #define WARM_CARVES 4
 
 fl_slab fl_empty_slab = {.free = FL_LIST_END};
-
-/* Both guarded by the lock of descriptors. */
-static fl_slab *descriptors_free; /* linked through next */
-/* Not from 0: the first slab's descriptor and its entry in the table would have the same place in their OS pages, and
- * processors that compare only the low bits of a load with stores before it made a pair of malloc and free wait (8.0
- * instead of 5.5 ns). */
-static size_t descriptors_count = 1;
-
-fl_slab *fl_descriptor_take(void) {
-    fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
-    fl_slab *slab = descriptors_free;
-    if (slab)
-        descriptors_free = slab->next;
-    else if (fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab))
-        slab = (fl_slab *)fl_the_window.descriptors + descriptors_count++;
-    fl_lock_drop(fl_lock_of(FL_LOCK_DESCRIPTORS));
-    return slab;
-}
-
-void fl_descriptor_give(fl_slab *slab) {
-    fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
-    slab->next = descriptors_free;
-    descriptors_free = slab;
-    fl_lock_drop(fl_lock_of(FL_LOCK_DESCRIPTORS));
-}
-
-#if FL_CHECKS >= 2
-size_t fl_audit_descriptors_out(void) {
-    size_t out = descriptors_count - 1;
-    for (const fl_slab *slab = descriptors_free; slab; slab = slab->next)
-        out--;
-    return out;
-}
-#endif
 
 void fl_slab_tag(const fl_slab *slab, uint32_t tag) {
     fl_entries_write(slab->start, slab->pages, fl_entry_make(slab, tag));
@@ -55,18 +20,18 @@ void fl_slab_untable(const fl_slab *slab) {
     fl_entries_write(slab->start, slab->pages, 0);
 }
 
-fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_spans *spans) {
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[size_class];
-    fl_slab *slab = fl_descriptor_take();
+    fl_slab *slab = fl_descriptor_take(kept);
     if (!slab)
         return NULL;
     bool zeroed = false;
     size_t pages = sizes->slab_pages;
-    char *start = fl_spans_take(spans, &arena->pages, &pages);
+    char *start = fl_spans_take(&kept->spans, &arena->pages, &pages);
     if (!start)
         start = fl_grant(&arena->pages, pages, 1, &zeroed);
     if (!start) {
-        fl_descriptor_give(slab);
+        fl_descriptor_give(kept, slab);
         return NULL;
     }
     slab->free = FL_LIST_END;

@@ -36,7 +36,8 @@ typedef struct fl_slab {
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
     uint8_t zeroed;       /* what is not carved reads as zero */
     uint8_t purge_round;  /* the last that claimed it */
-    uint8_t padding[2];
+    uint8_t chained;      /* while it waits to be used again: so many are in its chain, from it on */
+    uint8_t padding;
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
@@ -124,16 +125,35 @@ static inline void fl_slab_set_due(fl_slab *slab, int32_t due_at) {
     slab->base_used = due_at;
 }
 
-/* Descriptors, for slabs and large blocks alike. NULL: out of memory. */
-fl_slab *fl_descriptor_take(void);
-void fl_descriptor_give(fl_slab *slab);
+/*
+ * What a heap keeps for its next slabs and large blocks, so that most of these take no lock that others take: spans, and
+ * descriptors, at most FL_DESCRIPTORS_KEPT of them. Descriptors are the heap's own thread's. Each step changes one word, in an
+ * order in which the child of a fork finds a descriptor either kept or in use: the end of the arena gives it back there too.
+ */
+typedef struct fl_kept {
+    fl_spans spans;
+    _Atomic(fl_slab *) descriptors; /* linked through next */
+} fl_kept;
+
+#define FL_DESCRIPTORS_KEPT 32
+
+/* Descriptors, for slabs and large blocks alike, taken from what the caller's heap keeps and given to it; NULL: to and from
+ * those that all share. Returns NULL: out of memory. */
+fl_slab *fl_descriptor_take(fl_kept *kept);
+void fl_descriptor_give(fl_kept *kept, fl_slab *slab);
+
+/* A list of them, linked through next, to those that all share. */
+void fl_descriptors_give_list(fl_slab *list);
+
+/* All that a heap keeps, likewise: by its own thread, or when nobody uses its arena any more. */
+void fl_descriptors_give_kept(fl_kept *kept);
 
 /* Writes the table's entries of a slab. */
 void fl_slab_tag(const fl_slab *slab, uint32_t tag);
 void fl_slab_untable(const fl_slab *slab);
 
 /* A new slab for an owner, CURRENT, with nothing carved; of a span that the owner kept, or a new one. */
-fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_spans *spans);
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_kept *kept);
 
 /* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved, or the system has
  * no memory for them. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * held.h: in a checking build, which locks the calling thread holds, and that their order is that of lockranks.h. The first
- * mistake stops the process with one line that names both locks. Other builds have none of it, not a byte.
+ * mistake stops the process with one line that names both locks. A program that is built with FL_LOCK_STATS defines these
+ * functions itself (bench/memory/locks.c). Other builds have none of it, not a byte.
  */
 #ifndef FL_HELD_H
 #define FL_HELD_H
@@ -11,7 +12,13 @@
 #include "fatal.h"
 #include "lockranks.h"
 
-#if FL_CHECKS >= 2
+#if FL_CHECKS >= 2 || defined FL_LOCK_STATS
+#define FL_LOCKS_ARE_SEEN 1
+#else
+#define FL_LOCKS_ARE_SEEN 0
+#endif
+
+#if FL_LOCKS_ARE_SEEN
 
 /* Before a thread waits for a lock; when it has it; before it drops it. */
 void fl_held_want(const void *lock, fl_rank rank);

@@ -8,7 +8,7 @@
 #include "fatal.h"
 #include "system.h"
 
-#if FL_CHECKS >= 2
+#if FL_LOCKS_ARE_SEEN
 #define ROW(name, kind, text, what) {{FL_MUTEX_INIT, FL_LOCK_##name}},
 #else
 #define ROW(name, kind, text, what) {{FL_MUTEX_INIT}},

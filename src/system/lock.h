@@ -15,7 +15,7 @@
 
 typedef struct fl_lock {
     pthread_mutex_t mutex;
-#if FL_CHECKS >= 2
+#if FL_LOCKS_ARE_SEEN
     fl_rank rank;
 #endif
 } fl_lock;
@@ -43,7 +43,7 @@ static inline fl_lock *fl_lock_of(fl_rank rank) {
 }
 
 static inline fl_rank fl_lock_rank(const fl_lock *lock) {
-#if FL_CHECKS >= 2
+#if FL_LOCKS_ARE_SEEN
     return lock->rank;
 #else
     (void)lock;
@@ -54,7 +54,7 @@ static inline fl_rank fl_lock_rank(const fl_lock *lock) {
 /* A lock in an object. */
 static inline void fl_lock_init(fl_lock *lock, fl_rank rank) {
     lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
-#if FL_CHECKS >= 2
+#if FL_LOCKS_ARE_SEEN
     lock->rank = rank;
 #else
     (void)rank;

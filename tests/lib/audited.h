@@ -150,12 +150,12 @@ static void set_up(void) {
     fallow_arena_destroy(before);
     heap = fl_thread_heap_in(arena);
     for (size_t i = 0; i < FL_SPANS_SLOTS; i++)
-        if (heap->spans.slots[i])
-            span = &heap->spans.slots[i];
+        if (heap->kept.spans.slots[i])
+            span = &heap->kept.spans.slots[i];
     for (int tries = 0; !find_pages(); tries++) {
         CHECK(tries < 64);
         alloc(1200 << 10);
-        fallow_arena_free(arena, alloc(1500 << 10)); /* too long to be kept */
+        fallow_arena_free(arena, alloc(2200 << 10)); /* too long to be kept */
     }
     find_free_region();
     CHECK(span && heap->current[partial->size_class] == current && partial->partial && !full->partial);

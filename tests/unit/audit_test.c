@@ -27,7 +27,7 @@ static void pages(void) {
     fl_audit_pages(&arena->pages);
 }
 static void spans(void) {
-    fl_audit_spans(&heap->spans, &arena->pages);
+    fl_audit_spans(&heap->kept.spans, &arena->pages);
 }
 static void window(void) {
     fl_audit_window();
@@ -143,7 +143,7 @@ static void mapped_in_secret(void) {
     fl_pagetree_update(region);
 }
 
-DAMAGE(span_twice, heap->spans.slots[0] = *span)
+DAMAGE(span_twice, heap->kept.spans.slots[0] = *span)
 DAMAGE(span_without_pages, *span &= ~(uint64_t)UINT32_MAX)
 DAMAGE(span_of_free_pages, *span = (uint64_t)fl_page_of(page_start(idle_page)) << 32 | 1)
 DAMAGE(span_with_owner, fl_entries_write((char *)fl_the_window.base + (*span >> 32 << FL_PAGE_SHIFT), 1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The spans that a heap keeps: what is taken is what was put, they are never more than 2 MiB, and nothing is lost. */
+/* The spans that a heap keeps: what is taken is what was put, they are never more than 2 MiB and a long one, and nothing is lost. */
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,9 +49,28 @@ static void spans_are_bounded(void) {
     CHECK_EQUAL(arena.used_pages, 2 * 64);
     fl_spans_put(&spans, &arena, grant(1000), 1000); /* too large to keep */
     CHECK_EQUAL(arena.used_pages, 2 * 64);
-    for (int i = 0; i < 2 * FL_SPANS_SLOTS; i++)
+    for (int i = 0; i < 2 * FL_SPANS_LARGE; i++)
         fl_spans_put(&spans, &arena, grant(4), 4);
-    CHECK_EQUAL(arena.used_pages, FL_SPANS_SLOTS * 4);
+    CHECK_EQUAL(arena.used_pages, FL_SPANS_LARGE * 4);
+    fl_spans_flush(&spans, &arena);
+    CHECK_EQUAL(arena.used_pages, 0);
+}
+
+static void spans_long_one_gives_way(void) {
+    char *long_one = grant(128), *four = grant(4);
+    fl_spans_put(&spans, &arena, long_one, 128);
+    fl_spans_put(&spans, &arena, four, 4);
+    CHECK(take(4, 4) == four);
+    CHECK(take(120, 128) == long_one);
+    fl_spans_put(&spans, &arena, long_one, 128);
+    fl_spans_put(&spans, &arena, four, 4);
+    take(8, 0);
+    CHECK_EQUAL(arena.used_pages, 4);
+    fl_spans_put(&spans, &arena, grant(100), 100);
+    fl_spans_put(&spans, &arena, grant(128), 128); /* one at a time */
+    CHECK_EQUAL(arena.used_pages, 4 + 128);
+    take(100, 0);
+    CHECK_EQUAL(arena.used_pages, 4);
     fl_spans_flush(&spans, &arena);
     CHECK_EQUAL(arena.used_pages, 0);
 }
@@ -105,7 +124,7 @@ static void spans_give_way_while_emptied_by_another(void) {
     CHECK_EQUAL(pthread_create(&thread, NULL, flush_when_told, NULL), 0);
     alarm(60); /* a put that never ends */
     for (int i = 1; i <= 5000; i++) {
-        for (int slot = 0; slot < FL_SPANS_SLOTS; slot++)
+        for (int slot = 0; slot < FL_SPANS_LARGE; slot++)
             fl_spans_put(&spans, &arena, grant(4), 4);
         atomic_store(&turn, i);
         fl_spans_put(&spans, &arena, grant(64), 64);
@@ -126,6 +145,7 @@ int main(void) {
     fl_arena_init(&arena, "spans", NULL, &fl_stat_process);
     RUN(spans_take_what_fits);
     RUN(spans_are_bounded);
+    RUN(spans_long_one_gives_way);
     RUN(spans_emptied_by_another);
     RUN(spans_give_way_while_emptied_by_another);
     fl_arena_end(&arena);
