@@ -7,6 +7,7 @@
 #include "regions.h"
 
 #define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
+#define TURNS_IN_VAIN_MAX 2
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 
 static fl_scavenger_reclaim *reclaim_above;
@@ -211,8 +212,9 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
     for (unsigned turns = 0;; turns++) {
         uint64_t before = given_bytes(arena, cause);
         outcome outcome = give_back_now(arena, wanted_pages, cause, round);
-        given += (size_t)(given_bytes(arena, cause) - before);
-        if (outcome != INTERRUPTED || turns == TURNS_MAX)
+        size_t more = (size_t)(given_bytes(arena, cause) - before);
+        given += more;
+        if (outcome != INTERRUPTED || turns == (more ? TURNS_MAX : TURNS_IN_VAIN_MAX))
             break;
         if (!fl_upkeep_yield(upkeep))
             return given;
