@@ -51,7 +51,8 @@ static size_t really_ready(const fl_arena *arena) {
 
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
 static bool look(fl_arena *arena, uint64_t now_ns) {
-    fl_look look = {now_ns, arena->activity, arena->used_pages, really_ready(arena)};
+    fl_look look = {now_ns, fl_system_process_cpu_ns(), arena->activity, arena->used_pages,
+                    really_ready(arena)};
     return fl_pace_look(&arena->pace, &look);
 }
 
