@@ -139,7 +139,7 @@ static void audit_word(const fl_region *region, size_t word, sums *sums) {
     audit_none(region, word, moved & ~mapped, "the page was moved to, but its chunk is not mapped");
     audit_none(region, word, cuts & ~(moved | behind),
                "the page is a cut, but neither it nor the one before was moved to");
-    audit_none(region, word, (moved ^ behind) & ~cuts & ~(uint64_t)(word == 0),
+    audit_none(region, word, (moved ^ behind) & ~cuts & (word == 0 ? ~UINT64_C(1) : UINT64_MAX),
                "ground that was moved to ends at the page, but it is no cut");
     audit_none(region, word, gone & ~in_use, "the page is gone, but not in use");
     sums->ready += (size_t)__builtin_popcountll(mapped & ~(prepared | gone));

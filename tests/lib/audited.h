@@ -144,7 +144,7 @@ static void set_up(void) {
     CHECK(fallow_pool_create(arena));
     large = slab_of(alloc(300 << 10));
     fallow_arena_free(arena, alloc(200 << 10)); /* its span is kept */
-    fallow_arena_free(arena, alloc(4 << 20));
+    fallow_arena_free(arena, fallow_arena_alloc(arena, 4 << 20));
     alloc(48);
     park();
     fallow_arena_destroy(before);
