@@ -214,7 +214,7 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
         outcome outcome = give_back_now(arena, wanted_pages, cause, round);
         size_t more = (size_t)(given_bytes(arena, cause) - before);
         given += more;
-        if (outcome != INTERRUPTED || turns == (more ? TURNS_MAX : TURNS_IN_VAIN_MAX))
+        if (outcome != INTERRUPTED || turns >= (more ? TURNS_MAX : TURNS_IN_VAIN_MAX))
             break;
         if (!fl_upkeep_yield(upkeep))
             return given;
