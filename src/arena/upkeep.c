@@ -62,6 +62,8 @@ bool fl_upkeep_join(fl_upkeep *upkeep) {
         upkeep->joined = true;
         joined[first_free] = upkeep;
         places_used = first_free < places_used ? places_used : first_free + 1;
+        if (atomic_load_explicit(&upkeep->noted, memory_order_seq_cst))
+            enqueue(upkeep); /* noted while it was away */
     }
     drop_queue();
     return fits;
@@ -70,10 +72,11 @@ bool fl_upkeep_join(fl_upkeep *upkeep) {
 void fl_upkeep_leave(fl_upkeep *upkeep) {
     bool pinned;
     take_queue();
-    FL_ASSERT(upkeep->joined);
+    if (upkeep->joined) {
+        joined[upkeep->place] = NULL;
+        first_free = upkeep->place < first_free ? upkeep->place : first_free;
+    }
     upkeep->joined = false;
-    joined[upkeep->place] = NULL;
-    first_free = upkeep->place < first_free ? upkeep->place : first_free;
     if (is_due(upkeep))
         dequeue(upkeep);
     pinned = upkeep->pins > 0;
