@@ -215,7 +215,7 @@ fl_upkeep *fl_upkeep_next_turn(uint64_t round) {
         if (!upkeep)
             return NULL;
         if (begin_pinned(upkeep, false)) {
-            atomic_store_explicit(&upkeep->noted, false, memory_order_seq_cst);
+            upkeep->gained |= atomic_exchange_explicit(&upkeep->noted, false, memory_order_seq_cst);
             return upkeep;
         }
     }

@@ -35,6 +35,7 @@ typedef struct fl_workspace {
 typedef struct fl_upkeep {
     fl_lock lock; /* held by who is at work in the arena */
     fl_workspace *workspace;
+    bool gained;        /* something was noted, that a look at everything has not begun to look for */
     _Atomic bool noted; /* something was gained since the last turn began */
     _Atomic bool due;   /* in the queue; written with the queue's lock */
     /* These are guarded by the queue's lock. */
