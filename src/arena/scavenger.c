@@ -234,9 +234,10 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
     return arena != NULL;
 }
 
-/* Is there anything to be had of it? All of these are hints. */
+/* Is there anything to be had of it? All of these are hints, but the pins: what somebody gives back at this moment is shown no
+ * more, and counts still; a request that is refused for it waits. */
 static bool has_something(const fl_arena *arena) {
-    return atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
+    return arena->upkeep.pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
            atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed) ||
            atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
 }

@@ -120,6 +120,13 @@ static fl_workspace *take_workspace(void) {
     return workspace;
 }
 
+/* In the child of a signal handler's fork, which goes on in the middle of upkeep, nothing is counted any more: here and below. */
+static void unpin(fl_upkeep *upkeep) {
+    take_queue();
+    upkeep->pins -= upkeep->pins > 0;
+    drop_queue();
+}
+
 /* Takes a pinned arena's lock, or (wait false) only if it is to be had at once. False: it is not the caller's, nor pinned. */
 static bool begin_pinned(fl_upkeep *upkeep, bool wait) {
     bool locked = wait ? (fl_lock_take(&upkeep->lock), true) : fl_lock_try(&upkeep->lock);
@@ -135,17 +142,8 @@ static bool begin_pinned(fl_upkeep *upkeep, bool wait) {
     }
     if (locked)
         fl_lock_drop(&upkeep->lock);
-    take_queue();
-    upkeep->pins--;
-    drop_queue();
+    unpin(upkeep);
     return false;
-}
-
-static void unpin(fl_upkeep *upkeep) {
-    take_queue();
-    FL_ASSERT(upkeep->pins > 0);
-    upkeep->pins--;
-    drop_queue();
 }
 
 static void give_workspace(fl_upkeep *upkeep) {
@@ -186,8 +184,7 @@ void fl_upkeep_pause(fl_upkeep *upkeep) {
 
 void fl_upkeep_go_on(fl_upkeep *upkeep) {
     take_queue();
-    FL_ASSERT(upkeep->pauses > 0);
-    upkeep->pauses--;
+    upkeep->pauses -= upkeep->pauses > 0;
     drop_queue();
 }
 
@@ -214,7 +211,7 @@ fl_upkeep *fl_upkeep_next_turn(uint64_t round) {
         if (!upkeep)
             return NULL;
         if (begin_pinned(upkeep, false)) {
-            atomic_store_explicit(&upkeep->noted, false, memory_order_seq_cst);
+            upkeep->gained |= atomic_exchange_explicit(&upkeep->noted, false, memory_order_seq_cst);
             return upkeep;
         }
     }
@@ -267,10 +264,11 @@ fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *conte
 }
 
 void fl_upkeep_hurry(bool hurry) {
-    if (hurry)
-        atomic_fetch_add_explicit(&hurries, 1, memory_order_relaxed);
-    else
-        atomic_fetch_sub_explicit(&hurries, 1, memory_order_relaxed);
+    unsigned before = atomic_load_explicit(&hurries, memory_order_relaxed), after;
+    do
+        after = hurry ? before + 1 : before - (before > 0);
+    while (!atomic_compare_exchange_weak_explicit(&hurries, &before, after, memory_order_relaxed,
+                                                  memory_order_relaxed));
 }
 
 bool fl_upkeep_is_hurried(void) {
@@ -284,5 +282,8 @@ void fl_upkeep_fork_child(void) {
         /* Read first: with many arenas, these are pages that the child would have to itself for nothing. */
         if (upkeep && (upkeep->pins || upkeep->pauses))
             upkeep->pins = upkeep->pauses = 0;
+        /* A thread that is not here has said so, and was about to put it into the queue. */
+        if (upkeep && atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
+            enqueue(upkeep);
     }
 }

@@ -35,6 +35,7 @@ typedef struct fl_workspace {
 typedef struct fl_upkeep {
     fl_lock lock; /* held by who is at work in the arena */
     fl_workspace *workspace;
+    bool gained;        /* something was noted, that a look at everything has not begun to look for */
     _Atomic bool noted; /* something was gained since the last turn began */
     _Atomic bool due;   /* in the queue; written with the queue's lock */
     /* These are guarded by the queue's lock. */
@@ -94,7 +95,7 @@ fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *conte
 void fl_upkeep_hurry(bool hurry);
 bool fl_upkeep_is_hurried(void);
 
-/* In the child of a fork: the threads that waited, or wanted pauses, are not here. */
+/* In the child of a fork, which has the queue's lock: the threads that waited, or wanted pauses, are not here. */
 void fl_upkeep_fork_child(void);
 
 #endif

@@ -31,6 +31,7 @@ typedef struct fallow_arena {
     struct fallow_arena *next_sibling;
     struct fallow_arena *previous_sibling;
     fl_slab *unsettled;             /* taken from owners that were in the middle; upkeep's, as the next */
+    uint32_t purge_ticks;           /* since all purged slabs have been looked at */
     uint8_t purge_round;            /* a number for each purge, so that it claims no slab twice in vain */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
     bool forked_with[5];            /* its locks, for fork: see lock_of */

@@ -94,9 +94,9 @@ static void forget_everything(fallow_arena *arena) {
 }
 
 /* Among its parent's children, or out of there. */
-static void link_to_parent(fallow_arena *arena, fallow_arena *parent) {
-    arena->parent = parent;
-    arena->children = arena->next_sibling = arena->previous_sibling = NULL;
+static void link_to_parent(fallow_arena *arena) {
+    fallow_arena *parent = arena->parent;
+    arena->next_sibling = arena->previous_sibling = NULL;
     if (!parent)
         return;
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
@@ -139,7 +139,8 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
         fl_arena_init_below(&arena->pages, arena->name, backend, &parent->pages);
     else
         fl_arena_init(&arena->pages, arena->name, backend, &fl_stat_process);
-    link_to_parent(arena, parent);
+    arena->parent = parent;
+    arena->children = NULL;
     arena->only_heap = NULL;
     fl_lock_init(&arena->lists_lock, FL_LOCK_LISTS);
     fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
@@ -149,6 +150,8 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     arena->alive = true;
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     join(arena);
+    /* Last, as it is the first to end: in the child of a fork that comes in between, nobody ends it with its parent. */
+    link_to_parent(arena);
     return arena;
 }
 

@@ -201,9 +201,9 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     }
 }
 
-/* Returns true where the deadline came before the end. */
-static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause,
-                        uint64_t deadline_ns) {
+/* Returns true where the deadline came before the end. *looked_at_all becomes false where looks were used up. */
+static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause, uint64_t deadline_ns,
+                        bool *looked_at_all) {
     purge_batch *batch = (purge_batch *)arena->pages.upkeep.workspace->blocks;
     fl_purge_turn turn = {cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
     FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
@@ -221,14 +221,28 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
         if (fl_scavenger_time_is_up(deadline_ns))
             return true;
     }
+    *looked_at_all &= turn.looks > 0;
     return false;
 }
 
+/* So many ticks, and all that is listed has been looked at, however it is spread over classes. What was freed meanwhile may lie
+ * behind that look: then from the start. */
+static bool has_more_to_look_at(struct fallow_arena *arena, bool looked_at_all) {
+    uint32_t listed = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
+    bool *gained = &arena->pages.upkeep.gained;
+    if (looked_at_all || (!*gained && arena->purge_ticks >= listed / LOOKS_MAX))
+        arena->purge_ticks = 0;
+    else
+        arena->purge_ticks = *gained ? 1 : arena->purge_ticks + 1;
+    *gained = false;
+    return arena->purge_ticks > 0;
+}
+
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns) {
-    bool left = false;
+    bool left = false, looked_at_all = true;
     arena->purge_round++;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
-            left = purge_class(arena, size_class, cause, deadline_ns);
-    return left;
+            left = purge_class(arena, size_class, cause, deadline_ns, &looked_at_all);
+    return left || has_more_to_look_at(arena, looked_at_all);
 }

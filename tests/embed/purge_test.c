@@ -317,6 +317,46 @@ static void purge_of_slabs_in_long_spans(void) {
     fallow_arena_destroy(arena);
 }
 
+/* Until nothing is left to do for them, with the time that makes an arena quiet before. */
+static void tick_to_the_end(void) {
+    for (int ticks = 0; fallow_tick() || ticks < 5; ticks++) {
+        CHECK(ticks < 1000);
+        usleep(100000);
+    }
+}
+
+#define SMALL_BLOCKS ((size_t)1 << 19)
+static void **small_blocks;
+
+static void *fill_small(void *unused) {
+    (void)unused;
+    for (size_t i = 0; i < SMALL_BLOCKS; i++) {
+        CHECK((small_blocks[i] = fallow_arena_alloc(arena, 256)) != NULL);
+        memset(small_blocks[i], 1, 256);
+    }
+    return NULL;
+}
+
+static void drop_small(size_t part, size_t parts) {
+    for (size_t i = 0; i < SMALL_BLOCKS; i++)
+        if (i / 64 % parts == part)
+            fallow_arena_free(arena, small_blocks[i]);
+}
+
+/* One tick looks at no more than a few purged slabs; it says so as long as it has not looked at all since the last free. */
+static void purge_ticks_look_at_all(void) {
+    CHECK((arena = fallow_arena_create("ticks", 0)) != NULL);
+    CHECK((small_blocks = malloc(SMALL_BLOCKS * sizeof *small_blocks)) != NULL);
+    in_a_thread(fill_small);
+    drop_small(1, 2);
+    tick_to_the_end();
+    drop_small(0, 4);
+    tick_to_the_end();
+    CHECK(fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true) < (size_t)1 << 20);
+    free(small_blocks);
+    fallow_arena_destroy(arena);
+}
+
 /* Threads allocate and free, also each other's, while everything is purged all the time. */
 static _Atomic bool stop;
 #define SHARED 4096
@@ -378,6 +418,7 @@ int main(int argc, char **argv) {
     RUN(purge_refused_loses_no_block);
     RUN(purge_then_no_commit);
     RUN(purge_of_slabs_in_long_spans);
+    RUN(purge_ticks_look_at_all);
     RUN(purge_while_threads_are_at_work);
     return 0;
 }

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "../../src/arena/pages.h"
+#include "../../src/arena/scavenger.h"
 #include "../../src/arena/upkeep.h"
 #include "../../src/arena/window.h"
 #include "../lib/check.h"
@@ -231,6 +233,65 @@ static void upkeep_many_threads(void) {
         fl_upkeep_leave(&arenas[i]);
 }
 
+/* The child of a signal handler's fork goes on where the handler came in: in the middle of upkeep, of a pause, of a fork. */
+static void upkeep_goes_on_in_a_child(void) {
+    size_t whose[COUNT];
+    join_all();
+    CHECK(fl_upkeep_begin(&arenas[2]));
+    fl_upkeep_fork_child();
+    fl_upkeep_end(&arenas[2]);
+    fl_upkeep_pause(&arenas[3]);
+    fl_upkeep_fork_child();
+    fl_upkeep_go_on(&arenas[3]);
+    fl_upkeep_hurry(true);
+    fl_upkeep_fork_child();
+    fl_upkeep_hurry(false);
+    CHECK(!fl_upkeep_is_hurried());
+    fl_upkeep_note(&arenas[2]);
+    fl_upkeep_note(&arenas[3]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 2);
+    leave_all();
+}
+
+/* A fork came in between a thread's word and the queue: the child has the word only. */
+static void upkeep_noted_before_a_fork(void) {
+    size_t whose[COUNT];
+    join_all();
+    atomic_store(&arenas[4].noted, true);
+    fl_upkeep_fork_child();
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    CHECK_EQUAL(whose[0], 4);
+    leave_all();
+}
+
+static char *granted[8];
+static size_t granted_count;
+
+/* Something each time, then nothing; and each time something is left that does not go. */
+static bool reclaim_a_little(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+    (void)cause, (void)deadline_ns;
+    if (granted_count)
+        fl_pages_return(arena, granted[--granted_count], fl_the_window.grain_pages);
+    return true;
+}
+
+static void upkeep_request_ends_in_vain(void) {
+    static fl_arena arena;
+    bool zeroed;
+    fl_shortage shortage;
+    fl_arena_init(&arena, "in vain", NULL, &fl_stat_process);
+    CHECK(fl_upkeep_join(&arena.upkeep));
+    for (granted_count = 0; granted_count < 8; granted_count++)
+        CHECK(granted[granted_count] =
+                  fl_pages_try(&arena, fl_the_window.grain_pages, 1, false, &zeroed, &shortage));
+    fl_scavenger_init(reclaim_a_little);
+    CHECK_EQUAL(fl_scavenger_give_back(&arena, SIZE_MAX, FL_CAUSE_REQUEST, true),
+                8 * fl_the_window.grain_pages << FL_PAGE_SHIFT);
+    fl_scavenger_init(NULL);
+    fl_upkeep_leave(&arena.upkeep);
+    fl_arena_end(&arena);
+}
+
 int main(void) {
     CHECK(fl_window_init());
     RUN(upkeep_none_is_due_without_a_note);
@@ -242,5 +303,8 @@ int main(void) {
     RUN(upkeep_next_finds_all_that_fit);
     RUN(upkeep_leaving_waits);
     RUN(upkeep_many_threads);
+    RUN(upkeep_goes_on_in_a_child);
+    RUN(upkeep_noted_before_a_fork);
+    RUN(upkeep_request_ends_in_vain);
     return 0;
 }
