@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * upkeep.c: the queue and its locks. Every interleaving of them is explored by spin: tests/model/upkeep.pml, which changes
+ * together with this.
+ */
 #include "upkeep.h"
 
 #include "../system/fatal.h"
@@ -283,7 +287,12 @@ void fl_upkeep_fork_child(void) {
     for (size_t place = 0; place < places_used; place++) {
         fl_upkeep *upkeep = joined[place];
         /* Read first: with many arenas, these are pages that the child would have to itself for nothing. */
-        if (upkeep && (upkeep->pins || upkeep->pauses))
+        if (!upkeep)
+            continue;
+        if (upkeep->pins || upkeep->pauses)
             upkeep->pins = upkeep->pauses = 0;
+        /* Who noted it was about to put it into the queue. */
+        if (atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
+            enqueue(upkeep);
     }
 }

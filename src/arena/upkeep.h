@@ -94,7 +94,7 @@ fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *conte
 void fl_upkeep_hurry(bool hurry);
 bool fl_upkeep_is_hurried(void);
 
-/* In the child of a fork: the threads that waited, or wanted pauses, are not here. */
+/* In the child of a fork, with its locks: the threads that waited, wanted pauses, or were noting something, are not here. */
 void fl_upkeep_fork_child(void);
 
 #endif

@@ -123,6 +123,18 @@ static void upkeep_next_finds_all_that_fit(void) {
     leave_all();
 }
 
+/* A fork came between the two halves of a note, which the child's thread is not there to finish. */
+static void upkeep_half_noted_is_due_in_a_child(void) {
+    size_t whose[COUNT];
+    join_all();
+    atomic_store(&arenas[9].noted, true);
+    fl_upkeep_fork_child();
+    fl_upkeep_note(&arenas[9]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    CHECK_EQUAL(whose[0], 9);
+    leave_all();
+}
+
 static _Atomic bool left;
 
 static void *leave(void *arena) {
@@ -222,6 +234,7 @@ int main(void) {
     RUN(upkeep_noted_in_its_turn);
     RUN(upkeep_paused_is_left_alone);
     RUN(upkeep_next_finds_all_that_fit);
+    RUN(upkeep_half_noted_is_due_in_a_child);
     RUN(upkeep_leaving_waits);
     RUN(upkeep_many_threads);
     return 0;
