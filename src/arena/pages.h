@@ -8,7 +8,8 @@
  *     scavenged: idle ──▶ Prepared                            (the system has the memory back)
  *
  * Threads: everything may be called from any thread; the arena's lock makes it so. It is not held across system calls:
- * growth holds the arena's ground lock across them, and what gives memory back has the arena's upkeep.
+ * growth holds the arena's ground lock across them, and what gives memory back has the arena's upkeep. (But for two that are rare:
+ * chunks that are unmapped because the system has no memory, and moved places that are mapped afresh.)
  */
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
@@ -178,9 +179,9 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
 }
 
 /*
- * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks
- * first, highest addresses first. For FL_CAUSE_GOAL, chunks that are nearly full are left alone; otherwise regions
- * that have become empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
+ * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant regions
+ * first, highest addresses first. For FL_CAUSE_GOAL, regions that are nearly full are left alone. For all but this and
+ * FL_CAUSE_LIMIT, those that the batch has made empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
  * idle, or the system refuses. In the arena's upkeep.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again);
