@@ -9,7 +9,7 @@
  *   granter    (one in each arena) is granted a page, with growth, with another region where there is no room; returns it
  *   extender   grows a block of A's, from the end of region 0 into the whole of region 1; returns what it got
  *   returner   returns the page of region 1
- *   scavenger  has the turns of both arenas: gives back what is idle, takes empty regions out and releases them; once it unmaps
+ *   scavenger  has turns of both arenas, in quiet moments: gives back what is idle, releases regions that are empty; once it unmaps
  *              what is free and Prepared
  *   forker     looks, at any moment at which it could have the locks that fork takes, at what the child would begin with
  *
