@@ -36,21 +36,21 @@ static inline char *fl_region_page(const fl_region *region, size_t page) {
 }
 
 /* Chunks [first, end) as bits. */
-static inline uint16_t fl_chunk_bits(size_t first, size_t end) {
-    return (uint16_t)((1u << end) - (1u << first));
+static inline fl_chunks fl_chunk_bits(size_t first, size_t end) {
+    return (fl_chunks)((UINT64_C(1) << end) - (UINT64_C(1) << first));
 }
 
-static inline bool fl_has_chunk(uint16_t mask, size_t chunk) {
+static inline bool fl_has_chunk(fl_chunks mask, size_t chunk) {
     return mask >> chunk & 1;
 }
 
 /* The first run of chunks in a mask at or after `from`; false: there is none. */
-static inline bool fl_next_chunks(uint16_t mask, size_t from, size_t *first, size_t *end) {
-    uint32_t rest = (uint32_t)mask & ~((1u << from) - 1);
+static inline bool fl_next_chunks(fl_chunks mask, size_t from, size_t *first, size_t *end) {
+    uint64_t rest = (uint64_t)mask & ~((UINT64_C(1) << from) - 1);
     if (!rest)
         return false;
-    *first = (size_t)__builtin_ctz(rest);
-    *end = *first + (size_t)__builtin_ctz(~(rest >> *first));
+    *first = (size_t)__builtin_ctzll(rest);
+    *end = *first + (size_t)__builtin_ctzll(~(rest >> *first));
     return true;
 }
 

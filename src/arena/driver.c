@@ -5,7 +5,7 @@
 #include "grant.h"
 #include "scavenger.h"
 
-#define TICK_NS UINT64_C(100000000)
+#define TICK_NS UINT64_C(50000000)
 #define LIFE_MIN_NS UINT64_C(1000000000)
 #define TRY_EVERY_NS UINT64_C(1000000000)
 #define START_THREADED_BYTES ((size_t)16 << 20)

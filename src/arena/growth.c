@@ -10,7 +10,7 @@
  * by itself (THP "always"), a small arena wants none, or its first touch would cost 2 MiB; and a region of which
  * something has gone back wants none, or khugepaged would make it resident again.
  */
-#define SMALL_ARENA_CHUNKS ((size_t)128) /* 32 MiB */
+#define SMALL_ARENA_CHUNKS (((size_t)32 << 20) / FL_CHUNK_BYTES)
 
 static bool wants_small(const fl_arena *arena, const fl_region *region, size_t chunks) {
     return region->small || (!region->mapped && arena->chunks_mapped + chunks <= SMALL_ARENA_CHUNKS &&
@@ -114,15 +114,15 @@ static bool is_reserved(size_t chunk) {
 
 bool fl_growth_is_done(size_t page, size_t pages) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
-        uint16_t chunks = fl_chunk_bits(piece.first / FL_CHUNK_PAGES,
-                                        (piece.first + piece.pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES);
+        fl_chunks chunks = fl_chunk_bits(piece.first / FL_CHUNK_PAGES,
+                                         (piece.first + piece.pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES);
         if (chunks & ~piece.region->mapped)
             return false;
     }
     return true;
 }
 
-#define AHEAD_CHUNKS_MAX ((size_t)16) /* 4 MiB */
+#define AHEAD_CHUNKS_MAX FL_REGION_CHUNKS /* 4 MiB */
 
 /* The first chunks that are missing below needed_end; and, so that mappings double until they are 4 MiB, some beyond. */
 static step next_step(const fl_arena *arena, size_t first, size_t needed_end) {
@@ -147,7 +147,7 @@ static step next_step(const fl_arena *arena, size_t first, size_t needed_end) {
 
 typedef enum change { BEGINS, FAILS, GROWS, IS_LOST } change;
 
-static void change_chunks(fl_arena *arena, fl_region *region, uint16_t chunks, change change) {
+static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, change change) {
     size_t first = (size_t)__builtin_ctz(chunks) * FL_CHUNK_PAGES;
     size_t pages = (size_t)__builtin_popcount(chunks) * FL_CHUNK_PAGES;
     FL_ASSERT((region->growing & chunks) == (change == BEGINS ? 0 : chunks));
@@ -155,10 +155,10 @@ static void change_chunks(fl_arena *arena, fl_region *region, uint16_t chunks, c
         region->growing |= chunks;
         fl_pagebits_set(region->in_use, first, pages);
     } else
-        region->growing &= (uint16_t)~chunks;
+        region->growing &= ~chunks;
     if (change == GROWS) {
         region->mapped |= chunks;
-        region->reserved &= (uint16_t)~chunks;
+        region->reserved &= ~chunks;
         fl_pagebits_set(region->prepared, first, pages);
         arena->chunks_mapped += pages / FL_CHUNK_PAGES;
     }

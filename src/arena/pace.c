@@ -3,6 +3,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define QUIET_AFTER_NS (3 * SECOND_NS / 10)
+#define WORKS_PART 2 /* it uses a processor this part of the time: one half */
 #define PATIENCE_MAX_NS (10 * SECOND_NS)
 #define REGRET_WITHIN_NS (10 * SECOND_NS)
 #define REGRETS_FREE 2
@@ -43,14 +44,23 @@ static void judge(fl_pace *pace, const fl_look *look) {
     }
 }
 
+/* A program that sleeps may be about to come back for more; one that works on without new pages is less likely to. */
+static bool is_quiet(const fl_pace *pace, const fl_look *look) {
+    uint64_t since_ns = look->now_ns - pace->busy_ns, patience = patience_ns(pace);
+    bool works = look->process_cpu_ns - pace->busy_cpu_ns >= since_ns / WORKS_PART;
+    return since_ns >= (works ? patience / 2 : patience);
+}
+
 bool fl_pace_look(fl_pace *pace, const fl_look *look) {
-    if (pace->looked_ns == 0 || look->activity != pace->activity_seen)
+    if (pace->looked_ns == 0 || look->activity != pace->activity_seen) {
         pace->busy_ns = look->now_ns;
+        pace->busy_cpu_ns = look->process_cpu_ns;
+    }
     pace->activity_seen = look->activity;
     decay_peak(pace, look->used_pages, pace->looked_ns ? look->now_ns - pace->looked_ns : 0);
     pace->looked_ns = look->now_ns;
     judge(pace, look);
-    return look->now_ns - pace->busy_ns >= patience_ns(pace);
+    return is_quiet(pace, look);
 }
 
 size_t fl_pace_keep(const fl_pace *pace, size_t used_pages) {

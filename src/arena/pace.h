@@ -6,7 +6,8 @@
  * Two regimes, because one pace cannot serve both:
  *   active  pages are granted and returned: what was in use at the recent peak (half-life 10 s) and a tenth more
  *           is kept, and giving back takes at most a hundredth of the process's CPU time
- *   quiet   nothing of that for 300 ms: everything idle goes, at up to half of one core
+ *   quiet   nothing of that for 300 ms, or for 150 ms in which the process was at work with what it had: everything idle
+ *           goes, at up to half of one core
  *
  * A program that comes back again and again for what was given back in a quiet moment pays a page fault for
  * each page. From the third time in a row (each within ten seconds) the arena is more patient: it has to be
@@ -21,7 +22,8 @@
 
 typedef struct fl_pace {
     uint64_t looked_ns;
-    uint64_t busy_ns; /* when something was last seen to go on */
+    uint64_t busy_ns;     /* when something was last seen to go on */
+    uint64_t busy_cpu_ns; /* and what CPU time the process had used by then */
     uint64_t activity_seen;
     size_t peak_pages;   /* of use, recent: it decays */
     uint64_t gave_ns;    /* when everything idle went; 0: not lately */
@@ -32,6 +34,7 @@ typedef struct fl_pace {
 /* What an arena looks like at a tick. */
 typedef struct fl_look {
     uint64_t now_ns;
+    uint64_t process_cpu_ns;
     uint64_t activity; /* changes whenever pages are granted or returned */
     size_t used_pages;
     size_t ready_pages;

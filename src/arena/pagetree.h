@@ -49,10 +49,12 @@ void fl_pagetree_update(fl_region *region);
 
 /* The pages among the 64 of a word that lie in mapped chunks; and those of them that are idle. */
 static inline uint64_t fl_region_mapped_word(const fl_region *region, size_t word) {
-    uint64_t chunks = region->mapped >> (word * 64 / FL_CHUNK_PAGES) & ((1u << 64 / FL_CHUNK_PAGES) - 1);
-    /* Bit i of the four to bit 16 i, and a multiplication by 16 ones spreads each. */
-    return ((chunks | chunks << 15 | chunks << 30 | chunks << 45) & UINT64_C(0x0001000100010001)) * 0xffff;
+    uint64_t chunks = region->mapped >> (word * 64 / FL_CHUNK_PAGES) & 0xff;
+    /* Bit i of the eight into byte i; then each byte that has one becomes 1, and a multiplication by 8 ones spreads it. */
+    uint64_t bytes = chunks * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
+    return ((bytes + UINT64_C(0x7f7f7f7f7f7f7f7f)) >> 7 & UINT64_C(0x0101010101010101)) * 0xff;
 }
+_Static_assert(FL_CHUNK_PAGES == 8, "a chunk's pages are a byte of a word");
 uint64_t fl_region_idle_word(const fl_region *region, size_t word);
 
 /* The lowest free run of so many pages, as a page of the window, or FL_PAGEBITS_NONE. */

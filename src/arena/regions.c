@@ -162,7 +162,7 @@ static void forget_contents(osmem_stat *stat, fl_region *region, size_t first, s
 }
 
 static void chunks_left(fl_region *region, size_t first, size_t end) {
-    region->mapped &= (uint16_t)~fl_chunk_bits(first, end);
+    region->mapped &= ~fl_chunk_bits(first, end);
     fl_moves_forget(region, first * FL_CHUNK_PAGES, end * FL_CHUNK_PAGES);
     if (!region->mapped)
         fl_growth_forget_advice(region);
@@ -205,8 +205,8 @@ static bool may_be_freed(const osmem_stat *stat) {
 }
 
 /* The mapped chunks of which every page is free and Prepared. */
-static uint16_t spare_chunks(const fl_region *region) {
-    uint16_t spare = 0;
+static fl_chunks spare_chunks(const fl_region *region) {
+    fl_chunks spare = 0;
     for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++)
         if (fl_pagebits_count(region->prepared, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES) == FL_CHUNK_PAGES)
             spare |= fl_chunk_bits(chunk, chunk + 1);
@@ -218,7 +218,7 @@ size_t fl_regions_unmap_spare(fl_arena *arena) {
     bool (*leave)(osmem_stat *, fl_region *, size_t, size_t) =
         may_be_freed(&arena->stat) ? free_chunks : unmap_chunks;
     for (fl_region *region = arena->regions; region; region = region->next) {
-        uint16_t spare = spare_chunks(region);
+        fl_chunks spare = spare_chunks(region);
         for (size_t first, end = 0; fl_next_chunks(spare, end, &first, &end);)
             unmapped += leave(&arena->stat, region, first, end) ? end - first : 0;
     }
@@ -273,7 +273,7 @@ static void give_back(osmem_stat *stat, fl_region *region) {
         size_t bytes = (end - first) * FL_CHUNK_BYTES;
         if (osmem_free(fl_chunk_start(region, first), bytes, (osmem_bytes){.reserved = bytes}, stat) ==
             OSMEM_OK)
-            region->reserved &= (uint16_t)~fl_chunk_bits(first, end);
+            region->reserved &= ~fl_chunk_bits(first, end);
     }
 }
 

@@ -7,7 +7,7 @@
 #include "regions.h"
 
 #define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
-#define TURNS_IN_VAIN_MAX 2
+#define IN_VAIN_MAX 3
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 
 static fl_scavenger_reclaim *reclaim_above;
@@ -51,7 +51,8 @@ static size_t really_ready(const fl_arena *arena) {
 
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
 static bool look(fl_arena *arena, uint64_t now_ns) {
-    fl_look look = {now_ns, arena->activity, arena->used_pages, really_ready(arena)};
+    fl_look look = {now_ns, fl_system_process_cpu_ns(), arena->activity, arena->used_pages,
+                    really_ready(arena)};
     return fl_pace_look(&arena->pace, &look);
 }
 
@@ -188,9 +189,9 @@ typedef enum outcome { ENOUGH, NO_MORE, INTERRUPTED } outcome;
 static outcome give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     size_t all = 0;
     for (bool again = true; again && all < wanted_pages;) {
-        if (cause == FL_CAUSE_REQUEST && fl_upkeep_is_hurried())
-            return INTERRUPTED;
         all += fl_pages_scavenge(arena, wanted_pages - all, cause, &again);
+        if (again && cause == FL_CAUSE_REQUEST && fl_upkeep_is_hurried())
+            return INTERRUPTED;
     }
     return all < wanted_pages ? NO_MORE : ENOUGH;
 }
@@ -209,12 +210,15 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
     size_t given = 0;
     if (round == 0 && cause == FL_CAUSE_REQUEST)
         fl_pages_forget_kept(arena);
-    for (unsigned turns = 0;; turns++) {
+    for (unsigned turns = 0, in_vain = 0; in_vain < IN_VAIN_MAX && turns < TURNS_MAX;) {
         uint64_t before = given_bytes(arena, cause);
         outcome outcome = give_back_now(arena, wanted_pages, cause, round);
         size_t more = (size_t)(given_bytes(arena, cause) - before);
         given += more;
-        if (outcome != INTERRUPTED || turns == (more ? TURNS_MAX : TURNS_IN_VAIN_MAX))
+        in_vain = more ? 0 : in_vain + 1;
+        turns +=
+            !fl_upkeep_is_hurried(); /* others may free as fast as this gives back; forks come to an end */
+        if (outcome != INTERRUPTED)
             break;
         if (!fl_upkeep_yield(upkeep))
             return given;

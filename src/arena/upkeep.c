@@ -9,6 +9,7 @@
 #include "../system/system.h"
 #include "window.h"
 
+#define FIRST_WORKSPACES 4
 #define LOOKS_MAX 256           /* at arenas that do not fit, before others have the queue's lock */
 #define WAIT_NS UINT64_C(20000) /* for a thread that has pinned an arena and not come to its lock yet */
 
@@ -18,9 +19,9 @@ static uint32_t places_used;             /* places from here on have never been 
 static uint32_t first_free;              /* none below is free */
 static fl_upkeep *first_due, *last_due;
 static uint64_t rounds;
-static fl_workspace first_workspaces[4]; /* those that need no memory */
-static fl_workspace *workspaces;
-static bool has_workspaces;
+static fl_workspace first_workspaces[FIRST_WORKSPACES]; /* those that need no memory */
+static unsigned first_used;
+static fl_workspace *workspaces; /* used before, through next */
 
 static _Atomic unsigned hurries;
 
@@ -66,6 +67,8 @@ bool fl_upkeep_join(fl_upkeep *upkeep) {
         upkeep->joined = true;
         joined[first_free] = upkeep;
         places_used = first_free < places_used ? places_used : first_free + 1;
+        if (atomic_load_explicit(&upkeep->noted, memory_order_seq_cst))
+            enqueue(upkeep); /* noted while it was away */
     }
     drop_queue();
     return fits;
@@ -74,10 +77,11 @@ bool fl_upkeep_join(fl_upkeep *upkeep) {
 void fl_upkeep_leave(fl_upkeep *upkeep) {
     bool pinned;
     take_queue();
-    FL_ASSERT(upkeep->joined);
+    if (upkeep->joined) {
+        joined[upkeep->place] = NULL;
+        first_free = upkeep->place < first_free ? upkeep->place : first_free;
+    }
     upkeep->joined = false;
-    joined[upkeep->place] = NULL;
-    first_free = upkeep->place < first_free ? upkeep->place : first_free;
     if (is_due(upkeep))
         dequeue(upkeep);
     pinned = upkeep->pins > 0;
@@ -110,18 +114,13 @@ void fl_upkeep_note(fl_upkeep *upkeep) {
     drop_queue();
 }
 
-/* Holds the queue's lock. NULL: there is no memory for one more. */
+/* Holds the queue's lock. NULL: none is left, and the next takes memory. */
 static fl_workspace *take_workspace(void) {
-    if (!has_workspaces) {
-        has_workspaces = true;
-        for (size_t i = 0; i < sizeof first_workspaces / sizeof first_workspaces[0]; i++) {
-            first_workspaces[i].next = workspaces;
-            workspaces = &first_workspaces[i];
-        }
-    }
     fl_workspace *workspace = workspaces;
     if (workspace)
         workspaces = workspace->next;
+    else if (first_used < FIRST_WORKSPACES)
+        workspace = &first_workspaces[first_used++];
     return workspace;
 }
 

@@ -52,7 +52,7 @@ void fl_upkeep_init(fl_upkeep *upkeep);
 /* False: there are too many. */
 bool fl_upkeep_join(fl_upkeep *upkeep);
 
-/* Nobody is at work in the arena from here on, nor will be. */
+/* Nobody is at work in the arena from here on, nor will be, until it joins again. Who has left already may leave once more. */
 void fl_upkeep_leave(fl_upkeep *upkeep);
 
 /* Something was gained that could be given back, or used again: the arena's turn will come. One load where that is known. */

@@ -42,7 +42,7 @@
 #define FL_PAGE_SHIFT 14
 #endif
 #define FL_PAGE_BYTES ((size_t)1 << FL_PAGE_SHIFT)
-#define FL_CHUNK_PAGES ((size_t)16)
+#define FL_CHUNK_PAGES ((size_t)8)
 #define FL_CHUNK_BYTES (FL_CHUNK_PAGES << FL_PAGE_SHIFT)
 #define FL_REGION_SHIFT (FL_PAGE_SHIFT + 8)
 #define FL_REGION_BYTES ((size_t)1 << FL_REGION_SHIFT)
@@ -69,6 +69,11 @@ static inline void *fl_entry_descriptor(fl_entry entry) {
 }
 
 struct fl_arena;
+
+/* A bit for each chunk of a region. */
+typedef uint32_t fl_chunks;
+#define FL_CHUNKS_ALL UINT32_MAX
+_Static_assert(FL_REGION_CHUNKS == 32, "as many bits as chunks");
 
 /*
  * A region and its pages. It is
@@ -100,10 +105,10 @@ typedef struct fl_region {
     struct fl_region *next;           /* of the same arena, in no order */
     struct fl_region *previous;
     struct fl_branch *branch; /* above it in the arena's tree */
-    uint16_t mapped;          /* these: a bit for each chunk */
-    uint16_t reserved;
-    uint16_t growing;
-    uint16_t lost;
+    fl_chunks mapped;         /* these: a bit for each chunk */
+    fl_chunks reserved;
+    fl_chunks growing;
+    fl_chunks lost;
     bool idle;    /* has idle pages */
     bool vacant;  /* and none in use */
     bool small;   /* no huge pages are wanted here */
@@ -116,9 +121,6 @@ typedef struct fl_region {
     uint64_t moved[FL_REGION_WORDS]; /* in a mapping that a move made: see moves.h */
     uint64_t cuts[FL_REGION_WORDS];  /* the first of such a mapping, or right behind one */
 } fl_region;
-
-#define FL_CHUNKS_ALL UINT16_MAX
-_Static_assert(FL_REGION_CHUNKS == 16, "a mask of chunks has a bit for each");
 
 /* What the fast paths read, on one cache line that nobody writes after start, but for `pages` as it grows. */
 typedef struct fl_window {

@@ -118,6 +118,13 @@ static void unlink_from_parent(fallow_arena *arena) {
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
+/* As many may as there are arenas. */
+static void join(fallow_arena *arena) {
+    bool joined = fl_upkeep_join(&arena->pages.upkeep);
+    FL_ASSERT(joined);
+    (void)joined;
+}
+
 fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent) {
     fallow_arena *arena = arena_descriptor();
     if (!arena)
@@ -141,9 +148,7 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
     arena->alive = true;
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
-    bool joined = fl_upkeep_join(&arena->pages.upkeep); /* as many may as there are arenas */
-    FL_ASSERT(joined);
-    (void)joined;
+    join(arena);
     return arena;
 }
 
@@ -154,13 +159,16 @@ bool fl_arena_use_by_one_thread(fallow_arena *arena) {
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     fl_audit_arena_unused(arena);
-    fl_upkeep_pause(&arena->pages.upkeep);
+    /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
+     * before it is reset again, or destroyed. */
+    fl_upkeep_leave(&arena->pages.upkeep);
     bool one_thread = arena->only_heap != NULL;
     forget_everything(arena);
     if (one_thread) /* takes the heap that has just become free: this cannot fail */
         fl_arena_use_by_one_thread(arena);
     fl_pages_return_all(&arena->pages);
-    fl_upkeep_go_on(&arena->pages.upkeep);
+    fl_upkeep_note(&arena->pages.upkeep);
+    join(arena);
     size_t keep = keep_bytes >> FL_PAGE_SHIFT, idle = arena->pages.ready_pages;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);

@@ -137,7 +137,7 @@ static void reserved_in_secret(void) {
         skip_case();
 }
 static void mapped_in_secret(void) {
-    region->mapped &= (uint16_t)~1u;
+    region->mapped &= ~1u;
     fl_pagebits_clear(region->prepared, 0, FL_CHUNK_PAGES);
     fl_pagebits_clear(region->in_use, 0, FL_CHUNK_PAGES);
     fl_pagetree_update(region);

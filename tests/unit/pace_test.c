@@ -37,6 +37,20 @@ static void pace_quiet_after_300_ms(void) {
     CHECK(!tick(100 * MS, true));
 }
 
+/* At work all the while, on half a processor at least. */
+static void pace_quiet_after_150_ms_of_work(void) {
+    start();
+    CHECK(!tick(0, true));
+    now.process_cpu_ns += 74 * MS;
+    CHECK(!tick(149 * MS, false));
+    now.process_cpu_ns += 1 * MS;
+    CHECK(tick(1 * MS, false));
+    CHECK(!tick(1 * MS, true));
+    now.process_cpu_ns += 74 * MS; /* a little less than that */
+    CHECK(!tick(150 * MS, false));
+    CHECK(tick(150 * MS, false));
+}
+
 static void pace_keeps_the_peak_and_a_tenth_for_a_while(void) {
     start();
     now.used_pages = 100000;
@@ -120,6 +134,7 @@ static void pace_allowance_is_a_hundredth(void) {
 
 int main(void) {
     RUN(pace_quiet_after_300_ms);
+    RUN(pace_quiet_after_150_ms_of_work);
     RUN(pace_keeps_the_peak_and_a_tenth_for_a_while);
     RUN(pace_learns_from_regret);
     RUN(pace_does_not_regret_little);

@@ -158,7 +158,7 @@ static void pagetree_random_against_model(void) {
     for (int step = 0; step < 600; step++) {
         size_t r = check_random(&random) % REGIONS, first = r * FL_REGION_PAGES;
         if (!there[r]) {
-            base[r].mapped = UINT16_MAX;
+            base[r].mapped = FL_CHUNKS_ALL;
             CHECK(fl_pagetree_insert(&tree, &base[r]));
             there[r] = true;
             mark(first, FL_REGION_PAGES, 2);

@@ -88,6 +88,23 @@ static void upkeep_noted_in_its_turn(void) {
     leave_all();
 }
 
+/* What is noted while it is away is due when it has come back. */
+static void upkeep_noted_while_away(void) {
+    size_t whose[COUNT];
+    join_all();
+    fl_upkeep_note(&arenas[3]);
+    fl_upkeep_leave(&arenas[3]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 0);
+    CHECK(fl_upkeep_join(&arenas[3]));
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    fl_upkeep_leave(&arenas[3]);
+    fl_upkeep_leave(&arenas[3]);
+    fl_upkeep_note(&arenas[3]);
+    CHECK(fl_upkeep_join(&arenas[3]));
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    leave_all();
+}
+
 static void upkeep_paused_is_left_alone(void) {
     size_t whose[COUNT];
     join_all();
@@ -232,6 +249,7 @@ int main(void) {
     RUN(upkeep_turns_are_fair);
     RUN(upkeep_one_turn_a_round);
     RUN(upkeep_noted_in_its_turn);
+    RUN(upkeep_noted_while_away);
     RUN(upkeep_paused_is_left_alone);
     RUN(upkeep_next_finds_all_that_fit);
     RUN(upkeep_half_noted_is_due_in_a_child);
