@@ -6,7 +6,7 @@
  *   gainer    gains something in the arena and notes it, twice
  *   ticker    has the arena's turns: takes it from the queue, does what was gained, says whether it stays due
  *   giver     begins upkeep by itself, waits for it, yields in between, ends; as a give-back on request does
- *   pauser    has the arena to itself for a moment, as a reset does
+ *   pauser    has the arena to itself for a moment: pauses its upkeep, as a walk does, or leaves and joins again, as a reset does
  *   leaver    may leave, once the gainer and the pauser have ended; then the arena ends
  *
  * With -DFORK all of these vanish at any moment at which fork could have the locks of the arena and the queue, each wherever it
@@ -197,19 +197,6 @@ done:
     } unless { forked }
 }
 
-/* fl_upkeep_pause, fl_upkeep_go_on. */
-proctype pauser() {
-    {
-    d_step { TOUCH; pauses++ };
-#ifndef BUG_PAUSE_DOES_NOT_WAIT
-    take_lock(); drop_lock();
-#endif
-    d_step { paused = true; assert(working == 0) };
-    d_step { paused = false; pauses-- };
-    busy--
-    } unless { forked }
-}
-
 /* fl_upkeep_leave. It sleeps, and looks again, until nobody has pinned the arena. */
 inline leave() {
     d_step { TOUCH; joined = false; due = false; pinned = pins > 0 };
@@ -225,13 +212,41 @@ inline leave() {
     :: else -> skip
     fi;
 #endif
-    d_step { assert(working == 0); left = true }
+    assert(working == 0)
+}
+
+/* fl_upkeep_pause and fl_upkeep_go_on; or fl_upkeep_leave, and fl_upkeep_join. */
+proctype pauser() {
+    bool pinned, see;
+    {
+    if
+    :: true ->
+        d_step { TOUCH; pauses++ };
+#ifndef BUG_PAUSE_DOES_NOT_WAIT
+        take_lock(); drop_lock();
+#endif
+        d_step { paused = true; assert(working == 0) };
+        d_step { paused = false; pauses-- }
+    :: true ->
+        leave();
+        paused = true;
+        gained = true;
+        note();
+        d_step {
+            paused = false; joined = true;
+#ifndef BUG_JOIN_FORGETS_WHAT_IS_NOTED
+            due = noted
+#endif
+        }
+    fi;
+    busy--
+    } unless { forked }
 }
 
 proctype leaver() {
     bool pinned;
     if
-    :: busy == 0 -> leave()
+    :: busy == 0 -> leave(); left = true
     :: skip /* the arena goes on */
     fi
 }
@@ -254,7 +269,7 @@ proctype child() {
     assert(!joined || due);
     turn(mine);
     assert(!joined || !gained);
-    if :: joined -> leave() :: else -> skip fi
+    if :: joined -> leave(); left = true :: else -> skip fi
 }
 
 init {
