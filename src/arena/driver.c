@@ -10,6 +10,7 @@
 #define TRY_EVERY_NS UINT64_C(1000000000)
 #define START_THREADED_BYTES ((size_t)16 << 20)
 #define START_SINGLE_BYTES ((size_t)64 << 20)
+#define TOGETHER_MIN 4 /* arenas */
 #define PIGGY_BACK_NS UINT64_C(1000000)
 #define FOLLOW_EVERY_NS UINT64_C(30000000000)
 #define STALLS_EVERY_NS UINT64_C(1000000000)
@@ -69,15 +70,24 @@ void fl_driver_switch(bool on) {
     atomic_store_explicit(&switched_off, !on, memory_order_relaxed);
 }
 
+static size_t worth_bytes(void) {
+    return fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES;
+}
+
 static bool is_worth_it(const fl_arena *arena) {
-    size_t idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
-    size_t bytes = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
     size_t freed = atomic_load_explicit(&freed_bytes, memory_order_relaxed);
     size_t purged = atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
-    bytes += freed < purged ? freed : purged;
-    return (idle << FL_PAGE_SHIFT) + bytes >=
-               (fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES) ||
-           idle > atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
+    return fl_arena_sparable_bytes(arena) + (freed < purged ? freed : purged) >= worth_bytes() ||
+           atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) >
+               atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
+}
+
+/* Many that are not worth it one by one may be so together; looked at by one thread now and then, since that takes longer. */
+static bool are_worth_it_together(void) {
+    static _Atomic uint64_t summed_ns;
+    uint64_t last_ns;
+    return fl_upkeep_due() >= TOGETHER_MIN && is_due(&summed_ns, fl_system_now_ns(), TICK_NS, &last_ns) &&
+           fl_scavenger_sparable_bytes() >= worth_bytes();
 }
 
 static bool tick(uint64_t budget_ns) {
@@ -122,7 +132,8 @@ static void *guest(void *unused) {
         atomic_store_explicit(&guest_is_here, false, memory_order_seq_cst);
         /* Work noted since the last tick found this one still here and did not start another. */
     } while (guest_may_be_here() && atomic_load_explicit(&noted, memory_order_seq_cst) &&
-             fl_scavenger_any(is_worth_it) && claim_guest());
+             (fl_scavenger_any(is_worth_it) || fl_scavenger_sparable_bytes() >= worth_bytes()) &&
+             claim_guest());
     return NULL;
 }
 
@@ -172,7 +183,8 @@ void fl_driver_note(fl_arena *arena) {
     fl_upkeep_note(&arena->upkeep);
     if (!atomic_load_explicit(&noted, memory_order_relaxed))
         atomic_store_explicit(&noted, true, memory_order_seq_cst);
-    if (!atomic_load_explicit(&guest_is_here, memory_order_relaxed) && is_worth_it(arena))
+    if (!atomic_load_explicit(&guest_is_here, memory_order_relaxed) &&
+        (is_worth_it(arena) || are_worth_it_together()))
         drive();
 }
 

@@ -2,8 +2,8 @@
 /*
  * driver.h: who does the scavenger's work, and who looks at what the system says of the process while it runs.
  *
- *   the guest    a thread of fallow's own, where one is allowed. It is started from a slow path that finds much idle memory,
- *                lives for a second at least, so that no more than one is made in a second, and then ends with the first
+ *   the guest    a thread of fallow's own, where one is allowed. It is started from a slow path that finds much idle memory in
+ *                its arena, lives for a second at least, so that no more than one is made in a second, and then ends with the first
  *                tick that finds nothing to do. It blocks every signal and has a file table of its own. It is not in the
  *                child of a fork until the child needs it, and there is none any more when main has ended by pthread_exit:
  *                it would hold up the process's end, or have the exit handlers run on its stack.

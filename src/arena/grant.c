@@ -15,28 +15,19 @@ static size_t pages_of_limit(size_t bytes) {
     return bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX;
 }
 
-/* What is idle may be too much now. */
-static void note_idle(fl_arena *arena) {
-    if (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed))
-        fl_upkeep_note(&arena->upkeep);
-}
-
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&arena->limits.soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
-    note_idle(arena);
 }
 
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
     atomic_store_explicit(&arena->limits.idle_pages, pages_of_limit(bytes), memory_order_relaxed);
-    note_idle(arena);
 }
 
 void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
     atomic_store_explicit(&arena->limits.keeps_idle, keeps, memory_order_relaxed);
     if (at_once)
         atomic_store_explicit(&arena->limits.idle_pages, 0, memory_order_relaxed);
-    note_idle(arena);
 }
 
 static void put_soft_together(void) {

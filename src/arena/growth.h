@@ -7,7 +7,7 @@
  * arena: it holds the ground lock all the while, so that no region leaves meanwhile and fork finds none half-way.
  *
  * Steps double with what the arena has mapped, from 128 KiB to 4 MiB: an arena of one block costs no more commit charge than
- * that, and a large one no more than a call for 4 MiB.
+ * that, and a large one no more than a call for 4 MiB. A run that needs more is one step all the same.
  */
 #ifndef FL_GROWTH_H
 #define FL_GROWTH_H

@@ -8,7 +8,8 @@
  *     scavenged: idle ──▶ Prepared                            (the system has the memory back)
  *
  * Threads: everything may be called from any thread; the arena's lock makes it so. It is not held across system calls:
- * growth holds the arena's ground lock across them, and what gives memory back has the arena's upkeep.
+ * growth holds the arena's ground lock across them, and what gives memory back has the arena's upkeep. (But for two that are rare:
+ * chunks that are unmapped because the system has no memory, and moved places that are mapped afresh.)
  */
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
@@ -157,6 +158,12 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
         atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
+/* What is idle, and what the floor above thinks that it could free: a hint, for who does not take the lock. */
+static inline size_t fl_arena_sparable_bytes(const fl_arena *arena) {
+    return (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT) +
+           atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
+}
+
 /* No batch of ranges for the system is longer. */
 #define FL_BATCH_RANGES 64
 
@@ -178,9 +185,9 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
 }
 
 /*
- * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant chunks
- * first, highest addresses first. For FL_CAUSE_GOAL, chunks that are nearly full are left alone; otherwise regions
- * that have become empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
+ * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant regions
+ * first, highest addresses first. For FL_CAUSE_GOAL, regions that are nearly full are left alone. For all but this and
+ * FL_CAUSE_LIMIT, those that the batch has made empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
  * idle, or the system refuses. In the arena's upkeep.
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again);

@@ -21,7 +21,7 @@ size_t fl_regions_unmap_spare(fl_arena *arena);
 /* A region with no page in use and none idle leaves the arena (true: now it is the caller's, who releases it). */
 bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region);
 
-/* Any region of an arena that comes to its end leaves it; NULL: none is left. */
+/* Any region of an arena that comes to its end leaves it; NULL: none is left. Without the arena's lock: nobody is in it. */
 fl_region *fl_region_leave_at_end(fl_arena *arena);
 
 /*

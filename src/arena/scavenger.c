@@ -167,7 +167,7 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
         fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
         left |= prospect == WORK_LEFT;
         if (fl_scavenger_time_is_up(now_ns + budget_ns)) {
-            left |= fl_upkeep_any_due(); /* their turn comes first, next time */
+            left |= fl_upkeep_due() > 0; /* their turn comes first, next time */
             break;
         }
     }
@@ -283,19 +283,27 @@ void fl_scavenger_unmap_spare(void) {
 
 typedef struct question {
     bool (*is)(const fl_arena *arena);
+    bool found;
+    size_t sparable_bytes;
 } question;
 
-static bool is_so(const fl_upkeep *upkeep, const void *context) {
-    return ((const question *)context)->is(arena_of((fl_upkeep *)upkeep));
+static void ask(const fl_upkeep *upkeep, void *context) {
+    question *question = context;
+    const fl_arena *arena = arena_of((fl_upkeep *)upkeep);
+    question->found |= question->is && question->is(arena);
+    question->sparable_bytes += fl_arena_sparable_bytes(arena);
 }
 
 bool fl_scavenger_any(bool (*is)(const fl_arena *arena)) {
-    size_t place = 0;
-    question question = {is};
-    fl_upkeep *found = fl_upkeep_next(&place, is_so, &question);
-    if (found)
-        fl_upkeep_end(found);
-    return found != NULL;
+    question question = {.is = is};
+    fl_upkeep_each(ask, &question);
+    return question.found;
+}
+
+size_t fl_scavenger_sparable_bytes(void) {
+    question question = {.is = NULL};
+    fl_upkeep_each(ask, &question);
+    return question.sparable_bytes;
 }
 
 void fl_scavenger_fork_child(void) {

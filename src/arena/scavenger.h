@@ -31,6 +31,9 @@ bool fl_scavenger_tick(uint64_t budget_ns);
 /* Is it so of any arena that is looked after? No lock may be held; `is` runs with the queue's. */
 bool fl_scavenger_any(bool (*is)(const fl_arena *arena));
 
+/* What all of them could spare, as fl_arena_sparable_bytes. */
+size_t fl_scavenger_sparable_bytes(void);
+
 /* Gives back idle pages at once, of one arena and those below it or (NULL) of all; with reclaim, also what the floor above can free
  * for it. Returns how many bytes went. No lock may be held. */
 size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * upkeep.c: the queue and its locks. Every interleaving of them is explored by spin: tests/model/upkeep.pml, which changes
+ * together with this.
+ */
 #include "upkeep.h"
 
 #include "../system/fatal.h"
@@ -14,6 +18,7 @@ static fl_upkeep *joined[FL_UPKEEP_MAX]; /* by place */
 static uint32_t places_used;             /* places from here on have never been taken */
 static uint32_t first_free;              /* none below is free */
 static fl_upkeep *first_due, *last_due;
+static _Atomic size_t due_count; /* between them; read without the lock as well */
 static uint64_t rounds;
 static fl_workspace first_workspaces[FIRST_WORKSPACES]; /* those that need no memory */
 static unsigned first_used;
@@ -40,12 +45,14 @@ static void enqueue(fl_upkeep *upkeep) {
     upkeep->previous = last_due;
     *(last_due ? &last_due->next : &first_due) = upkeep;
     last_due = upkeep;
+    atomic_store_explicit(&due_count, fl_upkeep_due() + 1, memory_order_relaxed);
     atomic_store_explicit(&upkeep->due, true, memory_order_seq_cst);
 }
 
 static void dequeue(fl_upkeep *upkeep) {
     *(upkeep->previous ? &upkeep->previous->next : &first_due) = upkeep->next;
     *(upkeep->next ? &upkeep->next->previous : &last_due) = upkeep->previous;
+    atomic_store_explicit(&due_count, fl_upkeep_due() - 1, memory_order_relaxed);
     atomic_store_explicit(&upkeep->due, false, memory_order_seq_cst);
 }
 
@@ -230,11 +237,20 @@ void fl_upkeep_end_turn(fl_upkeep *upkeep, bool stays_due) {
     fl_upkeep_end(upkeep);
 }
 
-bool fl_upkeep_any_due(void) {
-    take_queue();
-    bool any = first_due != NULL;
-    drop_queue();
-    return any;
+size_t fl_upkeep_due(void) {
+    return atomic_load_explicit(&due_count, memory_order_relaxed);
+}
+
+void fl_upkeep_each(fl_upkeep_visit *visit, void *context) {
+    bool last = false;
+    for (size_t place = 0; !last;) {
+        take_queue();
+        for (size_t looks = 0; looks < LOOKS_MAX && place < places_used; looks++, place++)
+            if (joined[place])
+                visit(joined[place], context);
+        last = place == places_used;
+        drop_queue();
+    }
 }
 
 /* The next that fits, pinned; *place goes on at most so far as the queue's lock may be held. */
@@ -280,10 +296,12 @@ void fl_upkeep_fork_child(void) {
     for (size_t place = 0; place < places_used; place++) {
         fl_upkeep *upkeep = joined[place];
         /* Read first: with many arenas, these are pages that the child would have to itself for nothing. */
-        if (upkeep && (upkeep->pins || upkeep->pauses))
+        if (!upkeep)
+            continue;
+        if (upkeep->pins || upkeep->pauses)
             upkeep->pins = upkeep->pauses = 0;
-        /* A thread that is not here has said so, and was about to put it into the queue. */
-        if (upkeep && atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
+        /* Who noted it was about to put it into the queue. */
+        if (atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
             enqueue(upkeep);
     }
 }

@@ -83,19 +83,23 @@ uint64_t fl_upkeep_new_round(void);
 fl_upkeep *fl_upkeep_next_turn(uint64_t round);
 void fl_upkeep_end_turn(fl_upkeep *upkeep, bool stays_due);
 
-/* Is anything in the queue? */
-bool fl_upkeep_any_due(void);
+/* How many are in the queue. */
+size_t fl_upkeep_due(void);
 
 /* The next that has joined, from *place on, and that fits; its upkeep is the caller's. *place is then where to go on. NULL: there
  * is none. fits runs with the queue's lock. */
 typedef bool fl_upkeep_fits(const fl_upkeep *upkeep, const void *context);
 fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *context);
 
+/* Shows all that have joined, in no order, with the queue's lock, which others have in between. */
+typedef void fl_upkeep_visit(const fl_upkeep *upkeep, void *context);
+void fl_upkeep_each(fl_upkeep_visit *visit, void *context);
+
 /* Whoever works is to come to the end of its batch: somebody forks. */
 void fl_upkeep_hurry(bool hurry);
 bool fl_upkeep_is_hurried(void);
 
-/* In the child of a fork, which has the queue's lock: the threads that waited, or wanted pauses, are not here. */
+/* In the child of a fork, with its locks: the threads that waited, wanted pauses, or were noting something, are not here. */
 void fl_upkeep_fork_child(void);
 
 #endif

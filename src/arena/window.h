@@ -97,7 +97,7 @@ _Static_assert(FL_REGION_CHUNKS == 32, "as many bits as chunks");
  * Pages are guarded by the arena's lock. Chunks and the owner change only with the arena's ground lock as well, which is held
  * across the system calls that follow or come before: so a region grows or leaves, never both, and fork, which takes both
  * locks, finds each chunk as it is. Who holds the arena's lock and reads its own address in a region owns the region; of any
- * other value it learns only that it does not.
+ * other value it learns only that it does not. (spin explores all of it: tests/model/regions.pml.)
  */
 typedef struct fl_region {
     _Atomic(struct fl_arena *) arena; /* NULL: free, leaving or kept */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../system/fatal.h"
 #include "block.h"
@@ -135,10 +136,12 @@ void fallow_arena_free(fallow_arena *arena, void *block) {
 
 void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {
     fl_limits_set(&arena->pages, soft_bytes, hard_bytes);
+    fl_driver_note(&arena->pages); /* what is idle may be too much now */
 }
 
 void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
     fl_limits_set_idle_max(&arena->pages, idle_bytes);
+    fl_driver_note(&arena->pages);
 }
 
 void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {

@@ -170,11 +170,11 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     if (one_thread) /* takes the heap that has just become free: this cannot fail */
         fl_arena_use_by_one_thread(arena);
     fl_pages_return_all(&arena->pages);
-    fl_upkeep_note(&arena->pages.upkeep);
     join(arena);
     size_t keep = keep_bytes >> FL_PAGE_SHIFT, idle = arena->pages.ready_pages;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
+    fl_driver_note(&arena->pages);
 }
 
 void fl_arena_destroy(fallow_arena *arena) {

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# spin goes through every interleaving of the slab protocol's model, and finds each bug that is seeded in it.
+# spin goes through every interleaving of the models in tests/model, and finds each bug that is seeded in them.
 set -u
-model=$1/tests/model/slabword.pml
+models=$1/tests/model
 command -v spin >/dev/null || { echo "skipped model_test: no spin"; exit 77; }
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place" || exit 1
 
-explore() { # options: prints spin's verdict
+explore() { # model, options: prints spin's verdict
   rm -f pan*
-  spin -a "$@" "$model" >spin.out 2>&1 || { cat spin.out; exit 1; }
+  local model=$1
+  shift
+  spin -a "$@" "$models/$model.pml" >spin.out 2>&1 || { cat spin.out >&2; exit 1; }
   cc -O2 -DSAFETY -DCOLLAPSE -DMEMLIM=4096 -w pan.c -o pan || exit 1
   ./pan -m200000 -n >pan.out 2>&1
   grep -qE 'max search depth too small|out of memory|memory bound' pan.out && { echo "incomplete: $*"; exit 1; }
@@ -18,13 +20,25 @@ explore() { # options: prints spin's verdict
 }
 
 failed=0
-errors=$(explore)
-states=$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out)
-if [ "$errors" = 0 ]; then echo "ok model_holds ($states states)"; else echo "failed: the model has errors"; cat pan.out; failed=1; fi
-errors=$(explore -DFORK)
-if [ "$errors" = 0 ]; then echo "ok model_holds_after_a_fork"; else echo "failed: the model has errors after a fork"; cat pan.out; failed=1; fi
-for bug in $(grep -o 'BUG_[A-Z][A-Z_]*' "$model" | sort -u); do
-  case $bug in BUG_FORK*) errors=$(explore -DFORK -D"$bug") ;; *) errors=$(explore -D"$bug") ;; esac
-  if [ "${errors:-0}" -gt 0 ]; then echo "ok model_finds_$bug"; else echo "failed: $bug is not found"; failed=1; fi
+
+holds() { # model, name of the case, options
+  local errors states
+  errors=$(explore "$1" "${@:3}")
+  states=$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out)
+  if [ "$errors" = 0 ]; then echo "ok model_$1_$2 ($states states)"; else echo "failed: $1 has errors: $2"; cat pan.out; failed=1; fi
+}
+
+for model in slabword regions upkeep; do
+  holds $model holds
+  fork=$(grep -o '^#ifdef FORK$' "$models/$model.pml" | sort -u) # else fork is in it anyway
+  [ -z "$fork" ] || holds $model holds_after_a_fork -DFORK
+  for bug in $(grep -o 'BUG_[A-Z][A-Z_]*' "$models/$model.pml" | sort -u); do
+    case $fork$bug in '#ifdef FORKBUG_FORK'*) options=(-DFORK -D"$bug") ;; *) options=(-D"$bug") ;; esac
+    errors=$(explore $model "${options[@]}")
+    case $errors in
+      '' | *[!0-9]* | 0) echo "failed: $bug of $model is not found"; failed=1 ;;
+      *) echo "ok model_finds_$bug" ;;
+    esac
+  done
 done
 exit $failed

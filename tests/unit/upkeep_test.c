@@ -22,7 +22,7 @@ static void join_all(void) {
 static void leave_all(void) {
     for (size_t i = 0; i < COUNT; i++)
         fl_upkeep_leave(&arenas[i]);
-    CHECK(!fl_upkeep_any_due());
+    CHECK_EQUAL(fl_upkeep_due(), 0);
 }
 
 /* What a tick does: so many turns at most; each that had one is told of. */
@@ -40,7 +40,7 @@ static size_t turns(size_t max, bool stays, size_t *whose) {
 static void upkeep_none_is_due_without_a_note(void) {
     size_t whose[COUNT];
     join_all();
-    CHECK(!fl_upkeep_any_due());
+    CHECK_EQUAL(fl_upkeep_due(), 0);
     CHECK_EQUAL(turns(COUNT, false, whose), 0);
     fl_upkeep_note(&arenas[7]);
     fl_upkeep_note(&arenas[7]);
@@ -139,6 +139,18 @@ static void upkeep_next_finds_all_that_fit(void) {
         fl_upkeep_end(it);
     }
     CHECK_EQUAL(found, COUNT / 2);
+    leave_all();
+}
+
+/* A fork came between the two halves of a note, which the child's thread is not there to finish. */
+static void upkeep_half_noted_is_due_in_a_child(void) {
+    size_t whose[COUNT];
+    join_all();
+    atomic_store(&arenas[9].noted, true);
+    fl_upkeep_fork_child();
+    fl_upkeep_note(&arenas[9]);
+    CHECK_EQUAL(turns(COUNT, false, whose), 1);
+    CHECK_EQUAL(whose[0], 9);
     leave_all();
 }
 
@@ -301,6 +313,7 @@ int main(void) {
     RUN(upkeep_noted_while_away);
     RUN(upkeep_paused_is_left_alone);
     RUN(upkeep_next_finds_all_that_fit);
+    RUN(upkeep_half_noted_is_due_in_a_child);
     RUN(upkeep_leaving_waits);
     RUN(upkeep_many_threads);
     RUN(upkeep_goes_on_in_a_child);
