@@ -82,17 +82,25 @@ static bool is_worth_it(const fl_arena *arena) {
                atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
 }
 
-/* Many that are not worth it one by one may be so together; looked at by one thread now and then, since that takes longer. */
+static _Atomic size_t summed_at; /* arenas that were due when they were last found not worth it together */
+
+/* Many that are not worth it one by one may be so together. To sum them up takes longer, so it is done when twice as many are
+ * due as the last time, and else now and then. */
 static bool are_worth_it_together(void) {
     static _Atomic uint64_t summed_ns;
     uint64_t last_ns;
-    return fl_upkeep_due() >= TOGETHER_MIN && is_due(&summed_ns, fl_system_now_ns(), TICK_NS, &last_ns) &&
-           fl_scavenger_sparable_bytes() >= worth_bytes();
+    size_t due = fl_upkeep_due(), before = atomic_load_explicit(&summed_at, memory_order_relaxed);
+    if (due < TOGETHER_MIN ||
+        (due < 2 * before && !is_due(&summed_ns, fl_system_now_ns(), TICK_NS, &last_ns)))
+        return false;
+    atomic_store_explicit(&summed_at, due, memory_order_relaxed);
+    return fl_scavenger_sparable_bytes() >= worth_bytes();
 }
 
 static bool tick(uint64_t budget_ns) {
     atomic_store_explicit(&noted, false, memory_order_seq_cst);
     atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&summed_at, 0, memory_order_relaxed);
     return fl_scavenger_tick(budget_ns);
 }
 
