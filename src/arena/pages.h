@@ -55,11 +55,6 @@ typedef struct fl_arena {
     uint64_t kept_since_ns;      /* when it last said so */
     size_t scavenge_below;       /* the index of a region: the next batch goes on below it; upkeep's */
     _Atomic size_t away_bytes;   /* Prepared inside what is granted: the floor above gives back parts of it */
-    /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
-     * more may have become free since. */
-    _Atomic size_t reclaimable_bytes;
-    _Atomic size_t purged_bytes;
-    _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
     bool dense_again;  /* a grant has made a region so: who holds the lock looks, and lets go of it first */
     uint64_t activity; /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;
@@ -72,8 +67,13 @@ typedef struct fl_arena {
     uint64_t given_ns[FL_CAUSE_COUNT];
 
     fl_lock shed_lock; /* one thread at a time asks the owner; see grant.c */
-    fl_upkeep upkeep;
     _Atomic size_t arenas_below;
+    fl_upkeep upkeep;
+    /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
+     * more may have become free since. */
+    _Atomic size_t reclaimable_bytes;
+    _Atomic size_t purged_bytes;
+    _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
 } fl_arena;
 
 /* The Ready pages of all arenas together, and the limits on them; see grant.h. */

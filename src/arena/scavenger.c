@@ -104,23 +104,24 @@ static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns
 
 typedef enum prospect { NOTHING_LEFT, NOT_NOW, WORK_LEFT } prospect;
 
-/* In the end: what can still be expected of the arena? */
-static prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before) {
+/* In the end: what can still be expected of the arena, and has anything gone? */
+static prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before,
+                        bool *gave) {
     fl_lock_take(&arena->lock);
     bool idle = fl_arena_idle_pages(arena) > 0;
     bool keeps = atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed);
     left |= !quiet && idle && !keeps; /* it will be quiet some day */
     bool waits = idle || arena->kept_pages ||
                  (!quiet && atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed));
-    if (quiet && really_ready(arena) < ready_before)
+    *gave = really_ready(arena) < ready_before;
+    if (quiet && *gave)
         fl_pace_gave(&arena->pace, now_ns, ready_before, really_ready(arena));
     fl_lock_drop(&arena->lock);
     return left ? WORK_LEFT : waits ? NOT_NOW : NOTHING_LEFT;
 }
 
 /* One arena's turn in a tick. */
-static prospect attend(fl_arena *arena, uint64_t deadline_ns) {
-    uint64_t now_ns = fl_system_now_ns();
+static prospect attend(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns, bool *gave) {
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && now_ns - arena->kept_since_ns > KEPT_FOR_NS;
     fl_lock_drop(&arena->lock);
@@ -140,7 +141,7 @@ static prospect attend(fl_arena *arena, uint64_t deadline_ns) {
         left |= give_excess(arena, cause, deadline_ns);
     } else
         left |= attend_active(arena, now_ns, deadline_ns);
-    return foresee(arena, now_ns, quiet, left, ready_before);
+    return foresee(arena, now_ns, quiet, left, ready_before, gave);
 }
 
 uint64_t fl_scavenger_ticked_ns(void) {
@@ -155,22 +156,32 @@ static fl_arena *arena_of(fl_upkeep *upkeep) {
     return (fl_arena *)((char *)upkeep - offsetof(fl_arena, upkeep));
 }
 
-bool fl_scavenger_tick(uint64_t budget_ns) {
-    uint64_t now_ns = fl_system_now_ns(), round;
+/* Turns until the deadline; those in which nothing goes may take so long together, which with ten thousand arenas at work they do. */
+#define IN_VAIN_NS UINT64_C(500000)
+
+static bool take_turns(uint64_t now_ns, uint64_t deadline_ns) {
+    uint64_t round = fl_upkeep_new_round(), in_vain_ns = 0;
     bool left = false;
+    for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
+        bool gave;
+        prospect prospect = attend(arena_of(upkeep), now_ns, deadline_ns, &gave);
+        fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
+        left |= prospect == WORK_LEFT;
+        uint64_t began_ns = now_ns;
+        now_ns = fl_system_now_ns();
+        in_vain_ns += gave ? 0 : now_ns - began_ns;
+        if (now_ns >= deadline_ns || in_vain_ns >= IN_VAIN_NS || fl_upkeep_is_hurried())
+            return left || fl_upkeep_due() > 0; /* their turn comes first, next time */
+    }
+    return left;
+}
+
+bool fl_scavenger_tick(uint64_t budget_ns) {
+    uint64_t now_ns = fl_system_now_ns();
     if (atomic_exchange_explicit(&ticking, true, memory_order_acquire))
         return true; /* another thread is at it */
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
-    round = fl_upkeep_new_round();
-    for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
-        prospect prospect = attend(arena_of(upkeep), now_ns + budget_ns);
-        fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
-        left |= prospect == WORK_LEFT;
-        if (fl_scavenger_time_is_up(now_ns + budget_ns)) {
-            left |= fl_upkeep_due() > 0; /* their turn comes first, next time */
-            break;
-        }
-    }
+    bool left = take_turns(now_ns, now_ns + budget_ns);
     atomic_store_explicit(&ticking, false, memory_order_release);
     return left;
 }

@@ -35,9 +35,7 @@ typedef struct fl_workspace {
 typedef struct fl_upkeep {
     fl_lock lock; /* held by who is at work in the arena */
     fl_workspace *workspace;
-    bool gained;        /* something was noted, that a look at everything has not begun to look for */
-    _Atomic bool noted; /* something was gained since the last turn began */
-    _Atomic bool due;   /* in the queue; written with the queue's lock */
+    bool gained; /* something was noted, that a look at everything has not begun to look for */
     /* These are guarded by the queue's lock. */
     bool joined;
     uint32_t place;         /* among all that have joined */
@@ -46,6 +44,9 @@ typedef struct fl_upkeep {
     uint64_t turn;          /* the last round in which it had its turn */
     struct fl_upkeep *next; /* in the queue */
     struct fl_upkeep *previous;
+    /* Last, beside what else of an arena is looked at often. */
+    _Atomic bool noted; /* something was gained since the last turn began */
+    _Atomic bool due;   /* in the queue; written with the queue's lock */
 } fl_upkeep;
 
 void fl_upkeep_init(fl_upkeep *upkeep);

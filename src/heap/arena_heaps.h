@@ -11,6 +11,7 @@
 struct fl_heap;
 
 #define FL_ARENAS_MAX FL_UPKEEP_MAX /* at a time */
+#define FL_IDLE_HEAPS_MAX 2         /* in an arena: for more threads that come in turn, heaps are made */
 
 typedef struct fl_slab_list {
     fl_slab *first, *last;
@@ -18,14 +19,16 @@ typedef struct fl_slab_list {
 
 typedef struct fallow_arena {
     fl_arena pages;
-    fl_lock lists_lock;                  /* the lists of slabs that nobody owns */
-    fl_slab_list listed[FL_CLASS_COUNT]; /* newest first */
-    fl_slab_list purged[FL_CLASS_COUNT]; /* with pages given back: taken when no other is there */
-    _Atomic uint32_t listed_count;       /* in both; written under lists_lock */
-    fl_lock heaps_lock;                  /* the list of heaps */
+    struct fl_heap *only_heap;                 /* of an arena that one thread uses; else NULL */
+    uint32_t slot;                             /* its place in every thread's directory */
+    _Atomic uintptr_t idle[FL_IDLE_HEAPS_MAX]; /* heaps that are no thread's now; 0: empty. See idle.h */
+    fl_lock lists_lock;                        /* the lists of slabs that nobody owns */
+    fl_slab_list listed[FL_CLASS_COUNT];       /* newest first */
+    fl_slab_list purged[FL_CLASS_COUNT];       /* with pages given back: taken when no other is there */
+    _Atomic uint32_t listed_count;             /* in both; written under lists_lock */
+    fl_lock heaps_lock;                        /* the list of heaps */
     struct fl_heap *heaps;
     _Atomic uint32_t heap_count; /* of them; written under heaps_lock */
-    struct fl_heap *only_heap;   /* of an arena that one thread uses; else NULL */
     struct fallow_arena *parent; /* these four: guarded by the lock of all arenas */
     struct fallow_arena *children;
     struct fallow_arena *next_sibling;
@@ -35,7 +38,6 @@ typedef struct fallow_arena {
     uint8_t purge_round;            /* a number for each purge, so that it claims no slab twice in vain */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
     bool forked_with[5];            /* its locks, for fork: see lock_of */
-    uint32_t slot;                  /* its place in every thread's directory */
     bool alive;
     char name[32];
 #if FL_CHECKS >= 2

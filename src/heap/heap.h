@@ -14,8 +14,8 @@
  * `freeing` on the fast path: the next free overwrites it, slow paths clear it, and until then the slab that it points
  * into, one for each heap, is left alone.
  *
- * Threads: a heap belongs to the thread that it was made for. The lists of parked slabs are the only part
- * that the scavenger touches too; heap->lock guards them.
+ * Threads: a heap belongs to one thread at a time; a thread that parts with it may leave it to another (idle.h). The lists of
+ * parked slabs are the only part that the scavenger touches too; heap->lock guards them.
  */
 #ifndef FL_HEAP_H
 #define FL_HEAP_H
@@ -44,14 +44,15 @@ typedef struct fl_heap {
     uintptr_t window_base;
     size_t window_pages; /* those that this heap knows of; more may have come, which a slow path finds out */
     _Atomic fl_entry *table;
-    fl_entry entry_tag;                            /* the tag as it stands in entries of the table */
-    fl_entry tag_bits;                             /* FL_ENTRY_TAG_BITS */
+    fl_entry entry_tag;       /* the tag as it stands in entries of the table */
+    fl_entry tag_bits;        /* FL_ENTRY_TAG_BITS */
+    struct fl_thread *thread; /* NULL: the heap is idle. Changes hands under the lock of threads */
+    uint32_t pinned;          /* its thread is in a slow path with it, where it may not be parted from it */
+    uint32_t tag;
+    fallow_arena *arena;
     fl_slab *direct[FL_DIRECT_BYTES_MAX / 16 + 1]; /* by (size + 15) / 16: current slabs once more */
     fl_slab *current[FL_CLASS_COUNT];              /* never NULL */
 
-    uint32_t tag;
-    fallow_arena *arena;
-    struct fl_thread *thread;
     fl_lock lock;
     fl_parked partial[FL_CLASS_COUNT]; /* parked, with a fair number free */
     fl_parked full;                    /* the other parked ones, of all classes */
@@ -59,15 +60,13 @@ typedef struct fl_heap {
         lists_lost; /* in the child of a fork: these two were being changed, and nobody follows them any more */
     fl_kept kept;   /* for its next slabs and large blocks */
     size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
-    uint32_t pinned;         /* its thread is in a slow path with it, where it may not be let go */
     uint64_t visits;         /* of slow paths; guarded by lock */
     _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
     _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
     struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
-    struct fl_heap *next_of_thread; /* the thread's own list */
-    uint64_t visits_seen;           /* the scavenger's */
-    uint32_t quiet_ticks;           /* the scavenger's */
+    uint64_t visits_seen; /* the scavenger's */
+    uint32_t quiet_ticks; /* the scavenger's */
 } fl_heap;
 
 /* What a thread has before it has a heap: nothing can be had from it and no pointer is its own, so the

@@ -10,6 +10,7 @@ typedef int fl_heap_audit_of_no_use_in_this_build; /* a file may not be empty */
 #if FL_CHECKS >= 2
 
 #include "../arena/page_audit.h"
+#include "idle.h"
 #include "owner.h"
 #include "thread.h"
 
@@ -195,6 +196,7 @@ void fl_audit_heap(const fl_heap *heap) {
 /* What its heaps and lists say, and what the table leads to. */
 typedef struct books {
     size_t heaps;
+    size_t idle;  /* of them: no thread's */
     size_t owned; /* as heaps count it, with one for each of these */
     size_t current;
     size_t parked; /* TOLD or not */
@@ -235,12 +237,31 @@ static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, books 
     size_t kept = pages_in_spans(&heap->kept.spans);
     sum told = audit_told(heap);
     books->heaps++;
+    books->idle += !heap->thread;
     books->owned += atomic_load_explicit(&heap->owned, memory_order_relaxed);
     books->current += audit_current(heap);
     books->parked += audit_heap_lists(heap).slabs;
     books->told += told.slabs;
     books->reclaimable_bytes += heap->partial_bytes + told.bytes + (kept << FL_PAGE_SHIFT);
     books->pages += kept;
+}
+
+/* Those in slots are as many as are no thread's, and each is no thread's: they are the same ones. */
+static void audit_idle(const fallow_arena *arena, books *books) {
+    size_t idle = 0;
+    for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
+        const fl_heap *heap = fl_idle_heap(atomic_load_explicit(&arena->idle[i], memory_order_acquire));
+        if (!heap)
+            continue;
+        fl_audit_that(heap->arena == arena, heap, "the heap is idle in another arena than its own");
+        fl_audit_that(!heap->thread && heap->pinned == 0, heap, "the heap is idle and a thread's as well");
+        fl_audit_that(!atomic_load_explicit(&heap->freeing, memory_order_relaxed), heap,
+                      "the heap is idle in the middle of a free");
+        idle++;
+    }
+    fl_audit_equal(arena, "the number of heaps in the slots for idle ones", idle,
+                   "those that are no thread's", books->idle);
+    books->reclaimable_bytes += idle * FL_IDLE_HEAP_BYTES;
 }
 
 static void audit_heaps(const fallow_arena *arena, books *books) {
@@ -252,6 +273,7 @@ static void audit_heaps(const fallow_arena *arena, books *books) {
     }
     fl_audit_equal(arena, "heap_count", atomic_load_explicit(&arena->heap_count, memory_order_relaxed),
                    "the list of heaps", books->heaps);
+    audit_idle(arena, books);
 }
 
 static bool has_heap(const fallow_arena *arena, uint32_t tag) {
@@ -346,7 +368,7 @@ static void audit_sums(const fallow_arena *arena, const books *books) {
                    "the units that are away", books->away_bytes);
     fl_audit_equal(arena, "reclaimable_bytes",
                    atomic_load_explicit(&pages->reclaimable_bytes, memory_order_relaxed),
-                   "partial, told and listed slabs and the spans", books->reclaimable_bytes);
+                   "partial, told and listed slabs, the spans and the idle heaps", books->reclaimable_bytes);
 }
 
 void fl_audit_arena_quiet(const fallow_arena *arena) {

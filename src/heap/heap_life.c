@@ -6,6 +6,7 @@
 #include "../system/fatal.h"
 #include "heap.h"
 #include "heap_audit.h"
+#include "idle.h"
 #include "owner.h"
 #include "thread.h"
 
@@ -78,7 +79,6 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
     heap->pinned = 0;
-    heap->next_of_thread = NULL;
     atomic_store_explicit(&heap->freeing, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->told, NULL, memory_order_relaxed);
@@ -168,12 +168,13 @@ void fl_heap_release(fl_heap *heap) {
 }
 
 void fl_heap_abandon_all(fallow_arena *arena) {
-    /* All of it, so that a thread that lets its oldest heap go has done so before, or does not find it any more. */
+    /* All of it, so that a thread that parts with a heap has done so before, or does not find it any more. */
     fl_threads_lock();
     fl_lock_take(&arena->heaps_lock);
     fl_heap *heap = arena->heaps;
     arena->heaps = NULL;
     fl_lock_drop(&arena->heaps_lock);
+    fl_idle_forget(arena);
     for (fl_heap *next; heap; heap = next) {
         next = heap->next;
         fl_thread_forget(heap);
@@ -194,11 +195,11 @@ static void lose_lists(fl_heap *heap) {
 
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (heap->thread == self) { /* who may have been interrupted with it, and goes on */
+        if (self && heap->thread == self) { /* who may have been interrupted with it, and goes on */
             fl_lock_init(&heap->lock, FL_LOCK_HEAP);
             continue;
         }
-        /* Its thread is not in this process. If it was in a slow path, its lists are in an unknown state and
+        /* Its thread is not in this process, or it has none. If it was in a slow path, its lists are in an unknown state and
          * are given up: what it owned stays where it is, and its blocks can still be freed. */
         if (fl_lock_try(&heap->lock))
             fl_lock_drop(&heap->lock);

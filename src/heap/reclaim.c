@@ -14,6 +14,7 @@
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "heap.h"
+#include "idle.h"
 #include "owner.h"
 #include "purge.h"
 
@@ -119,6 +120,7 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     bool fences = fl_system_has_fence(); /* without it, slabs of a thread that sleeps stay with it */
     batch->count = 0;
     settle_leftovers(arena);
+    left |= fl_idle_tend(arena, cause);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         bool at_work = !is_quiet(heap) && cause == FL_CAUSE_GOAL;

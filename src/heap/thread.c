@@ -7,30 +7,35 @@
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "idle.h"
 
-/* Arenas have slots; a thread finds its heap in one by slot, through pages of 64. The process's arena has none: its heap
- * stands in the thread's record, so that a thread which uses no other costs no more than that. */
+/* Arenas have slots; a thread finds its heap in one by slot, through pages of 64 to the heap's place. The process's arena has no
+ * slot: its heap stands in the thread's record, so that a thread which uses no other costs no more than that. */
 #define SLOTS_IN_A_PAGE 64
 #define SLOT_PAGES 1024
 _Static_assert(SLOTS_IN_A_PAGE *SLOT_PAGES == FL_ARENAS_MAX, "a place for each arena");
 
 typedef struct slot_page {
-    fl_heap *heaps[SLOTS_IN_A_PAGE];
+    uint8_t places[SLOTS_IN_A_PAGE]; /* in directory->heaps, counted from 1; 0: no heap */
 } slot_page;
 
-/* A thread has heaps in so many arenas at most, besides the process's; for one more, the oldest lets its slabs go. So what
- * many arenas cost that are used by many threads in turn is bounded. */
-#define HEAPS_OF_A_THREAD 64
+/* A thread has heaps in so many arenas at most, besides the process's; for one more, it parts with one that it has not looked up
+ * lately. So what many arenas cost that are used by many threads in turn is bounded. */
+#ifndef FL_HEAPS_OF_A_THREAD
+#define FL_HEAPS_OF_A_THREAD 64
+#endif
+_Static_assert(FL_HEAPS_OF_A_THREAD <= 64, "a bit for each");
 
 typedef struct directory {
     slot_page *pages[SLOT_PAGES];
-    fl_heap *recent[HEAPS_OF_A_THREAD]; /* in the order in which they came, from `next` on */
-    unsigned next;
+    fl_heap *heaps[FL_HEAPS_OF_A_THREAD];
+    uint64_t taken;     /* a bit for each place with a heap */
+    uint64_t looked_up; /* and with one that was looked up since `hand` came by: it stays for another round */
+    unsigned hand;
 } directory;
 
 typedef struct fl_thread {
     fl_recent_heap recent;  /* first: read without knowing the rest */
-    fl_heap *heaps;         /* all of them, through next_of_thread */
     struct fl_thread *next; /* recycled ones */
     fl_heap *process_heap;
     directory *directory; /* NULL: no arena but the process's was ever used */
@@ -48,7 +53,7 @@ static fl_thread *record(void) {
     return (fl_thread *)fl_thread_self; /* its first member */
 }
 
-/* Threads' lists of heaps, their directories, and these are guarded by the lock of threads. */
+/* Which heaps stand in threads' directories, and these are guarded by the lock of threads. */
 static fl_thread *recycled;
 static pthread_key_t end_key;
 
@@ -100,25 +105,25 @@ static fl_thread *thread_self(void) {
     return self;
 }
 
-/* Slots are read by their thread only, and written by it or by who destroys the arena meanwhile unused. */
-static fl_heap **slot_of(fl_thread *self, const fallow_arena *arena) {
-    if (arena == fl_process_arena)
-        return &self->process_heap;
+/* Where the directory says which place an arena's heap has; NULL: nowhere yet. Read by the thread only, and written by it or
+ * by who ends the arena, which is unused then. */
+static uint8_t *place_of(const fl_thread *self, const fallow_arena *arena) {
     slot_page *page = self->directory ? self->directory->pages[arena->slot / SLOTS_IN_A_PAGE] : NULL;
-    return page ? &page->heaps[arena->slot % SLOTS_IN_A_PAGE] : NULL;
+    return page ? &page->places[arena->slot % SLOTS_IN_A_PAGE] : NULL;
 }
 
-/* The place for an arena's heap; made where there is none. NULL: out of memory. */
-static fl_heap **make_slot(fl_thread *self, const fallow_arena *arena) {
-    fl_heap **slot = slot_of(self, arena);
-    if (slot)
-        return slot;
+/* The same, made where there is none. NULL: out of memory. */
+static uint8_t *make_place(fl_thread *self, const fallow_arena *arena) {
     if (!self->directory && !(self->directory = fl_meta_alloc(sizeof *self->directory)))
         return NULL;
     slot_page **page = &self->directory->pages[arena->slot / SLOTS_IN_A_PAGE];
     if (!*page && !(*page = fl_meta_alloc(sizeof **page)))
         return NULL;
-    return slot_of(self, arena);
+    return place_of(self, arena);
+}
+
+static uint64_t bit_of(unsigned place) {
+    return UINT64_C(1) << (place - 1);
 }
 
 static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
@@ -126,62 +131,91 @@ static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }
 
-/* Holds the lock of threads. */
-static void unlink_heap(fl_thread *self, const fl_heap *heap) {
-    fl_heap **link = &self->heaps;
-    while (*link && *link != heap)
-        link = &(*link)->next_of_thread;
-    if (*link)
-        *link = heap->next_of_thread;
-    *slot_of(self, heap->arena) = NULL;
-    if (atomic_load_explicit(&self->recent.heap, memory_order_relaxed) == heap)
-        set_recent(self, NULL, NULL);
-    for (unsigned i = 0; self->directory && i < HEAPS_OF_A_THREAD; i++)
-        if (self->directory->recent[i] == heap)
-            self->directory->recent[i] = NULL;
-}
-
-/* Makes the heap one of the recent ones; returns the one that has to go for it, or NULL. Holds the lock of threads. */
-static fl_heap *note_recent(fl_thread *self, fl_heap *heap) {
-    directory *directory = self->directory;
-    fl_heap **place;
-    unsigned tries = 0;
-    do
-        place = &directory->recent[directory->next++ % HEAPS_OF_A_THREAD];
-    while (*place && (*place)->pinned && ++tries < HEAPS_OF_A_THREAD);
-    fl_heap *oldest = *place;
-    if (oldest && oldest->pinned)
-        return NULL; /* all are: one more than usual, until its arena or its thread ends */
-    if (oldest)
-        unlink_heap(self, oldest);
-    *place = heap;
-    return oldest;
-}
-
-static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
-    fl_heap **slot = make_slot(self, arena);
-    if (!slot)
-        return NULL;
-    fl_heap *heap = fl_heap_acquire(arena, self);
-    if (!heap)
-        return NULL;
-    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
-    heap->next_of_thread = self->heaps;
-    self->heaps = heap;
-    /* Released under the lock: its arena's end, which takes the same lock, comes before or after. */
-    fl_heap *oldest = arena == fl_process_arena ? NULL : note_recent(self, heap);
-    if (oldest)
-        fl_heap_release(oldest);
-    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
-    *slot = heap;
-    if (arena == fl_process_arena)
-        fl_thread_heap = heap;
+/* The thread's heap in an arena, which need not be looked up the next time; NULL: it has none. */
+static fl_heap *find(fl_thread *self, const fallow_arena *arena) {
+    fl_heap *heap = self->process_heap;
+    if (arena != fl_process_arena) {
+        const uint8_t *place = place_of(self, arena);
+        if (!place || *place == 0)
+            return NULL;
+        self->directory->looked_up |= bit_of(*place);
+        heap = self->directory->heaps[*place - 1];
+    }
+    if (heap)
+        set_recent(self, arena, heap);
     return heap;
 }
 
-/* So that it need not be looked up the next time. */
-static fl_heap *remember(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
-    set_recent(self, arena, heap);
+/* Holds the lock of threads. */
+static void unlink_heap(fl_thread *self, const fl_heap *heap) {
+    if (heap == self->process_heap)
+        self->process_heap = NULL;
+    else {
+        uint8_t *place = place_of(self, heap->arena);
+        FL_ASSERT(place && *place && self->directory->heaps[*place - 1] == heap);
+        self->directory->heaps[*place - 1] = NULL;
+        self->directory->taken &= ~bit_of(*place);
+        *place = 0;
+    }
+    if (atomic_load_explicit(&self->recent.heap, memory_order_relaxed) == heap)
+        set_recent(self, NULL, NULL);
+}
+
+/* A place that is empty, or could be: the hand goes round, and takes from who was not looked up since it came by the last time.
+ * 0: all are pinned. Holds the lock of threads. */
+static unsigned choose_place(directory *directory) {
+    for (unsigned place = 1; place <= FL_HEAPS_OF_A_THREAD && ~directory->taken; place++)
+        if (!(directory->taken & bit_of(place)))
+            return place;
+    for (unsigned looks = 0; looks < 2 * FL_HEAPS_OF_A_THREAD; looks++) {
+        unsigned place = 1 + directory->hand++ % FL_HEAPS_OF_A_THREAD;
+        if (!(directory->looked_up & bit_of(place)) && !directory->heaps[place - 1]->pinned)
+            return place;
+        directory->looked_up &= ~bit_of(place);
+    }
+    return 0;
+}
+
+/* The heap goes to a place, and the one that was there to its arena. Holds the lock of threads. */
+static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
+    directory *directory = self->directory;
+    fl_heap *before = directory->heaps[place - 1];
+    if (before) {
+        unlink_heap(self, before);
+        fl_idle_put(before);
+    }
+    FL_ASSERT(!(directory->taken & bit_of(place)));
+    directory->heaps[place - 1] = heap;
+    directory->taken |= bit_of(place);
+    directory->looked_up &= ~bit_of(place);
+    *place_of(self, heap->arena) = (uint8_t)place;
+    set_recent(self, heap->arena, heap);
+}
+
+/* In an arena that is not the process's. */
+static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
+    if (!make_place(self, arena))
+        return NULL;
+    /* All of it under the lock: a fork, and the end of the arena whose heap has to go, come before or after. */
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
+    unsigned place = choose_place(self->directory);
+    fl_thread *owner = place ? self : ENDED; /* without a place: a heap of the moment */
+    fl_heap *heap = fl_idle_take(arena, owner);
+    if (!heap)
+        heap = fl_heap_acquire(arena, owner);
+    if (heap && place)
+        settle_in(self, heap, place);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
+    return heap;
+}
+
+/* Nobody else looks for it: the process's arena does not end. */
+static fl_heap *add_process_heap(fl_thread *self) {
+    fl_heap *heap = fl_heap_acquire(fl_process_arena, self);
+    if (!heap)
+        return NULL;
+    self->process_heap = fl_thread_heap = heap;
+    set_recent(self, fl_process_arena, heap);
     return heap;
 }
 
@@ -191,9 +225,10 @@ fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
         return NULL;
     if (self == ENDED)
         return fl_heap_acquire(arena, ENDED);
-    fl_heap **slot = slot_of(self, arena);
-    fl_heap *heap = slot && *slot ? *slot : add_heap(self, arena);
-    return heap ? remember(self, arena, heap) : NULL;
+    fl_heap *heap = find(self, arena);
+    if (heap)
+        return heap;
+    return arena == fl_process_arena ? add_process_heap(self) : add_heap(self, arena);
 }
 
 void fl_thread_heap_done(fl_heap *heap) {
@@ -211,10 +246,8 @@ void fl_thread_become_known(void) {
 
 fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena) {
     fl_thread *self = record();
-    fl_heap **slot = self != &no_record && self != ENDED ? slot_of(self, arena) : NULL;
-    if (!slot || !*slot)
-        return &fl_empty_heap;
-    return remember(self, arena, *slot);
+    fl_heap *heap = self != &no_record && self != ENDED ? find(self, arena) : NULL;
+    return heap ? heap : &fl_empty_heap;
 }
 
 void *fl_thread_alloc_first(size_t bytes) {
@@ -226,6 +259,14 @@ void *fl_thread_alloc_first(size_t bytes) {
     return block;
 }
 
+/* Holds the lock of threads. */
+static void release(fl_thread *self, fl_heap *heap) {
+    if (!heap)
+        return;
+    unlink_heap(self, heap);
+    fl_heap_release(heap);
+}
+
 static void thread_end(void *argument) {
     fl_thread *self = argument;
     if (fl_system_is_first_thread())
@@ -233,10 +274,9 @@ static void thread_end(void *argument) {
     fl_thread_heap = &fl_empty_heap;
     fl_thread_self = &ended.recent;
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
-    for (fl_heap *heap; (heap = self->heaps) != NULL;) {
-        unlink_heap(self, heap);
-        fl_heap_release(heap);
-    }
+    release(self, self->process_heap);
+    for (unsigned i = 0; self->directory && i < FL_HEAPS_OF_A_THREAD; i++)
+        release(self, self->directory->heaps[i]);
     self->next = recycled;
     recycled = self;
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));

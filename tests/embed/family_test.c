@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas with all options: parents and children, reset, resizing, walking, one thread, policies; many arenas by many threads.
+ * Arenas with all options: parents and children, reset, resizing, walking, one thread, policies; many arenas by many threads, and
+ * more than a thread keeps heaps in.
  *
  * Usage: family_test [MANY]
  */
@@ -311,6 +312,112 @@ static void family_many_arenas_by_many_threads(void) {
         fallow_arena_destroy(many[i]);
 }
 
+#define VISITED 200
+
+static void tick_to_the_end(void) {
+    for (int i = 0; i < 100000 && fallow_tick(); i++)
+        ;
+}
+
+static size_t granted_to(fallow_arena *const *arenas) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < VISITED; i++)
+        bytes += fallow_arena_read(arenas[i]).granted_bytes;
+    return bytes;
+}
+
+/* A thread that visits more arenas than it keeps heaps in leaves heaps behind. When ticks have come by, they hold nothing: not
+ * what the thread itself freed, nor what is freed when it has left, by it or by another; on request, at once. */
+static void family_visited_arenas_keep_nothing(void) {
+    fallow_arena *arenas[VISITED];
+    void *blocks[VISITED];
+    for (int way = 0; way < 3; way++) {
+        for (size_t i = 0; i < VISITED; i++) {
+            CHECK((arenas[i] = fallow_arena_create("visited", 0)) != NULL);
+            CHECK((blocks[i] = fallow_arena_alloc(arenas[i], 1000)) != NULL);
+            if (way == 0)
+                fallow_arena_free(arenas[i], blocks[i]);
+        }
+        CHECK(granted_to(arenas) > 0);
+        for (size_t i = 0; i < VISITED && way > 0; i++)
+            fallow_arena_free(arenas[i], blocks[i]);
+        if (way == 1)
+            fallow_give_back();
+        else
+            tick_to_the_end();
+        /* The thread's own heaps keep a slab each: those of the arenas that it visited last. */
+        CHECK(granted_to(arenas) <= 64 * (size_t)65536);
+        for (size_t i = 0; i < VISITED; i++)
+            fallow_arena_destroy(arenas[i]);
+    }
+}
+
+static fallow_arena *visited[VISITED];
+
+/* Allocates in each, and then frees what it had there the last time; seen so far, blocks have their arena's number in them. */
+static void *visit_all(void *number) {
+    unsigned char *last[VISITED] = {NULL};
+    for (int round = 0; round < 20; round++)
+        for (size_t k = 0; k < VISITED; k++) {
+            size_t i = (k * 7 + (uintptr_t)number * 50) % VISITED;
+            unsigned char *block = fallow_arena_alloc(visited[i], 48);
+            CHECK(block && fallow_arena_of(block) == visited[i]);
+            memset(block, (int)i, 48);
+            CHECK(!last[i] || (last[i][0] == i && last[i][47] == i));
+            fallow_arena_free(visited[i], last[i]);
+            last[i] = block;
+        }
+    for (size_t i = 0; i < VISITED; i++)
+        fallow_arena_free(visited[i], last[i]);
+    return NULL;
+}
+
+/* Heaps go from hand to hand, while ticks take idle ones apart and some arenas start anew. */
+static void family_heaps_change_hands(void) {
+    pthread_t threads[4];
+    for (size_t i = 0; i < VISITED; i++)
+        CHECK((visited[i] = fallow_arena_create("visited", 0)) != NULL);
+    for (int round = 0; round < 10; round++) {
+        for (uintptr_t t = 0; t < 4; t++)
+            CHECK_EQUAL(pthread_create(&threads[t], NULL, visit_all, (void *)t), 0);
+        for (int i = 0; i < 20; i++)
+            fallow_tick();
+        for (int t = 0; t < 4; t++)
+            CHECK_EQUAL(pthread_join(threads[t], NULL), 0);
+        visit_all((void *)1); /* and main leaves idle ones behind each time */
+        fallow_arena_reset(visited[round], 0);
+    }
+    tick_to_the_end();
+    CHECK(granted_to(visited) <= 64 * (size_t)65536);
+    for (size_t i = 0; i < VISITED; i++)
+        fallow_arena_destroy(visited[i]);
+}
+
+/* So many at a time, each with something in it; then others in their places. */
+static void family_fifty_thousand(void) {
+    enum { COUNT = 50000 };
+    static fallow_arena *arenas[COUNT];
+    size_t regions = fl_window_pages_max() / FL_REGION_PAGES;
+    size_t count = regions / 2 < COUNT ? regions / 2 : COUNT;
+    if (!RESIDENT_IS_OURS || FL_CHECKS >= 2)
+        count = count < 5000 ? count : 5000; /* slow there */
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < count; i++) {
+            CHECK((arenas[i] = fallow_arena_create("one of many", 0)) != NULL);
+            uint32_t *block = fallow_arena_alloc(arenas[i], 100);
+            CHECK(block);
+            *block = (uint32_t)i;
+        }
+        for (size_t i = 0; i < count; i++) {
+            uint32_t *block = fallow_arena_alloc(arenas[i], 100);
+            CHECK(block && fallow_arena_of(block) == arenas[i]);
+        }
+        for (size_t i = 0; i < count; i++)
+            fallow_arena_destroy(arenas[i]);
+        count /= 5;
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc > 1)
         many_count = strtoul(argv[1], NULL, 10);
@@ -324,5 +431,8 @@ int main(int argc, char **argv) {
     RUN(family_policies);
     RUN(family_one_thread_after_the_other);
     RUN(family_many_arenas_by_many_threads);
+    RUN(family_visited_arenas_keep_nothing);
+    RUN(family_heaps_change_hands);
+    RUN(family_fifty_thousand);
     return 0;
 }

@@ -26,7 +26,10 @@ BEGIN {
   to["osmem"] = "^[^ ]*backend_linux.c:(linux|lazy)_"
   to["ledger"] = "^[^ ]*ledger.c:(take|give)$"
   to["regions"] = "^[^ ]*regions.c:(free|unmap)_chunks$"
-  to["scavenger"] = "^fl_heap_reclaim$"
+  to["scavenger"] = "^(fl_heap_reclaim|[^ ]*driver.c:is_worth_it)$"
+  to["moves"] = "^fl_pagebits_(set|clear)$"
+  to["growth"] = "^osmem_(no_)?huge_page$"
+  to["upkeep"] = "^[^ ]*scavenger.c:(is_worth_asking|is_any|ask)$"
   to["grant"] = to["system_linux"] = ""
 }
 # These end the process, or are no part of what is promised: the making of fallow's thread; the checker, which is not there.

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "idle.h"
+
+#include "../system/fatal.h"
+
+#define IDLE_TICKS_MAX 3 /* in the low bits of the word: heaps lie on lines of the cache */
+
+static unsigned ticks_in(uintptr_t word) {
+    return (unsigned)(word & 63);
+}
+
+static void count_idle(fallow_arena *arena, bool more) {
+    fl_arena_count(&arena->pages.reclaimable_bytes, FL_IDLE_HEAP_BYTES, more);
+}
+
+static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {
+    for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++)
+        if (atomic_load_explicit(&arena->idle[i], memory_order_relaxed) == 0)
+            return &arena->idle[i];
+    return NULL;
+}
+
+void fl_idle_put(fl_heap *heap) {
+    fallow_arena *arena = heap->arena;
+    FL_ASSERT(heap->thread && heap->pinned == 0 && heap != arena->only_heap);
+    _Atomic uintptr_t *slot = empty_slot(arena);
+    if (!slot) {
+        fl_heap_release(heap);
+        return;
+    }
+    fl_heap_freeing_none(heap);
+    heap->thread = NULL;
+    count_idle(arena, true);
+    /* Others only empty slots, so this one is empty still. Release: whoever takes the heap out finds all that its thread
+     * did. */
+    atomic_store_explicit(slot, (uintptr_t)heap, memory_order_release);
+    fl_upkeep_note(&arena->pages.upkeep);
+}
+
+fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread) {
+    for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
+        if (atomic_load_explicit(&arena->idle[i], memory_order_relaxed) == 0)
+            continue;
+        /* Acquire, with the release above. Upkeep may have come first. */
+        fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[i], 0, memory_order_acquire));
+        if (!heap)
+            continue;
+        FL_ASSERT(heap->arena == arena && !heap->thread && heap->pinned == 0);
+        heap->thread = thread;
+        count_idle(arena, false);
+        return heap;
+    }
+    return NULL;
+}
+
+/* Nobody has come for it so long, or it cannot be waited for. */
+static bool is_over(uintptr_t word, fl_cause cause) {
+    return (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_QUIET) || ticks_in(word) == IDLE_TICKS_MAX;
+}
+
+bool fl_idle_tend(fallow_arena *arena, fl_cause cause) {
+    bool left = false;
+    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
+    for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
+        uintptr_t word = atomic_load_explicit(&arena->idle[i], memory_order_relaxed);
+        bool over = is_over(word, cause);
+        /* Acquire, with the release above. Who has taken the heap meanwhile uses it, and notes the arena when it is idle
+         * again. */
+        if (word == 0 || !atomic_compare_exchange_strong_explicit(&arena->idle[i], &word, over ? 0 : word + 1,
+                                                                  memory_order_acq_rel, memory_order_relaxed))
+            continue;
+        left |= !over;
+        if (over) {
+            FL_ASSERT(fl_idle_heap(word)->arena == arena && !fl_idle_heap(word)->thread);
+            count_idle(arena, false);
+            fl_heap_release(fl_idle_heap(word));
+        }
+    }
+    return left;
+}
+
+void fl_idle_forget(fallow_arena *arena) {
+    for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++)
+        atomic_store_explicit(&arena->idle[i], 0, memory_order_relaxed);
+}
