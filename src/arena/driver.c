@@ -24,8 +24,9 @@ static _Atomic bool guest_is_blind;      /* the last one could not be had, or sh
 static _Atomic uint32_t guest_thread;    /* the last one */
 static _Atomic uint64_t guest_failed_ns; /* when one could not be had; written by whose guest_is_here is */
 static _Atomic uint32_t main_has_ended;
-static _Atomic bool noted;         /* since the last tick */
-static _Atomic size_t freed_bytes; /* since the last tick, by fl_driver_note_freed */
+static _Atomic bool noted;          /* since the last tick */
+static _Atomic size_t freed_bytes;  /* since the last tick, by fl_driver_note_freed */
+static _Atomic size_t gained_bytes; /* since arenas were last summed up */
 
 static _Atomic uint64_t followed_ns,
     stalls_looked_ns; /* who moves one of them on looks; the others have what it found */
@@ -82,25 +83,25 @@ static bool is_worth_it(const fl_arena *arena) {
                atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
 }
 
-static _Atomic size_t summed_at; /* arenas that were due when they were last found not worth it together */
-
-/* Many that are not worth it one by one may be so together. To sum them up takes longer, so it is done when twice as many are
- * due as the last time, and else now and then. */
-static bool are_worth_it_together(void) {
-    static _Atomic uint64_t summed_ns;
-    uint64_t last_ns;
-    size_t due = fl_upkeep_due(), before = atomic_load_explicit(&summed_at, memory_order_relaxed);
-    if (due < TOGETHER_MIN ||
-        (due < 2 * before && !is_due(&summed_ns, fl_system_now_ns(), TICK_NS, &last_ns)))
+/* Many that are not worth it one by one may be so together. To sum them up takes longer, so it is done each time when a quarter of
+ * what is worth it has been gained by any. What an arena had when it was last noted is not gained once more. */
+static bool are_worth_it_together(fl_arena *arena) {
+    size_t bytes = fl_arena_sparable_bytes(arena);
+    size_t before = atomic_load_explicit(&arena->sparable_noted, memory_order_relaxed);
+    if (bytes != before)
+        atomic_store_explicit(&arena->sparable_noted, bytes, memory_order_relaxed);
+    if (bytes <= before || fl_upkeep_due() < TOGETHER_MIN)
         return false;
-    atomic_store_explicit(&summed_at, due, memory_order_relaxed);
+    size_t gained = atomic_fetch_add_explicit(&gained_bytes, bytes - before, memory_order_relaxed);
+    if (gained + bytes - before < worth_bytes() / 4)
+        return false;
+    atomic_store_explicit(&gained_bytes, 0, memory_order_relaxed);
     return fl_scavenger_sparable_bytes() >= worth_bytes();
 }
 
 static bool tick(uint64_t budget_ns) {
     atomic_store_explicit(&noted, false, memory_order_seq_cst);
     atomic_store_explicit(&freed_bytes, 0, memory_order_relaxed);
-    atomic_store_explicit(&summed_at, 0, memory_order_relaxed);
     return fl_scavenger_tick(budget_ns);
 }
 
@@ -192,7 +193,7 @@ void fl_driver_note(fl_arena *arena) {
     if (!atomic_load_explicit(&noted, memory_order_relaxed))
         atomic_store_explicit(&noted, true, memory_order_seq_cst);
     if (!atomic_load_explicit(&guest_is_here, memory_order_relaxed) &&
-        (is_worth_it(arena) || are_worth_it_together()))
+        (is_worth_it(arena) || are_worth_it_together(arena)))
         drive();
 }
 

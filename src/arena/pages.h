@@ -73,7 +73,8 @@ typedef struct fl_arena {
      * more may have become free since. */
     _Atomic size_t reclaimable_bytes;
     _Atomic size_t purged_bytes;
-    _Atomic size_t idle_shown; /* idle pages, for who does not take the lock */
+    _Atomic size_t idle_shown;     /* idle pages, for who does not take the lock */
+    _Atomic size_t sparable_noted; /* fl_arena_sparable_bytes when the driver was last told of it */
 } fl_arena;
 
 /* The Ready pages of all arenas together, and the limits on them; see grant.h. */
