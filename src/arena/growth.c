@@ -87,7 +87,8 @@ void fl_growth_leave_small(fl_arena *arena, size_t page, size_t pages) {
 /* Growth. Chunks have numbers as pages have: from the window's start on. */
 
 typedef struct step {
-    size_t first, end; /* chunks, of regions of the arena, all of them None or all Reserved */
+    size_t first,
+        end; /* chunks, of regions of the arena, all of them None or all Reserved, all to be small or none */
     bool reserved;
     bool reserves; /* their region whole, first */
     bool small;    /* no huge pages are wanted there */
@@ -139,9 +140,11 @@ static step next_step(const fl_arena *arena, size_t first, size_t needed_end) {
         limit = limit < region_end ? limit : region_end;
         it.reserves = !region_of_chunk(first)->reserved && !region_of_chunk(first)->mapped;
     }
-    while (it.end < limit && can_grow(arena, it.end) && is_reserved(it.end) == it.reserved)
+    it.small = wants_small(arena, region_of_chunk(first), limit - first);
+    while (
+        it.end < limit && can_grow(arena, it.end) && is_reserved(it.end) == it.reserved &&
+        (it.end % FL_REGION_CHUNKS || wants_small(arena, region_of_chunk(it.end), limit - first) == it.small))
         it.end++;
-    it.small = wants_small(arena, region_of_chunk(first), it.end - first);
     return it;
 }
 

@@ -31,6 +31,7 @@ static osmem_result count_again(void *context, void *start, size_t bytes) {
 }
 
 static void start(void) {
+    against = again = 0;
     sim_start(&sys,
               &(osmem_sim_config){.huge_page_bytes = (size_t)2 << 20, .address_bytes = (size_t)1 << 44});
     sys.backend.no_huge_page = count_against;
@@ -58,6 +59,17 @@ static void give_back(void) {
 
 #define HALF (FL_REGION_PAGES / 2)
 
+/* A small arena wants none, to the end of the region in which it stops to be small; steps of growth end there. */
+static void advice_ends_with_the_small_arena(void) {
+    start();
+    CHECK(fl_region_of(grant(1))->small);
+    for (int i = 0; i < 12; i++) {
+        const fl_region *last = fl_region_of(grant(FL_REGION_PAGES) + FL_REGION_BYTES - FL_PAGE_BYTES);
+        CHECK(i < 5 || i > 8 ? last->small == (i < 5) : true); /* 32 MiB of mappings lie somewhere between */
+    }
+    end();
+}
+
 static void advice_is_taken_back_when_dense(void) {
     start();
     char *large = grant(16 * FL_REGION_PAGES), *upper = large + 4 * FL_REGION_BYTES;
@@ -79,7 +91,6 @@ static void advice_is_taken_back_when_dense(void) {
 /* What has gone inside of granted pages does not make them dense by being granted. */
 static void advice_stays_where_slabs_were_purged(void) {
     start();
-    against = again = 0;
     char *large = grant(16 * FL_REGION_PAGES);
     osmem_range part = {large, FL_PAGE_BYTES};
     fl_workspace workspace;
@@ -117,6 +128,7 @@ static void advice_is_bounded(void) {
 int main(void) {
     CHECK(fl_window_init());
     sim_skip_unless_possible();
+    RUN(advice_ends_with_the_small_arena);
     RUN(advice_is_taken_back_when_dense);
     RUN(advice_stays_where_slabs_were_purged);
     RUN(advice_is_bounded);
