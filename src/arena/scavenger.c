@@ -49,10 +49,16 @@ static size_t really_ready(const fl_arena *arena) {
            (atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
 }
 
+/* When a turn begins, and when it is to end. CPU time is asked for once a tick: it is a call of the system. */
+typedef struct moment {
+    uint64_t now_ns;
+    uint64_t process_cpu_ns;
+    uint64_t deadline_ns;
+} moment;
+
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
-static bool look(fl_arena *arena, uint64_t now_ns) {
-    fl_look look = {now_ns, fl_system_process_cpu_ns(), arena->activity, arena->used_pages,
-                    really_ready(arena)};
+static bool look(fl_arena *arena, const moment *at) {
+    fl_look look = {at->now_ns, at->process_cpu_ns, arena->activity, arena->used_pages, really_ready(arena)};
     return fl_pace_look(&arena->pace, &look);
 }
 
@@ -89,13 +95,13 @@ static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
 }
 
 /* The active regime: as long as the allowance lasts. */
-static bool attend_active(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns) {
-    uint64_t started_ns = fl_system_thread_cpu_ns();
-    uint64_t allowed_ns = fl_allowance_look(&allowance, fl_system_process_cpu_ns());
+static bool attend_active(fl_arena *arena, const moment *at) {
+    uint64_t started_ns = fl_system_thread_cpu_ns(), deadline_ns = at->deadline_ns;
+    uint64_t allowed_ns = fl_allowance_look(&allowance, at->process_cpu_ns);
     if (allowed_ns == 0)
         return true;
-    if (deadline_ns > now_ns + allowed_ns)
-        deadline_ns = now_ns + allowed_ns;
+    if (deadline_ns > at->now_ns + allowed_ns)
+        deadline_ns = at->now_ns + allowed_ns;
     bool left = reclaim(arena, FL_CAUSE_GOAL, deadline_ns);
     left |= give_excess(arena, FL_CAUSE_GOAL, deadline_ns);
     fl_allowance_spend(&allowance, fl_system_thread_cpu_ns() - started_ns);
@@ -121,27 +127,25 @@ static prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left,
 }
 
 /* One arena's turn in a tick. */
-static prospect attend(fl_arena *arena, uint64_t now_ns, uint64_t deadline_ns, bool *gave) {
+static prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     fl_lock_take(&arena->lock);
-    bool ask_again = arena->kept_pages && now_ns - arena->kept_since_ns > KEPT_FOR_NS;
+    bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
+    bool quiet = look(arena, at);
+    size_t ready_before = really_ready(arena);
     fl_lock_drop(&arena->lock);
     if (ask_again)
         fl_pages_forget_kept(arena);
-    fl_lock_take(&arena->lock);
-    bool quiet = look(arena, now_ns);
-    size_t ready_before = really_ready(arena);
-    fl_lock_drop(&arena->lock);
-    bool left = give_excess(arena, FL_CAUSE_LIMIT, deadline_ns);
-    bool pressed = now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
+    bool left = give_excess(arena, FL_CAUSE_LIMIT, at->deadline_ns);
+    bool pressed = at->now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
     if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !pressed)
         quiet = false;
     else if (quiet || pressed) {
         fl_cause cause = quiet ? FL_CAUSE_QUIET : FL_CAUSE_PRESSURE;
-        left |= reclaim(arena, cause, deadline_ns);
-        left |= give_excess(arena, cause, deadline_ns);
+        left |= reclaim(arena, cause, at->deadline_ns);
+        left |= give_excess(arena, cause, at->deadline_ns);
     } else
-        left |= attend_active(arena, now_ns, deadline_ns);
-    return foresee(arena, now_ns, quiet, left, ready_before, gave);
+        left |= attend_active(arena, at);
+    return foresee(arena, at->now_ns, quiet, left, ready_before, gave);
 }
 
 uint64_t fl_scavenger_ticked_ns(void) {
@@ -159,18 +163,19 @@ static fl_arena *arena_of(fl_upkeep *upkeep) {
 /* Turns until the deadline; those in which nothing goes may take so long together, which with ten thousand arenas at work they do. */
 #define IN_VAIN_NS UINT64_C(500000)
 
-static bool take_turns(uint64_t now_ns, uint64_t deadline_ns) {
+static bool take_turns(uint64_t now_ns, uint64_t budget_ns) {
     uint64_t round = fl_upkeep_new_round(), in_vain_ns = 0;
+    moment at = {now_ns, fl_system_process_cpu_ns(), now_ns + budget_ns};
     bool left = false;
     for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
         bool gave;
-        prospect prospect = attend(arena_of(upkeep), now_ns, deadline_ns, &gave);
+        prospect prospect = attend(arena_of(upkeep), &at, &gave);
         fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
         left |= prospect == WORK_LEFT;
-        uint64_t began_ns = now_ns;
-        now_ns = fl_system_now_ns();
-        in_vain_ns += gave ? 0 : now_ns - began_ns;
-        if (now_ns >= deadline_ns || in_vain_ns >= IN_VAIN_NS || fl_upkeep_is_hurried())
+        uint64_t began_ns = at.now_ns;
+        at.now_ns = fl_system_now_ns();
+        in_vain_ns += gave ? 0 : at.now_ns - began_ns;
+        if (at.now_ns >= at.deadline_ns || in_vain_ns >= IN_VAIN_NS || fl_upkeep_is_hurried())
             return left || fl_upkeep_due() > 0; /* their turn comes first, next time */
     }
     return left;
@@ -181,7 +186,7 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     if (atomic_exchange_explicit(&ticking, true, memory_order_acquire))
         return true; /* another thread is at it */
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
-    bool left = take_turns(now_ns, now_ns + budget_ns);
+    bool left = take_turns(now_ns, budget_ns);
     atomic_store_explicit(&ticking, false, memory_order_release);
     return left;
 }
@@ -275,8 +280,8 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cau
 }
 
 static bool is_any(const fl_upkeep *upkeep, const void *context) {
-    (void)context;
-    return upkeep->joined;
+    (void)upkeep, (void)context;
+    return true;
 }
 
 void fl_scavenger_unmap_spare(void) {

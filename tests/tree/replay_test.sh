@@ -5,14 +5,7 @@
 set -u
 traces=$1/bench/traces build=$2
 fallow=$build/fallow
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failed=0
-check() { # NAME WANTED GOT
-  [ "$2" = "$3" ] && echo "ok $1" || { echo "failed: $1: wanted '$2', got '$3'"; failed=1; }
-}
-figure() { sed -n "s/.*\b$1 \([0-9.]*\).*/\1/p" <<<"$said"; }
+. "$1/tests/tree/checks.sh"
 played() { said=$(LD_PRELOAD=$preload "$fallow" replay "$@" 2>&1) || { echo "failed: replay $* on '$preload': $said"; failed=1; }; }
 
 preload=''
