@@ -32,12 +32,22 @@ extern int pthread_mutex_clocklock(pthread_mutex_t *, clockid_t, const struct ti
 /* There in a program under ThreadSanitizer, which does not know that function (gcc 12) and would find the lock not taken. */
 extern void __tsan_init(void) __attribute__((weak));
 
+/*
+ * A lock that nobody holds can name the caller as its owner. A signal handler that forks may interrupt its thread between having
+ * a lock and writing that down; in the child the lock is new, and who goes on there writes himself into it, free as it is, and
+ * cannot drop what is not taken. Trying looks at the lock itself. Returns true if the caller has it now.
+ */
+static bool was_free(pthread_mutex_t *mutex) {
+    return pthread_mutex_trylock(mutex) == 0;
+}
+
 bool fl_lock_take_in_time(fl_lock *lock) {
     bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* the other clock is set by people */
     uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + 1000000000u;
     struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
-    return monotonic ? pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until) == 0
-                     : pthread_mutex_timedlock(&lock->mutex, &until) == 0;
+    int code = monotonic ? pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until)
+                         : pthread_mutex_timedlock(&lock->mutex, &until);
+    return code == 0 || (code == EDEADLK && was_free(&lock->mutex));
 }
 
 void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes) {
@@ -56,13 +66,13 @@ void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes) {
 void fl_lock_unusual(pthread_mutex_t *mutex, int code) {
     if (code == EOWNERDEAD)
         pthread_mutex_consistent(mutex);
-    else if (code == EDEADLK)
+    else if (code == EDEADLK && !was_free(mutex))
         fl_fatal("use of the heap", NULL, "from a signal handler that has interrupted the same thread in it");
 }
 
 bool fl_lock_take_unless_mine(fl_lock *lock) {
     fl_held_want(lock, fl_lock_rank(lock));
-    if (pthread_mutex_lock(&lock->mutex) == EDEADLK)
+    if (pthread_mutex_lock(&lock->mutex) == EDEADLK && !was_free(&lock->mutex))
         return false;
     fl_held_add(lock, fl_lock_rank(lock));
     return true;

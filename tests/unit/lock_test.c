@@ -105,6 +105,31 @@ static void lock_right_order_is_silent(void) {
         fl_lock_drop(&sheds[i]);
 }
 
+/* What is left in the child of a handler's fork that came between having a lock and writing that down: free, with an owner. */
+static void lock_that_is_free_is_had_whoever_it_names(void) {
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+    fl_lock lock;
+    fl_lock_init(&lock, FL_LOCK_PAGES);
+    for (int in_time = 0; in_time < 2; in_time++) {
+        lock.mutex.__data.__owner = (int)gettid();
+        if (in_time) {
+            CHECK(fl_lock_take_in_time(&lock));
+            CHECK(!fl_lock_take_in_time(&lock));
+            pthread_mutex_unlock(&lock.mutex);
+        } else {
+            fl_lock_take(&lock);
+            fl_lock_drop(&lock);
+        }
+        CHECK_EQUAL(pthread_mutex_trylock(&lock.mutex), 0);
+        pthread_mutex_unlock(&lock.mutex);
+    }
+    fl_lock_init_checking(&lock, FL_LOCK_SHED);
+    lock.mutex.__data.__owner = (int)gettid();
+    CHECK(fl_lock_take_unless_mine(&lock));
+    fl_lock_drop(&lock);
+#endif
+}
+
 static fallow_arena *arenas[3];
 static _Atomic int stop;
 
@@ -234,6 +259,7 @@ int main(void) {
     for (int i = 0; i < 3; i++)
         CHECK((arenas[i] = fallow_arena_create("locks", 0)) != NULL);
     RUN(lock_right_order_is_silent);
+    RUN(lock_that_is_free_is_had_whoever_it_names);
     if (FL_CHECKS >= 2)
         RUN(lock_wrong_order_names_both);
     else
