@@ -3,8 +3,10 @@
  * arena.h: a heap of its own for a tenant, a shard, a cache: its own address range, its own limit, its own
  * figures, and an end that gives everything back in one call.
  *
- * An arena's limit is on Ready bytes: what the arena can have resident. Pages that have become idle count
- * until they are given back; an arena at its limit gives back what is idle before it refuses.
+ * An arena's limit is on Ready bytes: the OS pages that the arena can have resident. A block's pages count from the moment when
+ * it, or a neighbour in them, is handed out for the first time; pages that have become idle count until they are given back. An
+ * arena refuses a request only if the OS pages that hold a live block (of blocks above 128 KiB: units of 16 KiB) and those that the
+ * request needs are more than its limit: everything else goes back first, whichever thread used it.
  *
  * Threads: every function may be called from any thread. A block may be freed by another thread than the one
  * that allocated it. While fallow_arena_destroy runs, no other thread may use the arena or its blocks.
@@ -66,14 +68,18 @@ typedef struct fallow_arena_figures {
     size_t prepared_bytes; /* address space mapped, meant to have no memory behind it */
     size_t ready_bytes;    /* can be resident; never above the limit */
     size_t ready_peak_bytes;
-    size_t granted_bytes;      /* in slabs and large blocks, pages in them that were given back included */
-    size_t idle_bytes;         /* of the Ready bytes: granted to nobody */
+    size_t granted_bytes; /* in slabs and large blocks */
+    size_t away_bytes;    /* of these: not Ready; of slabs, what was not used yet or has been given back */
+    size_t idle_bytes;    /* of the Ready bytes: granted to nobody */
     size_t largest_free_bytes; /* the longest run that could be granted without more address space */
     size_t soft_limit_bytes;   /* 0: none; so with the next two */
     size_t limit_bytes;
     size_t idle_max_bytes;
     uint64_t grown_bytes;  /* became Ready, ever: a page fault for each OS page of it that was touched then */
     uint64_t system_calls; /* made for the arena, ever */
+    uint64_t refusals;     /* requests that failed, ever */
+    uint64_t
+        sheds; /* how often its owner was asked (fallow_arena_on_limit, fallow_arena_on_soft_limit), ever */
     struct {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* that it took */
@@ -82,10 +88,8 @@ typedef struct fallow_arena_figures {
 
 /*
  * A new, empty arena. name is shown in figures; up to 31 bytes of it are copied; may be NULL. limit_bytes is
- * rounded down to pages of 16 KiB; 0: no limit. An arena that serves a block holds at least one slab for its
- * size (64 KiB for blocks to 1 KiB, 128 KiB to 8 KiB, 256 KiB to 128 KiB): a limit below
- * that makes every allocation of the size fail. NULL with errno ENOMEM when there is no memory for its
- * bookkeeping.
+ * rounded down to OS pages, of which it is one at least; 0: no limit. The smallest useful limit is that of its largest block,
+ * rounded up to OS pages (above 128 KiB: to 16 KiB). NULL with errno ENOMEM when there is no memory for its bookkeeping.
  */
 FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) FALLOW_MUST_USE;
 
@@ -102,14 +106,12 @@ FALLOW_API const char *fallow_arena_name(const fallow_arena *arena);
 FALLOW_API fallow_arena *fallow_arena_parent(const fallow_arena *arena);
 
 /*
- * Limits on what the arena can have resident, in bytes, rounded down to pages of 16 KiB; 0: none. They hold for what is
- * asked for from now on.
+ * Limits on what the arena can have resident, in bytes, rounded down to OS pages, of which they are one at least; 0: none. A hard
+ * limit below what is Ready has all of it go at once that no live block needs; what is above it then stays until it is freed, and
+ * nothing more is granted meanwhile.
  *
  *   soft  never refuses: above it, idle memory goes back before the arena grows, and none is kept
  *   hard  at it, idle memory goes back; then the owner is asked; then the request fails with ENOMEM
- *
- * Pages that were given back inside a slab that still holds live blocks count all the same, so that using them
- * again cannot fail.
  */
 FALLOW_API void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes);
 
@@ -125,6 +127,27 @@ FALLOW_API void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes
  */
 typedef bool fallow_shed(void *context, size_t wanted_bytes);
 FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context);
+
+/*
+ * The same at the soft limit, before anything fails: asked once each time that the limit is crossed upwards, and told by how much
+ * it is exceeded; what it returns is ignored. It runs in fallow_tick; in a program that has not called that for a second, in the
+ * thread whose request has crossed the limit, when this has been served. Never in fallow's own thread, nor with a lock held.
+ */
+FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);
+
+/* Whose limit it was. */
+typedef enum fallow_refused_by {
+    FALLOW_REFUSED_BY_NOBODY,  /* no request has failed yet */
+    FALLOW_REFUSED_BY_ARENA,   /* the limit of the arena itself */
+    FALLOW_REFUSED_BY_PARENT,  /* that of an arena above it */
+    FALLOW_REFUSED_BY_PROCESS, /* fallow_set_limits */
+    FALLOW_REFUSED_BY_SYSTEM,  /* the system has no memory */
+    FALLOW_REFUSED_BY_SIZE, /* no arena could ever serve it: its size or alignment, or a limit that is smaller than the request */
+} fallow_refused_by;
+
+/* Why the arena's last request that failed did so, in whichever thread. whose, if not NULL, becomes the arena whose limit it was;
+ * NULL: no arena's. */
+FALLOW_API fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose);
 
 /*
  * All blocks are gone, the arena lives on: for the next request, the next game level, the next batch. Up to keep_bytes of its

@@ -149,7 +149,7 @@ static void *guest(void *unused) {
 /* Where the system counts what is mapped, a stack fits only if something else goes. The program may not come by again, to have it
  * given back piece by piece. */
 static bool make_room_for_guest(void) {
-    if (fl_scavenger_give_back(NULL, FL_REGION_PAGES, FL_CAUSE_LIMIT, false) == 0)
+    if (fl_scavenger_give_back(NULL, FL_REGION_BYTES, FL_CAUSE_LIMIT, false) == 0)
         return false;
     fl_scavenger_unmap_spare();
     return true;

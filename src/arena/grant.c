@@ -2,26 +2,39 @@
 #include "grant.h"
 
 #include "../system/system.h"
+#include "charge.h"
+#include "scarce.h"
 #include "scavenger.h"
+#include "shed.h"
 
 #define SHEDS_MAX 16 /* a call-back that frees too little each time */
+#define TRIES_MAX 64 /* others take what has gone back */
+#define WAITS_MAX 40
+#define A_MOMENT_NS UINT64_C(50000)
 
 /* What the process's soft limit is made of: the program's word, else the container's. 0: none. Each thread that changes one of
  * them puts them together from what it sees; who comes last sees all. */
 static _Atomic size_t soft_set_bytes, container_bytes;
 static _Atomic bool container_is_ignored;
 
-static size_t pages_of_limit(size_t bytes) {
-    return bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX;
+/* A limit in whole OS pages, of which it is one at least. */
+static size_t limit_of(size_t bytes) {
+    size_t page_bytes = fl_the_window.os_page_bytes ? fl_the_window.os_page_bytes : osmem_os_page_bytes();
+    return bytes == 0 ? SIZE_MAX : bytes < page_bytes ? page_bytes : bytes & ~(page_bytes - 1);
 }
 
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
-    atomic_store_explicit(&arena->limits.soft_pages, pages_of_limit(soft_bytes), memory_order_relaxed);
-    atomic_store_explicit(&arena->limits.hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.soft_bytes, limit_of(soft_bytes), memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
+    size_t above =
+        fl_above(atomic_load_explicit(&arena->family_bytes, memory_order_relaxed), limit_of(hard_bytes));
+    if (above)
+        fl_scavenger_give_back(arena, above, FL_CAUSE_LIMIT, true);
 }
 
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
-    atomic_store_explicit(&arena->limits.idle_pages, pages_of_limit(bytes), memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.idle_pages, bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX,
+                          memory_order_relaxed);
 }
 
 void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
@@ -34,24 +47,13 @@ static void put_soft_together(void) {
     size_t soft = atomic_load_explicit(&soft_set_bytes, memory_order_seq_cst);
     if (!soft && !atomic_load_explicit(&container_is_ignored, memory_order_seq_cst))
         soft = atomic_load_explicit(&container_bytes, memory_order_seq_cst);
-    atomic_store_explicit(&fl_process_soft_pages, pages_of_limit(soft), memory_order_seq_cst);
+    atomic_store_explicit(&fl_process_soft_bytes, limit_of(soft), memory_order_seq_cst);
 }
 
 void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&soft_set_bytes, soft_bytes, memory_order_seq_cst);
-    atomic_store_explicit(&fl_process_hard_pages, pages_of_limit(hard_bytes), memory_order_relaxed);
+    atomic_store_explicit(&fl_process_hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
     put_soft_together();
-}
-
-void fl_limits_on_shortage(fl_arena *arena, bool (*shed)(void *context, size_t bytes), void *context) {
-    fl_lock_take(&arena->lock);
-    arena->limits.shed = shed;
-    arena->limits.shed_context = context;
-    fl_lock_drop(&arena->lock);
-}
-
-void fl_limits_fork_child(fl_arena *arena) {
-    fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
 }
 
 void fl_limits_heed_container(bool heed) {
@@ -65,46 +67,136 @@ void fl_limits_follow_container(void) {
     put_soft_together();
 }
 
-/* Asks the owner. False: there is none, it has nothing, or it is the owner that is asking. */
-static bool shed(fl_arena *arena, size_t bytes) {
-    fl_lock_take(&arena->lock);
-    bool (*ask)(void *, size_t) = arena->limits.shed;
-    void *context = arena->limits.shed_context;
-    fl_lock_drop(&arena->lock);
-    if (!ask)
-        return false;
-    if (!fl_lock_take_unless_mine(&arena->shed_lock))
-        return false;
-    bool worth_it = ask(context, bytes);
-    fl_lock_drop(&arena->shed_lock);
-    return worth_it;
+/* Of a limit, one part goes back at once: then it is a while until the next request is refused. */
+#define FAIR_PARTS 32
+
+/* At a hard limit. Returns how many bytes went. */
+static size_t give_back_for_limit(fl_arena *whose, size_t wanted) {
+    size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
+                                        memory_order_relaxed);
+    wanted = wanted > limit / FAIR_PARTS ? wanted : limit / FAIR_PARTS;
+    if (fl_scarce_is_exhausted(whose))
+        return 0;
+    fl_scarce_set_exhausted(whose,
+                            true); /* before the look, so that what changes during it is not forgotten */
+    size_t went = fl_scavenger_give_back(whose, wanted, FL_CAUSE_LIMIT, true);
+    if (went >= wanted)
+        fl_scarce_set_exhausted(whose, false);
+    return went;
 }
 
-/* The ladder. Returns whether another try makes sense. */
-static bool make_room(fl_arena *arena, const fl_shortage *shortage, unsigned step, size_t pages) {
-    if (shortage->why == FL_REFUSED_NEVER)
+static size_t give_back_for_soft(fl_arena *arena, size_t wanted) {
+    size_t went = fl_scavenger_give_back(arena, wanted, FL_CAUSE_LIMIT, false);
+    fl_arena_soft_given(arena, went, fl_system_now_ns());
+    return went;
+}
+
+/* The system counts what is mapped: it gains by whole chunks that can be unmapped. */
+static size_t give_back_for_system(size_t wanted) {
+    wanted = wanted > FL_REGION_BYTES ? wanted : FL_REGION_BYTES;
+    size_t went = fl_scavenger_give_back(NULL, wanted, FL_CAUSE_LIMIT, true);
+    fl_scavenger_unmap_spare();
+    return went;
+}
+
+static size_t give_back(fl_arena *arena, const fl_shortage *shortage) {
+    return shortage->why == FL_REFUSED_SOFT     ? give_back_for_soft(arena, shortage->bytes)
+           : shortage->why == FL_REFUSED_SYSTEM ? give_back_for_system(shortage->bytes)
+                                                : give_back_for_limit(shortage->whose, shortage->bytes);
+}
+
+/* Could something go, but for a thread that was in the middle of an operation? */
+static bool is_in_hands(const fl_shortage *shortage) {
+    return (shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_PROCESS) &&
+           fl_scarce_was_in_hands(shortage->whose);
+}
+
+/* Such a thread works, or waits for a processor. */
+static void wait_a_moment(void) {
+    _Atomic uint32_t nothing = 0;
+    fl_system_sleep_while(&nothing, 0, A_MOMENT_NS);
+}
+
+#define WHY_MASK ((uintptr_t)15)
+
+static void note_refusal(fl_arena *arena, const fl_shortage *shortage) {
+    uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
+    atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)
+        atomic_store_explicit(&arena->refused_last, last, memory_order_relaxed);
+}
+
+bool fl_last_refusal(const fl_arena *arena, fl_shortage *shortage) {
+    uintptr_t last = atomic_load_explicit(&arena->refused_last, memory_order_relaxed);
+    if (last == 0)
         return false;
-    /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
-    if (step > SHEDS_MAX ||
-        (step > 0 && !(shortage->whose && shed(shortage->whose, pages << FL_PAGE_SHIFT)) &&
-         !(shortage->whose != arena && shed(arena, pages << FL_PAGE_SHIFT))))
-        return false;
-    /* The system counts what is mapped: it gains by whole chunks that can be unmapped. */
-    size_t wanted = shortage->pages;
-    if (shortage->why == FL_REFUSED_SYSTEM && wanted < FL_REGION_PAGES)
-        wanted = FL_REGION_PAGES;
-    /* What was shed may be idle in another arena now. */
-    fl_scavenger_give_back(shortage->whose, wanted, FL_CAUSE_LIMIT, shortage->why != FL_REFUSED_SOFT);
-    if (shortage->why == FL_REFUSED_SYSTEM)
-        fl_scavenger_unmap_spare();
+    *shortage = (fl_shortage){(fl_refusal)((last & WHY_MASK) - 1), 0, (fl_arena *)(last & ~WHY_MASK)};
     return true;
+}
+
+static bool make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
+    if (shortage->why == FL_REFUSED_NEVER || ladder->tries == TRIES_MAX)
+        return false;
+    /* As long as something goes; the first time in any case: what was taken from its owners may be of use as it is. */
+    if (give_back(arena, shortage) > 0 || ladder->tries == 0) {
+        ladder->tries++;
+        return true;
+    }
+    if (is_in_hands(shortage) && ladder->waits++ < WAITS_MAX) {
+        wait_a_moment();
+        return true;
+    }
+    /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
+    return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, bytes)) ||
+                                           (shortage->whose != arena && fl_shed_ask(arena, bytes)));
+}
+
+bool fl_make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
+    bool again = make_room(arena, shortage, ladder, bytes);
+    if (!again)
+        note_refusal(arena, shortage);
+    return again;
 }
 
 char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed) {
     fl_shortage shortage;
-    for (unsigned step = 0;; step++) {
-        char *start = fl_pages_try(arena, pages, alignment_pages, step == 0, zeroed, &shortage);
-        if (start || !make_room(arena, &shortage, step, pages))
+    for (fl_ladder ladder = {0};;) {
+        char *start = fl_pages_try(arena, pages, alignment_pages, ladder.tries == 0, zeroed, &shortage);
+        if (start || !fl_make_room(arena, &shortage, &ladder, pages << FL_PAGE_SHIFT))
             return start;
     }
+}
+
+char *fl_grant_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed) {
+    fl_shortage shortage;
+    for (fl_ladder ladder = {0};;) {
+        char *start = fl_pages_try_lazily(arena, pages, prepared, zeroed, &shortage);
+        if (start || !fl_make_room(arena, &shortage, &ladder, pages << FL_PAGE_SHIFT))
+            return start;
+    }
+}
+
+static bool is_far(const _Atomic size_t *ready, const _Atomic size_t *limit, size_t bytes) {
+    return atomic_load_explicit(ready, memory_order_relaxed) + bytes <=
+           atomic_load_explicit(limit, memory_order_relaxed) / 2;
+}
+
+bool fl_limits_are_far(const fl_arena *arena, size_t bytes) {
+    bool far = is_far(&fl_process_ready_bytes, &fl_process_hard_bytes, bytes) &&
+               is_far(&fl_process_ready_bytes, &fl_process_soft_bytes, bytes);
+    for (const fl_arena *it = arena; far && it; it = it->parent)
+        far = is_far(&it->family_bytes, &it->limits.hard_bytes, bytes) &&
+              is_far(&it->family_bytes, &it->limits.soft_bytes, bytes);
+    return far;
+}
+
+#define AHEAD_PARTS 64 /* of a limit, so many are ahead in all owners' hands at most */
+
+size_t fl_limits_ahead_bytes(const fl_arena *arena, size_t owners) {
+    size_t least = atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed);
+    for (const fl_arena *it = arena; it; it = it->parent) {
+        size_t limit = atomic_load_explicit(&it->limits.hard_bytes, memory_order_relaxed);
+        least = limit < least ? limit : least;
+    }
+    return least == SIZE_MAX ? SIZE_MAX : least / (AHEAD_PARTS * (owners ? owners : 1));
 }

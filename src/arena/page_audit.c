@@ -8,6 +8,7 @@ typedef int fl_page_audit_of_no_use_in_this_build; /* a file may not be empty */
 #include "../osmem/checker.h"
 #include "../system/fatal.h"
 #include "../system/line.h"
+#include "charge.h"
 #include "growth.h"
 #include "moves.h"
 
@@ -245,6 +246,11 @@ static void audit_ground(const fl_arena *arena, const fl_region *region) {
 
 /* The arena. */
 
+static size_t ready_bytes(const fl_arena *arena) {
+    return (arena->ready_pages << FL_PAGE_SHIFT) -
+           atomic_load_explicit(&arena->away_bytes, memory_order_relaxed);
+}
+
 static void audit_region(const fl_arena *arena, const fl_region *region, sums *sums) {
     const char *start = fl_region_start(region);
     const fl_branch *branch = region->branch;
@@ -285,13 +291,13 @@ static void audit_sums(const fl_arena *arena, const sums *sums) {
                    "the idle pages", fl_arena_idle_pages(arena));
     /* The pages of arenas below, and what is charged before it is granted, come on top. */
     for (const fl_arena *it = arena; it; it = it->parent)
-        fl_audit_that(atomic_load_explicit(&it->family_pages, memory_order_relaxed) >= arena->ready_pages, it,
+        fl_audit_that(atomic_load_explicit(&it->family_bytes, memory_order_relaxed) >= ready_bytes(arena), it,
                       "the family's Ready pages are fewer than one arena's of it");
     fl_audit_that(atomic_load_explicit(&fl_cuts, memory_order_relaxed) >= sums->cuts, arena,
                   "the process's cuts are fewer than the arena's");
     fl_audit_that(atomic_load_explicit(&fl_advised, memory_order_relaxed) >= sums->advised, arena,
                   "the process's advised regions are fewer than the arena's");
-    fl_audit_that(atomic_load_explicit(&fl_process_ready_pages, memory_order_relaxed) >= arena->ready_pages,
+    fl_audit_that(atomic_load_explicit(&fl_process_ready_bytes, memory_order_relaxed) >= ready_bytes(arena),
                   arena, "the process's Ready pages are fewer than the arena's");
 }
 

@@ -8,21 +8,19 @@
 #include <string.h>
 
 #include "../system/fatal.h"
+#include "charge.h"
 #include "chunks.h"
 #include "growth.h"
 #include "regions.h"
-
-_Atomic size_t fl_process_ready_pages;
-_Atomic size_t fl_process_hard_pages = SIZE_MAX;
-_Atomic size_t fl_process_soft_pages = SIZE_MAX;
+#include "scarce.h"
 
 void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent) {
     memset(arena, 0, sizeof *arena);
     fl_lock_init(&arena->ground_lock, FL_LOCK_GROUND);
     fl_lock_init(&arena->lock, FL_LOCK_PAGES);
     osmem_stat_init(&arena->stat, name, backend, parent);
-    atomic_store_explicit(&arena->limits.soft_pages, SIZE_MAX, memory_order_relaxed);
-    atomic_store_explicit(&arena->limits.hard_pages, SIZE_MAX, memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.soft_bytes, SIZE_MAX, memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.hard_bytes, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
     fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
     arena->scavenge_below = SIZE_MAX;
@@ -52,7 +50,8 @@ void fl_arena_end(fl_arena *arena) {
     }
     count_below(arena, false);
     fl_pagetree_clear(&arena->tree);
-    fl_arena_count_ready(arena, arena->ready_pages, false);
+    FL_ASSERT(atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) == 0);
+    fl_arena_count_ready(arena, arena->ready_pages << FL_PAGE_SHIFT, false);
     arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
 }
 
@@ -137,69 +136,6 @@ static size_t count_prepared(size_t page, size_t pages) {
     return prepared;
 }
 
-void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more) {
-    for (fl_arena *it = arena; it; it = it->parent)
-        fl_arena_count(&it->family_pages, pages, more);
-    fl_arena_count(&fl_process_ready_pages, pages, more);
-}
-
-/* By how much do Ready pages exceed a limit, with what is already counted? */
-static size_t over(const _Atomic size_t *ready, const _Atomic size_t *limit) {
-    return fl_pages_above(atomic_load_explicit(ready, memory_order_relaxed),
-                          atomic_load_explicit(limit, memory_order_relaxed));
-}
-
-/* The first limit that is exceeded, from the arena upwards. */
-static bool exceeds_hard(fl_arena *arena, fl_shortage *shortage) {
-    for (fl_arena *it = arena; it; it = it->parent) {
-        *shortage = (fl_shortage){FL_REFUSED_ARENA, over(&it->family_pages, &it->limits.hard_pages), it};
-        if (shortage->pages)
-            return true;
-    }
-    *shortage =
-        (fl_shortage){FL_REFUSED_PROCESS, over(&fl_process_ready_pages, &fl_process_hard_pages), NULL};
-    return shortage->pages > 0;
-}
-
-size_t fl_arena_above_soft(const fl_arena *arena) {
-    size_t most = over(&fl_process_ready_pages, &fl_process_soft_pages);
-    for (const fl_arena *it = arena; it; it = it->parent) {
-        size_t above = over(&it->family_pages, &it->limits.soft_pages);
-        most = above > most ? above : most;
-    }
-    return most;
-}
-
-/* A soft limit, and idle pages of the arena that could go first. */
-static bool exceeds_soft(fl_arena *arena, size_t idle, fl_shortage *shortage) {
-    size_t above = fl_arena_above_soft(arena);
-    *shortage = (fl_shortage){FL_REFUSED_SOFT, above < idle ? above : idle, arena};
-    return shortage->pages > 0;
-}
-
-bool fl_arena_charge(fl_arena *arena, size_t pages, fl_shortage *shortage) {
-    /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
-    if (pages == 0)
-        return true;
-    /* Added first and looked at then, so that two arenas cannot both take the last pages. */
-    fl_arena_count_ready(arena, pages, true);
-    if (!exceeds_hard(arena, shortage))
-        return true;
-    fl_arena_count_ready(arena, pages, false);
-    return false;
-}
-
-/* The same, and the soft limit. */
-static bool charge(fl_arena *arena, size_t more, bool heed_soft, fl_shortage *shortage) {
-    size_t idle = fl_arena_idle_pages(arena);
-    if (!fl_arena_charge(arena, more, shortage))
-        return false;
-    if (more == 0 || !heed_soft || !exceeds_soft(arena, idle, shortage))
-        return true;
-    fl_arena_count_ready(arena, more, false);
-    return false;
-}
-
 /* One piece of a run becomes Ready. False: the system has refused; it is as it was. */
 static bool use_piece(fl_arena *arena, const fl_piece *piece) {
     char *start = fl_region_start(piece->region) + (piece->first << FL_PAGE_SHIFT);
@@ -209,7 +145,7 @@ static bool use_piece(fl_arena *arena, const fl_piece *piece) {
     fl_pagebits_clear(piece->region->prepared, piece->first, piece->pages);
     fl_arena_unkeep(arena, piece->region, piece->first, piece->pages);
     arena->ready_pages += prepared;
-    arena->grown_pages += prepared;
+    fl_arena_count_grown(arena, prepared << FL_PAGE_SHIFT);
     return true;
 }
 
@@ -225,20 +161,8 @@ static bool use_run(fl_arena *arena, size_t page, size_t pages, size_t *more) {
     return used;
 }
 
-/* A mapped, free run becomes Ready and in use. */
-static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, bool *zeroed,
-                 fl_shortage *shortage) {
-    size_t prepared = count_prepared(page, pages), more;
-    if (!charge(arena, prepared, heed_soft, shortage))
-        return false;
-    bool used = use_run(arena, page, pages, &more);
-    if (!used) {
-        fl_arena_count_ready(arena, prepared - more, false);
-        *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages, NULL};
-        fl_arena_show_idle(arena);
-        return false;
-    }
-    *zeroed = prepared == pages && arena->stat.traits.zero_after_unused;
+/* A mapped, free run is in use from here on. */
+static void mark_used(fl_arena *arena, size_t page, size_t pages) {
     arena->used_pages += pages;
     fl_pace_use(&arena->pace, arena->used_pages);
     fl_arena_show_idle(arena);
@@ -247,7 +171,45 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
         fl_pagetree_update(piece.region);
         arena->dense_again |= fl_growth_is_dense_again(piece.region);
     }
+}
+
+/* A mapped, free run becomes Ready and in use. */
+static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, bool *zeroed,
+                 fl_shortage *shortage) {
+    size_t prepared = count_prepared(page, pages), more;
+    if (!fl_arena_charge(arena, prepared << FL_PAGE_SHIFT, heed_soft, shortage))
+        return false;
+    bool used = use_run(arena, page, pages, &more);
+    if (!used) {
+        fl_arena_count_ready(arena, (prepared - more) << FL_PAGE_SHIFT, false);
+        *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages << FL_PAGE_SHIFT, NULL};
+        fl_arena_show_idle(arena);
+        return false;
+    }
+    *zeroed = prepared == pages && arena->stat.traits.zero_after_unused;
+    mark_used(arena, page, pages);
     return true;
+}
+
+/* The same, but what is Prepared stays so: it is away from now on. Returns its bits. */
+static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *zeroed) {
+    uint64_t prepared = 0;
+    size_t first = page, left = pages;
+    for (fl_piece piece; fl_next_piece(&first, &left, &piece);) {
+        size_t at = fl_region_index(piece.region) * FL_REGION_PAGES + piece.first - page;
+        for (size_t i = 0; i < piece.pages; i++)
+            if (fl_pagebits_next_set(piece.region->prepared, piece.first + i, piece.first + i + 1) ==
+                piece.first + i)
+                prepared |= UINT64_C(1) << (at + i);
+        fl_pagebits_clear(piece.region->prepared, piece.first, piece.pages);
+        fl_arena_unkeep(arena, piece.region, piece.first, piece.pages);
+    }
+    size_t count = (size_t)__builtin_popcountll(prepared);
+    arena->ready_pages += count;
+    fl_arena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, true);
+    *zeroed = count == pages && arena->stat.traits.zero_after_unused;
+    mark_used(arena, page, pages);
+    return prepared;
 }
 
 /* The end of a grant, or of a try. */
@@ -259,6 +221,16 @@ static void drop_lock(fl_arena *arena, size_t page, size_t pages) {
         fl_growth_leave_small(arena, page, pages);
 }
 
+/* The lowest run for a grant; FL_PAGEBITS_NONE: *shortage says why there is none. */
+static size_t find_run(fl_arena *arena, size_t pages, size_t alignment_pages, fl_shortage *shortage) {
+    arena->activity++;
+    size_t page = find_ground(arena, pages, alignment_pages);
+    if (page == FL_PAGEBITS_NONE) /* an aligned run is looked for in a longer one */
+        *shortage = (fl_shortage){
+            FL_REFUSED_SYSTEM, (pages + alignment_pages - fl_the_window.grain_pages) << FL_PAGE_SHIFT, NULL};
+    return page;
+}
+
 char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
                    fl_shortage *shortage) {
     char *start = NULL;
@@ -266,20 +238,27 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
     if (alignment_pages < fl_the_window.grain_pages)
         alignment_pages = fl_the_window.grain_pages;
     /* Refused before a byte of address space is taken for it. */
-    if (pages > fl_window_pages_max() || alignment_pages > fl_window_pages_max())
+    if (pages > fl_window_pages_max() || alignment_pages > fl_window_pages_max() ||
+        pages << FL_PAGE_SHIFT > atomic_load_explicit(&arena->limits.hard_bytes, memory_order_relaxed))
         return NULL;
     fl_lock_take(&arena->lock);
-    arena->activity++;
-    if (pages <= atomic_load_explicit(&arena->limits.hard_pages, memory_order_relaxed)) {
-        size_t page = find_ground(arena, pages, alignment_pages);
-        if (page == FL_PAGEBITS_NONE) /* an aligned run is looked for in a longer one */
-            *shortage =
-                (fl_shortage){FL_REFUSED_SYSTEM, pages + alignment_pages - fl_the_window.grain_pages, NULL};
-        else if (take(arena, page, pages, heed_soft, zeroed, shortage))
-            start = page_address(page);
-    }
-    drop_lock(arena, start ? fl_page_of(start) : 0, start ? pages : 0);
+    size_t page = find_run(arena, pages, alignment_pages, shortage);
+    if (page != FL_PAGEBITS_NONE && take(arena, page, pages, heed_soft, zeroed, shortage))
+        start = page_address(page);
+    drop_lock(arena, start ? page : 0, start ? pages : 0);
     return start;
+}
+
+char *fl_pages_try_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed,
+                          fl_shortage *shortage) {
+    FL_ASSERT(pages <= 64);
+    fl_lock_take(&arena->lock);
+    size_t page = find_run(arena, pages, fl_the_window.grain_pages, shortage);
+    bool found = page != FL_PAGEBITS_NONE;
+    if (found)
+        *prepared = take_lazily(arena, page, pages, zeroed);
+    drop_lock(arena, found ? page : 0, found ? pages : 0);
+    return found ? page_address(page) : NULL;
 }
 
 /* Is a run all the arena's, and free? */
@@ -323,7 +302,7 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
     return extended;
 }
 
-/* Granted pages become free; what of them went to the system already is Prepared. Holds the lock. */
+/* Granted pages become free; what of them went to the system already is Prepared, and does not count any more. Holds the lock. */
 static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
     FL_ASSERT_AT(2, fl_pagebits_count(piece->region->in_use, piece->first, piece->pages) == piece->pages);
     arena->used_pages -= piece->pages;
@@ -331,7 +310,6 @@ static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
     if (prepared) {
         fl_pagebits_set(piece->region->prepared, piece->first, piece->pages);
         arena->ready_pages -= piece->pages;
-        fl_arena_count_ready(arena, piece->pages, false);
     }
     fl_pagetree_update(piece->region);
     piece->region->purged &= !piece->region->vacant;
@@ -345,6 +323,7 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
         give_piece(arena, &piece, false);
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
+    fl_scarce_changed(arena);
     fl_upkeep_note(&arena->upkeep);
 }
 
@@ -356,19 +335,51 @@ void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
         fl_lock_take(&arena->lock);
         arena->activity++;
         give_piece(arena, &piece, prepared);
+        if (prepared)
+            fl_arena_count_ready(arena, piece.pages << FL_PAGE_SHIFT, false);
         fl_arena_show_idle(arena);
         fl_lock_drop(&arena->lock);
     }
 }
 
-void fl_pages_note_empty(fl_arena *arena, const char *start, size_t pages) {
-    size_t page = fl_page_of(start), left = pages;
+/* The first run of pages that are alike in `prepared`, from `at` on. Returns its end. */
+static size_t alike(uint64_t prepared, size_t at, size_t pages, bool *is_prepared) {
+    size_t end = at + 1;
+    *is_prepared = (prepared >> at & 1);
+    while (end < pages && (prepared >> end & 1) == *is_prepared)
+        end++;
+    return end;
+}
+
+void fl_pages_return_partly(fl_arena *arena, char *start, size_t pages, uint64_t prepared) {
+    bool is_prepared;
     fl_lock_take(&arena->lock);
-    for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
-        fl_pagebits_set(piece.region->prepared, piece.first, piece.pages);
-    arena->used_pages -= pages; /* in use by their bits until then, but not Ready any more */
-    arena->ready_pages -= pages;
-    fl_arena_count_ready(arena, pages, false);
+    arena->activity++;
+    for (size_t at = 0, end; at < pages; at = end) {
+        end = alike(prepared, at, pages, &is_prepared);
+        size_t page = fl_page_of(start) + at, left = end - at;
+        for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
+            give_piece(arena, &piece, is_prepared);
+    }
+    fl_arena_count(&arena->away_bytes, (size_t)__builtin_popcountll(prepared) << FL_PAGE_SHIFT, false);
+    fl_arena_show_idle(arena);
+    fl_lock_drop(&arena->lock);
+    fl_scarce_changed(arena);
+    fl_upkeep_note(&arena->upkeep);
+}
+
+void fl_pages_note_prepared(fl_arena *arena, const char *start, uint64_t prepared) {
+    size_t count = (size_t)__builtin_popcountll(prepared);
+    fl_lock_take(&arena->lock);
+    for (uint64_t rest = prepared; rest; rest &= rest - 1) {
+        size_t page = fl_page_of(start) + (size_t)__builtin_ctzll(rest), one = 1;
+        fl_piece piece;
+        fl_next_piece(&page, &one, &piece);
+        fl_pagebits_set(piece.region->prepared, piece.first, 1);
+    }
+    arena->used_pages -= count; /* in use by their bits until then, but not Ready any more */
+    arena->ready_pages -= count;
+    fl_arena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, false);
     fl_lock_drop(&arena->lock);
 }
 
@@ -403,4 +414,5 @@ void fl_pages_return_all(fl_arena *arena) {
     }
     fl_arena_show_idle(arena);
     fl_lock_drop(&arena->lock);
+    fl_scarce_changed(arena);
 }

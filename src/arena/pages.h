@@ -29,14 +29,21 @@ typedef enum fl_cause {
     FL_CAUSE_COUNT
 } fl_cause;
 
-/* An arena's limits in pages, SIZE_MAX for none, and whom to ask for memory at the hard one. */
+/* An arena's limits, SIZE_MAX for none, and whom to ask for memory at the hard one. */
 typedef struct fl_limits {
-    _Atomic size_t soft_pages; /* these two hold for the arena and those below it together */
-    _Atomic size_t hard_pages;
+    _Atomic size_t soft_bytes; /* these two hold for the arena and those below it together */
+    _Atomic size_t hard_bytes;
     _Atomic size_t idle_pages; /* no more idle pages than these */
     _Atomic bool keeps_idle;   /* idle pages go only where a limit, pressure or the program wants them */
-    bool (*shed)(void *context, size_t bytes);
+    _Atomic size_t soft_grace_bytes; /* see fl_arena_soft_excess */
+    _Atomic uint64_t soft_graced_ns;
+    bool (*shed)(void *context, size_t bytes); /* these four: see shed.h */
     void *shed_context;
+    bool (*soft_shed)(void *context, size_t bytes);
+    void *soft_context;
+    _Atomic bool soft_asks;    /* there is such an owner */
+    _Atomic bool soft_above;   /* the soft limit is exceeded, so far as has been seen */
+    _Atomic bool soft_crossed; /* it was not before, and the owner has not been asked since */
 } fl_limits;
 
 typedef struct fl_arena {
@@ -47,49 +54,50 @@ typedef struct fl_arena {
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;
-    size_t ready_pages;
-    _Atomic size_t family_pages; /* Ready, with those of the arenas below; counted before they are granted */
+    size_t ready_pages;          /* idle, or granted: of these, away_bytes are not Ready */
+    _Atomic size_t family_bytes; /* Ready, with those of the arenas below; counted before they are so */
     size_t used_pages;           /* granted */
     size_t leaving_pages;        /* idle before, now in upkeep's hands */
     size_t kept_pages;           /* free and Ready, and the system does not take them */
     uint64_t kept_since_ns;      /* when it last said so */
     size_t scavenge_below;       /* the index of a region: the next batch goes on below it; upkeep's */
-    _Atomic size_t away_bytes;   /* Prepared inside what is granted: the floor above gives back parts of it */
+    _Atomic size_t
+        away_bytes;    /* Prepared inside what is granted: not used yet, or given back by the floor above */
     bool dense_again;  /* a grant has made a region so: who holds the lock looks, and lets go of it first */
     uint64_t activity; /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;
 
-    /* Figures: pages that went from Prepared to Ready, system calls, and what was given back by cause. */
-    uint64_t grown_pages;
+    /* Figures: what went from Prepared to Ready, system calls, and what was given back by cause. */
+    _Atomic uint64_t grown_bytes;
     uint64_t system_calls;
     uint64_t chunks_mapped;
     uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
-    fl_lock shed_lock; /* one thread at a time asks the owner; see grant.c */
+    fl_lock shed_lock;         /* one thread at a time asks the owner; see grant.c */
+    _Atomic uint64_t refusals; /* figures: of requests; of these and others, how often the owner was asked */
+    _Atomic uint64_t sheds;
+    _Atomic uintptr_t refused_last; /* the last one: an fl_shortage's whose, with its why in the low bits */
     _Atomic size_t arenas_below;
+    fl_region *changed; /* these four: see scarce.h */
+    _Atomic bool scarce;
+    _Atomic bool in_hands;
+    _Atomic bool exhausted; /* its limit is */
     fl_upkeep upkeep;
     /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
      * more may have become free since. */
     _Atomic size_t reclaimable_bytes;
     _Atomic size_t purged_bytes;
+    _Atomic uint32_t heap_count;   /* of the floor above; guarded there. Something may be had from each */
     _Atomic size_t idle_shown;     /* idle pages, for who does not take the lock */
     _Atomic size_t sparable_noted; /* fl_arena_sparable_bytes when the driver was last told of it */
 } fl_arena;
-
-/* The Ready pages of all arenas together, and the limits on them; see grant.h. */
-extern _Atomic size_t fl_process_ready_pages;
-extern _Atomic size_t fl_process_hard_pages;
-extern _Atomic size_t fl_process_soft_pages;
 
 /* parent: the stat that includes this arena's. backend NULL: the system's. name is kept, not copied. */
 void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent);
 
 /* The same, below another arena, which must outlive it. */
 void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent);
-
-/* So many pages are Ready that were not, or the other way: for the limits of all who count them. */
-void fl_arena_count_ready(fl_arena *arena, size_t pages, bool more);
 
 /* Everything to None; what the system does not take back now is tried again when another region is given back. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
@@ -106,12 +114,9 @@ typedef enum fl_refusal {
 
 typedef struct fl_shortage {
     fl_refusal why;
-    size_t pages;    /* so many too many */
+    size_t bytes;    /* so many too many */
     fl_arena *whose; /* limit it is; NULL: the process's, or none */
 } fl_shortage;
-
-/* Counts so many Ready pages more, where no hard limit is in the way; false: nothing is counted, and *shortage says which is. */
-bool fl_arena_charge(fl_arena *arena, size_t pages, fl_shortage *shortage);
 
 /*
  * Grants pages (a multiple of the window's grain) at an alignment in pages (a power of two), at the lowest address
@@ -120,6 +125,13 @@ bool fl_arena_charge(fl_arena *arena, size_t pages, fl_shortage *shortage);
  */
 char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
                    fl_shortage *shortage);
+
+/*
+ * The same for who makes Ready himself, by and by, what he uses: pages that are Prepared stay so, are not counted for limits,
+ * and get a bit in *prepared. At most 64 pages. The system alone can refuse this.
+ */
+char *fl_pages_try_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed,
+                          fl_shortage *shortage);
 
 /* Grants the pages right behind [start, start + pages) as well, if they are free and no limit is in the way. */
 bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pages);
@@ -130,8 +142,11 @@ void fl_pages_return(fl_arena *arena, char *start, size_t pages);
 /* The same of pages behind which there is no memory any more: Prepared, not idle. */
 void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages);
 
-/* All of these granted pages are Prepared by now; they are about to be returned with all others. */
-void fl_pages_note_empty(fl_arena *arena, const char *start, size_t pages);
+/* The same of at most 64 pages, of which those with a bit in `prepared` are Prepared, count as away, and no longer for limits. */
+void fl_pages_return_partly(fl_arena *arena, char *start, size_t pages, uint64_t prepared);
+
+/* Of granted pages, those with a bit in `prepared` are Prepared, likewise; all are about to be returned with all others. */
+void fl_pages_note_prepared(fl_arena *arena, const char *start, uint64_t prepared);
 
 /* Pages that were granted are None: the system took them away (OSMEM_LOST). Nobody is granted them again. */
 void fl_pages_lose(fl_arena *arena, const char *start, size_t pages);
@@ -157,6 +172,11 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
         atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
     else
         atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
+}
+
+/* So much went from Prepared to Ready: a figure. */
+static inline void fl_arena_count_grown(fl_arena *arena, size_t bytes) {
+    atomic_fetch_add_explicit(&arena->grown_bytes, bytes, memory_order_relaxed);
 }
 
 /* What is idle, and what the floor above thinks that it could free: a hint, for who does not take the lock. */
@@ -193,12 +213,14 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
  */
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again);
 
-/* By how many pages the soft limit is exceeded that is exceeded most: the arena's, of one above it, the process's. */
-size_t fl_arena_above_soft(const fl_arena *arena);
+/* By how much a limit is exceeded. */
+static inline size_t fl_above(size_t amount, size_t limit) {
+    return amount > limit ? amount - limit : 0;
+}
 
-/* By how many pages a limit is exceeded. */
-static inline size_t fl_pages_above(size_t pages, size_t limit) {
-    return pages > limit ? pages - limit : 0;
+/* So many pages at least as hold so many bytes. */
+static inline size_t fl_pages_up(size_t bytes) {
+    return (bytes >> FL_PAGE_SHIFT) + ((bytes & (FL_PAGE_BYTES - 1)) != 0);
 }
 
 /* A size in pages of a whole number of grains. */

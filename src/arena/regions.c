@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "regions.h"
 
+#include "charge.h"
 #include "chunks.h"
 #include "growth.h"
 #include "moves.h"
@@ -13,7 +14,28 @@ static void list_add(fl_arena *arena, fl_region *region) {
     arena->regions = region;
 }
 
+void fl_region_set_changed(fl_arena *arena, fl_region *region, bool changed) {
+    fl_region *first = arena->changed;
+    FL_ASSERT(atomic_load_explicit(&region->changed, memory_order_relaxed) != changed);
+    if (changed) {
+        region->next_changed = first;
+        region->previous_changed = NULL;
+        if (first)
+            first->previous_changed = region;
+        arena->changed = region;
+    } else {
+        *(region->previous_changed ? &region->previous_changed->next_changed : &arena->changed) =
+            region->next_changed;
+        if (region->next_changed)
+            region->next_changed->previous_changed = region->previous_changed;
+    }
+    /* Before what comes next is looked at, or after what has changed: see scarce.h. */
+    atomic_store_explicit(&region->changed, changed, memory_order_seq_cst);
+}
+
 static void list_remove(fl_arena *arena, fl_region *region) {
+    if (atomic_load_explicit(&region->changed, memory_order_relaxed))
+        fl_region_set_changed(arena, region, false);
     *(region->previous ? &region->previous->next : &arena->regions) = region->next;
     if (region->next)
         region->next->previous = region->previous;
@@ -67,10 +89,10 @@ static size_t ready_pages(const fl_region *region) {
 static bool adopt(fl_arena *arena, fl_region *region) {
     size_t ready = ready_pages(region);
     fl_shortage ignored;
-    if (!fl_arena_charge(arena, ready, &ignored))
+    if (!fl_arena_charge(arena, ready << FL_PAGE_SHIFT, false, &ignored))
         return false;
     if (!fl_pagetree_insert(&arena->tree, region)) {
-        fl_arena_count_ready(arena, ready, false);
+        fl_arena_count_ready(arena, ready << FL_PAGE_SHIFT, false);
         return false;
     }
     atomic_store_explicit(&region->arena, arena, memory_order_relaxed);
@@ -90,7 +112,7 @@ static void disown(fl_arena *arena, fl_region *region) {
     list_remove(arena, region);
     arena->chunks_mapped -= (size_t)__builtin_popcount(region->mapped);
     arena->ready_pages -= ready;
-    fl_arena_count_ready(arena, ready, false);
+    fl_arena_count_ready(arena, ready << FL_PAGE_SHIFT, false);
     fl_arena_show_idle(arena);
     atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
 }
@@ -143,7 +165,7 @@ void fl_regions_lose(fl_arena *arena, const char *start, size_t pages) {
     size_t page = fl_page_of(start);
     arena->used_pages -= pages;
     arena->ready_pages -= pages;
-    fl_arena_count_ready(arena, pages, false);
+    fl_arena_count_ready(arena, pages << FL_PAGE_SHIFT, false);
     fl_arena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         fl_pagebits_set(piece.region->gone, piece.first, piece.pages); /* in use they are already */
@@ -243,7 +265,7 @@ fl_region *fl_region_leave_at_end(fl_arena *arena) {
 }
 
 /* A region that is one reservation goes as one, or not at all. */
-static void free_region(osmem_stat *stat, fl_region *region) {
+static __attribute__((noinline)) void free_region(osmem_stat *stat, fl_region *region) {
     osmem_bytes all = {0};
     if ((region->mapped | region->reserved) != FL_CHUNKS_ALL ||
         fl_pagebits_next_set(region->gone, 0, FL_REGION_PAGES) != FL_REGION_PAGES)
@@ -262,6 +284,16 @@ static void free_region(osmem_stat *stat, fl_region *region) {
 }
 
 /* As much of a region to None as the system allows; of the rest, no more is resident than it insists on. */
+/* Reserved → None. */
+static __attribute__((noinline)) void free_reserved(osmem_stat *stat, fl_region *region) {
+    for (size_t first, end = 0; fl_next_chunks(region->reserved, end, &first, &end);) {
+        size_t bytes = (end - first) * FL_CHUNK_BYTES;
+        if (osmem_free(fl_chunk_start(region, first), bytes, (osmem_bytes){.reserved = bytes}, stat) ==
+            OSMEM_OK)
+            region->reserved &= ~fl_chunk_bits(first, end);
+    }
+}
+
 static void give_back(osmem_stat *stat, fl_region *region) {
     bool to_none = may_be_freed(stat);
     if (stat->traits.reservations_apart && !stat->traits.never_frees)
@@ -269,12 +301,8 @@ static void give_back(osmem_stat *stat, fl_region *region) {
     for (size_t first, end = 0; fl_next_chunks(region->mapped, end, &first, &end);)
         if (!(to_none ? free_chunks : unmap_chunks)(stat, region, first, end))
             forget_contents(stat, region, first, end);
-    for (size_t first, end = 0; to_none && fl_next_chunks(region->reserved, end, &first, &end);) {
-        size_t bytes = (end - first) * FL_CHUNK_BYTES;
-        if (osmem_free(fl_chunk_start(region, first), bytes, (osmem_bytes){.reserved = bytes}, stat) ==
-            OSMEM_OK)
-            region->reserved &= ~fl_chunk_bits(first, end);
-    }
+    if (to_none)
+        free_reserved(stat, region);
 }
 
 /* What is left is bookkeeping's until the next arena takes the region. */

@@ -7,6 +7,7 @@
  */
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "charge.h"
 #include "chunks.h"
 #include "growth.h"
 #include "regions.h"
@@ -201,7 +202,7 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
 static size_t settle(fl_arena *arena, const osmem_range *range, fate fate) {
     arena->leaving_pages -= range->bytes >> FL_PAGE_SHIFT;
     size_t went = put_back(arena, range, fate);
-    fl_arena_count_ready(arena, went, false);
+    fl_arena_count_ready(arena, went << FL_PAGE_SHIFT, false);
     fl_arena_show_idle(arena);
     return went;
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "../system/system.h"
+#include "charge.h"
 #include "regions.h"
 
 #define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
@@ -34,14 +35,14 @@ static size_t larger(size_t a, size_t b) {
 static size_t above_limits(const fl_arena *arena) {
     size_t idle = fl_arena_idle_pages(arena);
     size_t above =
-        larger(fl_arena_above_soft(arena),
-               fl_pages_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
+        larger(fl_pages_up(fl_arena_soft_excess(arena)),
+               fl_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
     return above < idle ? above : idle;
 }
 
 /* Those above what the recent peak makes likely to be used again. Holds the arena's lock. */
 static size_t above_goal(const fl_arena *arena) {
-    return fl_pages_above(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
+    return fl_above(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
 }
 
 static size_t really_ready(const fl_arena *arena) {
@@ -126,6 +127,14 @@ static prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left,
     return left ? WORK_LEFT : waits ? NOT_NOW : NOTHING_LEFT;
 }
 
+/* What went for this cause so far. */
+static uint64_t given_bytes(fl_arena *arena, fl_cause cause) {
+    fl_lock_take(&arena->lock);
+    uint64_t given = arena->given_bytes[cause];
+    fl_lock_drop(&arena->lock);
+    return given;
+}
+
 /* One arena's turn in a tick. */
 static prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     fl_lock_take(&arena->lock);
@@ -135,7 +144,9 @@ static prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     fl_lock_drop(&arena->lock);
     if (ask_again)
         fl_pages_forget_kept(arena);
+    uint64_t given = given_bytes(arena, FL_CAUSE_LIMIT);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, at->deadline_ns);
+    fl_arena_soft_given(arena, (size_t)(given_bytes(arena, FL_CAUSE_LIMIT) - given), at->now_ns);
     bool pressed = at->now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
     if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !pressed)
         quiet = false;
@@ -191,14 +202,6 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     return left;
 }
 
-/* What went for this cause so far. */
-static uint64_t given_bytes(fl_arena *arena, fl_cause cause) {
-    fl_lock_take(&arena->lock);
-    uint64_t given = arena->given_bytes[cause];
-    fl_lock_drop(&arena->lock);
-    return given;
-}
-
 typedef enum outcome { ENOUGH, NO_MORE, INTERRUPTED } outcome;
 
 /* A fork waits for no more than a batch of what was asked for; at a limit a request waits, which is not to fail for it. */
@@ -214,8 +217,11 @@ static outcome give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause
 
 /* What is idle; in the second round also what the floor above can free. */
 static outcome give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+    uint64_t before = given_bytes(arena, cause);
     bool left = round == 1 && reclaim(arena, cause, UINT64_MAX);
-    outcome outcome = give_back_of(arena, wanted_pages, cause);
+    size_t gone =
+        (size_t)(given_bytes(arena, cause) - before) >> FL_PAGE_SHIFT; /* inside of what is granted */
+    outcome outcome = gone < wanted_pages ? give_back_of(arena, wanted_pages - gone, cause) : ENOUGH;
     return left && outcome == NO_MORE && cause == FL_CAUSE_REQUEST ? INTERRUPTED : outcome;
 }
 
@@ -250,31 +256,38 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
     return arena != NULL;
 }
 
+/* Whom a give-back asks: those below an arena (NULL: all); in its second round also for what the floor above holds. */
+typedef struct circle {
+    const fl_arena *above;
+    int round;
+} circle;
+
 /* Is there anything to be had of it? All of these are hints, but the pins: what somebody gives back at this moment is shown no
  * more, and counts still; a request that is refused for it waits. */
-static bool has_something(const fl_arena *arena) {
-    return arena->upkeep.pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
-           atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed) ||
-           atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
-}
-
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
-    const fl_arena *arena = arena_of((fl_upkeep *)upkeep), *above = context;
-    return has_something(arena) && (!above || is_below(arena, above));
+    const fl_arena *arena = arena_of((fl_upkeep *)upkeep);
+    const circle *circle = context;
+    bool has_idle = upkeep->pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
+    return (has_idle ||
+            (circle->round == 1 && (atomic_load_explicit(&arena->heap_count, memory_order_relaxed) ||
+                                    atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed) ||
+                                    atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed)))) &&
+           (!circle->above || is_below(arena, circle->above));
 }
 
-size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim_too) {
-    size_t wanted = wanted_pages > SIZE_MAX >> FL_PAGE_SHIFT ? SIZE_MAX : wanted_pages << FL_PAGE_SHIFT,
-           all = 0;
+size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim_too) {
+    size_t all = 0;
     /* What is idle already, before anything is taken out of a heap's hands for it. */
     for (int round = 0; round <= (reclaim_too && reclaim_above); round++) {
-        if (arena && all < wanted && fl_upkeep_begin(&arena->upkeep))
-            all += give_back_one(&arena->upkeep, (wanted - all) >> FL_PAGE_SHIFT, cause, round);
+        if (arena && all < wanted_bytes && fl_upkeep_begin(&arena->upkeep))
+            all += give_back_one(&arena->upkeep, fl_pages_up(wanted_bytes - all), cause, round);
         if (arena && !atomic_load_explicit(&arena->arenas_below, memory_order_relaxed))
             continue;
         size_t place = 0;
-        for (fl_upkeep *it; all < wanted && (it = fl_upkeep_next(&place, is_worth_asking, arena)) != NULL;)
-            all += give_back_one(it, (wanted - all) >> FL_PAGE_SHIFT, cause, round);
+        circle circle = {arena, round};
+        for (fl_upkeep *it;
+             all < wanted_bytes && (it = fl_upkeep_next(&place, is_worth_asking, &circle)) != NULL;)
+            all += give_back_one(it, fl_pages_up(wanted_bytes - all), cause, round);
     }
     return all;
 }

@@ -36,7 +36,7 @@ size_t fl_scavenger_sparable_bytes(void);
 
 /* Gives back idle pages at once, of one arena and those below it or (NULL) of all; with reclaim, also what the floor above can free
  * for it. Returns how many bytes went. No lock may be held. */
-size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool reclaim);
+size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim);
 
 /* Commit charge of all arenas' chunks that are wholly Prepared goes back to the system. */
 void fl_scavenger_unmap_spare(void);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "spans.h"
 
+#include "scarce.h"
+
 static size_t pages_in(uint64_t slot) {
     return (size_t)(uint32_t)slot;
 }
@@ -38,16 +40,17 @@ static void empty_slot(_Atomic uint64_t *slot, fl_arena *arena) {
 
 static void fill_slot(_Atomic uint64_t *slot, fl_arena *arena, char *start, size_t pages) {
     count_kept(arena, pages, true);
-    atomic_store_explicit(slot, (uint64_t)fl_page_of(start) << 32 | pages, memory_order_release);
+    atomic_store_explicit(slot, (uint64_t)fl_page_of(start) << 32 | pages, memory_order_seq_cst);
+    fl_scarce_changed(arena);
 }
 
-char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages) {
+static char *take(fl_spans *spans, fl_arena *arena, size_t *pages, size_t most) {
     for (size_t i = is_large(*pages) ? FL_SPANS_LARGE : 0; i < FL_SPANS_SLOTS; i++) {
         uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
         size_t have = pages_in(span);
-        if (have < *pages || have > *pages + *pages / 8)
+        if (have < *pages || have > most)
             continue;
-        /* The scavenger may have come first. */
+        /* Upkeep may have come first. */
         if (!atomic_compare_exchange_strong_explicit(&spans->slots[i], &span, 0, memory_order_acq_rel,
                                                      memory_order_relaxed))
             continue;
@@ -57,6 +60,14 @@ char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages) {
     }
     empty_slot(&spans->slots[FL_SPANS_LARGE], arena);
     return NULL;
+}
+
+char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t pages) {
+    return take(spans, arena, &pages, pages);
+}
+
+char *fl_spans_take_longer(fl_spans *spans, fl_arena *arena, size_t *pages) {
+    return take(spans, arena, pages, *pages + *pages / 8);
 }
 
 static void put_large(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {

@@ -25,9 +25,11 @@ typedef struct fl_spans {
     unsigned next;                          /* to give way when all are full; the owner's */
 } fl_spans;
 
-/* A span of at least so many pages and an eighth more at most; *pages becomes its length. NULL: there is none, and the long one has
- * been returned. */
-char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t *pages);
+/* A span of so many pages. NULL: there is none, and the long one has been returned. */
+char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t pages);
+
+/* The same of an eighth more at most; *pages becomes its length. */
+char *fl_spans_take_longer(fl_spans *spans, fl_arena *arena, size_t *pages);
 
 /* Keeps a span, or returns it to the arena; an older one may have to go for it. Owner only. */
 void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages);

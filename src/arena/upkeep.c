@@ -279,6 +279,17 @@ fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *conte
     }
 }
 
+fl_upkeep *fl_upkeep_hold_next(size_t *place, fl_upkeep_fits *fits, const void *context) {
+    fl_upkeep *upkeep = NULL;
+    for (bool last = false; !upkeep && !last;)
+        upkeep = pin_next(place, fits, context, &last);
+    return upkeep;
+}
+
+void fl_upkeep_let_go(fl_upkeep *upkeep) {
+    unpin(upkeep);
+}
+
 void fl_upkeep_hurry(bool hurry) {
     unsigned before = atomic_load_explicit(&hurries, memory_order_relaxed), after;
     do

@@ -92,6 +92,10 @@ size_t fl_upkeep_due(void);
 typedef bool fl_upkeep_fits(const fl_upkeep *upkeep, const void *context);
 fl_upkeep *fl_upkeep_next(size_t *place, fl_upkeep_fits *fits, const void *context);
 
+/* The same, but no work is done in it: it is only kept from leaving until fl_upkeep_let_go. */
+fl_upkeep *fl_upkeep_hold_next(size_t *place, fl_upkeep_fits *fits, const void *context);
+void fl_upkeep_let_go(fl_upkeep *upkeep);
+
 /* Shows all that have joined, in no order, with the queue's lock, which others have in between. */
 typedef void fl_upkeep_visit(const fl_upkeep *upkeep, void *context);
 void fl_upkeep_each(fl_upkeep_visit *visit, void *context);

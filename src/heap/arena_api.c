@@ -8,6 +8,7 @@
 
 #include "../arena/driver.h"
 #include "../arena/grant.h"
+#include "../arena/shed.h"
 #include "../system/fatal.h"
 #include "block.h"
 #include "thread.h"
@@ -144,8 +145,29 @@ void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
     fl_driver_note(&arena->pages);
 }
 
+void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
+    fl_shed_set_soft(&arena->pages, shed, context);
+}
+
 void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
-    fl_limits_on_shortage(&arena->pages, shed, context);
+    fl_shed_set(&arena->pages, shed, context);
+}
+
+fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
+    fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
+    bool refused = fl_last_refusal(&arena->pages, &last);
+    if (whose)
+        *whose = (const fallow_arena *)last.whose; /* its first member */
+    switch (last.why) {
+    case FL_REFUSED_ARENA:
+        return last.whose == &arena->pages ? FALLOW_REFUSED_BY_ARENA : FALLOW_REFUSED_BY_PARENT;
+    case FL_REFUSED_PROCESS:
+        return FALLOW_REFUSED_BY_PROCESS;
+    case FL_REFUSED_SYSTEM:
+        return FALLOW_REFUSED_BY_SYSTEM;
+    default:
+        return refused ? FALLOW_REFUSED_BY_SIZE : FALLOW_REFUSED_BY_NOBODY;
+    }
 }
 
 _Static_assert((int)FALLOW_CAUSE_COUNT == (int)FL_CAUSE_COUNT, "the same causes");
@@ -159,13 +181,17 @@ fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
     figures.prepared_bytes = bytes.prepared;
     figures.ready_bytes = bytes.ready;
     figures.granted_bytes = pages->used_pages << FL_PAGE_SHIFT;
+    figures.away_bytes = atomic_load_explicit(&pages->away_bytes, memory_order_relaxed);
     figures.idle_bytes = fl_arena_idle_pages(pages) << FL_PAGE_SHIFT;
     figures.largest_free_bytes = fl_pagetree_longest(&pages->tree) << FL_PAGE_SHIFT;
-    figures.soft_limit_bytes = fl_limit_bytes(pages->limits.soft_pages);
-    figures.limit_bytes = fl_limit_bytes(pages->limits.hard_pages);
-    figures.idle_max_bytes = fl_limit_bytes(pages->limits.idle_pages);
-    figures.grown_bytes = pages->grown_pages << FL_PAGE_SHIFT;
+    figures.soft_limit_bytes = fl_limit_shown(pages->limits.soft_bytes);
+    figures.limit_bytes = fl_limit_shown(pages->limits.hard_bytes);
+    figures.idle_max_bytes =
+        pages->limits.idle_pages == SIZE_MAX ? 0 : pages->limits.idle_pages << FL_PAGE_SHIFT;
+    figures.grown_bytes = atomic_load_explicit(&pages->grown_bytes, memory_order_relaxed);
     figures.system_calls = pages->system_calls;
+    figures.refusals = atomic_load_explicit(&pages->refusals, memory_order_relaxed);
+    figures.sheds = atomic_load_explicit(&pages->sheds, memory_order_relaxed);
     for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {
         figures.given[cause].bytes = pages->given_bytes[cause];
         figures.given[cause].ns = pages->given_ns[cause];

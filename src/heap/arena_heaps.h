@@ -28,7 +28,6 @@ typedef struct fallow_arena {
     _Atomic uint32_t listed_count;             /* in both; written under lists_lock */
     fl_lock heaps_lock;                        /* the list of heaps */
     struct fl_heap *heaps;
-    _Atomic uint32_t heap_count; /* of them; written under heaps_lock */
     struct fallow_arena *parent; /* these four: guarded by the lock of all arenas */
     struct fallow_arena *children;
     struct fallow_arena *next_sibling;
@@ -67,6 +66,13 @@ typedef struct fl_purge_turn {
  */
 size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, fl_purge_turn *turn,
                              fl_slab **slabs, size_t max);
+
+/*
+ * Claims up to max of nobody's slabs in pages [*page, end) of the window of which something was freed since they were last purged;
+ * *page is then where to go on. Not every: only those that float and may hold an idle unit. Where the region or a descriptor has
+ * just changed hands, a slab may be another arena's: it is to be settled.
+ */
+size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, size_t max);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. NULL: none. The slab is
  * CURRENT then, tagged, with all that was freed in its free list. */

@@ -6,9 +6,9 @@
 #include <pthread.h>
 
 #include "../arena/driver.h"
-#include "../arena/grant.h"
 #include "../arena/regions.h"
 #include "../arena/scavenger.h"
+#include "../arena/shed.h"
 #include "../system/fork.h"
 #include "heap_audit.h"
 #include "owner.h"
@@ -50,8 +50,12 @@ static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
         atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
         if (slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
             continue;
-        if (slab->kind == FL_KIND_SLAB && !fl_slab_restore(slab) && !fl_slab_empty(slab))
-            fl_fatal("end of", slab->start, "the system neither gives nor takes back pages of a slab");
+        if (slab->kind == FL_KIND_SLAB && slab->away) {
+            uint64_t prepared;
+            if (!fl_slab_level(slab, &prepared))
+                fl_fatal("end of", slab->start, "the system neither gives nor takes back pages of a slab");
+            fl_pages_note_prepared(&slab->arena->pages, slab->start, prepared);
+        }
         slab->next = gone;
         gone = slab;
     }
@@ -86,7 +90,7 @@ static void forget_everything(fallow_arena *arena) {
     memset(arena->listed, 0, sizeof arena->listed);
     memset(arena->purged, 0, sizeof arena->purged);
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
-    atomic_store_explicit(&arena->heap_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->pages.heap_count, 0, memory_order_relaxed);
 #if FL_CHECKS >= 2
     atomic_store_explicit(&arena->pool_pages, 0, memory_order_relaxed);
     arena->forked = false;
@@ -171,7 +175,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
         fl_arena_use_by_one_thread(arena);
     fl_pages_return_all(&arena->pages);
     join(arena);
-    size_t keep = keep_bytes >> FL_PAGE_SHIFT, idle = arena->pages.ready_pages;
+    size_t keep = keep_bytes & ~(FL_PAGE_BYTES - 1), idle = arena->pages.ready_pages << FL_PAGE_SHIFT;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
     fl_driver_note(&arena->pages);
@@ -248,8 +252,9 @@ static void fork_child(void) {
 #if FL_CHECKS >= 2
             arenas[slot]->forked = true;
 #endif
-            fl_limits_fork_child(&arenas[slot]->pages);
+            fl_shed_fork_child_of(&arenas[slot]->pages);
         }
+    fl_shed_fork_child();
     fl_scavenger_fork_child();
     fl_driver_fork_child();
     fl_fork_done(each_lock, true);

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "block.h"
 
+#include <errno.h>
+
 #include "../system/fatal.h"
 #include "large.h"
 
 #define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
+
+/* From here on, memory that was used before is not cleared but given back, to come anew as zeroes: a program that touches little of
+ * it has little of it resident. One that touches all has a fault for each page instead: seven times as dear with tables to 16 MiB,
+ * for which glibc clears as well; above 32 MiB it never keeps a block. (A sparse table is four times as cheap anew.) */
+#define RENEWED_BYTES ((size_t)32 << 20)
 
 void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
     if (alignment <= 16)
@@ -30,7 +37,7 @@ void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
         zeroed = (block = fl_heap_pop_fresh(heap, bytes)) != NULL;
     if (!block && bytes <= FL_CLASS_BYTES_MAX)
         block = fl_heap_alloc(heap, bytes);
-    if (block && !zeroed)
+    if (block && !zeroed && !(bytes >= RENEWED_BYTES && fl_large_renew(block)))
         memset(block, 0, bytes);
     return block;
 }
@@ -62,10 +69,17 @@ void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
     if (slab->kind == FL_KIND_LARGE && bytes > usable)
         return fl_large_move(heap, slab, bytes);
+    int saved_errno = errno;
     void *moved = fl_heap_alloc(heap, bytes);
     if (moved) {
         memcpy(moved, block, usable < bytes ? usable : bytes);
         fl_heap_free(heap, block);
+    } else if (bytes <=
+               usable) { /* to become smaller needs no memory: it stays where it is, with what of it can go */
+        errno = saved_errno;
+        if (slab->kind == FL_KIND_LARGE)
+            fl_large_resize(slab, bytes);
+        return block;
     }
     return moved;
 }

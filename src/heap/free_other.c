@@ -4,34 +4,15 @@
  * one, or no block at all.
  */
 #include "../arena/driver.h"
+#include "../arena/scarce.h"
 #include "../system/fatal.h"
 #include "heap.h"
 #include "large.h"
 #include "owner.h"
 #include "thread.h"
 
-void fl_heap_free_other(void *block, fl_heap *heap) {
-    if (!block)
-        return;
-    fl_entry entry = fl_entry_of(block);
-    if (entry == 0)
-        fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
-    if (fl_page_of(block) >= heap->window_pages && heap != &fl_empty_heap) {
-        heap->window_pages = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
-        fl_heap_free(heap, block);
-        return;
-    }
-    fl_slab *slab = fl_entry_slab(entry);
-    if (slab->kind == FL_KIND_LARGE) {
-        fl_large_free(heap, slab, block);
-        return;
-    }
-    fl_slab_check_block(slab, block, "free of");
-    /* A thread that only frees gets a heap all the same: `freeing` of the empty one is on a line that all such
-     * threads would write. */
-    if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
-        fl_thread_become_known();
-    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
+/* With what the push has to do afterwards. */
+static void push(fl_slab *slab, void *block) {
     fl_arena *arena = &slab->arena->pages;
     size_t bytes = slab->pages << FL_PAGE_SHIFT;
     uint32_t owner;
@@ -52,4 +33,32 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         break;
     }
     fl_driver_note(arena);
+}
+
+void fl_heap_free_other(void *block, fl_heap *heap) {
+    if (!block)
+        return;
+    fl_heap_leave(heap);
+    fl_entry entry = fl_entry_of(block);
+    if (entry == 0)
+        fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
+    if (fl_page_of(block) >= heap->window_pages && heap != &fl_empty_heap) {
+        heap->window_pages = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
+        fl_heap_free(heap, block);
+        return;
+    }
+    fl_slab *slab = fl_entry_slab(entry);
+    if (slab->kind == FL_KIND_LARGE) {
+        fl_large_free(heap, slab, block);
+        return;
+    }
+    fl_slab_check_block(slab, block, "free of");
+    /* A thread that only frees gets a heap all the same: the hazard pointer of the empty one is on a line that all such
+     * threads would write. */
+    if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
+        fl_thread_become_known();
+    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
+    fl_arena *arena = &slab->arena->pages;
+    push(slab, block);
+    fl_scarce_note(arena, block);
 }

@@ -7,15 +7,14 @@
  *   parked    the thread's own, not allocated from: its frees are still plain pushes
  *   any other one atomic push, which also counts (slabword.h)
  *
- * Before a free by the owner reads the tag of a block's page, it stores the block in `freeing`, so that the scavenger can
- * take a parked slab away from a thread that sleeps: it takes the owner's tag out of the table, fences all threads, and
- * looks at `freeing`. The owner stores `freeing` and then reads the tag; the scavenger stores the tag, fences, and then
- * reads `freeing`: one of them sees the other (Dekker, with the whole price on the scavenger's side). Nobody clears
- * `freeing` on the fast path: the next free overwrites it, slow paths clear it, and until then the slab that it points
- * into, one for each heap, is left alone.
+ * Before its owner works on one of these outside of the heap's lock, it says so in the heap's hazard pointer, and clears that
+ * when it is done: a block that it frees, or the heap itself, where it may touch any current slab. So upkeep, and a thread that is
+ * at a limit, can take slabs away from threads that are outside: it takes the slab out of `current` and the owner's tag out of
+ * the table, fences all threads, and looks at the hazard pointer. The owner stores that and then reads `current` or the tag; the
+ * other stores those, fences, and then reads it: one of them sees the other (Dekker, with the whole price on the other's side).
  *
- * Threads: a heap belongs to one thread at a time; a thread that parts with it may leave it to another (idle.h). The lists of
- * parked slabs are the only part that the scavenger touches too; heap->lock guards them.
+ * Threads: a heap belongs to one thread at a time; a thread that parts with it may leave it to another (idle.h). Which slabs are
+ * current, and the lists of parked ones, change under heap->lock; the owner reads the former without it.
  */
 #ifndef FL_HEAP_H
 #define FL_HEAP_H
@@ -40,7 +39,7 @@ typedef struct fl_parked {
 
 typedef struct fl_heap {
     /* What the fast paths touch: with a slab and a block, all of it. The window's part stands here once more. */
-    _Atomic(void *) freeing;
+    _Atomic(const void *) hazard;
     uintptr_t window_base;
     size_t window_pages; /* those that this heap knows of; more may have come, which a slow path finds out */
     _Atomic fl_entry *table;
@@ -50,14 +49,16 @@ typedef struct fl_heap {
     uint32_t pinned;          /* its thread is in a slow path with it, where it may not be parted from it */
     uint32_t tag;
     fallow_arena *arena;
-    fl_slab *direct[FL_DIRECT_BYTES_MAX / 16 + 1]; /* by (size + 15) / 16: current slabs once more */
-    fl_slab *current[FL_CLASS_COUNT];              /* never NULL */
+    _Atomic(fl_slab *)
+        direct[FL_DIRECT_BYTES_MAX / 16 + 1];   /* by (size + 15) / 16: current slabs once more */
+    _Atomic(fl_slab *) current[FL_CLASS_COUNT]; /* never NULL */
 
     fl_lock lock;
     fl_parked partial[FL_CLASS_COUNT]; /* parked, with a fair number free */
     fl_parked full;                    /* the other parked ones, of all classes */
+    bool released;                     /* its thread has let go of all that it knew of; guarded by lock */
     bool
-        lists_lost; /* in the child of a fork: these two were being changed, and nobody follows them any more */
+        slabs_lost; /* in the child of a fork: their owner was in the middle of something, and is not there */
     fl_kept kept;   /* for its next slabs and large blocks */
     size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
     uint64_t visits;         /* of slow paths; guarded by lock */
@@ -79,7 +80,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread);
 /* Lets all slabs go; they live on as nobody's while they hold live blocks. */
 void fl_heap_release(fl_heap *heap);
 
-/* The rest of fl_heap_alloc and fl_heap_free. They may be given the empty heap. errno is set here, so that the
+/* The rest of fl_heap_alloc and fl_heap_free, which may have entered the heap. They may be given the empty heap. errno is set here, so that the
  * fast path has nothing to do after it: it ends in a jump. */
 void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap);
 void fl_heap_free_other(void *block, fl_heap *heap);
@@ -87,8 +88,12 @@ void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 /* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes);
 
-/* The slab of a class to allocate from; fl_empty_slab: none. */
+/* The slab of a class to allocate from; fl_empty_slab: none. It is set with the heap's lock. */
 void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab);
+
+static inline fl_slab *fl_heap_current(const fl_heap *heap, unsigned size_class) {
+    return atomic_load_explicit(&heap->current[size_class], memory_order_relaxed);
+}
 
 /* The scavenger's part of this floor (fl_scavenger_reclaim). Holds its lock. */
 bool fl_heap_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
@@ -99,10 +104,16 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self);
 /* All heaps of an arena that is destroyed. */
 void fl_heap_abandon_all(fallow_arena *arena);
 
-/* To be called in slow paths: no free of the owner's is under way. Release: who reads this (the scavenger, acquire) sees
- * all pushes before it. */
-static inline void fl_heap_freeing_none(fl_heap *heap) {
-    atomic_store_explicit(&heap->freeing, NULL, memory_order_release);
+/* The owner works on its slabs: on that of a block which it frees, or, with the heap itself, on any current one. In program order
+ * before what it reads then; the fence of who takes slabs makes that an order for all. */
+static inline void fl_heap_enter(fl_heap *heap, const void *hazard) {
+    atomic_store_explicit(&heap->hazard, hazard, memory_order_release);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Release: who finds it clear (acquire) finds all that the owner did. */
+static inline void fl_heap_leave(fl_heap *heap) {
+    atomic_store_explicit(&heap->hazard, NULL, memory_order_release);
 }
 
 /*
@@ -111,8 +122,14 @@ static inline void fl_heap_freeing_none(fl_heap *heap) {
 static inline void *fl_heap_alloc(fl_heap *heap, size_t bytes) {
     if (__builtin_expect(bytes > FL_DIRECT_BYTES_MAX, 0))
         return fl_heap_alloc_slow(bytes, heap);
-    void *block = fl_slab_pop(heap->direct[(bytes + 15) / 16]);
-    return __builtin_expect(block != NULL, 1) ? block : fl_heap_alloc_slow(bytes, heap);
+    fl_heap_enter(heap, heap);
+    fl_slab *slab;
+    FL_LOAD(slab, heap->direct[(bytes + 15) / 16]);
+    void *block = fl_slab_pop(slab);
+    if (__builtin_expect(block == NULL, 0))
+        return fl_heap_alloc_slow(bytes, heap);
+    fl_heap_leave(heap);
+    return block;
 }
 
 /* Frees any block of any arena in the window, or NULL. */
@@ -122,10 +139,7 @@ static inline void fl_heap_free(fl_heap *heap, void *block) {
         fl_heap_free_other(block, heap);
         return;
     }
-    /* Before the tag is read, in program order; the scavenger's fence makes that an order for all. Release: who sees
-     * this (the scavenger, acquire) sees the push of the free before it. */
-    atomic_store_explicit(&heap->freeing, block, memory_order_release);
-    atomic_signal_fence(memory_order_seq_cst);
+    fl_heap_enter(heap, block);
     fl_entry mine = heap->entry_tag ^ atomic_load_explicit(&heap->table[page], memory_order_relaxed);
     bool not_mine;
     FL_TEST(not_mine, mine, heap->tag_bits);
@@ -138,8 +152,11 @@ static inline void fl_heap_free(fl_heap *heap, void *block) {
         fl_fatal("free of", block, "freed twice (it is the newest free block of its slab)");
     fl_link_set(block, slab->free);
     slab->free = block;
-    if (__builtin_expect(--slab->left == 0, 0))
+    if (__builtin_expect(--slab->left == 0, 0)) {
         fl_heap_drained(slab, heap);
+        return;
+    }
+    fl_heap_leave(heap);
 }
 
 #endif

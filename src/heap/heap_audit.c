@@ -55,11 +55,9 @@ static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool pur
     fl_audit_that(purged == (slab->purged_live != FL_NOT_PURGED), slab->start,
                   "the slab is among the purged ones and was not purged, or the other way");
     fl_audit_that(fl_word_owner(word) == 0, slab->start, "the slab is listed as nobody's, but has an owner");
-    /* The push that frees the last block claims the slab, and then comes for the lock. */
-    fl_audit_that(fl_word_state(word) == FL_LISTED ||
-                      (fl_word_state(word) == FL_CLAIMED && fl_word_live(word) == 0),
-                  slab->start,
-                  "the slab is in its arena's list, but neither LISTED nor claimed as the last of it went");
+    /* The push that frees the last block, and who looks for what to purge, claim the slab and then come for the lock. */
+    fl_audit_that(fl_word_state(word) == FL_LISTED || fl_word_state(word) == FL_CLAIMED, slab->start,
+                  "the slab is in its arena's list, but neither LISTED nor claimed");
     fl_audit_that(!purged || fl_word_live(word) <= slab->purged_live, slab->start,
                   "more blocks live in the slab than when it was purged");
     fl_audit_entries(slab, 0);
@@ -157,7 +155,7 @@ static sum audit_heap_lists(const fl_heap *heap) {
 }
 
 size_t fl_audit_parked(const fl_heap *heap) {
-    if (heap->lists_lost)
+    if (heap->slabs_lost)
         return 0;
     audit_told(heap);
     return audit_heap_lists(heap).slabs;
@@ -166,7 +164,7 @@ size_t fl_audit_parked(const fl_heap *heap) {
 static size_t audit_current(const fl_heap *heap) {
     size_t count = 0;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
-        const fl_slab *slab = heap->current[size_class];
+        const fl_slab *slab = fl_heap_current(heap, size_class);
         if (slab == &fl_empty_slab)
             continue;
         audit_descriptor(slab, heap->arena);
@@ -177,13 +175,13 @@ static size_t audit_current(const fl_heap *heap) {
         count++;
     }
     for (size_t i = 0; i <= FL_DIRECT_BYTES_MAX / 16; i++)
-        fl_audit_that(heap->direct[i] == heap->current[fl_class_table[i]], &heap->direct[i],
+        fl_audit_that(heap->direct[i] == fl_heap_current(heap, fl_class_table[i]), &heap->direct[i],
                       "the slab for a size is not the current one of its class");
     return count;
 }
 
 void fl_audit_heap(const fl_heap *heap) {
-    if (heap->lists_lost)
+    if (heap->slabs_lost)
         return;
     fl_audit_that(heap->entry_tag == fl_entry_tag(heap->tag), heap, "the heap's two tags are not the same");
     fl_audit_that(fl_empty_slab.free == FL_LIST_END, &fl_empty_slab, "the empty slab has a free block");
@@ -255,7 +253,7 @@ static void audit_idle(const fallow_arena *arena, books *books) {
             continue;
         fl_audit_that(heap->arena == arena, heap, "the heap is idle in another arena than its own");
         fl_audit_that(!heap->thread && heap->pinned == 0, heap, "the heap is idle and a thread's as well");
-        fl_audit_that(!atomic_load_explicit(&heap->freeing, memory_order_relaxed), heap,
+        fl_audit_that(!atomic_load_explicit(&heap->hazard, memory_order_relaxed), heap,
                       "the heap is idle in the middle of a free");
         idle++;
     }
@@ -271,7 +269,7 @@ static void audit_heaps(const fallow_arena *arena, books *books) {
                       "the heap's link back in its arena's list leads elsewhere");
         audit_heap_of(arena, heap, books);
     }
-    fl_audit_equal(arena, "heap_count", atomic_load_explicit(&arena->heap_count, memory_order_relaxed),
+    fl_audit_equal(arena, "heap_count", atomic_load_explicit(&arena->pages.heap_count, memory_order_relaxed),
                    "the list of heaps", books->heaps);
     audit_idle(arena, books);
 }

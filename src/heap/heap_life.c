@@ -51,8 +51,8 @@ static fl_heap *new_heap(void) {
 
 /* Holds the arena's heaps_lock. */
 static void count_heap(fallow_arena *arena, int change) {
-    uint32_t count = atomic_load_explicit(&arena->heap_count, memory_order_relaxed);
-    atomic_store_explicit(&arena->heap_count, count + (uint32_t)change, memory_order_relaxed);
+    uint32_t count = atomic_load_explicit(&arena->pages.heap_count, memory_order_relaxed);
+    atomic_store_explicit(&arena->pages.heap_count, count + (uint32_t)change, memory_order_relaxed);
 }
 
 fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
@@ -70,7 +70,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
         heap->partial[size_class] = (fl_parked){NULL, NULL};
     }
     heap->full = (fl_parked){NULL, NULL};
-    heap->lists_lost = false;
+    heap->slabs_lost = heap->released = false;
     heap->arena = arena;
     heap->thread = thread;
     fl_lock_init(&heap->lock, FL_LOCK_HEAP);
@@ -79,7 +79,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
     heap->pinned = 0;
-    atomic_store_explicit(&heap->freeing, NULL, memory_order_relaxed);
+    atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->told, NULL, memory_order_relaxed);
 
@@ -138,7 +138,7 @@ static void let_parked_go(fl_heap *heap, const fl_parked *list) {
 
 static void let_all_go(fl_heap *heap) {
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
-        fl_slab *current = heap->current[size_class];
+        fl_slab *current = fl_heap_current(heap, size_class);
         if (current != &fl_empty_slab) {
             fl_heap_set_current(heap, size_class, &fl_empty_slab);
             fl_owner_let_go(heap, current, FL_CURRENT);
@@ -157,10 +157,11 @@ void fl_heap_release(fl_heap *heap) {
     count_heap(arena, -1);
     fl_lock_drop(&arena->heaps_lock);
 
-    fl_heap_freeing_none(heap);
+    fl_heap_leave(heap);
     fl_lock_take(&heap->lock);
     close_told(heap);
     let_all_go(heap);
+    heap->released = true;
     fl_lock_drop(&heap->lock);
     fl_spans_flush(&heap->kept.spans, &arena->pages);
     fl_descriptors_give_kept(&heap->kept);
@@ -184,11 +185,11 @@ void fl_heap_abandon_all(fallow_arena *arena) {
     fl_threads_unlock();
 }
 
-static void lose_lists(fl_heap *heap) {
+static void lose_slabs(fl_heap *heap) {
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
         heap->partial[size_class] = (fl_parked){NULL, NULL};
     heap->full = (fl_parked){NULL, NULL};
-    heap->lists_lost = true;
+    heap->slabs_lost = true;
     fl_arena_count(&heap->arena->pages.reclaimable_bytes, heap->partial_bytes, false);
     heap->partial_bytes = 0;
 }
@@ -199,13 +200,14 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
             fl_lock_init(&heap->lock, FL_LOCK_HEAP);
             continue;
         }
-        /* Its thread is not in this process, or it has none. If it was in a slow path, its lists are in an unknown state and
-         * are given up: what it owned stays where it is, and its blocks can still be freed. */
-        if (fl_lock_try(&heap->lock))
+        /* Its thread is not in this process, or it has none. If it was in the middle of something, its slabs and lists are in
+         * an unknown state and are given up: what it owned stays where it is, and its blocks can still be freed. */
+        bool outside = !atomic_load_explicit(&heap->hazard, memory_order_relaxed) && fl_lock_try(&heap->lock);
+        if (outside)
             fl_lock_drop(&heap->lock);
         else
-            lose_lists(heap);
+            lose_slabs(heap);
         fl_lock_init(&heap->lock, FL_LOCK_HEAP);
-        fl_heap_freeing_none(heap);
+        fl_heap_leave(heap);
     }
 }

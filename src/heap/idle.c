@@ -28,7 +28,7 @@ void fl_idle_put(fl_heap *heap) {
         fl_heap_release(heap);
         return;
     }
-    fl_heap_freeing_none(heap);
+    fl_heap_leave(heap);
     heap->thread = NULL;
     count_idle(arena, true);
     /* Others only empty slots, so this one is empty still. Release: whoever takes the heap out finds all that its thread

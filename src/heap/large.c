@@ -26,7 +26,8 @@ void *fl_large_alloc_known(fl_heap *heap, size_t bytes, size_t alignment_pages, 
         return NULL;
     size_t pages = fl_pages_for(bytes ? bytes : 1);
     *zeroed = false;
-    char *start = alignment_pages == 1 ? fl_spans_take(&heap->kept.spans, &heap->arena->pages, &pages) : NULL;
+    char *start =
+        alignment_pages == 1 ? fl_spans_take_longer(&heap->kept.spans, &heap->arena->pages, &pages) : NULL;
     if (!start)
         start = fl_grant(&heap->arena->pages, pages, alignment_pages, zeroed);
     if (!start) {
@@ -38,6 +39,8 @@ void *fl_large_alloc_known(fl_heap *heap, size_t bytes, size_t alignment_pages, 
     run->pages = pages;
     run->block_bytes = 0;
     run->kind = FL_KIND_LARGE;
+    /* What it was before may have ended with its arena, in any state; who looks for slabs to claim goes by that. */
+    atomic_store_explicit(&run->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
     write_entries(run, 0, tabled(pages), fl_entry_make(run, 0));
     return start;
 }
@@ -45,6 +48,27 @@ void *fl_large_alloc_known(fl_heap *heap, size_t bytes, size_t alignment_pages, 
 void *fl_large_alloc(fl_heap *heap, size_t bytes, size_t alignment_pages) {
     bool zeroed;
     return fl_large_alloc_known(heap, bytes, alignment_pages, &zeroed);
+}
+
+/* Ready → Prepared → Ready of one range. */
+static bool renew_range(osmem_stat *stat, void *start, size_t bytes) {
+    return osmem_unused(start, bytes, stat) == OSMEM_OK && osmem_used(start, bytes, bytes, stat) == OSMEM_OK;
+}
+
+/* The lock of moves is held, for fork: a child is not to find a range between its two states. */
+bool fl_large_renew(void *block) {
+    const fl_slab *run = fl_entry_slab(fl_entry_of(block));
+    osmem_stat *stat = &run->arena->pages.stat;
+    /* What counts as committed while it is Prepared cannot be refused afterwards. */
+    bool renewed = stat->traits.zero_after_unused && stat->traits.prepared_is_charged;
+    size_t bytes = run->pages << FL_PAGE_SHIFT;
+    fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
+    for (size_t at = 0, length; renewed && at < bytes; at += length) {
+        length = fl_bytes_in_region(run->start + at, bytes - at);
+        renewed = renew_range(stat, run->start + at, length);
+    }
+    fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
+    return renewed;
 }
 
 /* Takes a run out of the table: nobody can free it any more, and its pages are this thread's alone. */

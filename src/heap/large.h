@@ -18,6 +18,10 @@ void *fl_large_alloc(struct fl_heap *heap, size_t bytes, size_t alignment_pages)
 /* The same; *zeroed says whether all of it reads as zero already. */
 void *fl_large_alloc_known(struct fl_heap *heap, size_t bytes, size_t alignment_pages, bool *zeroed);
 
+/* All of a block that nobody uses yet reads as zero afterwards, and has no memory behind it. False: the system does not do that for
+ * all of it. */
+bool fl_large_renew(void *block);
+
 /* heap: the freeing thread's. Stops the process if the block is not the start of the run, or was freed meanwhile. */
 void fl_large_free(struct fl_heap *heap, fl_slab *run, void *block);
 

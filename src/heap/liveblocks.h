@@ -38,6 +38,20 @@ static inline size_t fl_unit_last(uint64_t units) {
     return 63 - (size_t)__builtin_clzll(units);
 }
 
+/* The units of a page of the slab, and of all pages with a bit. (A page that is smaller than a unit has that one.) */
+static inline uint64_t fl_units_of_page(const fl_slab *slab, size_t page) {
+    unsigned shift = fl_unit_shift(slab);
+    size_t first = (page << FL_PAGE_SHIFT) >> shift, last = (((page + 1) << FL_PAGE_SHIFT) - 1) >> shift;
+    return fl_unit_bits(first, last);
+}
+
+static inline uint64_t fl_units_of_pages(const fl_slab *slab, uint64_t pages) {
+    uint64_t units = 0;
+    for (; pages; pages &= pages - 1)
+        units |= fl_units_of_page(slab, (size_t)__builtin_ctzll(pages));
+    return units;
+}
+
 /* The units that a block touches. */
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block);
 

@@ -48,11 +48,14 @@ static void unlink_slab(fl_slab *slab) {
  * listed, for the next owner or another try. */
 static bool die(fl_slab *slab, fl_kept *kept) {
     fl_arena *arena = &slab->arena->pages;
-    if (!fl_slab_restore(slab))
+    uint64_t prepared = 0;
+    if (slab->away && !fl_slab_level(slab, &prepared))
         return false;
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
-    if (kept)
+    if (prepared)
+        fl_pages_return_partly(arena, slab->start, slab->pages, prepared);
+    else if (kept)
         fl_spans_put(&kept->spans, arena, slab->start, slab->pages);
     else
         fl_pages_return(arena, slab->start, slab->pages);
@@ -69,13 +72,15 @@ static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
 
 void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[slab->size_class];
+    bool scarce = atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed);
+    uint32_t fair_blocks = scarce ? 1 : sizes->fair_blocks; /* at a limit each block counts */
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
         FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
         if (live == 0 && die(slab, kept))
             return;
-        if (live + sizes->fair_blocks > sizes->capacity) {
+        if (live + fair_blocks > sizes->capacity) {
             if (unclaim(slab, word, FL_FLOATING))
                 return;
             continue;
@@ -133,10 +138,10 @@ static bool claim_listed(fl_slab *slab, fl_word word) {
 }
 
 /* Enough was freed since the last time; or all of it, and the system did not let it die then. */
-static bool is_worth_another_purge(const fl_slab *slab, fl_word word, uint8_t round) {
+static bool is_worth_another_purge(const fl_slab *slab, fl_word word, const fl_purge_turn *turn) {
     uint32_t live = fl_word_live(word);
     return slab->purged_live - live > slab->capacity / PURGE_PART ||
-           (live == 0 && slab->purge_round != round);
+           (live == 0 && slab->purge_round != turn->round);
 }
 
 /* Of purged slabs, by turns: who is looked at in vain goes to the end. */
@@ -148,7 +153,7 @@ static size_t claim_purged(fl_slab_list *list, fl_purge_turn *turn, fl_slab **sl
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         turn->looks--;
         unlink_slab(slab);
-        if (is_worth_another_purge(slab, word, turn->round) && claim_listed(slab, word))
+        if (is_worth_another_purge(slab, word, turn) && claim_listed(slab, word))
             slabs[count++] = slab;
         else {
             link_slab(slab);
@@ -179,6 +184,46 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
     return count;
 }
 
+/* What the table leads to may be another slab by the time that this is read: a hint. */
+__attribute__((no_sanitize("thread"))) static bool is_worth_claiming(const fl_slab *slab, fl_word word,
+                                                                     bool every) {
+    uint32_t live = fl_word_live(word);
+    fl_slab_state state = fl_word_state(word);
+    return (state == FL_FLOATING || (every && state == FL_LISTED)) && slab->purged_live != live &&
+           (every || fl_slab_may_have_idle_unit(slab, live));
+}
+
+/* Claimed from the state in the word; out of its list, if it was in one. False: it is no longer in that state. */
+static bool claim_found(fl_slab *slab, fl_word word) {
+    bool listed = fl_word_state(word) == FL_LISTED;
+    /* Acquire: reads what its last claimer left. */
+    if (!atomic_compare_exchange_strong_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    if (listed) {
+        fl_lock_take(&slab->arena->lists_lock);
+        unlink_slab(slab);
+        fl_lock_drop(&slab->arena->lists_lock);
+    }
+    return true;
+}
+
+size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, size_t max) {
+    size_t count = 0;
+    fl_entry before = 0;
+    for (; *page < end && count < max; ++*page) {
+        fl_entry entry = atomic_load_explicit(&fl_the_window.table[*page], memory_order_relaxed);
+        if (entry == 0 || entry == before || (entry & FL_ENTRY_TAG_BITS))
+            continue;
+        before = entry;
+        fl_slab *slab = fl_entry_slab(entry);
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_seq_cst); /* see scarce.h */
+        if (is_worth_claiming(slab, word, every) && claim_found(slab, word))
+            slabs[count++] = slab;
+    }
+    return count;
+}
+
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     /* Without the lock: what is listed this very moment is found the next time. */
     if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
@@ -193,7 +238,7 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     if (!slab)
         return NULL;
     slab->next = slab->previous = NULL;
-    slab->partial = slab->linked = 0;
+    slab->partial = slab->linked = slab->seen = 0;
     slab->purged_live = FL_NOT_PURGED;
     fl_slab_tag(slab, tag);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);

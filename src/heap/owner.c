@@ -2,6 +2,7 @@
 #include "owner.h"
 
 #include "../arena/driver.h"
+#include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 
@@ -15,7 +16,7 @@ static fl_parked *list_of(fl_heap *heap, const fl_slab *slab) {
 
 void fl_parked_link(fl_heap *heap, fl_slab *slab) {
     fl_parked *list = list_of(heap, slab);
-    if (heap->lists_lost)
+    if (heap->slabs_lost)
         return;
     slab->linked = 1;
     if (slab->partial) {
@@ -31,7 +32,7 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
 
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
     fl_parked *list = list_of(heap, slab);
-    if (heap->lists_lost)
+    if (heap->slabs_lost)
         return;
     *(slab->previous ? &slab->previous->next : &list->first) = slab->next;
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
@@ -63,12 +64,17 @@ static bool claim_from(fl_slab *slab, fl_slab_state from) {
 void fl_owner_settle_claimed(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
+    fl_arena *arena = &slab->arena->pages;
+    const char *start = slab->start;
     claim_from(slab, FL_CLAIMED); /* by us: this publishes */
     fl_slab_settle(slab, NULL);
+    fl_scarce_note(arena, start);
     fl_heap_disown(heap);
 }
 
 bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
+    fl_arena *arena = &slab->arena->pages;
+    const char *start = slab->start;
     if (!claim_from(slab, from))
         return false;
     if (slab->linked)
@@ -76,6 +82,7 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
     fl_slab_tag(slab, 0);
     /* Only the heap's own thread puts spans in; who settles a TOLD slab is another. */
     fl_slab_settle(slab, from == FL_TOLD ? NULL : &heap->kept);
+    fl_scarce_note(arena, start);
     fl_heap_disown(heap);
     return true;
 }
@@ -94,16 +101,29 @@ fl_word fl_slab_untell(fl_slab *slab) {
     return word;
 }
 
-void fl_owner_hear(fl_heap *heap, bool by_owner) {
-    if (!atomic_load_explicit(&heap->told, memory_order_relaxed))
-        return;
-    /* Acquire: the links that the tellers wrote. */
-    fl_slab *slab = atomic_exchange_explicit(&heap->told, NULL, memory_order_acquire);
+/* Acquire: the links that the tellers wrote. */
+static fl_slab *take_told(fl_heap *heap) {
+    return atomic_load_explicit(&heap->told, memory_order_relaxed)
+               ? atomic_exchange_explicit(&heap->told, NULL, memory_order_acquire)
+               : NULL;
+}
+
+void fl_owner_hear(fl_heap *heap) {
+    fl_slab *slab = take_told(heap);
     for (fl_slab *next; slab; slab = next) {
         next = slab->told_next;
         fl_word word = fl_slab_untell(slab);
-        if (!(by_owner && is_drained(slab, word) && fl_owner_let_go(heap, slab, FL_PARKED)))
+        if (!(is_drained(slab, word) && fl_owner_let_go(heap, slab, FL_PARKED)))
             fl_parked_make_partial(heap, slab);
+    }
+}
+
+void fl_owner_hear_for(fl_heap *heap) {
+    fl_slab *slab = take_told(heap);
+    for (fl_slab *next; slab; slab = next) {
+        next = slab->told_next;
+        fl_slab_untell(slab);
+        fl_parked_make_partial(heap, slab);
     }
 }
 

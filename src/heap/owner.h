@@ -13,9 +13,11 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab);
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab);
 void fl_parked_make_partial(fl_heap *heap, fl_slab *slab);
 
-/* Takes the slabs that others told of: they have a fair number free, and go to the front. by_owner: lets
- * go what is drained; another thread does not know how far the owner has drained it. */
-void fl_owner_hear(fl_heap *heap, bool by_owner);
+/* Takes the slabs that others told of: they have a fair number free, and go to the front; what is drained is let go. */
+void fl_owner_hear(fl_heap *heap);
+
+/* The same in the owner's place: another thread does not know how far the owner has drained a slab. */
+void fl_owner_hear_for(fl_heap *heap);
 
 /* Claims a slab and gives it up, if it is (still) in that state. False: it is not, and nothing has changed;
  * a parked slab becomes TOLD whenever another thread likes. For a CURRENT slab no lock is needed. */

@@ -91,7 +91,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
         return NULL;
     heap->pinned++;
     size_t got = pages;
-    chunk *made = (chunk *)fl_spans_take(&heap->kept.spans, &arena->pages, &got);
+    chunk *made = (chunk *)fl_spans_take_longer(&heap->kept.spans, &arena->pages, &got);
     if (!made)
         made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
     else if (!for_pool || is_within_limits(for_pool, got))

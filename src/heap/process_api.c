@@ -2,11 +2,13 @@
 /*
  * process_api.c: the public face of what concerns all arenas.
  */
+#include "../arena/charge.h"
 #include "fallow/process.h"
 
 #include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
+#include "../arena/shed.h"
 #include "thread.h"
 
 #define TICK_BUDGET_NS UINT64_C(1000000)
@@ -16,7 +18,10 @@ void fallow_set_limits(size_t soft_bytes, size_t hard_bytes) {
 }
 
 int fallow_tick(void) {
-    return fl_process_init() && fl_driver_tick(TICK_BUDGET_NS);
+    if (!fl_process_init())
+        return 0;
+    fl_shed_tick();
+    return fl_driver_tick(TICK_BUDGET_NS);
 }
 
 size_t fallow_give_back(void) {
@@ -33,8 +38,8 @@ fallow_process_figures fallow_process_read(void) {
     figures.ready_bytes = bytes.ready;
     figures.meta_bytes = osmem_stat_read(&fl_stat_meta, NULL).ready;
     figures.soft_limit_bytes =
-        fl_limit_bytes(atomic_load_explicit(&fl_process_soft_pages, memory_order_relaxed));
-    figures.limit_bytes = fl_limit_bytes(atomic_load_explicit(&fl_process_hard_pages, memory_order_relaxed));
+        fl_limit_shown(atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed));
+    figures.limit_bytes = fl_limit_shown(atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed));
     figures.system_calls = osmem_system_calls();
     return figures;
 }

@@ -3,6 +3,9 @@
 
 #include <limits.h>
 
+#include "../arena/charge.h"
+#include "../arena/grant.h"
+#include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
@@ -23,17 +26,58 @@ static osmem_range take_range(const fl_slab *slab, uint64_t *units) {
     return (osmem_range){start, bytes};
 }
 
-/* Units from away to Ready; what is done when the memory for one is refused stays done. */
-static bool ready_units(fl_slab *slab, uint64_t units) {
-    osmem_stat *stat = &slab->arena->pages.stat;
-    for (uint64_t rest = units & slab->away; rest;) {
-        uint64_t before = rest;
-        osmem_range range = take_range(slab, &rest);
-        if (osmem_used(range.start, range.bytes, range.bytes, stat) != OSMEM_OK)
-            return false;
-        slab->away &= ~(before & ~rest);
-        atomic_fetch_sub_explicit(&slab->arena->pages.away_bytes, range.bytes, memory_order_relaxed);
+/* These change what the slab, the arena's books and osmem say of units in one step, with the arena's lock: for fork, whose child
+ * finds all of it or nothing. */
+
+/* The lowest range of some units from away to Ready, if limits and the system allow it. Takes it off *units. */
+static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortage *shortage) {
+    fl_arena *arena = &slab->arena->pages;
+    uint64_t before = *units;
+    osmem_range range = take_range(slab, units);
+    fl_lock_take(&arena->lock);
+    bool used = fl_arena_charge(arena, range.bytes, heed_soft, shortage);
+    if (used && osmem_used(range.start, range.bytes, range.bytes, &arena->stat) != OSMEM_OK) {
+        fl_arena_count_ready(arena, range.bytes, false);
+        *shortage = (fl_shortage){FL_REFUSED_SYSTEM, range.bytes, NULL};
+        used = false;
     }
+    if (used) {
+        slab->away &= ~(before & ~*units);
+        fl_arena_count(&arena->away_bytes, range.bytes, false);
+        fl_arena_count_grown(arena, range.bytes);
+    }
+    fl_lock_drop(&arena->lock);
+    return used;
+}
+
+/* The other way. */
+static bool unuse_range(fl_slab *slab, uint64_t *units) {
+    fl_arena *arena = &slab->arena->pages;
+    uint64_t before = *units;
+    osmem_range range = take_range(slab, units);
+    fl_lock_take(&arena->lock);
+    bool unused = osmem_unused(range.start, range.bytes, &arena->stat) == OSMEM_OK;
+    if (unused) {
+        slab->away |= before & ~*units;
+        fl_arena_count(&arena->away_bytes, range.bytes, true);
+        fl_arena_count_ready(arena, range.bytes, false);
+    }
+    fl_lock_drop(&arena->lock);
+    return unused;
+}
+
+/* Units from away to Ready; what is done when the memory for one is refused stays done. */
+static bool ready_units(fl_slab *slab, uint64_t units, bool heed_soft, fl_shortage *shortage) {
+    for (uint64_t rest = units & slab->away; rest;)
+        if (!use_range(slab, &rest, heed_soft, shortage))
+            return false;
+    return true;
+}
+
+static bool unuse_units(fl_slab *slab, uint64_t units) {
+    for (uint64_t rest = units & ~slab->away; rest;)
+        if (!unuse_range(slab, &rest))
+            return false;
     return true;
 }
 
@@ -62,52 +106,79 @@ static void link_what_came_back(fl_slab *slab, uint64_t away_before) {
         free_blocks_of(slab, away_before & ~slab->away);
 }
 
-bool fl_slab_make_ready(fl_slab *slab, uint32_t first, uint32_t end) {
-    uint64_t before = slab->away;
-    bool ready = ready_units(slab, fl_unit_bits(fl_unit_first(fl_units_of(slab, first)),
-                                                fl_unit_last(fl_units_of(slab, end - 1))));
+/* All units that a run of blocks touches. */
+static uint64_t units_of_blocks(const fl_slab *slab, uint32_t first, uint32_t end) {
+    return fl_unit_bits(fl_unit_first(fl_units_of(slab, first)), fl_unit_last(fl_units_of(slab, end - 1)));
+}
+
+bool fl_slab_has_holes(const fl_slab *slab) {
+    return slab->carved > 0 && (slab->away & units_of_blocks(slab, 0, slab->carved));
+}
+
+/* Those right behind a mask of units that may become Ready with them: three times as many as are so by then, so that a slab takes a
+ * few steps however large it is; and where there are limits, a small part of these. */
+static uint64_t ahead_of(const fl_slab *slab, uint64_t units) {
+    const fallow_arena *arena = slab->arena;
+    size_t last = fl_unit_last(units), blocks_end = fl_unit_last(fl_units_of(slab, slab->capacity - 1));
+    size_t owners = atomic_load_explicit(&arena->pages.heap_count, memory_order_relaxed);
+    size_t allowed = fl_limits_ahead_bytes(&arena->pages, owners) >> fl_unit_shift(slab);
+    size_t count = 3 * (last + 1) < allowed ? 3 * (last + 1) : allowed;
+    size_t end = last + count < blocks_end ? last + count : blocks_end;
+    return end > last ? slab->away & fl_unit_bits(last + 1, end) : 0;
+}
+
+bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_shortage *shortage) {
+    uint64_t units = slab->away & units_of_blocks(slab, slab->carved, slab->carved + blocks),
+             before = slab->away;
+    if (!units)
+        return true;
+    fl_shortage ignored;
+    bool ready = ready_units(slab, units | ahead_of(slab, units), heed_soft, &ignored) ||
+                 ready_units(slab, units, heed_soft, shortage);
     link_what_came_back(slab, before);
     return ready;
 }
 
-bool fl_slab_restore(fl_slab *slab) {
-    uint64_t before = slab->away;
-    if (!before || ready_units(slab, before))
-        return true; /* all of it dies: no block is linked any more */
-    link_what_came_back(slab, before);
-    return false;
-}
-
-bool fl_slab_empty(fl_slab *slab) {
-    fl_arena *pages = &slab->arena->pages;
-    size_t units = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab), bytes = 0;
-    for (size_t unit = 0, end; unit < units; unit = end) {
-        bool away = unit < 64 && slab->away >> unit & 1;
-        for (end = unit + 1; end < units && away == (end < 64 && slab->away >> end & 1);)
-            end++;
-        char *start = slab->start + (unit << fl_unit_shift(slab));
-        size_t length = fl_bytes_in_region(start, (end - unit) << fl_unit_shift(slab));
-        end = unit + (length >> fl_unit_shift(slab));
-        if (away)
-            bytes += length;
-        else if (osmem_unused(start, length, &pages->stat) != OSMEM_OK)
-            return false;
-    }
-    fl_arena_count(&pages->away_bytes, bytes, false);
-    fl_pages_note_empty(pages, slab->start, slab->pages);
-    return true;
-}
-
-bool fl_slab_carve_away(fl_slab *slab) {
+bool fl_slab_carve_away(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     size_t unit = fl_unit_first(slab->away);
     uint32_t first, end;
     fl_unit_blocks(slab, unit, slab->carved, &first, &end);
     if (first == end)
         return false; /* it lies behind what is carved */
     uint64_t before = slab->away;
-    bool ready = ready_units(slab, fl_units_of(slab, first) | UINT64_C(1) << unit);
+    bool ready = ready_units(slab, fl_units_of(slab, first) | UINT64_C(1) << unit, heed_soft, shortage);
     link_what_came_back(slab, before);
     return ready;
+}
+
+/* Nothing is live: each block that is carved and touches nothing that is away is free. */
+static void free_all(fl_slab *slab) {
+    slab->free = FL_LIST_END;
+    for (uint32_t block = slab->carved; block-- > 0;)
+        if (!(fl_units_of(slab, block) & slab->away))
+            push_free(slab, block);
+}
+
+bool fl_slab_level(fl_slab *slab, uint64_t *prepared) {
+    fl_shortage ignored;
+    *prepared = 0;
+    size_t away_bytes = (size_t)__builtin_popcountll(slab->away) << fl_unit_shift(slab);
+    if (fl_limits_are_far(&slab->arena->pages, away_bytes) && ready_units(slab, slab->away, false, &ignored))
+        return true;                            /* the whole span is the heap's to use again */
+    if (fl_unit_shift(slab) == FL_PAGE_SHIFT) { /* each is one anyway */
+        *prepared = slab->away;
+        return true;
+    }
+    for (size_t page = 0; page < slab->pages; page++) {
+        uint64_t units = fl_units_of_page(slab, page), away = units & slab->away;
+        if (away && away != units && !ready_units(slab, away, false, &ignored) && !unuse_units(slab, units)) {
+            free_all(slab);
+            return false;
+        }
+        if (slab->away & units)
+            *prepared |= UINT64_C(1) << page;
+    }
+    return true;
 }
 
 /* Takes the list of what others freed of a claimed slab. Returns its word as it was. */
@@ -120,10 +191,9 @@ static fl_word take_pushed(fl_slab *slab) {
     return word;
 }
 
-/* Units with no part of a live block in them that are not away yet. Of those that hold blocks: the span may be longer than a
- * slab of the class, and have more units than a mask has bits. */
+/* Units with no part of a live block in them that are not away yet. */
 static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks) {
-    size_t count = ((size_t)fl_classes[slab->size_class].slab_pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
+    size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
     FL_ASSERT(count <= 64);
     uint64_t idle = 0;
     for (size_t unit = 0; unit < count; unit++) {
@@ -177,7 +247,8 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         } else
             batch->refused[batch->slab_of[i]] |= units;
     }
-    atomic_fetch_add_explicit(&arena->pages.away_bytes, bytes, memory_order_relaxed);
+    fl_arena_count(&arena->pages.away_bytes, bytes, true);
+    fl_arena_count_ready(&arena->pages, bytes, false);
     fl_arena_given(&arena->pages, cause, batch->ranges, went, started_ns);
     batch->range_count = 0;
 }
@@ -201,28 +272,72 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     }
 }
 
+static purge_batch *batch_of(struct fallow_arena *arena) {
+    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
+    return (purge_batch *)arena->pages.upkeep.workspace->blocks;
+}
+
+/* The slabs in the batch, which are claimed. Returns true where the deadline has come. */
+static bool purge_claimed(struct fallow_arena *arena, purge_batch *batch, fl_cause cause,
+                          uint64_t deadline_ns) {
+    batch->range_count = 0;
+    for (size_t i = 0; i < batch->slab_count; i++)
+        purge(i, batch, cause);
+    give_ranges(arena, batch, cause);
+    for (size_t i = 0; i < batch->slab_count; i++) {
+        if (batch->refused[i]) /* Ready still, and its blocks free */
+            free_blocks_of(batch->slabs[i], batch->refused[i]);
+        fl_slab_settle(batch->slabs[i], NULL);
+    }
+    /* At a limit a request waits for all of it: it is not to fail because somebody forks. */
+    return cause != FL_CAUSE_LIMIT && fl_scavenger_time_is_up(deadline_ns);
+}
+
 /* Returns true where the deadline came before the end. *looked_at_all becomes false where looks were used up. */
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause, uint64_t deadline_ns,
                         bool *looked_at_all) {
-    purge_batch *batch = (purge_batch *)arena->pages.upkeep.workspace->blocks;
+    purge_batch *batch = batch_of(arena);
     fl_purge_turn turn = {cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
-    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
-    batch->range_count = 0;
     while ((batch->slab_count =
-                fl_slabs_claim_listed(arena, size_class, cause, &turn, batch->slabs, BATCH_SLABS)) > 0) {
-        for (size_t i = 0; i < batch->slab_count; i++)
-            purge(i, batch, cause);
-        give_ranges(arena, batch, cause);
-        for (size_t i = 0; i < batch->slab_count; i++) {
-            if (batch->refused[i]) /* Ready still, and its blocks free */
-                free_blocks_of(batch->slabs[i], batch->refused[i]);
-            fl_slab_settle(batch->slabs[i], NULL);
-        }
-        if (fl_scavenger_time_is_up(deadline_ns))
+                fl_slabs_claim_listed(arena, size_class, cause, &turn, batch->slabs, BATCH_SLABS)) > 0)
+        if (purge_claimed(arena, batch, cause, deadline_ns))
             return true;
-    }
     *looked_at_all &= turn.looks > 0;
     return false;
+}
+
+static void purge_region(struct fallow_arena *arena, const fl_region *region, fl_cause cause) {
+    purge_batch *batch = batch_of(arena);
+    size_t page = fl_region_index(region) * FL_REGION_PAGES, end = page + FL_REGION_PAGES;
+    while (page < end) {
+        size_t found = fl_slabs_claim_in(cause == FL_CAUSE_LIMIT, &page, end, batch->slabs, BATCH_SLABS);
+        batch->slab_count = 0;
+        for (size_t i = 0; i < found; i++)
+            if (batch->slabs[i]->arena == arena)
+                batch->slabs[batch->slab_count++] = batch->slabs[i];
+            else
+                fl_slab_settle(batch->slabs[i], NULL);
+        purge_claimed(arena, batch, cause, UINT64_MAX);
+    }
+}
+
+/* For a limit: all slabs, listed or not, where something has changed. */
+static void purge_changed(struct fallow_arena *arena) {
+    for (const fl_region *region; (region = fl_scarce_next(&arena->pages)) != NULL;)
+        purge_region(arena, region, FL_CAUSE_LIMIT);
+}
+
+/* Slabs with too few free blocks for a list: where somebody asks for all that can go. */
+static void purge_floating(struct fallow_arena *arena) {
+    for (size_t index = 0;; index++) {
+        fl_lock_take(&arena->pages.lock);
+        const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);
+        fl_lock_drop(&arena->pages.lock);
+        if (!region)
+            return;
+        purge_region(arena, region, FL_CAUSE_REQUEST);
+        index = fl_region_index(region);
+    }
 }
 
 /* So many ticks, and all that is listed has been looked at, however it is spread over classes. What was freed meanwhile may lie
@@ -241,6 +356,12 @@ static bool has_more_to_look_at(struct fallow_arena *arena, bool looked_at_all) 
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     bool left = false, looked_at_all = true;
     arena->purge_round++;
+    if (cause == FL_CAUSE_LIMIT) {
+        purge_changed(arena);
+        return false;
+    }
+    if (cause == FL_CAUSE_REQUEST)
+        purge_floating(arena);
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
             left = purge_class(arena, size_class, cause, deadline_ns, &looked_at_all);

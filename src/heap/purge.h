@@ -8,27 +8,33 @@
  *     blocks  │ a │ b │ c │ d │ e │ f │   a, f live: units 1 and 2 hold no part of them and go away;
  *                                         b to e touch them and are in no list until these are Ready again
  *
- * Only who holds a slab's claim purges it; its owner carves it. A purged slab stays granted as a whole, so that to
- * use it again cannot run into a limit.
+ * What a new slab has not used yet is away as well: its units become Ready as its blocks are carved, and count for limits from
+ * then on, until they are purged.
+ *
+ * Only who holds a slab's claim purges it; its owner carves it.
  */
 #ifndef FL_PURGE_H
 #define FL_PURGE_H
 
 #include "slab.h"
 
+/* Are units away below what is carved? */
+bool fl_slab_has_holes(const fl_slab *slab);
+
 /* Makes the units of some blocks Ready that are away, and puts all blocks that this makes whole into the free list.
- * False: there are none, or no memory. */
-bool fl_slab_carve_away(fl_slab *slab);
+ * False: there are none, or no memory, as fl_slab_carve. */
+bool fl_slab_carve_away(fl_slab *slab, bool heed_soft, fl_shortage *shortage);
 
-/* All units that blocks [first, end) touch Ready; no block is moved. False: no memory; nothing has changed. */
-bool fl_slab_make_ready(fl_slab *slab, uint32_t first, uint32_t end);
+/* All units Ready that the next so many blocks touch, which are not carved yet, and where limits leave room a few more after
+ * them; no block is moved. False: no memory; nothing has changed. */
+bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_shortage *shortage);
 
-/* All of a slab Ready that is about to be given up: its pages are the arena's again. False: the system refused some, where
- * that is something to ask for (Windows' commit); the slab is as good as before. */
-bool fl_slab_restore(fl_slab *slab);
-
-/* All of it Prepared instead, in its arena's books too. False: the system refused that. */
-bool fl_slab_empty(fl_slab *slab);
+/*
+ * For the end of a slab with nothing live: each of its pages Ready or Prepared as a whole; *prepared gets a bit for each that
+ * is the latter. Where the system refuses that (Windows' commit, locked memory): false; what is left is a slab with all of its
+ * blocks free, as good as before.
+ */
+bool fl_slab_level(fl_slab *slab, uint64_t *prepared);
 
 /*
  * Purges slabs in an arena's lists: all, or only those that have lain there for ten seconds. Returns true where the

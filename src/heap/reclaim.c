@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim.c: the scavenger's part of the heap floor: takes parked slabs with free blocks away from owners
- * that sleep, so that what others freed of them can be used or given back.
+ * reclaim.c: upkeep's part of the heap floor: takes slabs with free blocks away from owners that are outside of them, so that
+ * what is free in these can be used by others, or given back.
  *
  * The steps of one batch, in the order that makes them right:
- *   1. with the heap's lock: out of the owner's list, PARKED to CLAIMED
+ *   1. with the heap's lock: out of `current` or the list of parked ones, CURRENT or PARKED to CLAIMED
  *   2. the owner's tag out of the table: frees that start later are atomic pushes
- *   3. a fence in every thread: a free that read the tag before has its `freeing` seen from here on
- *   4. `freeing` is no block of the slab: no such free is under way; the owner's line is ours. Else the slab waits a tick
+ *   3. a fence in every thread: an operation that read `current` or the tag before has its hazard pointer seen from here on
+ *   4. the hazard pointer says nothing of the slab: no such operation is under way; the owner's line is ours. Else the slab waits
+ *      for the next time: in a moment, at a limit
  *   5. publish and settle
  */
+#include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
@@ -17,6 +19,7 @@
 #include "idle.h"
 #include "owner.h"
 #include "purge.h"
+#include "thread.h"
 
 #define BATCH_SLABS 64
 #define QUIET_TICKS 3
@@ -32,45 +35,89 @@ static batch *batch_of(const fallow_arena *arena) {
     return (batch *)arena->pages.upkeep.workspace->blocks;
 }
 
-/* Acquire, with the owner's release: its pushes before this one. */
-static bool is_freeing_in(fl_heap *heap, const fl_slab *slab) {
-    const char *block = atomic_load_explicit(&heap->freeing, memory_order_acquire);
-    return (size_t)(block - slab->start) < slab->pages << FL_PAGE_SHIFT;
+/* Acquire, with the owner's release: all that it did before. */
+static bool is_inside(fl_heap *heap, const fl_slab *slab) {
+    const char *hazard = atomic_load_explicit(&heap->hazard, memory_order_acquire);
+    return hazard == (const char *)heap || (size_t)(hazard - slab->start) < slab->pages << FL_PAGE_SHIFT;
 }
 
-/* Step 1. */
-static bool claim_parked(fl_heap *heap, fl_slab *slab) {
+/* Steps 1 and 2. Holds heap->lock. */
+static bool claim(fl_slab *slab, fl_slab_state from, batch *batch) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-    while (fl_word_state(word) == FL_PARKED) {
+    while (fl_word_state(word) == from)
         if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
                                                   memory_order_acquire, memory_order_relaxed)) {
-            fl_parked_unlink(heap, slab);
+            fl_slab_tag(slab, 0);
+            batch->slabs[batch->count++] = slab;
             return true;
         }
-    }
     return false;
 }
 
-/* Of a heap that is at work: only what has lain there unused for long, at the end of its list. */
-static void take_class(fl_heap *heap, unsigned size_class, bool old_only, batch *batch) {
-    uint32_t now_s = old_only ? fl_scavenger_ticked_s() : 0;
-    for (fl_slab *slab = heap->partial[size_class].last, *previous; slab && batch->count < BATCH_SLABS;
-         slab = previous) {
+/* What of an owner may be taken. */
+typedef enum reach {
+    OLD,    /* it is at work: only what has lain in its lists unused for long */
+    PARKED, /* it sleeps, so far as is known: what has a fair number free, and current slabs that it has not touched since the last
+               look */
+    IDLE,   /* whatever may hold a page with no live block */
+    ALL     /* whatever it has: from then on what is freed in it is seen (scarce.h) */
+} reach;
+
+static reach reach_of(bool quiet, fl_cause cause) {
+    bool asked = cause == FL_CAUSE_REQUEST || cause == FL_CAUSE_PRESSURE;
+    return cause == FL_CAUSE_LIMIT ? ALL : asked ? IDLE : quiet || cause != FL_CAUSE_GOAL ? PARKED : OLD;
+}
+
+/* A parked slab may be in use by its owner's frees: a hint. */
+__attribute__((no_sanitize("thread"))) static bool may_hold_idle_unit(const fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    return fl_slab_may_have_idle_unit(slab, fl_slab_used(slab) - fl_word_pushed(word));
+}
+
+/* From the end of a list of parked slabs, where those are that have lain there longest. */
+static void take_parked(fl_heap *heap, const fl_parked *list, reach reach, batch *batch) {
+    uint32_t now_s = reach == OLD ? fl_scavenger_ticked_s() : 0;
+    for (fl_slab *slab = list->last, *previous; slab && batch->count < BATCH_SLABS; slab = previous) {
         previous = slab->previous;
-        if (old_only && now_s - slab->since_s < FL_OLD_SECONDS)
+        if (reach == OLD && now_s - slab->since_s < FL_OLD_SECONDS)
             break;
-        if (!is_freeing_in(heap, slab) && claim_parked(heap, slab)) {
-            fl_slab_tag(slab, 0);
-            batch->slabs[batch->count++] = slab;
-        }
+        /* Who is inside now leaves once he cannot come back, but is not waited for where nobody has asked. */
+        if ((reach >= IDLE || !is_inside(heap, slab)) && (reach == ALL || may_hold_idle_unit(slab)) &&
+            claim(slab, FL_PARKED, batch))
+            fl_parked_unlink(heap, slab);
     }
 }
 
-static void take_from(fl_heap *heap, bool old_only, batch *batch) {
+/* Has its owner used a current slab since the last look? A hint: it may be at it. */
+__attribute__((no_sanitize("thread"))) static bool is_in_use(fl_slab *slab) {
+    uint32_t now = ((uint32_t)((uintptr_t)slab->free >> 4) * 31 + (uint32_t)slab->left) * 2654435761u;
+    uint8_t seen = slab->seen;
+    slab->seen = (uint8_t)(now >> 24) | 1;
+    return slab->seen != seen;
+}
+
+static void take_current(fl_heap *heap, reach reach, batch *batch) {
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && batch->count < BATCH_SLABS; size_class++) {
+        fl_slab *slab = fl_heap_current(heap, size_class);
+        if (slab == &fl_empty_slab || (reach < IDLE && (is_inside(heap, slab) || is_in_use(slab))))
+            continue;
+        /* First out of the owner's reach, then claimed: it is CURRENT as long as it stands there. */
+        fl_heap_set_current(heap, size_class, &fl_empty_slab);
+        bool claimed = claim(slab, FL_CURRENT, batch);
+        FL_ASSERT(claimed);
+        (void)claimed;
+    }
+}
+
+static __attribute__((noinline)) void take_from(fl_heap *heap, reach reach, batch *batch) {
     fl_lock_take(&heap->lock);
-    fl_owner_hear(heap, false);
+    fl_owner_hear_for(heap);
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
-        take_class(heap, size_class, old_only, batch);
+        take_parked(heap, &heap->partial[size_class], reach, batch);
+    if (reach >= IDLE)
+        take_parked(heap, &heap->full, reach, batch);
+    if (reach != OLD)
+        take_current(heap, reach, batch);
     fl_lock_drop(&heap->lock);
 }
 
@@ -83,16 +130,35 @@ static bool is_quiet(fl_heap *heap) {
     return quiet;
 }
 
+/* No fence is needed to know what the calling thread does. */
+static bool is_mine(const fl_heap *heap) {
+    return heap->thread && heap->thread == fl_thread_record();
+}
+
+/* Nor of a thread that has done with the heap, which nobody uses again before the slab is settled. */
+static bool is_released(fl_heap *heap) {
+    fl_lock_take(&heap->lock);
+    bool released = heap->released;
+    fl_lock_drop(&heap->lock);
+    return released;
+}
+
+/* Step 3, as far as it is needed and has not been done. */
+static __attribute__((noinline)) bool can_tell(fl_heap *heap, bool *fenced) {
+    if (is_mine(heap) || is_released(heap))
+        return true;
+    *fenced = *fenced || fl_system_fence_everywhere();
+    return *fenced;
+}
+
 /* Steps 3 to 5. */
 static void settle(fallow_arena *arena, batch *batch) {
-    if (batch->count == 0)
-        return;
-    bool fenced = fl_system_fence_everywhere();
+    bool fenced = false;
     for (unsigned i = 0; i < batch->count; i++) {
         fl_slab *slab = batch->slabs[i];
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
-        if (fenced && !is_freeing_in(heap, slab))
+        if (can_tell(heap, &fenced) && !is_inside(heap, slab))
             fl_owner_settle_claimed(slab);
         else {
             slab->next = arena->unsettled;
@@ -113,30 +179,48 @@ static void settle_leftovers(fallow_arena *arena) {
     settle(arena, batch);
 }
 
-bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
-    fallow_arena *arena = (fallow_arena *)pages; /* its first member */
+/* Takes from all heaps. */
+static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_cause cause) {
     batch *batch = batch_of(arena);
-    bool left = false;
     bool fences = fl_system_has_fence(); /* without it, slabs of a thread that sleeps stay with it */
-    batch->count = 0;
-    settle_leftovers(arena);
-    left |= fl_idle_tend(arena, cause);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        bool at_work = !is_quiet(heap) && cause == FL_CAUSE_GOAL;
-        if (!at_work)
+        if (heap->slabs_lost)
+            continue;
+        reach reach = reach_of(is_quiet(heap), cause);
+        if (reach != OLD)
             fl_spans_flush(&heap->kept.spans, &arena->pages);
         do {
             settle(arena, batch);
-            if (fences)
-                take_from(heap, at_work, batch);
+            if (fences || is_mine(heap))
+                take_from(heap, reach, batch);
         } while (batch->count == BATCH_SLABS);
     }
     settle(arena, batch);
-    for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
-        left |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
     fl_lock_drop(&arena->heaps_lock);
-    left |= arena->unsettled != NULL;
-    /* At a limit nothing is gained: what is granted counts as a whole. */
-    return (cause != FL_CAUSE_LIMIT && fl_purge_listed(arena, cause, deadline_ns)) || left;
+}
+
+static bool is_told(fallow_arena *arena) {
+    bool told = false;
+    fl_lock_take(&arena->heaps_lock);
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
+        told |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
+    fl_lock_drop(&arena->heaps_lock);
+    return told;
+}
+
+bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
+    fallow_arena *arena = (fallow_arena *)pages; /* its first member */
+    batch_of(arena)->count = 0;
+    if (cause == FL_CAUSE_LIMIT)
+        fl_scarce_begin(pages);
+    else
+        fl_scarce_end(pages);
+    settle_leftovers(arena);
+    bool left = fl_idle_tend(arena, cause);
+    take_from_all(arena, cause);
+    if (arena->unsettled)
+        fl_scarce_in_hands(pages);
+    left |= is_told(arena) || arena->unsettled != NULL;
+    return fl_purge_listed(arena, cause, deadline_ns) || left;
 }

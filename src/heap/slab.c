@@ -4,6 +4,7 @@
 #include "../arena/grant.h"
 #include "../system/fatal.h"
 #include "arena_heaps.h"
+#include "liveblocks.h"
 #include "purge.h"
 
 void *const fl_list_end[2] = {FL_LIST_END, NULL};
@@ -26,10 +27,13 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     if (!slab)
         return NULL;
     bool zeroed = false;
+    uint64_t prepared = 0;
     size_t pages = sizes->slab_pages;
-    char *start = fl_spans_take(&kept->spans, &arena->pages, &pages);
+    char *start = fl_spans_take(&kept->spans, &arena->pages, pages);
     if (!start)
-        start = fl_grant(&arena->pages, pages, 1, &zeroed);
+        start = fl_limits_are_far(&arena->pages, pages << FL_PAGE_SHIFT)
+                    ? fl_grant(&arena->pages, pages, 1, &zeroed)
+                    : fl_grant_lazily(&arena->pages, pages, &prepared, &zeroed);
     if (!start) {
         fl_descriptor_give(kept, slab);
         return NULL;
@@ -37,18 +41,18 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->free = FL_LIST_END;
     slab->left = slab->base_used = 0;
     slab->carved = 0;
-    slab->away = 0;
     slab->zeroed = zeroed;
     slab->purged_live = FL_NOT_PURGED;
     slab->capacity = sizes->capacity;
     slab->next = slab->previous = NULL;
-    slab->partial = slab->linked = 0;
+    slab->partial = slab->linked = slab->seen = 0;
     slab->start = start;
     slab->arena = arena;
     slab->pages = pages;
     slab->block_bytes = sizes->block_bytes;
     slab->size_class = (uint8_t)size_class;
     slab->kind = FL_KIND_SLAB;
+    slab->away = fl_units_of_pages(slab, prepared);
     atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
     fl_slab_tag(slab, tag);
     return slab;
@@ -69,11 +73,11 @@ static size_t page_of_offset(size_t offset) {
     return offset & ~(fl_the_window.os_page_bytes - 1);
 }
 
-/* How many blocks are carved together: of memory that is not there yet, no more than start in an OS page. */
+/* How many blocks are carved together: of memory that is not there yet, or not Ready, no more than start in an OS page. */
 static uint32_t carve_step(const fl_slab *slab) {
     uint32_t left = slab->capacity - slab->carved;
     uint32_t step = fl_classes[slab->size_class].carve_blocks;
-    if (slab->zeroed) {
+    if (slab->zeroed || slab->away) {
         size_t offset = (size_t)slab->carved * slab->block_bytes;
         size_t page_end = page_of_offset(offset) + fl_the_window.os_page_bytes;
         uint32_t in_page = (uint32_t)((page_end - offset + slab->block_bytes - 1) / slab->block_bytes);
@@ -83,21 +87,30 @@ static uint32_t carve_step(const fl_slab *slab) {
     return step < left ? step : left;
 }
 
-bool fl_slab_carve(fl_slab *slab) {
-    if (slab->away && fl_slab_carve_away(slab))
+bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    if (slab->away && fl_slab_carve_away(slab, heed_soft, shortage))
         return true;
     uint32_t count = carve_step(slab);
-    if (count == 0 || (slab->away && !fl_slab_make_ready(slab, slab->carved, slab->carved + count)))
+    if (count == 0)
         return false;
+    if (slab->away && !fl_slab_make_ready(slab, count, heed_soft, shortage)) {
+        /* The last of them may reach into one more page than a limit has left. */
+        count = 1;
+        if (!fl_slab_make_ready(slab, count, heed_soft, shortage))
+            return false;
+        *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
+    }
     link_blocks(slab, slab->carved, slab->carved + count);
     slab->carved += count;
     return true;
 }
 
-void *fl_slab_pop_fresh(fl_slab *slab) {
+void *fl_slab_pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     size_t offset = (size_t)slab->carved * slab->block_bytes;
-    if (fl_slab_has_free(slab) || !slab->zeroed || slab->away || slab->carved == slab->capacity ||
+    if (fl_slab_has_free(slab) || !slab->zeroed || slab->carved == slab->capacity ||
         (offset && page_of_offset(offset) == page_of_offset(offset - slab->block_bytes)))
+        return NULL;
+    if (slab->away && (fl_slab_has_holes(slab) || !fl_slab_make_ready(slab, 1, heed_soft, shortage)))
         return NULL;
     slab->left++;
     slab->carved++;
@@ -160,7 +173,8 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
         pushed = fl_word_push(word, head, sizes->fair_blocks, sizes->capacity);
         /* Release: the link, and all that this thread did to the block, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */
-    } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_acq_rel,
+        /* (Sequentially consistent: see scarce.h.) */
+    } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_seq_cst,
                                                     memory_order_relaxed));
     if (fl_word_state(word) == fl_word_state(pushed)) {
         /* Nobody's, and half of what lived in it has gone since the last time: the scavenger may want to know. */

@@ -32,12 +32,12 @@ typedef struct fl_slab {
     uint8_t partial;      /* parked, with a fair number free */
     uint8_t linked;       /* in one of its heap's lists of parked slabs */
     uint32_t since_s;     /* when it came into the list that it is in, in seconds */
-    uint64_t away;        /* units that are Prepared; see purge.h */
+    uint64_t away;        /* units that are Prepared: not carved yet, or purged (purge.h) */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
     uint8_t zeroed;       /* what is not carved reads as zero */
     uint8_t purge_round;  /* the last that claimed it */
     uint8_t chained;      /* while it waits to be used again: so many are in its chain, from it on */
-    uint8_t padding;
+    uint8_t seen;         /* upkeep's, of a current one: what its list looked like; never 0 */
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
@@ -87,8 +87,19 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
     return (uint32_t)(slab->left + slab->base_used);
 }
 
-/* Two things that gcc 12 does not find by itself: to test against memory without a copy, and to leave what is returned in
- * the register that it is returned in. An instruction each, of 33. */
+#if defined __has_feature
+#if __has_feature(thread_sanitizer) && !defined __SANITIZE_THREAD__
+#define __SANITIZE_THREAD__
+#endif
+#endif
+
+/* Three things that gcc 12 does not find by itself: to test against memory without a copy, to leave what is returned in the
+ * register that it is returned in, and to load an atomic word from where an index leads to. An instruction each, of 36. */
+#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_THREAD__
+#define FL_LOAD(value, memory) __asm__("movq %1, %0" : "=r"(value) : "m"(memory))
+#else
+#define FL_LOAD(value, memory) ((value) = atomic_load_explicit(&(memory), memory_order_relaxed))
+#endif
 #if defined __x86_64__ && defined __GNUC__
 #define FL_TEST(any, bits, memory) __asm__("testq %1, %2" : "=@ccnz"(any) : "r"(bits), "m"(memory))
 #define FL_RETURNED(value) __asm__("" : "+a"(value))
@@ -111,6 +122,14 @@ static inline void *fl_slab_pop(fl_slab *slab) {
 
 static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != FL_LIST_END;
+}
+
+/* With so many blocks in use, can there be a Ready unit that holds no part of one? What lies behind the last block is free too. */
+static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab, size_t used) {
+    const fl_class *sizes = &fl_classes[slab->size_class];
+    size_t free_bytes = (slab->pages << FL_PAGE_SHIFT) - used * sizes->block_bytes;
+    return (used < sizes->capacity && free_bytes >= (size_t)1 << sizes->unit_shift) ||
+           (sizes->tail_units & ~slab->away);
 }
 
 /* What has lain in a list for so long is not likely to be wanted soon. */
@@ -155,16 +174,16 @@ void fl_slab_untable(const fl_slab *slab);
 /* A new slab for an owner, CURRENT, with nothing carved; of a span that the owner kept, or a new one. */
 fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_kept *kept);
 
-/* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved, or the system has
- * no memory for them. */
-bool fl_slab_carve(fl_slab *slab);
+/* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved; or there is no memory for
+ * them, and *shortage, which is FL_REFUSED_NEVER before, says why (heed_soft: see fl_arena_charge). */
+bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage);
 
 /*
  * The next block that was never handed out, if it is the first that starts in its OS page: it reads as zero, and taking it
  * touches nothing, so that the page fault is in the program's first use of it and not in here. NULL: there is no such block
- * at hand.
+ * at hand; or, as above, no memory for it.
  */
-void *fl_slab_pop_fresh(fl_slab *slab);
+void *fl_slab_pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage);
 
 /* Takes all that others freed into the free list, keeping the state; for the owner. False: nothing there. */
 bool fl_slab_collect(fl_slab *slab);

@@ -32,9 +32,8 @@ static void audit_shape(const fl_slab *slab) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     fl_audit_that(slab->block_bytes == sizes->block_bytes && slab->capacity == sizes->capacity, slab->start,
                   "the slab's blocks are not those of its class");
-    fl_audit_that(slab->pages >= sizes->slab_pages &&
-                      slab->pages <= sizes->slab_pages + sizes->slab_pages / 8,
-                  slab->start, "the slab's pages are fewer than its class needs, or many more");
+    fl_audit_that(slab->pages == sizes->slab_pages, slab->start,
+                  "the slab's pages are not as many as its class needs");
     fl_audit_that(slab->carved <= slab->capacity, slab->start,
                   "more blocks are carved than the slab has room for");
 }
@@ -53,14 +52,12 @@ static void audit_states(const fl_slab *slab, size_t unit, size_t end, bool away
 }
 
 static bool is_away(const fl_slab *slab, size_t unit) {
-    return unit < 64 && slab->away >> unit & 1;
+    return slab->away >> unit & 1;
 }
 
 static void audit_units(const fl_slab *slab) {
     size_t units = bytes_of(slab) >> fl_unit_shift(slab), end;
-    size_t with_blocks =
-        ((size_t)fl_classes[slab->size_class].slab_pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
-    fl_audit_that(!(slab->away & ~fl_unit_bits(0, with_blocks - 1)), slab->start,
+    fl_audit_that(!(slab->away & ~fl_unit_bits(0, units - 1)), slab->start,
                   "units are away that the slab does not have");
     for (size_t unit = 0; unit < units; unit = end) {
         for (end = unit + 1; end < units && is_away(slab, end) == is_away(slab, unit);)
@@ -98,8 +95,8 @@ static void audit_nobodys(const fl_slab *slab, fl_word word, size_t whole, size_
     uint32_t live = fl_word_live(word), fair = fl_classes[slab->size_class].fair_blocks;
     fl_audit_equal(slab->start, "the word's count of live blocks", live,
                    "what is carved, not away and in no list", whole - free);
-    fl_audit_that(fl_word_state(word) != FL_LISTED || live + fair <= slab->capacity, slab->start,
-                  "the slab is LISTED, but has too few free blocks for it");
+    fl_audit_that(fl_word_state(word) != FL_LISTED || live < slab->capacity, slab->start,
+                  "the slab is LISTED, but has no free block");
     fl_audit_that(fl_word_state(word) != FL_FLOATING || live + fair > slab->capacity, slab->start,
                   "the slab is FLOATING, but has enough free blocks to be listed");
 }

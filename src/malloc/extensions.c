@@ -34,7 +34,7 @@ EXPORT struct mallinfo2 mallinfo2(void) {
         return info;
     fallow_arena_figures now = fallow_arena_read(fl_process_arena);
     info.arena = now.ready_bytes;
-    info.uordblks = now.granted_bytes;
+    info.uordblks = now.granted_bytes - now.away_bytes;
     info.fordblks = info.keepcost = now.idle_bytes;
     info.ordblks = 1;
     return info;

@@ -64,9 +64,11 @@ EXPORT void *realloc(void *block, size_t bytes) {
     return moved ? moved : no_memory();
 }
 
+/* Ends in a jump: what realloc may need of the stack is just what there is. */
 EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
-    size_t total;
-    return __builtin_mul_overflow(count, bytes, &total) ? no_memory() : realloc(block, total);
+    if (bytes && count > SIZE_MAX / bytes)
+        return no_memory();
+    return realloc(block, count * bytes);
 }
 
 static void *alloc_aligned(size_t alignment, size_t bytes) {

@@ -244,7 +244,7 @@ static osmem_result linux_unused(void *context, const osmem_range *ranges, size_
 /* [anon:fallow <name>] in /proc/PID/maps, since Linux 5.17 where the kernel was built with it. */
 static void linux_show_name(void *context, void *start, size_t bytes, const char *name) {
     static _Atomic bool refused;
-    char text[80] = "fallow ";
+    char text[48] = "fallow "; /* an arena's name fits */
     size_t length = strlen(text);
     (void)context;
     if (atomic_load_explicit(&refused, memory_order_relaxed))

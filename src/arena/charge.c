@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "charge.h"
+
+_Atomic size_t fl_process_ready_bytes;
+_Atomic size_t fl_process_hard_bytes = SIZE_MAX;
+_Atomic size_t fl_process_soft_bytes = SIZE_MAX;
+
+void fl_arena_count_ready(fl_arena *arena, size_t bytes, bool more) {
+    for (fl_arena *it = arena; it; it = it->parent)
+        fl_arena_count(&it->family_bytes, bytes, more);
+    fl_arena_count(&fl_process_ready_bytes, bytes, more);
+}
+
+/* By how much do Ready bytes exceed a limit, with what is already counted? */
+static size_t over(const _Atomic size_t *ready, const _Atomic size_t *limit) {
+    return fl_above(atomic_load_explicit(ready, memory_order_relaxed),
+                    atomic_load_explicit(limit, memory_order_relaxed));
+}
+
+/* The first limit that is exceeded, from the arena upwards. */
+static bool exceeds_hard(fl_arena *arena, fl_shortage *shortage) {
+    for (fl_arena *it = arena; it; it = it->parent) {
+        *shortage = (fl_shortage){FL_REFUSED_ARENA, over(&it->family_bytes, &it->limits.hard_bytes), it};
+        if (shortage->bytes)
+            return true;
+    }
+    *shortage =
+        (fl_shortage){FL_REFUSED_PROCESS, over(&fl_process_ready_bytes, &fl_process_hard_bytes), NULL};
+    return shortage->bytes > 0;
+}
+
+/* By how much the soft limit is exceeded that is exceeded most, and which that is. */
+static size_t above_soft(const fl_arena *arena, size_t *limit) {
+    size_t most = over(&fl_process_ready_bytes, &fl_process_soft_bytes);
+    *limit = atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed);
+    for (const fl_arena *it = arena; it; it = it->parent) {
+        size_t above = over(&it->family_bytes, &it->limits.soft_bytes);
+        if (above > most) {
+            most = above;
+            *limit = atomic_load_explicit(&it->limits.soft_bytes, memory_order_relaxed);
+        }
+    }
+    return most;
+}
+
+#define GRACE_PARTS 32 /* of a soft limit */
+#define GRACE_NS UINT64_C(1000000000)
+
+size_t fl_arena_soft_excess(const fl_arena *arena) {
+    size_t limit, idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT;
+    size_t above = idle ? above_soft(arena, &limit) : 0;
+    if (above <= idle)
+        return above;
+    size_t grace = atomic_load_explicit(&arena->limits.soft_grace_bytes, memory_order_relaxed);
+    grace = grace > limit / GRACE_PARTS ? grace : limit / GRACE_PARTS;
+    return idle >= grace ? idle : 0;
+}
+
+void fl_arena_soft_given(fl_arena *arena, size_t bytes, uint64_t now_ns) {
+    size_t limit, grace = above_soft(arena, &limit) ? 2 * bytes : 0;
+    size_t before = atomic_load_explicit(&arena->limits.soft_grace_bytes, memory_order_relaxed);
+    bool is_over =
+        now_ns - atomic_load_explicit(&arena->limits.soft_graced_ns, memory_order_relaxed) > GRACE_NS;
+    if (grace != before && (grace > before || grace == 0 || is_over)) {
+        atomic_store_explicit(&arena->limits.soft_grace_bytes, grace, memory_order_relaxed);
+        atomic_store_explicit(&arena->limits.soft_graced_ns, now_ns, memory_order_relaxed);
+    }
+}
+
+/* A soft limit, and idle pages of the arena that could go first. */
+static bool exceeds_soft(fl_arena *arena, fl_shortage *shortage) {
+    *shortage = (fl_shortage){FL_REFUSED_SOFT, fl_arena_soft_excess(arena), arena};
+    return shortage->bytes > 0;
+}
+
+_Atomic bool fl_soft_limit_crossed;
+
+/* After so many bytes have been counted. */
+static void note_crossing(fl_arena *arena, size_t bytes) {
+    for (fl_arena *it = arena; it; it = it->parent) {
+        if (!atomic_load_explicit(&it->limits.soft_asks, memory_order_relaxed))
+            continue;
+        size_t now = atomic_load_explicit(&it->family_bytes, memory_order_relaxed);
+        size_t limit = atomic_load_explicit(&it->limits.soft_bytes, memory_order_relaxed);
+        bool was_above =
+            now - bytes > limit && atomic_load_explicit(&it->limits.soft_above, memory_order_relaxed);
+        atomic_store_explicit(&it->limits.soft_above, now > limit, memory_order_relaxed);
+        if (now > limit && !was_above) {
+            atomic_store_explicit(&it->limits.soft_crossed, true, memory_order_relaxed);
+            atomic_store_explicit(&fl_soft_limit_crossed, true, memory_order_release);
+        }
+    }
+}
+
+bool fl_arena_charge(fl_arena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage) {
+    /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
+    if (bytes == 0)
+        return true;
+    /* Added first and looked at then, so that two arenas cannot both take the last bytes. */
+    fl_arena_count_ready(arena, bytes, true);
+    if (!exceeds_hard(arena, shortage) && !(heed_soft && exceeds_soft(arena, shortage))) {
+        note_crossing(arena, bytes);
+        return true;
+    }
+    fl_arena_count_ready(arena, bytes, false);
+    return false;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * charge.h: what counts for limits, and whether there is room below them. A hard limit is never exceeded, not for a moment: what
+ * becomes Ready is counted first. What to do where there is no room: grant.h.
+ *
+ * Threads: any; no lock. Counts go up all who count an arena's bytes, one after the other: who looks meanwhile sees too much.
+ */
+#ifndef FL_CHARGE_H
+#define FL_CHARGE_H
+
+#include "pages.h"
+
+/* The Ready bytes of all arenas together, and the limits on them; see grant.h. */
+extern _Atomic size_t fl_process_ready_bytes;
+extern _Atomic size_t fl_process_hard_bytes;
+extern _Atomic size_t fl_process_soft_bytes;
+
+/* So many bytes are Ready that were not, or the other way: for the limits of all who count them. */
+void fl_arena_count_ready(fl_arena *arena, size_t bytes, bool more);
+
+/*
+ * Counts so many Ready bytes more, where no limit is in the way; false: nothing is counted, and *shortage says which is. With
+ * heed_soft, a soft limit that is exceeded while pages are idle is in the way as well.
+ */
+bool fl_arena_charge(fl_arena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage);
+
+/*
+ * So many idle bytes of an arena are to go for the sake of a soft limit: the arena's, of one above it, the process's, whichever is
+ * exceeded most. What is in use may exceed it alone, though nobody has touched all of that: to give back whatever becomes idle,
+ * each time, would then cost a fault for each page used and gain nothing. So there is a grace, which doubles with each give-back
+ * in vain, for a second.
+ */
+size_t fl_arena_soft_excess(const fl_arena *arena);
+
+/* So many bytes of it have gone. */
+void fl_arena_soft_given(fl_arena *arena, size_t bytes, uint64_t now_ns);
+
+/* Has any soft limit been crossed whose owner is to be asked? */
+extern _Atomic bool fl_soft_limit_crossed;
+
+#endif

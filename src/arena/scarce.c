@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "scarce.h"
+
+#include "charge.h"
+#include "regions.h"
+
+static _Atomic bool process_is_exhausted, process_is_in_hands;
+
+/* Holds the arena's lock. */
+static void add(fl_arena *arena, fl_region *region) {
+    if (!atomic_load_explicit(&region->changed, memory_order_relaxed))
+        fl_region_set_changed(arena, region, true);
+}
+
+void fl_scarce_begin(fl_arena *arena) {
+    bool was_scarce = atomic_exchange_explicit(&arena->scarce, true, memory_order_seq_cst);
+    fl_lock_take(&arena->lock);
+    for (fl_region *region = was_scarce ? NULL : arena->regions; region; region = region->next)
+        add(arena, region);
+    fl_lock_drop(&arena->lock);
+}
+
+fl_region *fl_scarce_next(fl_arena *arena) {
+    fl_lock_take(&arena->lock);
+    fl_region *region = arena->changed;
+    if (region)
+        fl_region_set_changed(arena, region, false);
+    fl_lock_drop(&arena->lock);
+    return region;
+}
+
+static bool is_near(const _Atomic size_t *ready, const _Atomic size_t *limit) {
+    size_t most = atomic_load_explicit(limit, memory_order_relaxed);
+    return atomic_load_explicit(ready, memory_order_relaxed) > most - most / 8;
+}
+
+void fl_scarce_end(fl_arena *arena) {
+    if (!atomic_load_explicit(&arena->scarce, memory_order_relaxed) ||
+        is_near(&fl_process_ready_bytes, &fl_process_hard_bytes))
+        return;
+    for (const fl_arena *it = arena; it; it = it->parent)
+        if (is_near(&it->family_bytes, &it->limits.hard_bytes))
+            return;
+    atomic_store_explicit(&arena->scarce, false, memory_order_relaxed);
+}
+
+void fl_scarce_mark(fl_arena *arena, const void *at) {
+    fl_region *region = fl_region_of(at);
+    if (!atomic_load_explicit(&region->changed, memory_order_seq_cst)) {
+        fl_lock_take(&arena->lock);
+        if (fl_region_is_of(region, arena)) /* else it is empty, and has left */
+            add(arena, region);
+        fl_lock_drop(&arena->lock);
+    }
+    fl_scarce_changed(arena);
+}
+
+void fl_scarce_changed(fl_arena *arena) {
+    for (fl_arena *it = arena; it; it = it->parent)
+        if (fl_scarce_is_exhausted(it))
+            fl_scarce_set_exhausted(it, false);
+    if (fl_scarce_is_exhausted(NULL))
+        fl_scarce_set_exhausted(NULL, false);
+}
+
+bool fl_scarce_is_exhausted(const fl_arena *whose) {
+    return atomic_load_explicit(whose ? &whose->exhausted : &process_is_exhausted, memory_order_seq_cst);
+}
+
+void fl_scarce_set_exhausted(fl_arena *whose, bool exhausted) {
+    atomic_store_explicit(whose ? &whose->exhausted : &process_is_exhausted, exhausted, memory_order_seq_cst);
+}
+
+void fl_scarce_in_hands(fl_arena *arena) {
+    fl_scarce_changed(arena);
+    for (fl_arena *it = arena; it; it = it->parent)
+        atomic_store_explicit(&it->in_hands, true, memory_order_relaxed);
+    atomic_store_explicit(&process_is_in_hands, true, memory_order_relaxed);
+}
+
+bool fl_scarce_was_in_hands(fl_arena *whose) {
+    return atomic_exchange_explicit(whose ? &whose->in_hands : &process_is_in_hands, false,
+                                    memory_order_relaxed);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scarce.h: what has changed in an arena that is at a limit, so that a give-back for the limit looks at that and at nothing else,
+ * and a request that is refused again costs the same however large the arena is.
+ *
+ * An arena is scarce from its first give-back at a limit on, until it is well below its limits. While it is, whoever frees
+ * something in it that no list of idle memory shows, notes the region. A limit is exhausted when a give-back for it has come to
+ * its end, until anything below it changes.
+ *
+ * A change comes first and is noted then; a give-back says that it looks, and looks then: one of them sees the other. So what is
+ * stored and read on both sides is sequentially consistent, or under a lock that both take.
+ */
+#ifndef FL_SCARCE_H
+#define FL_SCARCE_H
+
+#include "pages.h"
+
+/* A give-back for a limit begins in an arena. What has not been looked at since the arena became scarce counts as changed. */
+void fl_scarce_begin(fl_arena *arena);
+
+/* A region that has changed; it no longer counts as such. NULL: none has. */
+fl_region *fl_scarce_next(fl_arena *arena);
+
+/* If the arena is well below all limits on it, it is scarce no longer. */
+void fl_scarce_end(fl_arena *arena);
+
+/* The rest of fl_scarce_note. */
+void fl_scarce_mark(fl_arena *arena, const void *at);
+
+/* Blocks became free in the slab at an address, or the slab has left its owner. After that has happened. */
+static inline void fl_scarce_note(fl_arena *arena, const void *at) {
+    if (atomic_load_explicit(&arena->scarce, memory_order_seq_cst))
+        fl_scarce_mark(arena, at);
+}
+
+/* Something in an arena is, or may become, idle: no limit on it is exhausted any more. */
+void fl_scarce_changed(fl_arena *arena);
+
+/* Of the limit of an arena, or (NULL) of the process. */
+bool fl_scarce_is_exhausted(const fl_arena *whose);
+void fl_scarce_set_exhausted(fl_arena *whose, bool exhausted);
+
+/* Something in an arena could go, but for a thread that is in the middle of an operation: who is at a limit on it may wait for that
+ * a moment. */
+void fl_scarce_in_hands(fl_arena *arena);
+
+/* Has that been so since the last time that this was asked? */
+bool fl_scarce_was_in_hands(fl_arena *whose);
+
+#endif

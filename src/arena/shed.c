@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "shed.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../system/fatal.h"
+#include "../system/system.h"
+#include "charge.h"
+
+/* A thread that is inside a call-back; on its stack. */
+typedef struct asking {
+    uintptr_t thread;
+    struct asking *next;
+} asking;
+
+static asking *all; /* guarded by the lock of those that ask */
+
+static uintptr_t self(void) {
+    return (uintptr_t)pthread_self();
+}
+
+void fl_shed_set(fl_arena *arena, fl_shed_function *function, void *context) {
+    fl_lock_take(&arena->lock);
+    arena->limits.shed = function;
+    arena->limits.shed_context = context;
+    fl_lock_drop(&arena->lock);
+}
+
+static bool is_asking(void) {
+    bool found = false;
+    fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
+    for (const asking *it = all; it && !found; it = it->next)
+        found = it->thread == self();
+    fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
+    return found;
+}
+
+static void begin(asking *it) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
+    it->thread = self();
+    it->next = all;
+    all = it;
+    fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
+}
+
+static void end(const asking *it) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
+    asking **place = &all;
+    while (*place && *place != it)
+        place = &(*place)->next;
+    FL_ASSERT(*place);
+    *place = it->next;
+    fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
+}
+
+void fl_shed_set_soft(fl_arena *arena, fl_shed_function *function, void *context) {
+    fl_lock_take(&arena->lock);
+    arena->limits.soft_shed = function;
+    arena->limits.soft_context = context;
+    fl_lock_drop(&arena->lock);
+    atomic_store_explicit(&arena->limits.soft_asks, function != NULL, memory_order_relaxed);
+}
+
+/* One of an arena's two owners. */
+static bool ask(fl_arena *arena, bool soft, size_t bytes) {
+    fl_lock_take(&arena->lock);
+    fl_shed_function *function = soft ? arena->limits.soft_shed : arena->limits.shed;
+    void *context = soft ? arena->limits.soft_context : arena->limits.shed_context;
+    fl_lock_drop(&arena->lock);
+    if (!function)
+        return false;
+    if (!(is_asking() ? fl_lock_try(&arena->shed_lock) : fl_lock_take_unless_mine(&arena->shed_lock)))
+        return false;
+    asking it;
+    atomic_fetch_add_explicit(&arena->sheds, 1, memory_order_relaxed);
+    begin(&it);
+    bool worth_it = function(context, bytes);
+    end(&it);
+    fl_lock_drop(&arena->shed_lock);
+    return worth_it;
+}
+
+bool fl_shed_ask(fl_arena *arena, size_t bytes) {
+    return ask(arena, false, bytes);
+}
+
+#define TICKS_COME_NS UINT64_C(1000000000)
+
+static _Atomic uint64_t ticked_ns; /* by the program, last */
+
+static void ask_soft(fl_arena *arena) {
+    size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
+    size_t above = fl_above(atomic_load_explicit(&arena->family_bytes, memory_order_relaxed), limit);
+    if (above)
+        ask(arena, true, above);
+}
+
+void fl_shed_ask_soft(fl_arena *arena) {
+    if (!atomic_load_explicit(&fl_soft_limit_crossed, memory_order_relaxed) ||
+        fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) < TICKS_COME_NS)
+        return;
+    for (fl_arena *it = arena; it; it = it->parent)
+        if (atomic_load_explicit(&it->limits.soft_crossed, memory_order_relaxed) &&
+            atomic_exchange_explicit(&it->limits.soft_crossed, false, memory_order_relaxed))
+            ask_soft(it);
+}
+
+static fl_arena *arena_of(const fl_upkeep *upkeep) {
+    return (fl_arena *)((char *)upkeep - offsetof(fl_arena, upkeep));
+}
+
+static bool is_crossed(const fl_upkeep *upkeep, const void *unused) {
+    (void)unused;
+    return atomic_load_explicit(&arena_of(upkeep)->limits.soft_crossed, memory_order_relaxed);
+}
+
+void fl_shed_tick(void) {
+    atomic_store_explicit(&ticked_ns, fl_system_now_ns(), memory_order_relaxed);
+    /* Cleared first: what is crossed from here on is seen now, or the next time. */
+    if (!atomic_exchange_explicit(&fl_soft_limit_crossed, false, memory_order_acquire))
+        return;
+    size_t place = 0;
+    for (fl_upkeep *it; (it = fl_upkeep_hold_next(&place, is_crossed, NULL)) != NULL; fl_upkeep_let_go(it))
+        if (atomic_exchange_explicit(&arena_of(it)->limits.soft_crossed, false, memory_order_relaxed))
+            ask_soft(arena_of(it));
+}
+
+void fl_shed_fork_child(void) {
+    asking **place = &all;
+    while (*place)
+        if ((*place)->thread == self())
+            place = &(*place)->next;
+        else
+            *place = (*place)->next;
+}
+
+void fl_shed_fork_child_of(fl_arena *arena) {
+    fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
+}

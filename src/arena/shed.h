@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shed.h: owners of arenas that are asked to free something, at a limit or without memory.
+ *
+ * An owner is asked by one thread at a time: others that are in want wait for it, since what it frees may do for them too. But a
+ * thread that is inside a call-back already waits for nobody: two owners that shed into each other's arena would wait for ever.
+ *
+ * An owner can be asked at the soft limit as well, once each time that this is crossed upwards: by the program's ticks, or, where
+ * it makes none, by the request that has crossed it, when that has been served.
+ *
+ * Threads: any, with no lock held: the call-back may allocate and free.
+ */
+#ifndef FL_SHED_H
+#define FL_SHED_H
+
+#include "pages.h"
+
+typedef bool fl_shed_function(void *context, size_t bytes);
+
+/* Whom to ask; NULL: nobody. */
+void fl_shed_set(fl_arena *arena, fl_shed_function *function, void *context);
+
+/* Asks the owner for so many bytes. False: there is none, it has nothing, it is the one that is asking, or it is busy with somebody
+ * and the caller may not wait. */
+bool fl_shed_ask(fl_arena *arena, size_t bytes);
+
+/* The same for the soft limit. */
+void fl_shed_set_soft(fl_arena *arena, fl_shed_function *function, void *context);
+
+/* To be called when a request has been served, and in each tick that the program makes. One load where no soft limit has been
+ * crossed. */
+void fl_shed_ask_soft(fl_arena *arena);
+void fl_shed_tick(void);
+
+/* In the child of a fork, once for all, and for each arena: who was asking in another thread is not here. */
+void fl_shed_fork_child(void);
+void fl_shed_fork_child_of(fl_arena *arena);
+
+#endif
