@@ -5,7 +5,7 @@
  * One slab of N blocks, one descriptor that is recycled once it is dead. Processes:
  *   owner      allocates some blocks, parks, frees one by plain push, may let go, ends
  *   pusher     (two) free the blocks that they were handed, by atomic push
- *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at freeing
+ *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at the hazard pointer
  *   adopter    takes a listed slab
  *
  * With -DFORK the first pusher forks before it frees: from one moment on all others have vanished, each wherever it was,
@@ -14,7 +14,7 @@
  *
  * A compare-and-swap is one atomic step. The owner's plain accesses (tag, push, count) are single steps, so
  * that others come in between. Memory is sequentially consistent here; the one place where that is too kind
- * is the owner's "store freeing, load tag", whose reordering is modelled: the tag may be read first, unless the
+ * is the owner's "store the hazard pointer, load tag", whose reordering is modelled: the tag may be read first, unless the
  * scavenger's fence has come between (then the owner starts again; a fence is a step in which no owner is
  * between the two).
  *
@@ -38,7 +38,7 @@ bool published = false;
 byte used = N;         /* the owner's view: pushed blocks are still used */
 byte local_free = 0;
 bool tag = true;       /* the table says: the owner's */
-bool freeing = false;  /* the owner's `freeing` points into the slab; a slow path clears it, not the free itself */
+bool freeing = false;  /* the owner's hazard pointer points into the slab (how current slabs are taken: hazard.pml) */
 
 /* The heap. */
 bool closed = false;   /* told stack */
@@ -52,7 +52,7 @@ byte touching = 0;     /* who is at work on the owner's line by right of ownersh
 byte in_hands = N;     /* blocks that the program holds */
 bool forked = false;   /* the first pusher is alone from here on, in the child */
 bool lists_lost = false; /* the owner was inside its heap's lock: nobody follows its lists any more */
-bool owner_fencing = false; /* the owner is between its store of freeing and what it read of the tag */
+bool owner_fencing = false; /* the owner is between its store of the hazard pointer and what it read of the tag */
 
 #define LOCK(l)   atomic { !l -> l = true }
 #define UNLOCK(l) l = false
@@ -113,7 +113,7 @@ inline hear() {
 
 /* A free by the owner's thread of a block that it holds. */
 inline owner_free() {
-    /* store freeing; load tag: may be seen in either order unless the scavenger's fence comes between */
+    /* store the hazard pointer; load tag: may be seen in either order unless the scavenger's fence comes between */
     if
     :: atomic { mine = tag; owner_fencing = true } ; atomic { freeing = true; owner_fencing = false }
     :: freeing = true; mine = tag
@@ -123,7 +123,8 @@ inline owner_free() {
         atomic { assert(deaths == 0); assert(touching == 0); touching++ }
         local_free++;
         atomic { used--; in_hands--; touching-- }
-    :: else -> push()
+        freeing = false
+    :: else -> freeing = false; push()
     fi
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "oracle.h"
 
+#include "../../src/arena/charge.h"
 #include "../../src/arena/page_audit.h"
 #include "../../src/heap/heap_audit.h"
 #include "../../src/heap/thread.h"
@@ -42,7 +43,7 @@ static void check_limits(void) {
     }
     if (the_program.process_limit_bytes && all > the_program.process_limit_bytes)
         sim_fail("%zu bytes are Ready (%zu by the library's count), and the limit of the process is %zu", all,
-                 fl_process_ready_pages << FL_PAGE_SHIFT, the_program.process_limit_bytes);
+                 fl_process_ready_bytes, the_program.process_limit_bytes);
 }
 
 /* Books whose lock is free; of an arena that is being made or ended nothing can be said. */
@@ -157,9 +158,9 @@ void oracle_end(void) {
     osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
     if (left.ready)
         sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
-    if (pages->family_pages || fl_process_ready_pages || pages->away_bytes)
+    if (pages->family_bytes || fl_process_ready_bytes || pages->away_bytes)
         sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away",
-                 pages->family_pages, fl_process_ready_pages, pages->away_bytes);
+                 pages->family_bytes, fl_process_ready_bytes, pages->away_bytes);
     check_nobodys_regions();
     if (fl_audit_descriptors_out() || fl_audit_heaps_out())
         sim_fail("at the end, %zu descriptors and %zu heaps are not to be used again",

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../src/arena/charge.h"
 #include "../../src/arena/grant.h"
 #include "../../src/arena/growth.h"
 #include "../../src/arena/moves.h"
@@ -114,8 +115,8 @@ DAMAGE(ready_pages, arena->pages.ready_pages++)
 DAMAGE(used_pages, arena->pages.used_pages--)
 DAMAGE(kept_pages, arena->pages.kept_pages++)
 DAMAGE(idle_shown, arena->pages.idle_shown++)
-DAMAGE(family_pages, arena->pages.family_pages = 0)
-DAMAGE(process_pages, fl_process_ready_pages = 0)
+DAMAGE(family_bytes, arena->pages.family_bytes = 0)
+DAMAGE(process_bytes, fl_process_ready_bytes = 0)
 static void given_back_in_secret(void) {
     size_t grain = fl_the_window.grain_pages, first = idle_page / grain * grain;
     CHECK_EQUAL(osmem_unused(page_start(first), grain << FL_PAGE_SHIFT, &arena->pages.stat), OSMEM_OK);
@@ -271,7 +272,7 @@ static void unsettled_and_listed(void) {
     arena->unsettled = listed;
 }
 DAMAGE(owned, heap->owned++)
-DAMAGE(heap_count, arena->heap_count++)
+DAMAGE(heap_count, arena->pages.heap_count++)
 DAMAGE(previous_heap, arena->heaps->previous = heap)
 DAMAGE(arena_of_heap, heap->arena = other)
 DAMAGE(pool_pages, arena->pool_pages--)
@@ -333,8 +334,8 @@ static const struct damage {
     CASE(used_pages, pages, "used_pages + leaving_pages is"),
     CASE(kept_pages, pages, "kept_pages is 1, but the bits of kept pages comes to 0"),
     CASE(idle_shown, pages, "idle_shown is"),
-    CASE(family_pages, pages, "the family's Ready pages are fewer"),
-    CASE(process_pages, pages, "the process's Ready pages are fewer"),
+    CASE(family_bytes, pages, "the family's Ready pages are fewer"),
+    CASE(process_bytes, pages, "the process's Ready pages are fewer"),
     CASE(given_back_in_secret, pages, "free and Ready, to osmem Prepared"),
     CASE(used_in_secret, pages, "to the arena the page is Prepared, to osmem Ready"),
     CASE(freed_in_secret, pages, "to the arena the page is granted, to osmem None"),
@@ -381,7 +382,7 @@ static const struct damage {
     CASE(block_of_empty_slab, heaps, "the empty slab has a free block"),
     CASE(too_much_carved, slab, "more blocks are carved"),
     CASE(blocks_of_class, slab, "not those of its class"),
-    CASE(pages_of_slab, slab, "fewer than its class needs, or many more"),
+    CASE(pages_of_slab, slab, "not as many as its class needs"),
     CASE(dead, slab, "DEAD, or in no state"),
     CASE(current_of_nobody, slab, "but names none"),
     CASE(floating_with_owner, slab, "but names an owner"),
@@ -396,7 +397,7 @@ static const struct damage {
     CASE(used_count, slab, "the owner's count of used blocks (left + base_used) is"),
     CASE(push_count, slab, "the word's count of pushes is"),
     CASE(live_count, slab, "the word's count of live blocks is 6, but"),
-    CASE(listed_and_full, slab, "too few free blocks for it"),
+    CASE(listed_and_full, slab, "LISTED, but has no free block"),
     CASE(floating_and_empty, slab, "enough free blocks to be listed"),
     CASE(current_nowhere, quiet, "the number of CURRENT slabs in the table"),
     CASE(parked_nowhere, quiet, "the number of PARKED and TOLD slabs in the table"),

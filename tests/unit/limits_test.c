@@ -5,7 +5,9 @@
  */
 #include <string.h>
 
+#include "../../src/arena/charge.h"
 #include "../../src/arena/scavenger.h"
+#include "../../src/arena/shed.h"
 #include "../lib/sim_arena.h"
 
 #define MIB ((size_t)1 << 20)
@@ -89,9 +91,9 @@ static void limits_hard_of_the_process(void) {
     CHECK_EQUAL(resident_mib(), 24 + 30 + 10);
     CHECK(!grant(&two, 11));
     CHECK(grant(&two, 10));
-    CHECK(fl_process_ready_pages == 64 * MIB_PAGES);
+    CHECK(fl_process_ready_bytes == 64 * MIB_PAGES << FL_PAGE_SHIFT);
     end();
-    CHECK(fl_process_ready_pages == 0);
+    CHECK(fl_process_ready_bytes == 0);
 }
 
 /* A soft limit refuses nothing; what is idle goes before the arena grows. */
@@ -150,7 +152,7 @@ static void limits_owner_sheds_and_the_request_is_tried_again(void) {
     start((osmem_sim_config){0});
     memset(&shed, 0, sizeof shed);
     fl_limits_set(&one, 0, 32 * MIB);
-    fl_limits_on_shortage(&one, shed_some, &one);
+    fl_shed_set(&one, shed_some, &one);
     shed.mib = 8;
     shed.v = grant(&one, 8);
     CHECK(shed.v && grant(&one, 24));
@@ -177,7 +179,7 @@ static void limits_owner_who_lies_is_asked_so_often(void) {
     int calls = 0;
     start((osmem_sim_config){0});
     fl_limits_set(&one, 0, 4 * MIB);
-    fl_limits_on_shortage(&one, shed_nothing_for_ever, &calls);
+    fl_shed_set(&one, shed_nothing_for_ever, &calls);
     CHECK(grant(&one, 4) && !grant(&one, 1));
     CHECK(calls > 1 && calls < 100);
     end();

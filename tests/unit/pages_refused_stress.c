@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../src/arena/charge.h"
 #include "../../src/arena/grant.h"
 #include "../../src/arena/regions.h"
 #include "../../src/arena/scavenger.h"
@@ -269,7 +270,7 @@ static void run_under(double seconds) {
     atomic_store(&refuses, false);
     books_agree(&shared[0]);
     books_agree(&shared[1]);
-    CHECK_EQUAL(atomic_load(&fl_process_ready_pages), 0);
+    CHECK_EQUAL(atomic_load(&fl_process_ready_bytes), 0);
 }
 
 int main(int argc, char **argv) {

@@ -20,7 +20,7 @@ static char *grant(size_t pages) {
 
 static char *take(size_t wanted, size_t expected) {
     size_t pages = wanted;
-    char *v = fl_spans_take(&spans, &arena, &pages);
+    char *v = fl_spans_take_longer(&spans, &arena, &pages);
     CHECK_EQUAL(v ? pages : 0, expected);
     return v;
 }
@@ -90,7 +90,7 @@ static void spans_emptied_by_another(void) {
     CHECK_EQUAL(pthread_create(&thread, NULL, flush_all_the_time, NULL), 0);
     for (int i = 0; i < 100000; i++) {
         size_t pages = 1 + (size_t)i % 9;
-        char *v = fl_spans_take(&spans, &arena, &pages);
+        char *v = fl_spans_take_longer(&spans, &arena, &pages);
         if (!v)
             v = grant(pages);
         CHECK_EQUAL(*(volatile int *)v, 0);
