@@ -45,9 +45,8 @@ static void *alloc_for_lua(void *arena, void *block, size_t old_bytes, size_t by
         fallow_arena_free(arena, block);
         return NULL;
     }
-    void *resized = fallow_arena_realloc(arena, block, bytes);
-    /* Lua takes it that a block can always become smaller: it may as well stay as it is. */
-    return !resized && block && bytes <= old_bytes ? block : resized;
+    (void)old_bytes;
+    return fallow_arena_realloc(arena, block, bytes); /* Lua takes it that a block can always become smaller: it can */
 }
 
 static void *alloc_by_malloc(void *unused, void *block, size_t old_bytes, size_t bytes) {

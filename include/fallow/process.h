@@ -23,8 +23,8 @@ extern "C" {
  *   soft  never refuses: above it, what is idle goes back before anything grows, and no idle memory is kept. Without
  *         one, 90 % of the container's memory limit (control groups 1 and 2) stands in for it, read at start; for
  *         later changes see fallow_tick.
- *   hard  at it, what is idle goes back, in all arenas; then the arena's owner is asked (fallow_arena_on_limit); then
- *         the request fails with ENOMEM.
+ *   hard  at it, what is idle goes back, in all arenas, and every page that no live block touches; then the arena's owner is
+ *         asked (fallow_arena_on_limit); then the request fails with ENOMEM. Lowered below what is Ready, it has that go at once.
  */
 FALLOW_API void fallow_set_limits(size_t soft_bytes, size_t hard_bytes);
 

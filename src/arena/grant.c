@@ -23,13 +23,17 @@ static size_t limit_of(size_t bytes) {
     return bytes == 0 ? SIZE_MAX : bytes < page_bytes ? page_bytes : bytes & ~(page_bytes - 1);
 }
 
+/* What is above a hard limit that has just been set. */
+static void give_back_above(fl_arena *whose, const _Atomic size_t *ready, size_t hard_bytes) {
+    size_t above = fl_above(atomic_load_explicit(ready, memory_order_relaxed), limit_of(hard_bytes));
+    if (above)
+        fl_scavenger_give_back(whose, above, FL_CAUSE_LIMIT, true);
+}
+
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&arena->limits.soft_bytes, limit_of(soft_bytes), memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
-    size_t above =
-        fl_above(atomic_load_explicit(&arena->family_bytes, memory_order_relaxed), limit_of(hard_bytes));
-    if (above)
-        fl_scavenger_give_back(arena, above, FL_CAUSE_LIMIT, true);
+    give_back_above(arena, &arena->family_bytes, hard_bytes);
 }
 
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
@@ -54,6 +58,7 @@ void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&soft_set_bytes, soft_bytes, memory_order_seq_cst);
     atomic_store_explicit(&fl_process_hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
     put_soft_together();
+    give_back_above(NULL, &fl_process_ready_bytes, hard_bytes);
 }
 
 void fl_limits_heed_container(bool heed) {

@@ -84,6 +84,23 @@ static void limit_lowered_takes_what_is_idle(void) {
     fallow_arena_destroy(arena);
 }
 
+/* The same of the process: in all arenas. */
+static void limit_of_the_process_lowered_takes_what_is_idle(void) {
+    static void *blocks[2][500];
+    fallow_arena *arenas[2];
+    for (int i = 0; i < 2; i++) {
+        arenas[i] = fallow_arena_create("of two", 0);
+        CHECK_EQUAL(fill(arenas[i], blocks[i], 500, 16 * KIB), 500);
+        free_all(arenas[i], blocks[i] + 5, 495);
+    }
+    fallow_set_limits(0, MIB);
+    CHECK(fallow_arena_read(arenas[0]).ready_bytes + fallow_arena_read(arenas[1]).ready_bytes <=
+          larger(MIB, 12 * pages_for(16 * KIB)));
+    fallow_set_limits(0, 0);
+    fallow_arena_destroy(arenas[0]);
+    fallow_arena_destroy(arenas[1]);
+}
+
 static void refusal_says_whose_limit_it_was(void) {
     static void *blocks[4096];
     const fallow_arena *whose = NULL;
@@ -202,6 +219,7 @@ int main(void) {
     RUN(limit_of_a_byte_is_a_page);
     RUN(limit_of_one_block_serves_it);
     RUN(limit_lowered_takes_what_is_idle);
+    RUN(limit_of_the_process_lowered_takes_what_is_idle);
     RUN(refusal_says_whose_limit_it_was);
     RUN(realloc_to_less_never_fails);
     RUN(soft_limit_asks_once_each_time);

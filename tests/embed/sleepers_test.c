@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What threads keep that sleep: they have allocated in every size class and freed nearly all of it. After some ticks no more of it is
+ * resident than the OS pages that hold a live block, and 64 KiB for each thread.
+ */
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../lib/check.h"
+#include "../lib/resident.h"
+#include "fallow/fallow.h"
+#include "fallow/osmem.h"
+
+#define THREADS 16
+#define SIZES 60
+#define BLOCKS 40 /* of each size */
+
+static fallow_arena *arena;
+static pthread_barrier_t allocated, looked;
+static char *kept[THREADS][SIZES];
+
+static size_t size_of(int i) {
+    return (size_t)16 << i / 6 | ((size_t)16 << i / 6) / 6 * (size_t)(i % 6);
+}
+
+static void *sleeper(void *number) {
+    char *blocks[BLOCKS];
+    char **mine = kept[(uintptr_t)number];
+    for (int i = 0; i < SIZES; i++) {
+        for (int k = 0; k < BLOCKS; k++)
+            blocks[k] = memset(fallow_arena_alloc(arena, size_of(i)), 1, size_of(i));
+        mine[i] = blocks[BLOCKS / 2];
+        for (int k = 0; k < BLOCKS; k++)
+            if (k != BLOCKS / 2)
+                fallow_arena_free(arena, blocks[k]);
+    }
+    pthread_barrier_wait(&allocated);
+    pthread_barrier_wait(&looked);
+    for (int i = 0; i < SIZES; i++) {
+        CHECK_EQUAL(mine[i][size_of(i) - 1], 1);
+        fallow_arena_free(arena, mine[i]);
+    }
+    return NULL;
+}
+
+/* An upper bound: pages that two blocks share count twice. */
+static size_t pages_with_live_blocks(void) {
+    size_t page = osmem_os_page_bytes(), bytes = 0;
+    for (int t = 0; t < THREADS; t++)
+        for (int i = 0; i < SIZES; i++) {
+            uintptr_t start = (uintptr_t)kept[t][i];
+            bytes += ((start + fallow_arena_usable_bytes(kept[t][i]) - 1) / page - start / page + 1) * page;
+        }
+    return bytes;
+}
+
+static void sleepers_keep_pages_with_live_blocks(void) {
+    pthread_t threads[THREADS];
+    arena = fallow_arena_create("sleepers", 0);
+    CHECK_EQUAL(pthread_barrier_init(&allocated, NULL, THREADS + 1), 0);
+    CHECK_EQUAL(pthread_barrier_init(&looked, NULL, THREADS + 1), 0);
+    size_t before = resident_bytes();
+    for (uintptr_t i = 0; i < THREADS; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, sleeper, (void *)i), 0);
+    pthread_barrier_wait(&allocated);
+    size_t allocated_bytes = resident_bytes() - before, most = pages_with_live_blocks() + THREADS * ((size_t)64 << 10);
+    size_t now = 0;
+    for (int tick = 0; tick < 200; tick++) {
+        usleep(20000);
+        fallow_tick();
+        now = resident_bytes() - before;
+        if (now <= most && fallow_arena_read(arena).ready_bytes <= most)
+            break;
+    }
+    printf("# %zu KiB resident, %zu after ticks, %zu allowed; %zu Ready\n", allocated_bytes >> 10, now >> 10, most >> 10,
+           fallow_arena_read(arena).ready_bytes >> 10);
+    if (RESIDENT_IS_OURS) {
+        CHECK(allocated_bytes > most);
+        CHECK(now <= most);
+    }
+    CHECK(fallow_arena_read(arena).ready_bytes <= most);
+    pthread_barrier_wait(&looked);
+    for (int i = 0; i < THREADS; i++)
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    fallow_arena_destroy(arena);
+}
+
+int main(void) {
+    RUN(sleepers_keep_pages_with_live_blocks);
+    return 0;
+}
