@@ -143,14 +143,19 @@ static bool make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *l
     if (shortage->why == FL_REFUSED_NEVER || ladder->tries == TRIES_MAX)
         return false;
     /* As long as something goes; the first time in any case: what was taken from its owners may be of use as it is. */
-    if (give_back(arena, shortage) > 0 || ladder->tries == 0) {
-        ladder->tries++;
-        return true;
+    if (!ladder->dry) {
+        ladder->dry = give_back(arena, shortage) == 0;
+        if (!ladder->dry || ladder->tries == 0) {
+            ladder->tries++;
+            return true;
+        }
     }
     if (is_in_hands(shortage) && ladder->waits++ < WAITS_MAX) {
         wait_a_moment();
+        ladder->dry = false;
         return true;
     }
+    ladder->dry = false;
     /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
     return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, bytes)) ||
                                            (shortage->whose != arena && fl_shed_ask(arena, bytes)));

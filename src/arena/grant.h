@@ -22,6 +22,7 @@ typedef struct fl_ladder {
     unsigned tries;
     unsigned sheds;
     unsigned waits;
+    bool dry; /* the last look has found nothing more to give back */
 } fl_ladder;
 
 /* One step of it for who was refused so many bytes. Returns whether another try makes sense. */

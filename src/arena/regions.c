@@ -14,28 +14,27 @@ static void list_add(fl_arena *arena, fl_region *region) {
     arena->regions = region;
 }
 
-void fl_region_set_changed(fl_arena *arena, fl_region *region, bool changed) {
+void fl_region_set_changed(fl_arena *arena, fl_region *region, uint64_t groups) {
     fl_region *first = arena->changed;
-    FL_ASSERT(atomic_load_explicit(&region->changed, memory_order_relaxed) != changed);
-    if (changed) {
+    bool is_listed = atomic_load_explicit(&region->changed, memory_order_relaxed) != 0;
+    if (groups && !is_listed) {
         region->next_changed = first;
         region->previous_changed = NULL;
         if (first)
             first->previous_changed = region;
         arena->changed = region;
-    } else {
+    } else if (!groups && is_listed) {
         *(region->previous_changed ? &region->previous_changed->next_changed : &arena->changed) =
             region->next_changed;
         if (region->next_changed)
             region->next_changed->previous_changed = region->previous_changed;
     }
     /* Before what comes next is looked at, or after what has changed: see scarce.h. */
-    atomic_store_explicit(&region->changed, changed, memory_order_seq_cst);
+    atomic_store_explicit(&region->changed, groups, memory_order_seq_cst);
 }
 
 static void list_remove(fl_arena *arena, fl_region *region) {
-    if (atomic_load_explicit(&region->changed, memory_order_relaxed))
-        fl_region_set_changed(arena, region, false);
+    fl_region_set_changed(arena, region, 0);
     *(region->previous ? &region->previous->next : &arena->regions) = region->next;
     if (region->next)
         region->next->previous = region->previous;

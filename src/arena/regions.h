@@ -32,8 +32,8 @@ void fl_region_release(fl_arena *arena, fl_region *region);
 
 /* Pages: these want the arena's lock alone. */
 
-/* Into the list of changed regions (scarce.h), or out of it. */
-void fl_region_set_changed(fl_arena *arena, fl_region *region, bool changed);
+/* What of it counts as changed (scarce.h): into the list of such regions, or (0) out of it. */
+void fl_region_set_changed(fl_arena *arena, fl_region *region, uint64_t groups);
 
 /* Those of a region's pages that the system keeps count as idle again. */
 void fl_arena_unkeep(fl_arena *arena, fl_region *region, size_t first, size_t pages);

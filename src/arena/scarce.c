@@ -6,25 +6,23 @@
 
 static _Atomic bool process_is_exhausted, process_is_in_hands;
 
-/* Holds the arena's lock. */
-static void add(fl_arena *arena, fl_region *region) {
-    if (!atomic_load_explicit(&region->changed, memory_order_relaxed))
-        fl_region_set_changed(arena, region, true);
-}
-
 void fl_scarce_begin(fl_arena *arena) {
     bool was_scarce = atomic_exchange_explicit(&arena->scarce, true, memory_order_seq_cst);
+    if (was_scarce)
+        return;
     fl_lock_take(&arena->lock);
-    for (fl_region *region = was_scarce ? NULL : arena->regions; region; region = region->next)
-        add(arena, region);
+    for (fl_region *region = arena->regions; region; region = region->next)
+        fl_region_set_changed(arena, region, UINT64_MAX);
     fl_lock_drop(&arena->lock);
 }
 
-fl_region *fl_scarce_next(fl_arena *arena) {
+fl_region *fl_scarce_next(fl_arena *arena, uint64_t *groups) {
     fl_lock_take(&arena->lock);
     fl_region *region = arena->changed;
-    if (region)
-        fl_region_set_changed(arena, region, false);
+    if (region) {
+        *groups = atomic_load_explicit(&region->changed, memory_order_relaxed);
+        fl_region_set_changed(arena, region, 0);
+    }
     fl_lock_drop(&arena->lock);
     return region;
 }
@@ -46,10 +44,12 @@ void fl_scarce_end(fl_arena *arena) {
 
 void fl_scarce_mark(fl_arena *arena, const void *at) {
     fl_region *region = fl_region_of(at);
-    if (!atomic_load_explicit(&region->changed, memory_order_seq_cst)) {
+    uint64_t group = UINT64_C(1) << (fl_page_of(at) % FL_REGION_PAGES / FL_GROUP_PAGES);
+    if (!(atomic_load_explicit(&region->changed, memory_order_seq_cst) & group)) {
         fl_lock_take(&arena->lock);
         if (fl_region_is_of(region, arena)) /* else it is empty, and has left */
-            add(arena, region);
+            fl_region_set_changed(arena, region,
+                                  atomic_load_explicit(&region->changed, memory_order_relaxed) | group);
         fl_lock_drop(&arena->lock);
     }
     fl_scarce_changed(arena);

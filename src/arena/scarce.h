@@ -18,8 +18,11 @@
 /* A give-back for a limit begins in an arena. What has not been looked at since the arena became scarce counts as changed. */
 void fl_scarce_begin(fl_arena *arena);
 
-/* A region that has changed; it no longer counts as such. NULL: none has. */
-fl_region *fl_scarce_next(fl_arena *arena);
+#define FL_GROUP_PAGES (FL_REGION_PAGES / 64)
+
+/* A region that has changed, with a bit in *groups for each FL_GROUP_PAGES of it in which something has; it no longer counts as
+ * such. NULL: none has. */
+fl_region *fl_scarce_next(fl_arena *arena, uint64_t *groups);
 
 /* If the arena is well below all limits on it, it is scarce no longer. */
 void fl_scarce_end(fl_arena *arena);

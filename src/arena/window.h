@@ -111,12 +111,12 @@ typedef struct fl_region {
     fl_chunks lost;
     struct fl_region *next_changed; /* see scarce.h; guarded by the arena's lock */
     struct fl_region *previous_changed;
-    _Atomic bool changed; /* it is in that list */
-    bool idle;            /* has idle pages */
-    bool vacant;          /* and none in use */
-    bool small;           /* no huge pages are wanted here */
-    bool advised;         /* and that was said, or taken back, after growth: counted, see growth.h */
-    bool purged;          /* of what is in use here, parts have gone: it may look dense, and is not */
+    _Atomic uint64_t changed; /* a bit for each group of pages; 0: it is not in that list */
+    bool idle;                /* has idle pages */
+    bool vacant;              /* and none in use */
+    bool small;               /* no huge pages are wanted here */
+    bool advised;             /* and that was said, or taken back, after growth: counted, see growth.h */
+    bool purged;              /* of what is in use here, parts have gone: it may look dense, and is not */
     uint64_t in_use[FL_REGION_WORDS];
     uint64_t prepared[FL_REGION_WORDS];
     uint64_t kept[FL_REGION_WORDS];

@@ -306,9 +306,9 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
     return false;
 }
 
-static void purge_region(struct fallow_arena *arena, const fl_region *region, fl_cause cause) {
+/* In pages [page, end) of the window. */
+static void purge_pages(struct fallow_arena *arena, size_t page, size_t end, fl_cause cause) {
     purge_batch *batch = batch_of(arena);
-    size_t page = fl_region_index(region) * FL_REGION_PAGES, end = page + FL_REGION_PAGES;
     while (page < end) {
         size_t found = fl_slabs_claim_in(cause == FL_CAUSE_LIMIT, &page, end, batch->slabs, BATCH_SLABS);
         batch->slab_count = 0;
@@ -323,8 +323,16 @@ static void purge_region(struct fallow_arena *arena, const fl_region *region, fl
 
 /* For a limit: all slabs, listed or not, where something has changed. */
 static void purge_changed(struct fallow_arena *arena) {
-    for (const fl_region *region; (region = fl_scarce_next(&arena->pages)) != NULL;)
-        purge_region(arena, region, FL_CAUSE_LIMIT);
+    uint64_t groups;
+    for (const fl_region *region; (region = fl_scarce_next(&arena->pages, &groups)) != NULL;)
+        while (groups) {
+            size_t first = fl_unit_first(groups), count = 1; /* a run of groups at a time */
+            while (first + count < 64 && groups >> (first + count) & 1)
+                count++;
+            groups &= ~fl_unit_bits(first, first + count - 1);
+            size_t page = fl_region_index(region) * FL_REGION_PAGES + first * FL_GROUP_PAGES;
+            purge_pages(arena, page, page + count * FL_GROUP_PAGES, FL_CAUSE_LIMIT);
+        }
 }
 
 /* Slabs with too few free blocks for a list: where somebody asks for all that can go. */
@@ -335,8 +343,8 @@ static void purge_floating(struct fallow_arena *arena) {
         fl_lock_drop(&arena->pages.lock);
         if (!region)
             return;
-        purge_region(arena, region, FL_CAUSE_REQUEST);
         index = fl_region_index(region);
+        purge_pages(arena, index * FL_REGION_PAGES, (index + 1) * FL_REGION_PAGES, FL_CAUSE_REQUEST);
     }
 }
 

@@ -96,11 +96,25 @@ __attribute__((no_sanitize("thread"))) static bool is_in_use(fl_slab *slab) {
     return slab->seen != seen;
 }
 
+/* No fence is needed to know what the calling thread does. */
+static bool is_mine(const fl_heap *heap) {
+    return heap->thread && heap->thread == fl_thread_record();
+}
+
+/* A slab that stays with the calling thread, though somebody is at a limit: nothing of it can go. */
+static bool is_of_use(const fl_heap *heap, const fl_slab *slab) {
+    return is_mine(heap) && !may_hold_idle_unit(slab);
+}
+
 static void take_current(fl_heap *heap, reach reach, batch *batch) {
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && batch->count < BATCH_SLABS; size_class++) {
         fl_slab *slab = fl_heap_current(heap, size_class);
         if (slab == &fl_empty_slab || (reach < IDLE && (is_inside(heap, slab) || is_in_use(slab))))
             continue;
+        if (reach == ALL && is_of_use(heap, slab)) {
+            fl_scarce_changed(&heap->arena->pages); /* what is freed in it, nobody sees */
+            continue;
+        }
         /* First out of the owner's reach, then claimed: it is CURRENT as long as it stands there. */
         fl_heap_set_current(heap, size_class, &fl_empty_slab);
         bool claimed = claim(slab, FL_CURRENT, batch);
@@ -112,7 +126,7 @@ static void take_current(fl_heap *heap, reach reach, batch *batch) {
 static __attribute__((noinline)) void take_from(fl_heap *heap, reach reach, batch *batch) {
     fl_lock_take(&heap->lock);
     fl_owner_hear_for(heap);
-    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
+    for (unsigned size_class = 0; heap->partial_bytes && size_class < FL_CLASS_COUNT; size_class++)
         take_parked(heap, &heap->partial[size_class], reach, batch);
     if (reach >= IDLE)
         take_parked(heap, &heap->full, reach, batch);
@@ -128,11 +142,6 @@ static bool is_quiet(fl_heap *heap) {
     bool quiet = heap->quiet_ticks >= QUIET_TICKS;
     fl_lock_drop(&heap->lock);
     return quiet;
-}
-
-/* No fence is needed to know what the calling thread does. */
-static bool is_mine(const fl_heap *heap) {
-    return heap->thread && heap->thread == fl_thread_record();
 }
 
 /* Nor of a thread that has done with the heap, which nobody uses again before the slab is settled. */

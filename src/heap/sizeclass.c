@@ -41,10 +41,6 @@ static void describe(fl_class *size_class, size_t block_bytes) {
     size_class->unit_shift = (uint32_t)__builtin_ctzll(page_bytes);
     while (slab_bytes >> size_class->unit_shift > 64)
         size_class->unit_shift++;
-    size_t units = slab_bytes >> size_class->unit_shift;
-    size_t used_units = ((size_t)capacity * block_bytes - 1) >> size_class->unit_shift;
-    size_class->tail_units =
-        units - 1 > used_units ? (UINT64_MAX >> (63 - (units - 1))) & (UINT64_MAX << (used_units + 1)) : 0;
     size_class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
     size_class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
 }

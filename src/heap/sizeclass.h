@@ -29,7 +29,6 @@ typedef struct fl_class {
     uint32_t watermark;    /* an owner lets a parked slab go at so many used blocks */
     uint32_t carve_blocks; /* how many are carved together */
     uint32_t unit_shift;   /* bytes of a unit, in which pages inside the slab are given back */
-    uint64_t tail_units;   /* a bit for each unit that no block reaches into */
     uint64_t inverse;      /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
 } fl_class;
 

@@ -163,6 +163,9 @@ void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doi
 fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
+    /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
+    bool scarce = atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed);
+    uint32_t listed_blocks = scarce ? 1 : sizes->fair_blocks;
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_word pushed;
     do {
@@ -170,7 +173,7 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
         if (before == head)
             fl_fatal("free of", block, "freed twice (it is the newest block in the list of frees)");
         fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : FL_LIST_END);
-        pushed = fl_word_push(word, head, sizes->fair_blocks, sizes->capacity);
+        pushed = fl_word_push(word, head, sizes->fair_blocks, listed_blocks, sizes->capacity);
         /* Release: the link, and all that this thread did to the block, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */
         /* (Sequentially consistent: see scarce.h.) */

@@ -124,12 +124,12 @@ static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != FL_LIST_END;
 }
 
-/* With so many blocks in use, can there be a Ready unit that holds no part of one? What lies behind the last block is free too. */
+/* With so many blocks in use, can there be a Ready unit that holds no part of one? (Blocks in use touch nothing that is away.) */
 static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab, size_t used) {
     const fl_class *sizes = &fl_classes[slab->size_class];
-    size_t free_bytes = (slab->pages << FL_PAGE_SHIFT) - used * sizes->block_bytes;
-    return (used < sizes->capacity && free_bytes >= (size_t)1 << sizes->unit_shift) ||
-           (sizes->tail_units & ~slab->away);
+    size_t away_bytes = (size_t)__builtin_popcountll(slab->away) << sizes->unit_shift;
+    return (slab->pages << FL_PAGE_SHIFT) - away_bytes - used * sizes->block_bytes >=
+           (size_t)1 << sizes->unit_shift;
 }
 
 /* What has lain in a list for so long is not likely to be wanted soon. */

@@ -17,13 +17,16 @@
  *
  *   state      meaning                                                 who may leave it
  *   DEAD       no slab                                                 who makes one of it
- *   CURRENT    the owner allocates from it                             the owner
- *   PARKED     the owner's, in its lists, not allocated from           owner, scavenger (both hold the heap's
+ *   CURRENT    the owner allocates from it                             the owner, or who takes it from him when he is
+ *                                                                      outside (both hold the heap's lock)
+ *   PARKED     the owner's, in its lists, not allocated from           owner, upkeep (both hold the heap's
  *                                                                      lock), the push that frees a fair number
  *   TOLD       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
  *              of slabs that others freed a fair number of             that finds the stack closed
- *   LISTED     nobody's, in its arena's list                           an adopter, the push that frees the last
- *   FLOATING   nobody's, nearly full, in no list                       the push that makes it worth listing
+ *   LISTED     nobody's, in its arena's list                           an adopter, who purges it, the push that frees
+ *                                                                      the last
+ *   FLOATING   nobody's, nearly full, in no list                       who purges it, the push that makes it worth
+ *                                                                      listing
  *   CLAIMED    in the hands of one thread                              that thread alone
  *
  * A push that changes the state does so in its own compare-and-swap, and thereby holds what it must do next.
@@ -90,18 +93,19 @@ static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
 }
 
 /*
- * The word after a push of the block at `head`. The state changes where this push is the one that must act:
- * PARKED to TOLD, FLOATING or LISTED to CLAIMED.
+ * The word after a push of the block at `head`. The state changes where this push is the one that must act: PARKED to TOLD with
+ * fair_blocks pushed, FLOATING to CLAIMED with listed_blocks free, LISTED to CLAIMED with all.
  */
-static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_blocks, uint32_t capacity) {
+static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_blocks, uint32_t listed_blocks,
+                                   uint32_t capacity) {
     fl_word pushed = (word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT)) - FL_WORD_COUNT_ONE;
     pushed |= (fl_word)head << FL_WORD_HEAD_SHIFT;
     switch (fl_word_state(word)) {
     case FL_PARKED:
         return fl_word_pushed(pushed) == fair_blocks ? fl_word_with_state(pushed, FL_TOLD) : pushed;
     case FL_FLOATING:
-        return fl_word_live(pushed) + fair_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED)
-                                                              : pushed;
+        return fl_word_live(pushed) + listed_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED)
+                                                                : pushed;
     case FL_LISTED:
         return fl_word_live(pushed) == 0 ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
     default:
