@@ -54,11 +54,14 @@ static void put_soft_together(void) {
     atomic_store_explicit(&fl_process_soft_bytes, limit_of(soft), memory_order_seq_cst);
 }
 
-void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes) {
-    atomic_store_explicit(&soft_set_bytes, soft_bytes, memory_order_seq_cst);
-    atomic_store_explicit(&fl_process_hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
+void fl_limits_set_process_soft(size_t bytes) {
+    atomic_store_explicit(&soft_set_bytes, bytes, memory_order_seq_cst);
     put_soft_together();
-    give_back_above(NULL, &fl_process_ready_bytes, hard_bytes);
+}
+
+void fl_limits_set_process_hard(size_t bytes) {
+    atomic_store_explicit(&fl_process_hard_bytes, limit_of(bytes), memory_order_relaxed);
+    give_back_above(NULL, &fl_process_ready_bytes, bytes);
 }
 
 void fl_limits_heed_container(bool heed) {

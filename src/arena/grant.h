@@ -44,7 +44,8 @@ static inline size_t fl_limit_shown(size_t bytes) {
 
 /* In bytes, rounded down to OS pages, of which they are one at least; 0: none. What is above a hard limit that is lowered, and not in use, goes at once. */
 void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes);
-void fl_limits_set_process(size_t soft_bytes, size_t hard_bytes);
+void fl_limits_set_process_soft(size_t bytes);
+void fl_limits_set_process_hard(size_t bytes);
 
 /* No more idle memory than so many bytes, but for a moment. */
 void fl_limits_set_idle_max(fl_arena *arena, size_t bytes);

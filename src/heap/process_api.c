@@ -14,7 +14,8 @@
 #define TICK_BUDGET_NS UINT64_C(1000000)
 
 void fallow_set_limits(size_t soft_bytes, size_t hard_bytes) {
-    fl_limits_set_process(soft_bytes, hard_bytes);
+    fl_limits_set_process_soft(soft_bytes);
+    fl_limits_set_process_hard(hard_bytes);
 }
 
 int fallow_tick(void) {

@@ -10,12 +10,30 @@
 #include "../system/system.h"
 #include "options.h"
 
-void fl_options_apply(void) {
-    fl_limits_set_process(fl_the_options.soft_limit, fl_the_options.hard_limit);
-    fl_limits_heed_container(fl_the_options.container);
-    fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
-    fl_driver_switch(fl_the_options.give_back);
-    fl_driver_allow_thread(fl_the_options.background_thread);
+void fl_option_apply(fl_option which) {
+    switch (which) {
+    case FL_OPTION_background_thread:
+        fl_driver_allow_thread(fl_the_options.background_thread);
+        return;
+    case FL_OPTION_container:
+        fl_limits_heed_container(fl_the_options.container);
+        return;
+    case FL_OPTION_give_back:
+        fl_driver_switch(fl_the_options.give_back);
+        return;
+    case FL_OPTION_hard_limit:
+        fl_limits_set_process_hard(fl_the_options.hard_limit);
+        return;
+    case FL_OPTION_idle_max:
+        fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
+        return;
+    case FL_OPTION_soft_limit:
+        fl_limits_set_process_soft(fl_the_options.soft_limit);
+        return;
+    case FL_OPTION_stats_file: /* read at the end */
+    case FL_OPTION_COUNT:
+        return;
+    }
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -23,9 +41,9 @@ __attribute__((constructor)) static void start(void) {
         return;
     fl_system_prepare_threads();
     fl_thread_become_known(); /* so that its end is seen, whatever it allocates */
-    fl_options_init();
     fl_fork_register();
-    fl_options_apply();
+    fl_option_apply(FL_OPTION_background_thread); /* the one whose usual value is not what holds without it */
+    fl_options_init();
 }
 
 static void add_figure(fl_line *line, const char *name, uint64_t value) {

@@ -6,8 +6,11 @@
  * Defined are the forms that others are defined by. The nothrow forms are left to the C++ library, whose own
  * call the plain ones and catch what those throw, which C cannot.
  */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "fallow/version.h"
@@ -18,35 +21,68 @@
 
 typedef void new_handler(void);
 
-/* libstdc++ (or libc++, which has the same names). Absent in a program without C++, where nobody calls new. */
+/* libstdc++ (or libc++, which has the same names). Absent in a program of C. */
 extern new_handler *_ZSt15get_new_handlerv(void) __attribute__((weak));
 extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
 
+/* Absent in a static program. */
+extern int dladdr(const void *, Dl_info *) __attribute__((weak));
+extern void *dlopen(const char *, int) __attribute__((weak));
+extern void *dlsym(void *, const char *) __attribute__((weak));
+
+FALLOW_API void *_Znwm(size_t bytes);
+FALLOW_API void *_ZnwmSt11align_val_t(size_t bytes, size_t alignment);
+
+/* A program of C may load C++ all the same, later and for its own use. The library from which new was called has the C++ library's
+ * own new within its reach, or in itself: that knows how to throw. NULL: there is none, or it is ours. */
+static void *new_within_reach_of(const void *caller, const char *name, const void *ours) {
+    Dl_info where;
+    if (!dladdr || !dlopen || !dlsym || !dladdr(caller, &where) || !where.dli_fname)
+        return NULL;
+    void *library = dlopen(where.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    void *found = library ? dlsym(library, name) : NULL;
+    return found != ours ? found : NULL;
+}
+
+static void *new_of_cxx(size_t alignment, size_t bytes, const void *caller) {
+    if (alignment) {
+        void *(*new)(size_t, size_t) = (void *(*)(size_t, size_t))(uintptr_t)new_within_reach_of(
+            caller, "_ZnwmSt11align_val_t", (const void *)(uintptr_t)_ZnwmSt11align_val_t);
+        return new ? new (bytes, alignment) : NULL;
+    }
+    void *(*new)(size_t) =
+        (void *(*)(size_t))(uintptr_t)new_within_reach_of(caller, "_Znwm", (const void *)(uintptr_t)_Znwm);
+    return new ? new (bytes) : NULL;
+}
+
 /* The standard's loop: ask the handler to make room, try again; throw when there is none. The handler may
  * throw as well, straight through this file, which is compiled with unwind tables. */
-static void *new_failed(size_t alignment, size_t bytes) {
-    for (;;) {
+static __attribute__((noinline)) void *new_failed(size_t alignment, size_t bytes, const void *caller) {
+    void *block = NULL;
+    while (!block) {
         new_handler *handler = _ZSt15get_new_handlerv ? _ZSt15get_new_handlerv() : NULL;
+        if (!handler && _ZSt17__throw_bad_allocv)
+            _ZSt17__throw_bad_allocv();
         if (!handler) {
-            if (_ZSt17__throw_bad_allocv)
-                _ZSt17__throw_bad_allocv();
-            abort();
+            block = new_of_cxx(alignment, bytes, caller);
+            if (!block)
+                abort();
+            return block;
         }
         handler();
-        void *block = alignment ? aligned_alloc(alignment, bytes) : malloc(bytes);
-        if (block)
-            return block;
+        block = alignment ? aligned_alloc(alignment, bytes) : malloc(bytes);
     }
+    return block;
 }
 
-static inline void *new_plain(size_t bytes) {
+static inline __attribute__((always_inline)) void *new_plain(size_t bytes) {
     void *block = malloc(bytes);
-    return __builtin_expect(block != NULL, 1) ? block : new_failed(0, bytes);
+    return __builtin_expect(block != NULL, 1) ? block : new_failed(0, bytes, __builtin_return_address(0));
 }
 
-static void *new_aligned(size_t bytes, size_t alignment) {
+static inline __attribute__((always_inline)) void *new_aligned(size_t bytes, size_t alignment) {
     void *block = aligned_alloc(alignment, bytes);
-    return block ? block : new_failed(alignment, bytes);
+    return block ? block : new_failed(alignment, bytes, __builtin_return_address(0));
 }
 
 #define EXPORT FALLOW_API

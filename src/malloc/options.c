@@ -56,15 +56,17 @@ static const struct option {
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
 
+/* Every kind is named: one that nobody handles does not compile. */
 static bool set_value(const struct option *option, const char *value, size_t length) {
     switch (option->kind) {
     case SWITCH:
         return set_switch(option->value, value, length);
     case BYTES:
         return set_bytes(option->value, value, length);
-    default:
+    case PATH:
         return set_path(option->value, value, length);
     }
+    return false;
 }
 
 /* Reported with all that was written, as far as a line holds it. */
@@ -86,8 +88,10 @@ static bool set_one(const char *name, size_t name_length, const char *value, siz
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strlen(options[i].name) != name_length || memcmp(options[i].name, name, name_length))
             continue;
-        return (value && set_value(&options[i], value, value_length)) ||
-               report(name, name_length, value, value_length, options[i].accepted);
+        if (!value || !set_value(&options[i], value, value_length))
+            return report(name, name_length, value, value_length, options[i].accepted);
+        fl_option_apply((fl_option)i);
+        return true;
     }
     return report(name, name_length, value, value_length, "the options" FL_OPTIONS(NAME));
 }
@@ -108,8 +112,5 @@ void fl_options_init(void) {
 }
 
 bool fallow_option_set(const char *name, const char *value) {
-    if (!set_one(name, strlen(name), value, strlen(value)))
-        return false;
-    fl_options_apply();
-    return true;
+    return set_one(name, strlen(name), value, strlen(value));
 }

@@ -22,10 +22,13 @@ typedef struct fl_options {
 
 extern fl_options fl_the_options;
 
+#define FL_OPTION(name, kind, usual, what) FL_OPTION_##name,
+typedef enum fl_option { FL_OPTIONS(FL_OPTION) FL_OPTION_COUNT } fl_option;
+
 /* Reads the environment. Once, from the library's constructor. */
 void fl_options_init(void);
 
-/* Makes them hold. */
-void fl_options_apply(void);
+/* Makes one of them hold, and leaves all else as it is, by whomever it was set. */
+void fl_option_apply(fl_option which);
 
 #endif

@@ -155,3 +155,36 @@ compile namespace.c -o namespace
 without=$(./namespace) with=$(LD_PRELOAD=$preload ./namespace)
 [ "$without" = "$with" ] || fail "unshare says $with, without fallow $without"
 echo "ok processes_new_user_namespace (errno $with, as without)"
+
+# A program of C that loads C++ for itself: a new that fails throws there, calls the handler, or gives NULL.
+cat >plugin.cpp <<'C'
+#include <cstdio>
+#include <new>
+static int asked;
+static void handler() { if (++asked == 3) std::set_new_handler(nullptr); }
+extern "C" int plugin() {
+    volatile std::size_t too_much = std::size_t(1) << 50;
+    try { delete[] new char[too_much]; return 1; } catch (const std::bad_alloc &) { std::puts("thrown"); }
+    try { operator delete(operator new(too_much, std::align_val_t(64)), std::align_val_t(64)); return 1; } catch (const std::bad_alloc &) { std::puts("thrown aligned"); }
+    if (new (std::nothrow) char[too_much]) return 1;
+    std::set_new_handler(handler);
+    try { delete[] new char[too_much]; return 1; } catch (const std::bad_alloc &) { std::printf("asked %d times\n", asked); }
+    return 7;
+}
+C
+cat >host.c <<'C'
+#include <dlfcn.h>
+#include <stdio.h>
+int main(void) {
+    void *library = dlopen("./plugin.so", RTLD_NOW | RTLD_LOCAL);
+    int (*plugin)(void) = library ? (int (*)(void))dlsym(library, "plugin") : 0;
+    return plugin ? plugin() : (puts(dlerror()), 1);
+}
+C
+compile -o host host.c -ldl
+for flags in "" -static-libstdc++; do
+  g++ -std=c++17 -O1 -shared -fPIC $flags -o plugin.so plugin.cpp || fail "the plugin does not compile"
+  LD_PRELOAD=$preload ./host >host.out 2>&1
+  [ $? = 7 ] && [ "$(paste -sd, host.out)" = "thrown,thrown aligned,asked 3 times" ] || fail "new in a plug-in of C++ ($flags): $(cat host.out)"
+done
+echo "ok processes_new_in_a_plugin_of_cxx"

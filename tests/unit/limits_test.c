@@ -30,7 +30,8 @@ static void end(void) {
     fl_upkeep_leave(&two.upkeep);
     fl_arena_end(&one);
     fl_arena_end(&two);
-    fl_limits_set_process(0, 0);
+    fl_limits_set_process_soft(0);
+    fl_limits_set_process_hard(0);
     sim_end(&sys);
 }
 
@@ -82,7 +83,7 @@ static void limits_idle_elsewhere_goes_first(void) {
 
 static void limits_hard_of_the_process(void) {
     start((osmem_sim_config){0});
-    fl_limits_set_process(0, 64 * MIB);
+    fl_limits_set_process_hard(64 * MIB);
     char *a = grant(&one, 40);
     CHECK(a && grant(&two, 24));
     CHECK(!grant(&two, 1) && !grant(&one, 1));
@@ -112,7 +113,7 @@ static void limits_soft(void) {
     CHECK_EQUAL(resident_mib(), 140);
     end();
     start((osmem_sim_config){0});
-    fl_limits_set_process(32 * MIB, 0);
+    fl_limits_set_process_soft(32 * MIB);
     a = grant(&one, 30);
     give(&one, a, 30);
     b = grant(&one, 31); /* one MiB of it is new, and the soft limit holds */
