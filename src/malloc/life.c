@@ -36,7 +36,16 @@ void fl_option_apply(fl_option which) {
     }
 }
 
-__attribute__((constructor)) static void start(void) {
+/*
+ * The first constructor of all (the shared library is linked with -z initfirst), since handlers of fork run in the order in which
+ * they were registered, those before it in the reverse one: so our locks are taken after all other libraries' handlers have run, which
+ * may allocate, or join a thread that does, and dropped before they run again. glibc tells constructors of the environment.
+ */
+__attribute__((constructor(101))) static void start(int count, char **arguments, char **environment) {
+    (void)count, (void)arguments, (void)environment;
+#ifdef __GLIBC__
+    fl_system_know_environment(environment);
+#endif
     if (!fl_process_init())
         return;
     fl_system_prepare_threads();

@@ -25,9 +25,8 @@ typedef void new_handler(void);
 extern new_handler *_ZSt15get_new_handlerv(void) __attribute__((weak));
 extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
 
-/* Absent in a static program. */
+/* Absent in a static program. (dlopen is looked for by name: linkers warn of any mention of it in one.) */
 extern int dladdr(const void *, Dl_info *) __attribute__((weak));
-extern void *dlopen(const char *, int) __attribute__((weak));
 extern void *dlsym(void *, const char *) __attribute__((weak));
 
 FALLOW_API void *_Znwm(size_t bytes);
@@ -37,9 +36,10 @@ FALLOW_API void *_ZnwmSt11align_val_t(size_t bytes, size_t alignment);
  * own new within its reach, or in itself: that knows how to throw. NULL: there is none, or it is ours. */
 static void *new_within_reach_of(const void *caller, const char *name, const void *ours) {
     Dl_info where;
-    if (!dladdr || !dlopen || !dlsym || !dladdr(caller, &where) || !where.dli_fname)
+    if (!dladdr || !dlsym || !dladdr(caller, &where) || !where.dli_fname)
         return NULL;
-    void *library = dlopen(where.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    void *(*open)(const char *, int) = (void *(*)(const char *, int))(uintptr_t)dlsym(RTLD_DEFAULT, "dlopen");
+    void *library = open ? open(where.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
     void *found = library ? dlsym(library, name) : NULL;
     return found != ours ? found : NULL;
 }

@@ -101,6 +101,9 @@ bool fl_system_open_new(const char *path, bool replace, int *file);
 bool fl_system_set_file_bytes(int file, uint64_t bytes);
 void fl_system_close(int file);
 
+/* What a constructor is told of the environment: for one that runs before the C library knows it. */
+void fl_system_know_environment(char **environment);
+
 /* A variable of the environment; NULL where there is none, or where the program runs with more rights than
  * whoever set it. */
 const char *fl_system_environment(const char *name);

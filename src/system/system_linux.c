@@ -188,11 +188,18 @@ void fl_system_close(int file) {
 }
 
 /* Not getenv: shells have one of their own, which works when they have started. */
+static char **first_environment; /* written before any other thread is there */
+
+void fl_system_know_environment(char **environment) {
+    first_environment = environment;
+}
+
 const char *fl_system_environment(const char *name) {
     size_t length = strlen(name);
-    if (getauxval(AT_SECURE) || !environ)
+    char **all = environ ? environ : first_environment;
+    if (getauxval(AT_SECURE) || !all)
         return NULL;
-    for (char **entry = environ; *entry; entry++)
+    for (char **entry = all; *entry; entry++)
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
             return *entry + length + 1;
     return NULL;

@@ -188,3 +188,49 @@ for flags in "" -static-libstdc++; do
   [ $? = 7 ] && [ "$(paste -sd, host.out)" = "thrown,thrown aligned,asked 3 times" ] || fail "new in a plug-in of C++ ($flags): $(cat host.out)"
 done
 echo "ok processes_new_in_a_plugin_of_cxx"
+
+# Handlers of fork that another library has registered before us allocate in all three places; one joins a thread that does.
+cat >forks.c <<'C'
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int forks_where;
+static void *work(void *unused) {
+    for (size_t i = 1; i < 40; i++) free(memset(malloc(i * 50000), 1, 100));
+    return unused;
+}
+static void at(int where) {
+    pthread_t thread;
+    if (!(forks_where & where)) return;
+    work(0);
+    if (forks_where & 8 && !pthread_create(&thread, 0, work, 0)) pthread_join(thread, 0);
+}
+static void prepare(void) { at(1); }
+static void parent(void) { at(2); }
+static void child(void) { alarm(20); at(4); }
+__attribute__((constructor)) static void start(void) { pthread_atfork(prepare, parent, child); }
+C
+cat >forking.c <<'C'
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+extern int forks_where;
+int main(int c, char **v) {
+    int status = 0;
+    (void)c;
+    alarm(60);
+    forks_where = atoi(v[1]);
+    for (int i = 0; i < 20; i++) {
+        if (fork() == 0) { free(malloc(100)); _exit(7); }
+        if (wait(&status) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 7) return 1;
+    }
+    return 0;
+}
+C
+compile -shared -fPIC -o libforks.so forks.c
+compile -o forking forking.c -L. -lforks -Wl,-rpath,.
+for where in 1 2 4 7 9 15; do
+  LD_PRELOAD=$preload ./forking $where || fail "handlers of fork that allocate ($where)"
+done
+echo "ok processes_handlers_of_fork_registered_before_ours"
