@@ -204,7 +204,7 @@ static void try_limit(unsigned threads, size_t limit, size_t steps) {
 
 int main(int argc, char **argv) {
     static const unsigned threads[] = {1, 4, THREADS_MAX};
-    size_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
+    size_t steps = argc > 1 ? strtoull(argv[1], NULL, 10) : 5000;
     rnd = check_seed(argc - 1, argv + 1);
     page_bytes = osmem_os_page_bytes();
     for (unsigned i = 0; i <= THREADS_MAX; i++)

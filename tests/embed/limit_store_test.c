@@ -3,6 +3,8 @@
  * A document store: four threads put values of 100 bytes to 40 KiB into one arena and evict when they are refused, all at the same time.
  * (One after the other, against a model: limit_model_test.) A thread is never refused while it holds far less than its share, whatever the
  * others hold in their hands; and when all is evicted, the next one has the whole arena.
+ *
+ * Usage: limit_store_test [VALUES]    by thread
  */
 #include <pthread.h>
 #include <string.h>
@@ -14,8 +16,8 @@
 #define THREADS 4
 #define LIMIT ((size_t)32 << 20)
 #define VALUES_MAX 65536
-#define STEPS 30000
 
+static size_t values = 10000; /* by thread */
 static fallow_arena *arena;
 static _Atomic size_t live[THREADS]; /* bytes that each thread's values may hold */
 
@@ -71,7 +73,7 @@ static void put(store *it) {
 
 static void *serve(void *argument) {
     store *it = argument;
-    for (size_t step = 0; step < STEPS; step++)
+    for (size_t step = 0; step < values; step++)
         put(it);
     return NULL;
 }
@@ -87,8 +89,8 @@ static void limit_serves_a_document_store(void) {
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     fallow_arena_figures full = fallow_arena_read(arena);
     CHECK(full.ready_bytes <= LIMIT);
-    printf("# %zu MiB in values, %zu MiB Ready, %llu requests refused\n", live_of_all() >> 20, full.ready_bytes >> 20,
-           (unsigned long long)full.refusals);
+    printf("# %zu MiB in values, %zu MiB Ready, %llu requests refused\n", live_of_all() >> 20,
+           full.ready_bytes >> 20, (unsigned long long)full.refusals);
     for (unsigned i = 0; i < THREADS; i++)
         while (stores[i].count)
             evict(&stores[i]);
@@ -98,7 +100,8 @@ static void limit_serves_a_document_store(void) {
     fallow_arena_destroy(arena);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    values = argc > 1 ? strtoull(argv[1], NULL, 10) : values;
     RUN(limit_serves_a_document_store);
     return 0;
 }

@@ -23,15 +23,16 @@ static void *alloc_for_lua(void *arena, void *block, size_t old_bytes, size_t by
 }
 
 /* How many documents fit: a table of fields, a string of its own, an entry in a list. */
-static const char *script = "made = 0\n"
-                            "function fill()\n"
-                            "  local all = {}\n"
-                            "  made = 0\n"
-                            "  while true do\n"
-                            "    all[#all + 1] = {id = made, name = 'document ' .. made, text = string.rep('x', made * 7 % 600)}\n"
-                            "    made = made + 1\n"
-                            "  end\n"
-                            "end\n";
+static const char *script =
+    "made = 0\n"
+    "function fill()\n"
+    "  local all = {}\n"
+    "  made = 0\n"
+    "  while true do\n"
+    "    all[#all + 1] = {id = made, name = 'document ' .. made, text = string.rep('x', made * 7 % 600)}\n"
+    "    made = made + 1\n"
+    "  end\n"
+    "end\n";
 
 static long fill(lua_State *lua) {
     lua_getglobal(lua, "fill");

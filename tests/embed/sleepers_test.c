@@ -64,17 +64,18 @@ static void sleepers_keep_pages_with_live_blocks(void) {
     for (uintptr_t i = 0; i < THREADS; i++)
         CHECK_EQUAL(pthread_create(&threads[i], NULL, sleeper, (void *)i), 0);
     pthread_barrier_wait(&allocated);
-    size_t allocated_bytes = resident_bytes() - before, most = pages_with_live_blocks() + THREADS * ((size_t)64 << 10);
+    size_t allocated_bytes = resident_bytes() - before,
+           most = pages_with_live_blocks() + THREADS * ((size_t)64 << 10);
     size_t now = 0;
-    for (int tick = 0; tick < 200; tick++) {
+    for (int tick = 0; tick < 1000; tick++) {
         usleep(20000);
         fallow_tick();
         now = resident_bytes() - before;
         if (now <= most && fallow_arena_read(arena).ready_bytes <= most)
             break;
     }
-    printf("# %zu KiB resident, %zu after ticks, %zu allowed; %zu Ready\n", allocated_bytes >> 10, now >> 10, most >> 10,
-           fallow_arena_read(arena).ready_bytes >> 10);
+    printf("# %zu KiB resident, %zu after ticks, %zu allowed; %zu Ready\n", allocated_bytes >> 10, now >> 10,
+           most >> 10, fallow_arena_read(arena).ready_bytes >> 10);
     if (RESIDENT_IS_OURS) {
         CHECK(allocated_bytes > most);
         CHECK(now <= most);
