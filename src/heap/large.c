@@ -50,24 +50,25 @@ void *fl_large_alloc(fl_heap *heap, size_t bytes, size_t alignment_pages) {
     return fl_large_alloc_known(heap, bytes, alignment_pages, &zeroed);
 }
 
-/* Ready → Prepared → Ready of one range. */
+/* Ready → Prepared → Ready of one range. With the lock of moves, for fork: a child is not to find it between its two states. */
 static bool renew_range(osmem_stat *stat, void *start, size_t bytes) {
-    return osmem_unused(start, bytes, stat) == OSMEM_OK && osmem_used(start, bytes, bytes, stat) == OSMEM_OK;
+    fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
+    bool renewed =
+        osmem_unused(start, bytes, stat) == OSMEM_OK && osmem_used(start, bytes, bytes, stat) == OSMEM_OK;
+    fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
+    return renewed;
 }
 
-/* The lock of moves is held, for fork: a child is not to find a range between its two states. */
 bool fl_large_renew(void *block) {
     const fl_slab *run = fl_entry_slab(fl_entry_of(block));
     osmem_stat *stat = &run->arena->pages.stat;
     /* What counts as committed while it is Prepared cannot be refused afterwards. */
     bool renewed = stat->traits.zero_after_unused && stat->traits.prepared_is_charged;
     size_t bytes = run->pages << FL_PAGE_SHIFT;
-    fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
     for (size_t at = 0, length; renewed && at < bytes; at += length) {
         length = fl_bytes_in_region(run->start + at, bytes - at);
         renewed = renew_range(stat, run->start + at, length);
     }
-    fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
     return renewed;
 }
 

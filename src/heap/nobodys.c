@@ -189,10 +189,10 @@ __attribute__((no_sanitize("thread"))) static bool is_worth_claiming(const fl_sl
                                                                      bool every) {
     uint32_t live = fl_word_live(word);
     fl_slab_state state = fl_word_state(word);
-    bool lists =
-        every && state == FL_FLOATING && live < slab->capacity; /* which is what there is to gain of it */
+    if (every && state == FL_FLOATING && live < slab->capacity)
+        return true; /* it gets into a list by that */
     return (state == FL_FLOATING || (every && state == FL_LISTED)) && slab->purged_live != live &&
-           (lists || fl_slab_may_have_idle_unit(slab, live));
+           fl_slab_may_have_idle_unit(slab, live);
 }
 
 /* Claimed from the state in the word; out of its list, if it was in one. False: it is no longer in that state. */
