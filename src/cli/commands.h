@@ -13,7 +13,8 @@ int fl_command_record(int count, char **arguments);
 int fl_command_replay(int count, char **arguments);
 int fl_command_options(void);
 
-/* "--name=value" for a name that is in the table of options: into FALLOW_OPTIONS. The library looks at the value. */
+/* "--name=value" for a name that is in the table of options: into FALLOW_OPTIONS. False: it is none, or not such a value, which
+ * has been said. */
 bool fl_pass_option(const char *argument);
 
 /* One line on standard error; returns 2, the exit status for it. */

@@ -2,15 +2,20 @@
 /*
  * options_list.c: `fallow options`, and options on the command line of `fallow run`: both from the library's own table.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../malloc/optiontable.h"
+#include "../malloc/optionvalues.h"
 #include "commands.h"
 
-#define ROW(name, kind, usual, what) {#name, usual, FL_ACCEPTED_##kind, what},
+#define ROW(name, kind, usual, what) {#name, usual, FL_ACCEPTED_##kind, what, FL_OPTION_##kind},
 
-static const struct row { const char *name, *usual, *accepted, *what; } rows[] = {FL_OPTIONS(ROW)};
+static const struct row {
+    const char *name, *usual, *accepted, *what;
+    fl_option_kind kind;
+} rows[] = {FL_OPTIONS(ROW)};
 
 int fl_command_options(void) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -21,17 +26,38 @@ int fl_command_options(void) {
     return 0;
 }
 
+static bool is_value(fl_option_kind kind, const char *text) {
+    bool on;
+    size_t bytes;
+    char path[FL_OPTION_PATH_BYTES];
+    switch (kind) {
+    case FL_OPTION_SWITCH:
+        return fl_read_switch(text, strlen(text), &on);
+    case FL_OPTION_BYTES:
+        return fl_read_bytes(text, strlen(text), &bytes);
+    case FL_OPTION_PATH:
+        return !strchr(text, ',') && fl_read_path(text, strlen(text), path);
+    }
+    return false;
+}
+
 bool fl_pass_option(const char *argument) {
     const char *equals = strchr(argument, '=');
-    if (strncmp(argument, "--", 2) || !equals)
-        return false;
-    size_t length = (size_t)(equals - argument) - 2;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && strncmp(argument, "--", 2) == 0; i++) {
         char option[512];
-        if (strlen(rows[i].name) != length || memcmp(rows[i].name, argument + 2, length))
+        if (strlen(rows[i].name) != length - 2 || memcmp(rows[i].name, argument + 2, length - 2))
             continue;
-        return snprintf(option, sizeof option, "%s:%s", rows[i].name, equals + 1) < (int)sizeof option &&
-               !strchr(equals, ',') && fl_extend_environment("FALLOW_OPTIONS", option, ",", false);
+        if (!equals || !is_value(rows[i].kind, equals + 1)) {
+            fl_fail(argument, rows[i].accepted);
+            return false;
+        }
+        snprintf(option, sizeof option, "%s:%s", rows[i].name, equals + 1);
+        if (fl_extend_environment("FALLOW_OPTIONS", option, ",", false))
+            return true;
+        fl_fail("environment", strerror(errno));
+        return false;
     }
+    fl_fail(argument, "unknown option; accepted: --stats, and --name=value as `fallow options` lists them");
     return false;
 }

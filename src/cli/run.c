@@ -58,10 +58,51 @@ static void print_figures(const char *path, pid_t process, const struct rusage *
             mib((unsigned long long)usage->ru_maxrss << 10), figures[4]);
 }
 
+/* What others send to us, they mean for the program. */
+static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+
+#define PASSED_ON (sizeof passed_on / sizeof *passed_on)
+
+static volatile pid_t program;
+
+/* What the terminal sends, it sends to both of us. */
+static void pass_on(int signal, siginfo_t *info, void *unused) {
+    int saved_errno = errno;
+    (void)unused;
+    if (info->si_code <= 0 && info->si_pid != program && program > 0)
+        kill(program, signal);
+    errno = saved_errno;
+}
+
+/* Those that are ignored stay so, in both of us. before gets what was. */
+static void pass_on_signals(struct sigaction before[PASSED_ON]) {
+    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    for (size_t i = 0; i < PASSED_ON; i++)
+        if (sigaction(passed_on[i], NULL, &before[i]) == 0 && before[i].sa_handler != SIG_IGN)
+            sigaction(passed_on[i], &action, NULL);
+}
+
+/* As the program did: with its status, or of its signal, without a second core. */
+static int end_like(int status) {
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status);
+    struct rlimit none = {0, 0};
+    sigset_t its;
+    setrlimit(RLIMIT_CORE, &none);
+    signal(WTERMSIG(status), SIG_DFL);
+    sigemptyset(&its);
+    sigaddset(&its, WTERMSIG(status));
+    raise(WTERMSIG(status));
+    sigprocmask(SIG_UNBLOCK, &its, NULL);
+    return 128 + WTERMSIG(status);
+}
+
 /* Runs the program to its end as a child, so that something is left to print. */
 static int run_with_stats(char **arguments) {
     char path[] = "/tmp/fallow-stats-XXXXXX";
     char option[sizeof path + 16];
+    struct sigaction before[PASSED_ON];
+    sigset_t all, mask;
     int file = mkstemp(path);
     if (file < 0)
         return fl_fail("cannot make a file for the figures", strerror(errno));
@@ -69,25 +110,26 @@ static int run_with_stats(char **arguments) {
     snprintf(option, sizeof option, "stats_file:%s", path);
     if (!fl_extend_environment("FALLOW_OPTIONS", option, ",", false))
         return fl_fail("environment", strerror(errno));
-    /* What the terminal sends is for the program; we stay to print. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGQUIT, SIG_IGN);
-    pid_t process = fork();
-    if (process == 0) {
-        signal(SIGINT, SIG_DFL);
-        signal(SIGQUIT, SIG_DFL);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &mask); /* none gets lost before there is somebody to pass it on to */
+    pass_on_signals(before);
+    program = fork();
+    if (program == 0) {
+        for (size_t i = 0; i < PASSED_ON; i++)
+            sigaction(passed_on[i], &before[i], NULL);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
         _exit(fl_become(arguments));
     }
+    int code = errno;
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     struct rusage usage;
     int status = 0;
-    while (process > 0 && wait4(process, &status, 0, &usage) < 0 && errno == EINTR)
+    while (program > 0 && wait4(program, &status, 0, &usage) < 0 && errno == EINTR)
         ;
-    if (process > 0)
-        print_figures(path, process, &usage);
+    if (program > 0)
+        print_figures(path, program, &usage);
     unlink(path);
-    if (process < 0)
-        return fl_fail("fork", strerror(errno));
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return program < 0 ? fl_fail("fork", strerror(code)) : end_like(status);
 }
 
 int fl_command_run(int count, char **arguments) {
@@ -101,9 +143,7 @@ int fl_command_run(int count, char **arguments) {
         if (!strcmp(arguments[first], "--stats"))
             stats = true;
         else if (!fl_pass_option(arguments[first]))
-            return fl_fail(
-                arguments[first],
-                "unknown option; accepted: --stats, and --name=value as `fallow options` lists them");
+            return 2;
     }
     if (first >= count)
         return fl_fail("run", "no program given");

@@ -8,48 +8,17 @@
 #include "../system/line.h"
 #include "../system/system.h"
 #include "fallow/malloc.h"
+#include "optionvalues.h"
 
 fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};
 
-typedef enum kind { SWITCH, BYTES, PATH } kind;
-
-static bool set_switch(bool *option, const char *value, size_t length) {
-    if (length != 1 || (*value != '0' && *value != '1'))
-        return false;
-    *option = *value == '1';
-    return true;
-}
-
-static bool set_bytes(size_t *option, const char *value, size_t length) {
-    size_t bytes = 0, i = 0;
-    for (; i < length && value[i] >= '0' && value[i] <= '9'; i++) {
-        if (bytes > (SIZE_MAX - 9) / 10)
-            return false;
-        bytes = bytes * 10 + (size_t)(value[i] - '0');
-    }
-    static const char units[] = "kmgt";
-    const char *unit = i && i + 1 == length ? strchr(units, value[i] | 0x20) : NULL;
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-    if (i == 0 || (i < length && !unit) || bytes > SIZE_MAX >> shift)
-        return false;
-    *option = bytes << shift;
-    return true;
-}
-
-static bool set_path(char *option, const char *value, size_t length) {
-    if (length == 0 || length >= sizeof fl_the_options.stats_file)
-        return false;
-    memcpy(option, value, length);
-    option[length] = '\0';
-    return true;
-}
-
-#define ROW(name, kind, usual, what) {#name, kind, &fl_the_options.name, #name ":" FL_ACCEPTED_##kind},
+#define ROW(name, kind, usual, what) \
+    {#name, FL_OPTION_##kind, &fl_the_options.name, #name ":" FL_ACCEPTED_##kind},
 #define NAME(name, kind, usual, what) " " #name
 
 static const struct option {
     const char *name;
-    kind kind;
+    fl_option_kind kind;
     void *value;
     const char *accepted;
 } options[] = {FL_OPTIONS(ROW)};
@@ -59,12 +28,12 @@ static const struct option {
 /* Every kind is named: one that nobody handles does not compile. */
 static bool set_value(const struct option *option, const char *value, size_t length) {
     switch (option->kind) {
-    case SWITCH:
-        return set_switch(option->value, value, length);
-    case BYTES:
-        return set_bytes(option->value, value, length);
-    case PATH:
-        return set_path(option->value, value, length);
+    case FL_OPTION_SWITCH:
+        return fl_read_switch(value, length, option->value);
+    case FL_OPTION_BYTES:
+        return fl_read_bytes(value, length, option->value);
+    case FL_OPTION_PATH:
+        return fl_read_path(value, length, option->value);
     }
     return false;
 }

@@ -10,10 +10,11 @@
 #include <stddef.h>
 
 #include "optiontable.h"
+#include "optionvalues.h"
 
 #define FL_FIELD_SWITCH(name) bool name
 #define FL_FIELD_BYTES(name) size_t name
-#define FL_FIELD_PATH(name) char name[256]
+#define FL_FIELD_PATH(name) char name[FL_OPTION_PATH_BYTES]
 #define FL_FIELD(name, kind, usual, what) FL_FIELD_##kind(name);
 
 typedef struct fl_options {

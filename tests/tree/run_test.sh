@@ -35,5 +35,27 @@ said=$(FALLOW_OPTIONS=soft_limit:12x,idle_max:8m "$fallow" run true 2>&1)
 check run_bad_value "fallow: option 'soft_limit:12x' ignored; accepted: soft_limit:a number of bytes, with k, m, g or t behind it if you like" "$said"
 said=$(FALLOW_OPTIONS=stats_file:/dev/null "$fallow" run --hard_limit=24m -- python3 -c 'bytes(100 << 20)' 2>&1 | tail -1)
 check run_option_on_the_command_line MemoryError "$said"
+# One that is wrong on the command line is named, and the program does not run without it.
+for wrong in hard_limit=64x hard_limit= hard_limit give_back=2 stats_file=a,b; do
+  said=$("$fallow" run --$wrong echo unlimited 2>&1)
+  check "run_wrong_value_$wrong" 2 $?
+  case $said in "fallow: --$wrong: "*) ;; *) echo "failed: --$wrong: $said"; failed=1 ;; esac
+done
+# With figures too: signals reach the program, ignored ones stay ignored, and its end is ours.
+"$fallow" run --stats sh -c 'trap "exit 9" TERM; (kill -TERM $PPID); for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done' 2>/dev/null
+check run_passes_signals_on 9 $?
+(trap '' INT; "$fallow" run --stats sh -c 'kill -INT $$; exit 6' 2>/dev/null)
+check run_keeps_ignored_signals 6 $?
+python3 - "$fallow" <<'P'
+import signal, subprocess, sys
+code = subprocess.run([sys.argv[1], "run", "--stats", "sh", "-c", "kill -KILL $$"], stderr=subprocess.DEVNULL).returncode
+sys.exit(code != -signal.SIGKILL)
+P
+check run_dies_of_the_same_signal 0 $?
+mkdir "$2/a path" && cp "$fallow" "$2"/libfallow-malloc.so.* "$2/a path" 2>/dev/null
+said=$("$2/a path/fallow" run true 2>&1)
+check run_from_a_path_with_spaces 2 $?
+case $said in *"takes no path with a space"*) echo ok run_says_why ;; *) echo "failed: $said"; failed=1 ;; esac
+rm -rf "$2/a path"
 check run_lists_options 7 "$("$fallow" options | grep -c accepted:)"
 exit $failed
