@@ -46,7 +46,8 @@ static void *alloc_for_lua(void *arena, void *block, size_t old_bytes, size_t by
         return NULL;
     }
     (void)old_bytes;
-    return fallow_arena_realloc(arena, block, bytes); /* Lua takes it that a block can always become smaller: it can */
+    return fallow_arena_realloc(arena, block,
+                                bytes); /* Lua takes it that a block can always become smaller: it can */
 }
 
 static void *alloc_by_malloc(void *unused, void *block, size_t old_bytes, size_t bytes) {

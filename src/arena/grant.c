@@ -120,14 +120,14 @@ static bool is_in_hands(const fl_shortage *shortage) {
 }
 
 /* Such a thread works, or waits for a processor. */
-static void wait_a_moment(void) {
+static __attribute__((noinline)) void wait_a_moment(void) {
     _Atomic uint32_t nothing = 0;
     fl_system_sleep_while(&nothing, 0, A_MOMENT_NS);
 }
 
 #define WHY_MASK ((uintptr_t)15)
 
-static void note_refusal(fl_arena *arena, const fl_shortage *shortage) {
+static __attribute__((noinline)) void note_refusal(fl_arena *arena, const fl_shortage *shortage) {
     uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
     atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
     if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)

@@ -19,9 +19,9 @@ char *fl_grant_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *z
 
 /* How far up the ladder a request has come: all zero to begin with. Soft limits are heeded as long as `tries` is 0. */
 typedef struct fl_ladder {
-    unsigned tries;
-    unsigned sheds;
-    unsigned waits;
+    uint8_t tries;
+    uint8_t sheds;
+    uint8_t waits;
     bool dry; /* the last look has found nothing more to give back */
 } fl_ladder;
 
