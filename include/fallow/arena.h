@@ -78,8 +78,7 @@ typedef struct fallow_arena_figures {
     uint64_t grown_bytes;  /* became Ready, ever: a page fault for each OS page of it that was touched then */
     uint64_t system_calls; /* made for the arena, ever */
     uint64_t refusals;     /* requests that failed, ever */
-    uint64_t
-        sheds; /* how often its owner was asked (fallow_arena_on_limit, fallow_arena_on_soft_limit), ever */
+    uint64_t sheds;        /* how often its owner was asked, at the hard limit or the soft one, ever */
     struct {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* that it took */

@@ -74,7 +74,7 @@ typedef struct fl_arena {
     uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
-    fl_lock shed_lock;         /* one thread at a time asks the owner; see grant.c */
+    fl_lock shed_lock;         /* one thread at a time asks the owner; see shed.h */
     _Atomic uint64_t refusals; /* figures: of requests; of these and others, how often the owner was asked */
     _Atomic uint64_t sheds;
     _Atomic uintptr_t refused_last; /* the last one: an fl_shortage's whose, with its why in the low bits */
@@ -102,6 +102,10 @@ void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend 
 /* Everything to None; what the system does not take back now is tried again when another region is given back. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
 void fl_arena_end(fl_arena *arena);
+
+static inline fl_arena *fl_arena_of_upkeep(const fl_upkeep *upkeep) {
+    return (fl_arena *)((char *)(uintptr_t)upkeep - offsetof(fl_arena, upkeep));
+}
 
 /* Why a grant was not made. */
 typedef enum fl_refusal {

@@ -282,7 +282,6 @@ static __attribute__((noinline)) void free_region(osmem_stat *stat, fl_region *r
     region->reserved = 0;
 }
 
-/* As much of a region to None as the system allows; of the rest, no more is resident than it insists on. */
 /* Reserved → None. */
 static __attribute__((noinline)) void free_reserved(osmem_stat *stat, fl_region *region) {
     for (size_t first, end = 0; fl_next_chunks(region->reserved, end, &first, &end);) {
@@ -293,6 +292,7 @@ static __attribute__((noinline)) void free_reserved(osmem_stat *stat, fl_region 
     }
 }
 
+/* As much of a region to None as the system allows; of the rest, no more is resident than it insists on. */
 static void give_back(osmem_stat *stat, fl_region *region) {
     bool to_none = may_be_freed(stat);
     if (stat->traits.reservations_apart && !stat->traits.never_frees)

@@ -141,10 +141,10 @@ static prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
     bool quiet = look(arena, at);
     size_t ready_before = really_ready(arena);
+    uint64_t given = arena->given_bytes[FL_CAUSE_LIMIT];
     fl_lock_drop(&arena->lock);
     if (ask_again)
         fl_pages_forget_kept(arena);
-    uint64_t given = given_bytes(arena, FL_CAUSE_LIMIT);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, at->deadline_ns);
     fl_arena_soft_given(arena, (size_t)(given_bytes(arena, FL_CAUSE_LIMIT) - given), at->now_ns);
     bool pressed = at->now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
@@ -167,10 +167,6 @@ uint32_t fl_scavenger_ticked_s(void) {
     return (uint32_t)(fl_scavenger_ticked_ns() / 1000000000u);
 }
 
-static fl_arena *arena_of(fl_upkeep *upkeep) {
-    return (fl_arena *)((char *)upkeep - offsetof(fl_arena, upkeep));
-}
-
 /* Turns until the deadline; those in which nothing goes may take so long together, which with ten thousand arenas at work they do. */
 #define IN_VAIN_NS UINT64_C(500000)
 
@@ -180,7 +176,7 @@ static bool take_turns(uint64_t now_ns, uint64_t budget_ns) {
     bool left = false;
     for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
         bool gave;
-        prospect prospect = attend(arena_of(upkeep), &at, &gave);
+        prospect prospect = attend(fl_arena_of_upkeep(upkeep), &at, &gave);
         fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
         left |= prospect == WORK_LEFT;
         uint64_t began_ns = at.now_ns;
@@ -217,10 +213,12 @@ static outcome give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause
 
 /* What is idle; in the second round also what the floor above can free. */
 static outcome give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+    if (round == 0)
+        return give_back_of(arena, wanted_pages, cause);
     uint64_t before = given_bytes(arena, cause);
-    bool left = round == 1 && reclaim(arena, cause, UINT64_MAX);
-    size_t gone =
-        (size_t)(given_bytes(arena, cause) - before) >> FL_PAGE_SHIFT; /* inside of what is granted */
+    bool left = reclaim(arena, cause, UINT64_MAX);
+    /* Inside of what is granted. */
+    size_t gone = (size_t)(given_bytes(arena, cause) - before) >> FL_PAGE_SHIFT;
     outcome outcome = gone < wanted_pages ? give_back_of(arena, wanted_pages - gone, cause) : ENOUGH;
     return left && outcome == NO_MORE && cause == FL_CAUSE_REQUEST ? INTERRUPTED : outcome;
 }
@@ -228,7 +226,7 @@ static outcome give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause caus
 /* Of an arena that is in the caller's hands until here. Others come in between where they wait for it; what is asked for is
  * done in the end all the same. Returns the bytes that went. */
 static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cause, int round) {
-    fl_arena *arena = arena_of(upkeep);
+    fl_arena *arena = fl_arena_of_upkeep(upkeep);
     size_t given = 0;
     if (round == 0 && cause == FL_CAUSE_REQUEST)
         fl_pages_forget_kept(arena);
@@ -265,7 +263,7 @@ typedef struct circle {
 /* Is there anything to be had of it? All of these are hints, but the pins: what somebody gives back at this moment is shown no
  * more, and counts still; a request that is refused for it waits. */
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
-    const fl_arena *arena = arena_of((fl_upkeep *)upkeep);
+    const fl_arena *arena = fl_arena_of_upkeep(upkeep);
     const circle *circle = context;
     bool has_idle = upkeep->pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
     return (has_idle ||
@@ -300,7 +298,7 @@ static bool is_any(const fl_upkeep *upkeep, const void *context) {
 void fl_scavenger_unmap_spare(void) {
     size_t place = 0;
     for (fl_upkeep *it; (it = fl_upkeep_next(&place, is_any, NULL)) != NULL;) {
-        fl_arena *arena = arena_of(it);
+        fl_arena *arena = fl_arena_of_upkeep(it);
         fl_lock_take(&arena->ground_lock);
         fl_lock_take(&arena->lock);
         fl_regions_unmap_spare(arena);
@@ -318,7 +316,7 @@ typedef struct question {
 
 static void ask(const fl_upkeep *upkeep, void *context) {
     question *question = context;
-    const fl_arena *arena = arena_of((fl_upkeep *)upkeep);
+    const fl_arena *arena = fl_arena_of_upkeep(upkeep);
     question->found |= question->is && question->is(arena);
     question->sparable_bytes += fl_arena_sparable_bytes(arena);
 }

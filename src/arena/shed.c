@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shed.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "../system/fatal.h"
@@ -106,13 +105,9 @@ void fl_shed_ask_soft(fl_arena *arena) {
             ask_soft(it);
 }
 
-static fl_arena *arena_of(const fl_upkeep *upkeep) {
-    return (fl_arena *)((char *)upkeep - offsetof(fl_arena, upkeep));
-}
-
 static bool is_crossed(const fl_upkeep *upkeep, const void *unused) {
     (void)unused;
-    return atomic_load_explicit(&arena_of(upkeep)->limits.soft_crossed, memory_order_relaxed);
+    return atomic_load_explicit(&fl_arena_of_upkeep(upkeep)->limits.soft_crossed, memory_order_relaxed);
 }
 
 void fl_shed_tick(void) {
@@ -122,8 +117,9 @@ void fl_shed_tick(void) {
         return;
     size_t place = 0;
     for (fl_upkeep *it; (it = fl_upkeep_hold_next(&place, is_crossed, NULL)) != NULL; fl_upkeep_let_go(it))
-        if (atomic_exchange_explicit(&arena_of(it)->limits.soft_crossed, false, memory_order_relaxed))
-            ask_soft(arena_of(it));
+        if (atomic_exchange_explicit(&fl_arena_of_upkeep(it)->limits.soft_crossed, false,
+                                     memory_order_relaxed))
+            ask_soft(fl_arena_of_upkeep(it));
 }
 
 void fl_shed_fork_child(void) {
