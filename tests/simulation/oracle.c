@@ -59,13 +59,21 @@ static void audit(const slot *it) {
                 (void)fl_audit_parked(heap);
 }
 
+/* Regions' bits and what the process counts of them change together under their arena's lock. */
+static bool pages_are_still(void) {
+    for (unsigned i = 0; i < ARENAS_MAX; i++)
+        if (slots[i].arena && !is_free(&slots[i].arena->pages.lock))
+            return false;
+    return true;
+}
+
 void oracle_full(void) {
     sim.deaf++;
     check_limits();
     for (unsigned i = 0; i < ARENAS_MAX; i++)
         if (slots[i].arena && !slots[i].exclusive)
             audit(&slots[i]);
-    if (is_free_of(FL_LOCK_WINDOW))
+    if (is_free_of(FL_LOCK_WINDOW) && pages_are_still())
         (void)fl_audit_window();
     sim.deaf--;
 }
