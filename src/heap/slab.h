@@ -124,8 +124,10 @@ static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != FL_LIST_END;
 }
 
-/* With so many blocks in use, can there be a Ready unit that holds no part of one? (Blocks in use touch nothing that is away.) */
-static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab, size_t used) {
+/* With so many blocks in use, can there be a Ready unit that holds no part of one? (Blocks in use touch nothing that is away.) A
+ * hint where the slab is another's: it may change, or become another slab, meanwhile. */
+__attribute__((no_sanitize("thread"))) static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab,
+                                                                                     size_t used) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     size_t away_bytes = (size_t)__builtin_popcountll(slab->away) << sizes->unit_shift;
     return (slab->pages << FL_PAGE_SHIFT) - away_bytes - used * sizes->block_bytes >=

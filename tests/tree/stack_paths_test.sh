@@ -30,7 +30,7 @@ BEGIN {
   to["moves"] = "^fl_pagebits_(set|clear)$"
   to["growth"] = "^osmem_(no_)?huge_page$"
   to["upkeep"] = "^[^ ]*scavenger.c:(is_worth_asking|is_any|ask)$"
-  to["grant"] = to["system_linux"] = ""
+  to["shed"] = to["system_linux"] = ""
 }
 # These end the process, or are no part of what is promised: the making of fallow's thread; the checker, which is not there.
 function left_out(name) { return name ~ /(^|:)(fl_fatal|stop[a-z_.0-9]*|fl_system_start_thread|fl_checker_.*)$/ }
