@@ -6,6 +6,10 @@
  * The file is mapped and written in place, so that what was recorded survives however the process ends. A child of fork,
  * and a program that this one starts, write files of their own: FILE.PID. One lock orders the events of all threads: a
  * free is written before it happens and an allocation after, so that an address in the file is never two blocks at once.
+ *
+ * Nothing is held around fork, so that no handler of the program's waits for this library, whatever it joins. A child begins
+ * anew after it, or at its first event before; what others were writing in the parent is no concern of its own.
+ *
  * Recording must never allocate. It stands on the floors system and osmem, of which this library has its own copy.
  */
 #define _GNU_SOURCE
@@ -18,8 +22,8 @@
 #include <string.h>
 
 #include "../osmem/filewindow.h"
-#include "../system/fork.h"
 #include "../system/line.h"
+#include "../system/lock.h"
 #include "../system/system.h"
 #include "trace.h"
 
@@ -44,10 +48,18 @@ static fl_file_window window; /* a STEP_BYTES part of the file, and the one behi
 static uint64_t used;
 static uintptr_t last_address;
 static unsigned last_thread, threads;
-static _Thread_local unsigned my_thread __attribute__((tls_model("initial-exec"))); /* 0: not known yet */
+#define MINE static _Thread_local __attribute__((tls_model("initial-exec")))
+MINE unsigned my_thread; /* 0: not known yet */
 
-static uint64_t forking_process; /* as it was before the fork that is under way */
-static bool given_up;            /* this process records nothing any more */
+/* Before it takes the lock, until it has dropped it. Only so does a signal handler know: a lock can be its thread's before it
+ * names that as its owner. */
+MINE volatile bool in_event;
+
+static volatile char
+    *birth; /* 1 in the process that the file belongs to, 0 in a child; NULL: only its number tells */
+static _Atomic uint64_t owner; /* that process; 0: recording has not begun */
+static _Atomic uint64_t heir;  /* the process and the thread that begin anew */
+static _Atomic bool given_up;  /* this process records nothing any more */
 
 static bool is_early(const void *block) {
     return (const char *)block >= early && (const char *)block < early + sizeof early;
@@ -92,29 +104,62 @@ static void open_file(void) {
     last_thread = 0;
 }
 
-static void fork_prepare(void) {
-    fl_fork_prepare(NULL);
-    if (fl_fork_has(FL_LOCK_RECORD))
-        forking_process = fl_system_process();
+static bool is_owner(void) {
+    return birth ? *birth != 0 : atomic_load_explicit(&owner, memory_order_acquire) == fl_system_process();
 }
 
-static void fork_parent(void) {
-    fl_fork_done(NULL, false);
+static void become_owner(void) {
+    atomic_store_explicit(&owner, fl_system_process(), memory_order_release);
+    if (birth)
+        *birth = 1;
 }
 
-/* The mapping is shared with the parent: nothing may be written through it. */
-static void fork_child(void) {
-    bool between_events = fl_fork_has(FL_LOCK_RECORD);
-    fl_fork_done(NULL, true);
-    if (!between_events) {
-        /* By a signal handler that has interrupted an event, which both processes now write to the end, the same. */
-        given_up = true;
+/* What the parent was about at that moment decides. The mapping is shared with it: nothing may be written through it. */
+static void begin_anew(void) {
+    if (in_event) {
+        /* By a signal handler, which has interrupted an event of its thread. If it was being written, both processes write it
+         * to the end, the same; if it was to be, it sees that it is too late. */
+        atomic_store_explicit(&given_up, true, memory_order_relaxed);
+        fl_lock_init(fl_lock_of(FL_LOCK_RECORD), FL_LOCK_RECORD);
         return;
     }
-    fl_file_window_end(&window);
+    if (fl_lock_try(fl_lock_of(FL_LOCK_RECORD))) {
+        fl_file_window_end(&window);
+        fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
+    } else { /* another thread, which is not here, may have been moving it: it stays where it is */
+        fl_lock_init(fl_lock_of(FL_LOCK_RECORD), FL_LOCK_RECORD);
+        window = (fl_file_window){0};
+    }
     if (file >= 0)
         fl_system_close(file);
     open_file();
+}
+
+/* Has the process a file of its own now? In a child, the first thread to come sees to that; not so a signal handler that has
+ * interrupted it there. */
+static bool is_ready(void) {
+    if (is_owner())
+        return true;
+    uint64_t me = fl_system_process() << 32 | fl_system_thread(), before = 0;
+    if (atomic_load_explicit(&owner, memory_order_relaxed) == 0)
+        return false;
+    while (!is_owner()) {
+        before = atomic_load_explicit(&heir, memory_order_relaxed);
+        if (before == me)
+            return false;
+        if (before >> 32 == me >> 32)
+            fl_system_sleep_ns(100000);
+        else if (atomic_compare_exchange_strong_explicit(&heir, &before, me, memory_order_relaxed,
+                                                         memory_order_relaxed)) {
+            begin_anew();
+            become_owner();
+        }
+    }
+    return true;
+}
+
+static void fork_child(void) {
+    is_ready(); /* also for a thread that waits for the lock, and was interrupted by a signal handler that forked */
 }
 
 static void find_next(void) {
@@ -128,15 +173,16 @@ static void find_next(void) {
 __attribute__((constructor)) static void start(void) {
     if (!next_malloc)
         find_next();
-    fl_lock_take(fl_lock_of(FL_LOCK_RECORD));
     open_file();
-    fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
-    pthread_atfork(fork_prepare, fork_parent, fork_child);
+    birth = fl_system_birth_page();
+    become_owner();
+    pthread_atfork(NULL, NULL, fork_child);
 }
 
 __attribute__((destructor)) static void end(void) {
-    if (given_up || !fl_lock_take_unless_mine(fl_lock_of(FL_LOCK_RECORD)))
+    if (in_event || !is_owner() || given_up)
         return; /* exit in a signal handler that has interrupted an event: the zeroes behind it are an end as well */
+    fl_lock_take(fl_lock_of(FL_LOCK_RECORD));
     fl_file_window_end(&window);
     if (file >= 0)
         fl_system_set_file_bytes(file, used + 1);
@@ -174,18 +220,17 @@ static void put_event(fl_trace_what what, const void *before, unsigned log2_alig
         fl_file_window_move(&window, file, window.at + STEP_BYTES, 2 * STEP_BYTES);
 }
 
-/* One event. Handlers of fork come here while their thread has the lock; in the child, until it has a file of its own, there is
- * nothing to write to. A signal handler that has interrupted an event of its own thread is not recorded. */
+/* One event. A signal handler that has interrupted an event of its own thread is not recorded. */
 static void record(fl_trace_what what, const void *before, unsigned log2_alignment, size_t bytes,
                    const void *after) {
-    bool forks = fl_fork_has(FL_LOCK_RECORD);
-    if (given_up || (forks ? forking_process != fl_system_process()
-                           : !fl_lock_take_unless_mine(fl_lock_of(FL_LOCK_RECORD))))
+    if (in_event || !is_ready())
         return;
-    if (window.start)
+    in_event = true;
+    fl_lock_take(fl_lock_of(FL_LOCK_RECORD));
+    if (window.start && !atomic_load_explicit(&given_up, memory_order_relaxed))
         put_event(what, before, log2_alignment, bytes, after);
-    if (!forks)
-        fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
+    fl_lock_drop(fl_lock_of(FL_LOCK_RECORD));
+    in_event = false;
 }
 
 API void *malloc(size_t bytes) {

@@ -104,7 +104,3 @@ void fl_fork_done(fl_fork_each *each, bool in_child) {
         done_in_parent(each);
     fl_system_fork_done(in_child);
 }
-
-bool fl_fork_has(fl_rank rank) {
-    return is_mine() && taken[rank];
-}

@@ -22,7 +22,4 @@ typedef void fl_fork_each(fl_rank rank, fl_fork_visit *visit);
 void fl_fork_prepare(fl_fork_each *each);
 void fl_fork_done(fl_fork_each *each, bool in_child);
 
-/* Is the calling thread between the two, in the parent or the child, and has a lock of the process for it? */
-bool fl_fork_has(fl_rank rank);
-
 #endif

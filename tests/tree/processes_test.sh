@@ -232,5 +232,6 @@ compile -shared -fPIC -o libforks.so forks.c
 compile -o forking forking.c -L. -lforks -Wl,-rpath,.
 for where in 1 2 4 7 9 15; do
   LD_PRELOAD=$preload ./forking $where || fail "handlers of fork that allocate ($where)"
+  "$build/fallow" record -o forking.trace -- ./forking $where || fail "handlers of fork that allocate, recorded ($where)"
 done
 echo "ok processes_handlers_of_fork_registered_before_ours"
