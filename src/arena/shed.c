@@ -132,5 +132,6 @@ void fl_shed_fork_child(void) {
 }
 
 void fl_shed_fork_child_of(fl_arena *arena) {
-    fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
+    if (!fl_lock_is_free(&arena->shed_lock))
+        fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
 }

@@ -36,7 +36,6 @@ typedef struct fallow_arena {
     uint32_t purge_ticks;           /* since all purged slabs have been looked at */
     uint8_t purge_round;            /* a number for each purge, so that it claims no slab twice in vain */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
-    bool forked_with[5];            /* its locks, for fork: see lock_of */
     bool alive;
     char name[32];
 #if FL_CHECKS >= 2

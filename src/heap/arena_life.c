@@ -198,39 +198,35 @@ void fl_arena_destroy(fallow_arena *arena) {
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
-/* What of arenas fork has to take. (Heaps' own locks it leaves to their threads, of which the child has none.) */
-static fl_lock *lock_of(fallow_arena *arena, fl_rank rank, bool **taken) {
+/* What of arenas fork has to find free. (Heaps' own locks it leaves to their threads, of which the child has none but one.) */
+static fl_lock *lock_of(fallow_arena *arena, fl_rank rank) {
     switch (rank) {
     case FL_LOCK_UPKEEP:
-        *taken = &arena->forked_with[4];
         return &arena->pages.upkeep.lock;
     case FL_LOCK_HEAPS:
-        *taken = &arena->forked_with[0];
         return &arena->heaps_lock;
     case FL_LOCK_LISTS:
-        *taken = &arena->forked_with[1];
         return &arena->lists_lock;
     case FL_LOCK_GROUND:
-        *taken = &arena->forked_with[2];
         return &arena->pages.ground_lock;
     case FL_LOCK_PAGES:
-        *taken = &arena->forked_with[3];
         return &arena->pages.lock;
     default:
         return NULL;
     }
 }
 
-/* All of them stand below the lock of all arenas, which fork has by then: none begins or ends to be alive. One that is not has no
- * locks that anybody could hold, or they are about to be made. */
+/* All of them stand below the lock of all arenas, which is closed by then: none begins or ends to be alive. One that is not has
+ * no locks that anybody could hold, or they are about to be made. */
 static void each_lock(fl_rank rank, fl_fork_visit *visit) {
-    bool *taken;
     if (rank <= FL_LOCK_ARENAS)
         return;
+    if (rank == FL_LOCK_HEAP)
+        fl_thread_visit_locks(visit);
     for (uint32_t slot = 0; slot < slots_used; slot++) {
-        fl_lock *lock = arenas[slot]->alive ? lock_of(arenas[slot], rank, &taken) : NULL;
+        fl_lock *lock = arenas[slot]->alive ? lock_of(arenas[slot], rank) : NULL;
         if (lock)
-            visit(lock, taken);
+            visit(lock);
     }
 }
 
@@ -248,6 +244,7 @@ static void fork_child(void) {
     const struct fl_thread *self = fl_thread_record();
     for (uint32_t slot = 0; slot < slots_used; slot++)
         if (arenas[slot]->alive) {
+            fl_heap_reclaim_fork_child(arenas[slot], self);
             fl_heap_fork_child(arenas[slot], self);
 #if FL_CHECKS >= 2
             arenas[slot]->forked = true;

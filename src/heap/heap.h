@@ -43,10 +43,10 @@ typedef struct fl_heap {
     uintptr_t window_base;
     size_t window_pages; /* those that this heap knows of; more may have come, which a slow path finds out */
     _Atomic fl_entry *table;
-    fl_entry entry_tag;       /* the tag as it stands in entries of the table */
-    fl_entry tag_bits;        /* FL_ENTRY_TAG_BITS */
-    struct fl_thread *thread; /* NULL: the heap is idle. Changes hands under the lock of threads */
-    uint32_t pinned;          /* its thread is in a slow path with it, where it may not be parted from it */
+    fl_entry entry_tag;                 /* the tag as it stands in entries of the table */
+    fl_entry tag_bits;                  /* FL_ENTRY_TAG_BITS */
+    _Atomic(struct fl_thread *) thread; /* NULL: the heap is idle; see fl_heap_thread */
+    uint32_t pinned; /* its thread is in a slow path with it, where it may not be parted from it */
     uint32_t tag;
     fallow_arena *arena;
     _Atomic(fl_slab *)
@@ -97,6 +97,20 @@ static inline fl_slab *fl_heap_current(const fl_heap *heap, unsigned size_class)
 
 /* The scavenger's part of this floor (fl_scavenger_reclaim). Holds its lock. */
 bool fl_heap_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
+
+/* In the child of a fork, while hazard pointers stand as they stood: gives up slabs that were taken from an owner who was in the
+ * middle of them and is not there. (Nobody would ever find him outside, or all would.) */
+void fl_heap_reclaim_fork_child(fallow_arena *arena, const struct fl_thread *self);
+
+/* Whose it is changes under the lock of threads. Relaxed: who holds that lock, or has the heap in hand, needs no more, and another
+ * asks only whether it is his own, which nobody but he makes it, and unmakes. */
+static inline struct fl_thread *fl_heap_thread(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->thread, memory_order_relaxed);
+}
+
+static inline void fl_heap_set_thread(fl_heap *heap, struct fl_thread *thread) {
+    atomic_store_explicit(&heap->thread, thread, memory_order_relaxed);
+}
 
 /* In the child of a fork: no other thread exists. `mine` are the heaps of the thread that forked. */
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self);

@@ -235,7 +235,7 @@ static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, books 
     size_t kept = pages_in_spans(&heap->kept.spans);
     sum told = audit_told(heap);
     books->heaps++;
-    books->idle += !heap->thread;
+    books->idle += !fl_heap_thread(heap);
     books->owned += atomic_load_explicit(&heap->owned, memory_order_relaxed);
     books->current += audit_current(heap);
     books->parked += audit_heap_lists(heap).slabs;
@@ -252,7 +252,8 @@ static void audit_idle(const fallow_arena *arena, books *books) {
         if (!heap)
             continue;
         fl_audit_that(heap->arena == arena, heap, "the heap is idle in another arena than its own");
-        fl_audit_that(!heap->thread && heap->pinned == 0, heap, "the heap is idle and a thread's as well");
+        fl_audit_that(!fl_heap_thread(heap) && heap->pinned == 0, heap,
+                      "the heap is idle and a thread's as well");
         fl_audit_that(!atomic_load_explicit(&heap->hazard, memory_order_relaxed), heap,
                       "the heap is idle in the middle of a free");
         idle++;

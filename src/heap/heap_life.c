@@ -72,7 +72,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->full = (fl_parked){NULL, NULL};
     heap->slabs_lost = heap->released = false;
     heap->arena = arena;
-    heap->thread = thread;
+    fl_heap_set_thread(heap, thread);
     fl_lock_init(&heap->lock, FL_LOCK_HEAP);
     heap->visits = heap->visits_seen = 0;
     memset(&heap->kept, 0, sizeof heap->kept);
@@ -97,7 +97,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
 static void recycle(fl_heap *heap) {
     fl_lock_take(fl_lock_of(FL_LOCK_RECYCLED));
     heap->arena = NULL;
-    heap->thread = NULL;
+    fl_heap_set_thread(heap, NULL);
     heap->next = recycled;
     recycled = heap;
     fl_lock_drop(fl_lock_of(FL_LOCK_RECYCLED));
@@ -196,18 +196,16 @@ static void lose_slabs(fl_heap *heap) {
 
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (self && heap->thread == self) { /* who may have been interrupted with it, and goes on */
-            fl_lock_init(&heap->lock, FL_LOCK_HEAP);
+        if (self && fl_heap_thread(heap) == self) { /* who may have been interrupted with it, and goes on */
+            fl_lock_renew(&heap->lock);
             continue;
         }
         /* Its thread is not in this process, or it has none. If it was in the middle of something, its slabs and lists are in
          * an unknown state and are given up: what it owned stays where it is, and its blocks can still be freed. */
-        bool outside = !atomic_load_explicit(&heap->hazard, memory_order_relaxed) && fl_lock_try(&heap->lock);
-        if (outside)
-            fl_lock_drop(&heap->lock);
-        else
+        if (atomic_load_explicit(&heap->hazard, memory_order_relaxed) || !fl_lock_is_free(&heap->lock)) {
             lose_slabs(heap);
-        fl_lock_init(&heap->lock, FL_LOCK_HEAP);
-        fl_heap_leave(heap);
+            fl_lock_renew(&heap->lock);
+            fl_heap_leave(heap);
+        }
     }
 }

@@ -22,14 +22,14 @@ static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {
 
 void fl_idle_put(fl_heap *heap) {
     fallow_arena *arena = heap->arena;
-    FL_ASSERT(heap->thread && heap->pinned == 0 && heap != arena->only_heap);
+    FL_ASSERT(fl_heap_thread(heap) && heap->pinned == 0 && heap != arena->only_heap);
     _Atomic uintptr_t *slot = empty_slot(arena);
     if (!slot) {
         fl_heap_release(heap);
         return;
     }
     fl_heap_leave(heap);
-    heap->thread = NULL;
+    fl_heap_set_thread(heap, NULL);
     count_idle(arena, true);
     /* Others only empty slots, so this one is empty still. Release: whoever takes the heap out finds all that its thread
      * did. */
@@ -45,8 +45,8 @@ fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread) {
         fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[i], 0, memory_order_acquire));
         if (!heap)
             continue;
-        FL_ASSERT(heap->arena == arena && !heap->thread && heap->pinned == 0);
-        heap->thread = thread;
+        FL_ASSERT(heap->arena == arena && !fl_heap_thread(heap) && heap->pinned == 0);
+        fl_heap_set_thread(heap, thread);
         count_idle(arena, false);
         return heap;
     }
@@ -71,7 +71,7 @@ bool fl_idle_tend(fallow_arena *arena, fl_cause cause) {
             continue;
         left |= !over;
         if (over) {
-            FL_ASSERT(fl_idle_heap(word)->arena == arena && !fl_idle_heap(word)->thread);
+            FL_ASSERT(fl_idle_heap(word)->arena == arena && !fl_heap_thread(fl_idle_heap(word)));
             count_idle(arena, false);
             fl_heap_release(fl_idle_heap(word));
         }

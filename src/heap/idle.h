@@ -3,7 +3,7 @@
  * idle.h: heaps that wait in their arena, whole, for the next thread that comes to it.
  *
  * A thread that has heaps in too many arenas parts with one: its current slabs, its lists and its tag stay as they are, only
- * heap->thread changes hands. The heap stands in a slot of its arena, in one word with the number of ticks that it has been
+ * the heap's thread changes hands. The heap stands in a slot of its arena, in one word with the number of ticks that it has been
  * there, and whoever takes the word out has the heap: a thread, to go on with it, or upkeep, to let its slabs go when nobody has
  * come for a few ticks, or as soon as memory is wanted.
  *

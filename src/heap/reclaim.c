@@ -98,7 +98,8 @@ __attribute__((no_sanitize("thread"))) static bool is_in_use(fl_slab *slab) {
 
 /* No fence is needed to know what the calling thread does. */
 static bool is_mine(const fl_heap *heap) {
-    return heap->thread && heap->thread == fl_thread_record();
+    const struct fl_thread *thread = fl_heap_thread(heap);
+    return thread && thread == fl_thread_record();
 }
 
 /* A slab that stays with the calling thread, though somebody is at a limit: nothing of it can go. */
@@ -232,4 +233,16 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
         fl_scarce_in_hands(pages);
     left |= is_told(arena) || arena->unsettled != NULL;
     return fl_purge_listed(arena, cause, deadline_ns) || left;
+}
+
+void fl_heap_reclaim_fork_child(fallow_arena *arena, const struct fl_thread *self) {
+    for (fl_slab **place = &arena->unsettled; *place;) {
+        fl_heap *heap =
+            fl_heap_by_tag(fl_word_owner(atomic_load_explicit(&(*place)->word, memory_order_relaxed)));
+        bool goes_on = self && fl_heap_thread(heap) == self;
+        if (goes_on || !is_inside(heap, *place))
+            place = &(*place)->next;
+        else
+            *place = (*place)->next;
+    }
 }

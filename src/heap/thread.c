@@ -43,8 +43,9 @@ typedef struct fl_thread {
 
 /* What stands for a thread that has no record yet, and for one whose end has been seen to: what that still allocates is from
  * a heap of the moment. Nobody writes either. */
-static fl_thread no_record, ended;
-#define ENDED (&ended)
+static fl_thread no_record;
+fl_thread fl_thread_ended;
+#define ENDED (&fl_thread_ended)
 
 _Thread_local fl_heap *fl_thread_heap = &fl_empty_heap;
 _Thread_local fl_recent_heap *fl_thread_self = &no_record.recent;
@@ -231,8 +232,8 @@ fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
     return arena == fl_process_arena ? add_process_heap(self) : add_heap(self, arena);
 }
 
-void fl_thread_heap_done(fl_heap *heap) {
-    if (heap->thread != ENDED || heap == heap->arena->only_heap)
+void fl_thread_moment_over(fl_heap *heap) {
+    if (heap == heap->arena->only_heap)
         return;
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* as wherever one is released: not in the middle of a fork */
     fl_heap_release(heap);
@@ -272,7 +273,7 @@ static void thread_end(void *argument) {
     if (fl_system_is_first_thread())
         fl_driver_end_main();
     fl_thread_heap = &fl_empty_heap;
-    fl_thread_self = &ended.recent;
+    fl_thread_self = &fl_thread_ended.recent;
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     release(self, self->process_heap);
     for (unsigned i = 0; self->directory && i < FL_HEAPS_OF_A_THREAD; i++)
@@ -294,12 +295,23 @@ void fl_threads_unlock(void) {
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
+void fl_thread_visit_locks(fl_fork_visit *visit) {
+    const fl_thread *self = record();
+    if (self == ENDED)
+        return;
+    if (self->process_heap)
+        visit(&self->process_heap->lock);
+    for (unsigned i = 0; self->directory && i < FL_HEAPS_OF_A_THREAD; i++)
+        if (self->directory->heaps[i])
+            visit(&self->directory->heaps[i]->lock);
+}
+
 const struct fl_thread *fl_thread_record(void) {
     return record() == ENDED ? NULL : record(); /* what belongs to that one is many threads' */
 }
 
 void fl_thread_forget(fl_heap *heap) {
-    fl_thread *thread = heap->thread;
+    fl_thread *thread = fl_heap_thread(heap);
     if (thread && thread != ENDED)
         unlink_heap(thread, heap);
 }

@@ -6,6 +6,7 @@
 #ifndef FL_THREAD_H
 #define FL_THREAD_H
 
+#include "../system/fork.h"
 #include "heap.h"
 
 /*
@@ -37,7 +38,15 @@ void fl_thread_become_known(void);
 
 /* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
 fl_heap *fl_thread_heap_look_up(fallow_arena *arena);
-void fl_thread_heap_done(fl_heap *heap);
+
+/* In place of a record, for threads whose end has been seen to: they have heaps of the moment. */
+extern struct fl_thread fl_thread_ended;
+void fl_thread_moment_over(fl_heap *heap);
+
+static inline void fl_thread_heap_done(fl_heap *heap) {
+    if (__builtin_expect(fl_heap_thread(heap) == &fl_thread_ended, 0))
+        fl_thread_moment_over(heap);
+}
 
 /* The same where it is at hand, with nothing to be done afterwards; NULL: it is not. */
 static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *arena) {
@@ -63,7 +72,10 @@ static inline fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
 /* A heap that belongs to no thread. NULL: out of memory. */
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);
 
-/* The calling thread's record, for heap->thread; NULL: its end has been seen to. */
+/* The locks of the calling thread's heaps: a signal handler may have interrupted it with one of them. */
+void fl_thread_visit_locks(fl_fork_visit *visit);
+
+/* The calling thread's record, for fl_heap_thread; NULL: its end has been seen to. */
 const struct fl_thread *fl_thread_record(void);
 
 /* Which heaps threads have: held while one goes, by its thread's doing or its arena's, so that one comes first. */

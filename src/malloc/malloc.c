@@ -46,6 +46,12 @@ EXPORT void *calloc(size_t count, size_t bytes) {
     return block ? block : no_memory();
 }
 
+/* Apart: realloc ends in a jump to it, and has needed less of the stack before. */
+static __attribute__((noinline)) void *done(fl_heap *heap, void *block) {
+    fl_thread_heap_done(heap);
+    return block ? block : no_memory();
+}
+
 EXPORT void *realloc(void *block, size_t bytes) {
     if (!block)
         return malloc(bytes);
@@ -59,9 +65,7 @@ EXPORT void *realloc(void *block, size_t bytes) {
     fl_heap *heap = heap_here();
     if (!heap)
         return no_memory();
-    void *moved = fl_block_move(heap, slab, block, bytes);
-    fl_thread_heap_done(heap);
-    return moved ? moved : no_memory();
+    return done(heap, fl_block_move(heap, slab, block, bytes));
 }
 
 /* Ends in a jump: what realloc may need of the stack is just what there is. */

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "../osmem/birthpage.h"
 #include "../osmem/filewindow.h"
 #include "../system/line.h"
 #include "../system/lock.h"
@@ -174,7 +175,7 @@ __attribute__((constructor)) static void start(void) {
     if (!next_malloc)
         find_next();
     open_file();
-    birth = fl_system_birth_page();
+    birth = fl_birth_page();
     become_owner();
     pthread_atfork(NULL, NULL, fork_child);
 }

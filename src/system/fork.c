@@ -6,12 +6,24 @@
 
 #include "system.h"
 
-/* Guarded by the lock of forks: the thread that holds all others, 0: none; and how often it forks once more meanwhile, from
- * signal handlers that interrupted it at taking or dropping them. Others look who it is. */
+#define A_SECOND_NS UINT64_C(1000000000)
+/* For one lock; doubled each time: a minute in all, or, for who was interrupted with a lock, a quarter of a second. */
+#define PATIENCE_FIRST_NS UINT64_C(1000000)
+#define PATIENCE_LAST_NS UINT64_C(32768000000)
+#define PATIENCE_SHORT_NS UINT64_C(128000000)
+
+_Atomic uint32_t fl_locks_closed;
+
+/* Guarded by the lock of forks: the thread that has closed the others, 0: none; how often it forks once more meanwhile, from
+ * signal handlers that interrupted it at closing or opening them; and whether one that interrupted it with that lock in hand,
+ * before or after, forks for it and leaves the lock to it. Others look who it is. */
 static _Atomic uintptr_t forking;
 static unsigned again;
+static bool lent;
 
-static bool taken[FL_LOCK_COUNT];
+/* Guarded likewise, by one attempt: a lock was not to be had in time; the thread was interrupted with one itself. */
+static bool missed, interrupted;
+static uint64_t patience_ns;
 
 enum { ONE, MANY, NEST };
 
@@ -30,77 +42,120 @@ static void set_forking(uintptr_t thread) {
     atomic_store_explicit(&forking, thread, memory_order_relaxed);
 }
 
-static void take(fl_lock *lock, bool *was_taken) {
-    *was_taken = fl_lock_take_in_time(lock);
+bool fl_lock_is_closed(const fl_lock *lock) {
+    return lock->rank < atomic_load_explicit(&fl_locks_closed, memory_order_acquire) && !is_mine();
 }
 
-static void drop(fl_lock *lock, bool *was_taken) {
-    if (*was_taken)
+void fl_lock_pass(fl_lock *lock) {
+    while (fl_lock_is_closed(lock)) {
         pthread_mutex_unlock(&lock->mutex);
-    *was_taken = false;
+        fl_mutex_take(&fl_lock_of(FL_LOCK_FORK)->mutex); /* held by who forks */
+        pthread_mutex_unlock(&fl_lock_of(FL_LOCK_FORK)->mutex);
+        fl_mutex_take(&lock->mutex);
+    }
 }
 
-static void renew(fl_lock *lock, bool *was_taken) {
-    lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
-    *was_taken = false;
+static void close_below(uint32_t rank) {
+    atomic_store_explicit(&fl_locks_closed, rank, memory_order_release);
 }
 
 static void visit_rank(fl_rank rank, fl_fork_each *each, fl_fork_visit *visit) {
     if (kinds[rank] == ONE)
-        visit(fl_lock_of(rank), &taken[rank]);
+        visit(fl_lock_of(rank));
     else if (each)
         each(rank, visit);
 }
 
-/* False: it is the calling thread that forks already, or was interrupted between taking that lock and saying so. */
+static void await(fl_lock *lock) {
+    fl_lock_answer answer = fl_lock_take_in_time(lock, missed ? 0 : patience_ns);
+    if (answer == FL_LOCK_HAD)
+        pthread_mutex_unlock(&lock->mutex);
+    missed |= answer == FL_LOCK_OTHERS;
+    interrupted |= answer == FL_LOCK_MINE;
+}
+
+/* Returns false if the calling thread forks already: a signal handler of its own has come in between. */
 static bool begin(void) {
-    while (!fl_lock_take_in_time(fl_lock_of(FL_LOCK_FORK)))
-        if (is_mine() || atomic_load_explicit(&forking, memory_order_relaxed) == 0)
-            return false;
+    unsigned unnamed = 0;
+    fl_lock_answer answer;
+    fl_system_fork_prepare();
+    do
+        answer = fl_lock_take_in_time(fl_lock_of(FL_LOCK_FORK), A_SECOND_NS);
+    /* By a thread that was interrupted before it could say so, perhaps this one; not for seconds by another. */
+    while (answer == FL_LOCK_OTHERS &&
+           (atomic_load_explicit(&forking, memory_order_relaxed) ? (unnamed = 0, true) : unnamed++ < 3));
+    if (is_mine())
+        return false;
+    lent = answer != FL_LOCK_HAD;
     set_forking(self());
     return true;
 }
 
-static void visit_all(fl_fork_each *each, fl_fork_visit *visit) {
-    for (unsigned rank = FL_LOCK_COUNT; rank-- > FL_LOCK_FORK + 1;)
-        visit_rank((fl_rank)rank, each, visit);
+/* The fork is over, or lets another one pass. A signal handler that comes in between and forks begins by itself. */
+static void end(void) {
+    bool keep = lent;
+    lent = false;
+    set_forking(0);
+    close_below(0);
+    if (!keep)
+        pthread_mutex_unlock(&fl_lock_of(FL_LOCK_FORK)->mutex);
+}
+
+static void close_all(fl_fork_each *each) {
+    missed = interrupted = false;
+    for (uint32_t rank = FL_LOCK_FORK + 1; rank < FL_LOCK_COUNT && is_mine(); rank++) {
+        close_below(rank + 1);
+        visit_rank((fl_rank)rank, each, await);
+    }
+    if (!is_mine()) /* a child of a signal handler's fork has come back to here: nobody else is in it */
+        close_below(0);
+}
+
+/* Whoever holds a lock long is waited for. But he may wait in his turn for what the calling thread was in the middle of when a
+ * signal handler interrupted it: then not for ever. */
+static bool is_worth_another_try(void) {
+    uint64_t last_ns = interrupted ? PATIENCE_SHORT_NS : PATIENCE_LAST_NS;
+    return missed && is_mine() && !lent && patience_ns < last_ns;
 }
 
 void fl_fork_prepare(fl_fork_each *each) {
-    fl_system_fork_prepare();
     if (!begin()) {
-        again += is_mine();
+        again++;
         return;
     }
-    for (unsigned rank = FL_LOCK_FORK + 1; rank < FL_LOCK_COUNT && is_mine(); rank++)
-        visit_rank((fl_rank)rank, each, take);
-    if (!is_mine()) /* a child of a signal handler's fork has come back to here: nobody else is in it */
-        visit_all(each, drop);
+    patience_ns = PATIENCE_FIRST_NS;
+    for (close_all(each); is_worth_another_try(); close_all(each)) {
+        uint64_t next_ns = patience_ns * 2;
+        end();
+        fl_system_fork_done(false);
+        fl_system_sleep_ns(next_ns / 2); /* who waits, to fork or for a lock, comes first */
+        begin();
+        patience_ns = next_ns;
+    }
 }
 
-static void done_in_parent(fl_fork_each *each) {
+static void done_in_parent(void) {
     if (!is_mine())
         return;
-    if (again > 0) {
+    if (again > 0)
         again--;
-        return;
-    }
-    visit_all(each, drop);
-    set_forking(0);
-    pthread_mutex_unlock(&fl_lock_of(FL_LOCK_FORK)->mutex);
+    else
+        end();
 }
 
 static void done_in_child(fl_fork_each *each) {
-    visit_all(each, renew);
+    for (unsigned rank = FL_LOCK_COUNT; rank-- > FL_LOCK_FORK;)
+        visit_rank((fl_rank)rank, each, fl_lock_renew);
     again = 0;
+    lent = missed = false;
     set_forking(0);
-    fl_lock_of(FL_LOCK_FORK)->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
+    close_below(0);
 }
 
 void fl_fork_done(fl_fork_each *each, bool in_child) {
     if (in_child)
         done_in_child(each);
     else
-        done_in_parent(each);
+        done_in_parent();
     fl_system_fork_done(in_child);
 }

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork.h: all locks around fork: taken before it, in the order of lockranks.h, dropped after it in the parent, new in the
- * child.
+ * fork.h: fork finds every lock free. It holds none of them, however many there are: it closes a rank after the other, in the
+ * order of lockranks.h, and takes and drops each lock of a rank that it has closed. Who is inside comes to its end, for what it
+ * may still take has a higher rank, which is open; who comes later waits at the gate until the fork is over.
  *
- * fork may come from a signal handler that has interrupted whoever holds a lock: that one is left as it is. (Between the
- * moment when a lock is held and that when it knows by whom lie a few instructions; who is interrupted there waits for a
- * second.) In the child, where there is one thread, every lock is new: nobody else is inside, and who was interrupted goes on.
+ *   open ──▶ closed up to a rank ──▶ … ──▶ all closed ──▶ open     (fl_locks_closed, in lock.h)
+ *
+ * The thread that forks passes all the while. In the parent nothing is left to be done, and in the child only those locks are
+ * written to that somebody had got and not yet seen closed: else each arena would cost the child, or the parent, a page.
+ *
+ * fork may come from a signal handler that has interrupted whoever holds a lock: that one is left as it is in the parent, and is
+ * free in the child, where who was interrupted goes on. So a thread that holds a lock may wait for a fork, in a handler. Who forks
+ * and does not get a lock in time opens all, lets others pass, and begins again, for a minute; sooner he gives it up only if he was
+ * interrupted with a lock himself, for which the other may wait. Then the child gets what that one was in the middle of as it is.
  */
 #ifndef FL_FORK_H
 #define FL_FORK_H
 
 #include "lock.h"
 
-/* To be called with each lock that lies in an object; *taken is kept beside the lock, false to begin with. */
-typedef void fl_fork_visit(fl_lock *lock, bool *taken);
+/* To be called with each lock that lies in an object. */
+typedef void fl_fork_visit(fl_lock *lock);
 
 /* A floor that has such locks: visits all those of a rank. */
 typedef void fl_fork_each(fl_rank rank, fl_fork_visit *visit);

@@ -3,16 +3,13 @@
 #include "lock.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "fatal.h"
 #include "system.h"
 
-#if FL_LOCKS_ARE_SEEN
 #define ROW(name, kind, text, what) {{FL_MUTEX_INIT, FL_LOCK_##name}},
-#else
-#define ROW(name, kind, text, what) {{FL_MUTEX_INIT}},
-#endif
 
 fl_lock_line fl_locks[FL_LOCK_COUNT] = {FL_LOCKS(ROW)};
 
@@ -41,13 +38,34 @@ static bool was_free(pthread_mutex_t *mutex) {
     return pthread_mutex_trylock(mutex) == 0;
 }
 
-bool fl_lock_take_in_time(fl_lock *lock) {
+fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
     bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* the other clock is set by people */
-    uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + 1000000000u;
+    uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + duration_ns;
     struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
     int code = monotonic ? pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until)
                          : pthread_mutex_timedlock(&lock->mutex, &until);
-    return code == 0 || (code == EDEADLK && was_free(&lock->mutex));
+    if (code == 0 || (code == EDEADLK && was_free(&lock->mutex)))
+        return FL_LOCK_HAD;
+    return code == EDEADLK ? FL_LOCK_MINE : FL_LOCK_OTHERS;
+}
+
+static bool is_new(const fl_lock *lock) {
+    static const pthread_mutex_t new_mutex = FL_MUTEX_INIT;
+    return memcmp(&lock->mutex, &new_mutex, sizeof new_mutex) == 0;
+}
+
+void fl_lock_renew(fl_lock *lock) {
+    if (!is_new(lock))
+        lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
+}
+
+bool fl_lock_is_free(fl_lock *lock) {
+    if (is_new(lock))
+        return true;
+    bool is_free = was_free(&lock->mutex);
+    if (is_free)
+        pthread_mutex_unlock(&lock->mutex);
+    return is_free;
 }
 
 void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes) {
@@ -71,9 +89,11 @@ void fl_lock_unusual(pthread_mutex_t *mutex, int code) {
 }
 
 bool fl_lock_take_unless_mine(fl_lock *lock) {
-    fl_held_want(lock, fl_lock_rank(lock));
+    fl_held_want(lock, lock->rank);
     if (pthread_mutex_lock(&lock->mutex) == EDEADLK && !was_free(&lock->mutex))
         return false;
-    fl_held_add(lock, fl_lock_rank(lock));
+    if (fl_locks_may_be_closed())
+        fl_lock_pass(lock);
+    fl_held_add(lock, lock->rank);
     return true;
 }

@@ -9,15 +9,15 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "held.h"
 
 typedef struct fl_lock {
     pthread_mutex_t mutex;
-#if FL_LOCKS_ARE_SEEN
     fl_rank rank;
-#endif
 } fl_lock;
 
 /* Of the kind that knows its owner, where it can be had without a call: who comes to a lock that he holds, which a signal
@@ -42,31 +42,45 @@ static inline fl_lock *fl_lock_of(fl_rank rank) {
     return &fl_locks[rank].lock;
 }
 
-static inline fl_rank fl_lock_rank(const fl_lock *lock) {
-#if FL_LOCKS_ARE_SEEN
-    return lock->rank;
-#else
-    (void)lock;
-    return FL_LOCK_COUNT;
-#endif
-}
-
 /* A lock in an object. */
 static inline void fl_lock_init(fl_lock *lock, fl_rank rank) {
     lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
-#if FL_LOCKS_ARE_SEEN
     lock->rank = rank;
-#else
-    (void)rank;
-#endif
 }
 
 /* For a lock that a thread may come to again while it holds it: fl_lock_take_unless_mine is then false. */
 void fl_lock_init_checking(fl_lock *lock, fl_rank rank);
 bool fl_lock_take_unless_mine(fl_lock *lock);
 
-/* False at once where the calling thread holds it, or after a second. For fork alone: it is not looked at in which order. */
-bool fl_lock_take_in_time(fl_lock *lock);
+/*
+ * The gate of fork (fork.h): locks of lower ranks than this are closed to all but the thread that forks. Who gets one that is
+ * closed drops it and waits. Fork closes a rank before it takes each lock of it once, so who comes to a lock after that sees it
+ * closed, by the lock's own order; and who sees it open again (acquire) comes after all that fork has looked at.
+ */
+extern _Atomic uint32_t fl_locks_closed;
+
+/* What the calling thread has got may be closed: returns with it when it is open. */
+void fl_lock_pass(fl_lock *lock);
+
+static inline bool fl_locks_may_be_closed(void) {
+    return __builtin_expect(atomic_load_explicit(&fl_locks_closed, memory_order_acquire) != 0, 0);
+}
+
+/* Is it closed to the calling thread? */
+bool fl_lock_is_closed(const fl_lock *lock);
+
+/* For fork alone: it is not looked at in which order. */
+typedef enum fl_lock_answer { FL_LOCK_HAD, FL_LOCK_MINE, FL_LOCK_OTHERS } fl_lock_answer;
+
+/* MINE at once where the calling thread holds it; OTHERS: not to be had in that time. */
+fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns);
+
+/* In the child: makes it free, which it is for all who are there. Writes only where it looks otherwise: with many arenas, a page
+ * of the child's own for each. */
+void fl_lock_renew(fl_lock *lock);
+
+/* In the child: is it free? */
+bool fl_lock_is_free(fl_lock *lock);
 
 /* What pthread_mutex_lock did not do as usual. */
 void fl_lock_unusual(pthread_mutex_t *mutex, int code);
@@ -78,20 +92,26 @@ static inline void fl_mutex_take(pthread_mutex_t *mutex) {
 }
 
 static inline void fl_lock_take(fl_lock *lock) {
-    fl_held_want(lock, fl_lock_rank(lock));
+    fl_held_want(lock, lock->rank);
     fl_mutex_take(&lock->mutex);
-    fl_held_add(lock, fl_lock_rank(lock));
+    if (fl_locks_may_be_closed())
+        fl_lock_pass(lock);
+    fl_held_add(lock, lock->rank);
 }
 
 static inline bool fl_lock_try(fl_lock *lock) {
     if (pthread_mutex_trylock(&lock->mutex))
         return false;
-    fl_held_add(lock, fl_lock_rank(lock));
+    if (fl_locks_may_be_closed() && fl_lock_is_closed(lock)) {
+        pthread_mutex_unlock(&lock->mutex);
+        return false;
+    }
+    fl_held_add(lock, lock->rank);
     return true;
 }
 
 static inline void fl_lock_drop(fl_lock *lock) {
-    fl_held_remove(lock, fl_lock_rank(lock));
+    fl_held_remove(lock, lock->rank);
     pthread_mutex_unlock(&lock->mutex);
 }
 

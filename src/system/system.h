@@ -115,10 +115,6 @@ const char *fl_system_environment(const char *name);
 void fl_system_fork_prepare(void);
 void fl_system_fork_done(bool in_child);
 
-/* A new page of the process that its children find wiped, zero, however they were made: by fork, or by hand (clone), which runs
- * no handlers. NULL: the system has no such page, or none left. */
-volatile char *fl_system_birth_page(void);
-
 /* The process, as a number for people. */
 uint64_t fl_system_process(void);
 

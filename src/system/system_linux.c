@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 #include <sys/personality.h>
 #include <time.h>
 #include <unistd.h>
@@ -204,22 +203,6 @@ const char *fl_system_environment(const char *name) {
         if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=')
             return *entry + length + 1;
     return NULL;
-}
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
-
-volatile char *fl_system_birth_page(void) {
-    size_t bytes = fl_system_page_bytes();
-    int saved_errno = errno;
-    void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page != MAP_FAILED && madvise(page, bytes, MADV_WIPEONFORK) != 0) {
-        munmap(page, bytes);
-        page = MAP_FAILED;
-    }
-    errno = saved_errno;
-    return page == MAP_FAILED ? NULL : page;
 }
 
 uint64_t fl_system_process(void) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of locks, which a checking build verifies; and fork, which takes all of them. */
+/* The order of locks, which a checking build verifies; and fork, which finds all of them free. */
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,8 +114,8 @@ static void lock_that_is_free_is_had_whoever_it_names(void) {
     for (int in_time = 0; in_time < 2; in_time++) {
         lock.mutex.__data.__owner = (int)gettid();
         if (in_time) {
-            CHECK(fl_lock_take_in_time(&lock));
-            CHECK(!fl_lock_take_in_time(&lock));
+            CHECK_EQUAL(fl_lock_take_in_time(&lock, 1000), FL_LOCK_HAD);
+            CHECK_EQUAL(fl_lock_take_in_time(&lock, 1000), FL_LOCK_MINE);
             pthread_mutex_unlock(&lock.mutex);
         } else {
             fl_lock_take(&lock);
@@ -158,6 +159,11 @@ static unsigned stuck(void) {
     return count;
 }
 
+/* A child's end: past ThreadSanitizer, which would miss the parent's threads. */
+static void leave(void) {
+    syscall(SYS_exit_group, stuck() > 0);
+}
+
 /* One after the other, and some inside others, all the time. */
 static void *take_all(void *unused) {
     (void)unused;
@@ -189,7 +195,7 @@ static void fork_leaves_all_locks_usable(void) {
     for (int round = 0; round < 300; round++) {
         pid_t child = fork();
         if (child == 0)
-            _exit(stuck() ? 1 : 0);
+            leave();
         expect_good_child(child);
     }
     stop = 1;
@@ -198,7 +204,7 @@ static void fork_leaves_all_locks_usable(void) {
     CHECK_EQUAL(stuck(), 0);
 }
 
-static pid_t child_of_handler;
+static volatile pid_t child_of_handler; /* raise is said to call nothing back */
 
 static void fork_in_handler(int number) {
     (void)number;
@@ -217,7 +223,7 @@ static void fork_in_a_handler_leaves_what_was_interrupted(void) {
         raise(SIGUSR1);
         if (child_of_handler == 0) {
             fl_lock_drop(lock);
-            _exit(stuck() ? 1 : 0);
+            leave();
         }
         CHECK(!fl_lock_try(lock));
         fl_lock_drop(lock);
@@ -226,32 +232,103 @@ static void fork_in_a_handler_leaves_what_was_interrupted(void) {
     }
 }
 
-/* A fork inside another's preparation, as a signal handler could bring it about: the outer one keeps what it holds. This
- * handler was registered before fallow's, hence runs when that has taken all. */
+static void *count_stuck(void *count) {
+    *(unsigned *)count = stuck();
+    return NULL;
+}
+
+/* For another thread. */
+static unsigned closed(void) {
+    pthread_t thread;
+    unsigned count;
+    CHECK_EQUAL(pthread_create(&thread, NULL, count_stuck, &count), 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    return count;
+}
+
+/* A fork inside another's preparation, as a signal handler could bring it about: for others all stays closed, and who forks may
+ * use the heap. This handler was registered before fallow's, hence runs when that has closed all. (The thread that looks has
+ * no thread-local storage of its own to be made: that is had before.) */
 static int forks;
-static unsigned stuck_inside, stuck_after;
+static unsigned closed_inside, closed_after, stuck_inside;
 
 static void fork_once_more(void) {
     if (forks != 1)
         return;
     forks = 2;
+    closed_inside = closed();
     stuck_inside = stuck();
+    fallow_arena_free(arenas[0], fallow_arena_alloc(arenas[0], 1000000));
     pid_t child = fork();
     if (child == 0)
-        _exit(stuck() ? 1 : 0);
-    stuck_after = stuck();
+        leave();
+    closed_after = closed();
     expect_good_child(child);
 }
 
-static void fork_inside_a_fork_keeps_the_outer_locks(void) {
+static void fork_inside_a_fork_keeps_all_closed(void) {
     forks = 1;
     pid_t child = fork();
     if (child == 0)
-        _exit(stuck() ? 1 : 0);
+        leave();
     expect_good_child(child);
-    CHECK(stuck_inside > 0);
-    CHECK_EQUAL(stuck_after, stuck_inside);
-    CHECK_EQUAL(stuck(), 0);
+    CHECK(closed_inside > FL_LOCK_COUNT / 2);
+    CHECK_EQUAL(closed_after, closed_inside);
+    CHECK_EQUAL(stuck_inside, 1); /* that of forks */
+    CHECK_EQUAL(closed(), 0);
+}
+
+/* Somebody who holds a lock for longer than a fork would like is waited for, also if others want to fork. */
+static void *hold_long(void *lock) {
+    fl_lock_take(lock);
+    stop = 2;
+    usleep(1500000);
+    fl_lock_drop(lock);
+    return NULL;
+}
+
+static void *fork_too(void *unused) {
+    (void)unused;
+    pid_t child = fork();
+    if (child == 0)
+        leave();
+    expect_good_child(child);
+    return NULL;
+}
+
+static void fork_waits_for_who_holds_a_lock_long(void) {
+    pthread_t holder, other;
+    stop = 0;
+    CHECK_EQUAL(pthread_create(&holder, NULL, hold_long, &arenas[0]->pages.lock), 0);
+    while (!stop)
+        sched_yield();
+    CHECK_EQUAL(pthread_create(&other, NULL, fork_too, NULL), 0);
+    pid_t child = fork();
+    CHECK(child == 0 || fl_lock_try(&arenas[0]->pages.lock)); /* it is over */
+    if (child == 0)
+        leave();
+    fl_lock_drop(&arenas[0]->pages.lock);
+    expect_good_child(child);
+    CHECK_EQUAL(pthread_join(holder, NULL), 0);
+    CHECK_EQUAL(pthread_join(other, NULL), 0);
+}
+
+/* One forks and finds a lock held by another, which a signal handler has interrupted that forks as well: both are done soon. */
+static void fork_lets_who_was_interrupted_pass(void) {
+    pthread_t other;
+    stop = 0;
+    fl_lock_take(&arenas[0]->pages.lock);
+    CHECK_EQUAL(pthread_create(&other, NULL, fork_too, NULL), 0);
+    usleep(20000); /* until it waits for that lock: if it does not yet, nothing is tried */
+    child_of_handler = -1;
+    raise(SIGUSR1);
+    if (child_of_handler == 0) {
+        fl_lock_drop(&arenas[0]->pages.lock);
+        leave();
+    }
+    fl_lock_drop(&arenas[0]->pages.lock);
+    expect_good_child(child_of_handler);
+    CHECK_EQUAL(pthread_join(other, NULL), 0);
 }
 
 int main(void) {
@@ -266,6 +343,8 @@ int main(void) {
         printf("skipped lock_wrong_order_names_both: a build without checks\n");
     RUN(fork_leaves_all_locks_usable);
     RUN(fork_in_a_handler_leaves_what_was_interrupted);
-    RUN(fork_inside_a_fork_keeps_the_outer_locks);
+    RUN(fork_inside_a_fork_keeps_all_closed);
+    RUN(fork_waits_for_who_holds_a_lock_long);
+    RUN(fork_lets_who_was_interrupted_pass);
     return 0;
 }
