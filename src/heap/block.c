@@ -74,8 +74,8 @@ void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
     if (moved) {
         memcpy(moved, block, usable < bytes ? usable : bytes);
         fl_heap_free(heap, block);
-    } else if (bytes <=
-               usable) { /* to become smaller needs no memory: it stays where it is, with what of it can go */
+    } else if (bytes <= usable) {
+        /* To become smaller needs no memory: it stays where it is, with what of it can go. */
         errno = saved_errno;
         if (slab->kind == FL_KIND_LARGE)
             fl_large_resize(slab, bytes);

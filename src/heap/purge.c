@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "../arena/charge.h"
+#include "../arena/chunks.h"
 #include "../arena/grant.h"
 #include "../arena/scarce.h"
 #include "../arena/scavenger.h"
@@ -338,13 +339,17 @@ static void purge_changed(struct fallow_arena *arena) {
 /* Slabs with too few free blocks for a list: where somebody asks for all that can go. */
 static void purge_floating(struct fallow_arena *arena) {
     for (size_t index = 0;; index++) {
+        size_t first, end = 0;
         fl_lock_take(&arena->pages.lock);
         const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);
+        fl_chunks mapped = region ? region->mapped : 0;
         fl_lock_drop(&arena->pages.lock);
         if (!region)
             return;
         index = fl_region_index(region);
-        purge_pages(arena, index * FL_REGION_PAGES, (index + 1) * FL_REGION_PAGES, FL_CAUSE_REQUEST);
+        while (end < FL_REGION_CHUNKS && fl_next_chunks(mapped, end, &first, &end))
+            purge_pages(arena, index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
+                        index * FL_REGION_PAGES + end * FL_CHUNK_PAGES, FL_CAUSE_REQUEST);
     }
 }
 

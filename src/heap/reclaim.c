@@ -27,6 +27,7 @@
 typedef struct batch {
     fl_slab *slabs[BATCH_SLABS];
     unsigned count;
+    bool refused; /* the system has no fence, or not this time: of others nothing can be settled */
 } batch;
 
 /* Empty wherever the functions below call others: a purge uses the same room. */
@@ -171,6 +172,7 @@ static void settle(fallow_arena *arena, batch *batch) {
         if (can_tell(heap, &fenced) && !is_inside(heap, slab))
             fl_owner_settle_claimed(slab);
         else {
+            batch->refused |= !fenced;
             slab->next = arena->unsettled;
             arena->unsettled = slab;
         }
@@ -189,10 +191,10 @@ static void settle_leftovers(fallow_arena *arena) {
     settle(arena, batch);
 }
 
-/* Takes from all heaps. */
+/* Takes from all heaps; without a fence, only from the calling thread's: it would be for nothing, and with the next request another
+ * slab. */
 static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_cause cause) {
     batch *batch = batch_of(arena);
-    bool fences = fl_system_has_fence(); /* without it, slabs of a thread that sleeps stay with it */
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         if (heap->slabs_lost)
@@ -202,7 +204,7 @@ static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_caus
             fl_spans_flush(&heap->kept.spans, &arena->pages);
         do {
             settle(arena, batch);
-            if (fences || is_mine(heap))
+            if (!batch->refused || is_mine(heap))
                 take_from(heap, reach, batch);
         } while (batch->count == BATCH_SLABS);
     }
@@ -222,6 +224,7 @@ static bool is_told(fallow_arena *arena) {
 bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
     fallow_arena *arena = (fallow_arena *)pages; /* its first member */
     batch_of(arena)->count = 0;
+    batch_of(arena)->refused = !fl_system_has_fence();
     if (cause == FL_CAUSE_LIMIT)
         fl_scarce_begin(pages);
     else

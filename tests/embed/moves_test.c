@@ -66,13 +66,14 @@ static char *grow(char *block, size_t bytes) {
     return grown;
 }
 
+static size_t many = FL_CHECKS >= 2 ? 4000 : 20000; /* where each page's state is noted, they take long */
+
 /* One block to and fro. */
 static void moves_never_end(void) {
-    enum { MOVES = FL_CHECKS >= 2 ? 4000 : 20000 }; /* where each page's state is noted, they take long */
     start();
     size_t bytes = 64 * MIB, most = 0, first = mappings();
     char *block = alloc(bytes), *wall = alloc(bytes + MORE);
-    while (moves < MOVES && copies == 0) {
+    while (moves < many && copies == 0) {
         block = grow(block, bytes);
         CHECK(fallow_arena_realloc(arena, block, bytes) == block);
         char *next = alloc(bytes + MORE);
@@ -126,7 +127,10 @@ static void moves_are_bounded_by_what_lives(void) {
     CHECK(mappings() <= first + 8);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        many = strtoul(argv[1], NULL, 10);
+    CHECK(many > 0);
     if (!RESIDENT_IS_OURS) {
         printf("skipped: sanitizers have mappings of their own\n");
         return 77;

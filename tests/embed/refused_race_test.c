@@ -23,7 +23,7 @@
 
 /* A checking build looks at every page of what is asked for: millions. */
 #if FL_CHECKS >= 2
-#define REFUSALS 5
+#define REFUSALS 3
 #define SIZES 1
 #else
 #define REFUSALS 2000
