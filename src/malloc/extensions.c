@@ -9,6 +9,7 @@
 
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
+#include "../heap/livestats.h"
 #include "../heap/thread.h"
 #include "../system/line.h"
 #include "fallow/arena.h"
@@ -33,10 +34,14 @@ EXPORT struct mallinfo2 mallinfo2(void) {
     if (!fl_process_init())
         return info;
     fallow_arena_figures now = fallow_arena_read(fl_process_arena);
-    info.arena = now.ready_bytes;
-    info.uordblks = now.granted_bytes - now.away_bytes;
-    info.fordblks = info.keepcost = now.idle_bytes;
-    info.ordblks = 1;
+    fl_live live = fl_stats_live(fl_process_arena, NULL);
+    info.arena = now.ready_bytes > live.bytes ? now.ready_bytes : live.bytes;
+    info.uordblks = live.bytes;
+    info.fordblks = info.arena - live.bytes;
+    info.ordblks = live.free_blocks;
+    info.hblks = live.large_blocks;
+    info.hblkhd = live.large_bytes;
+    info.keepcost = now.idle_bytes;
     return info;
 }
 
@@ -49,6 +54,8 @@ EXPORT struct mallinfo mallinfo(void) {
     struct mallinfo2 now = mallinfo2();
     return (struct mallinfo){.arena = as_int(now.arena),
                              .ordblks = as_int(now.ordblks),
+                             .hblks = as_int(now.hblks),
+                             .hblkhd = as_int(now.hblkhd),
                              .uordblks = as_int(now.uordblks),
                              .fordblks = as_int(now.fordblks),
                              .keepcost = as_int(now.keepcost)};

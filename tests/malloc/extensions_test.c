@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -54,6 +55,40 @@ static void extensions_mallinfo_follows_the_heap(void) {
 #pragma GCC diagnostic pop
     free(block);
     CHECK(mallinfo2().uordblks <= before.uordblks + MIB);
+}
+
+/* By what may be used of each block, to the byte, of every size; with others' frees, and slabs from which pages have gone. */
+static void *free_every_other(void *blocks) {
+    for (int i = 0; i < 20000; i += 2) {
+        free(((char **)blocks)[i]);
+        ((char **)blocks)[i] = NULL;
+    }
+    return NULL;
+}
+
+static void extensions_mallinfo_counts_what_is_live(void) {
+    static char *blocks[20000];
+    pthread_t other;
+    size_t before = mallinfo2().uordblks, large = mallinfo2().hblks, bytes = 0;
+    for (size_t i = 0; i < 20000; i++) {
+        blocks[i] = malloc(i % 1000 ? i % 3000 : 300 * i);
+        bytes += malloc_usable_size(blocks[i]);
+    }
+    size_t with = mallinfo2().uordblks - before;
+    CHECK(with > bytes - bytes / 100 && with < bytes + bytes / 100);
+    CHECK(mallinfo2().hblks > large);
+    CHECK_EQUAL(pthread_create(&other, NULL, free_every_other, blocks), 0);
+    CHECK_EQUAL(pthread_join(other, NULL), 0);
+    bytes = 0;
+    for (size_t i = 0; i < 20000; i++)
+        bytes += blocks[i] ? malloc_usable_size(blocks[i]) : 0;
+    malloc_trim(0);
+    with = mallinfo2().uordblks - before;
+    CHECK(with > bytes - bytes / 100 && with < bytes + bytes / 100);
+    CHECK(mallinfo2().fordblks > 0 && mallinfo2().ordblks > 0);
+    for (size_t i = 0; i < 20000; i++)
+        free(blocks[i]);
+    CHECK(mallinfo2().uordblks < before + MIB / 16);
 }
 
 static void extensions_info_is_xml(void) {
@@ -135,6 +170,7 @@ static void extensions_huge_request_costs_what_is_touched(void) {
 int main(void) {
     RUN(extensions_trim_gives_back);
     RUN(extensions_mallinfo_follows_the_heap);
+    RUN(extensions_mallinfo_counts_what_is_live);
     RUN(extensions_info_is_xml);
     RUN(extensions_mallopt);
     RUN(extensions_sized_frees);
