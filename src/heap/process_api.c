@@ -29,6 +29,12 @@ size_t fallow_give_back(void) {
     return fl_process_init() ? fl_scavenger_give_back(NULL, SIZE_MAX, FL_CAUSE_REQUEST, true) : 0;
 }
 
+extern int fl_own_tick(void) __attribute__((alias("fallow_tick"), visibility("hidden")));
+
+bool fl_process_api_is_own(void) {
+    return fallow_tick == fl_own_tick;
+}
+
 fallow_process_figures fallow_process_read(void) {
     fallow_process_figures figures = {0};
     if (!fl_process_init())

@@ -88,6 +88,9 @@ void fl_thread_forget(fl_heap *heap);
 /* A new arena, with a slot that no other living arena has. NULL: out of memory, or too many. */
 fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent);
 
+/* Do the program's calls of fallow_… come to this library? Not where another copy of them was loaded before it. */
+bool fl_process_api_is_own(void);
+
 /* With all arenas below it. */
 void fl_arena_destroy(fallow_arena *arena);
 

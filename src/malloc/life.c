@@ -36,6 +36,16 @@ void fl_option_apply(fl_option which) {
     }
 }
 
+/* A program that is linked with -lfallow before -lfallow-malloc has two heaps, and would not be told. */
+static void warn_of_another(void) {
+    fl_line line;
+    fl_line_start(&line);
+    fl_line_add(&line, "fallow: libfallow comes before libfallow-malloc: arenas, limits and figures are of "
+                       "another heap than malloc's; "
+                       "link libfallow-malloc first, or alone\n");
+    fl_line_write(&line, 2);
+}
+
 /*
  * The first constructor of all (the shared library is linked with -z initfirst), since handlers of fork run in the order in which
  * they were registered, those before it in the reverse one: so our locks are taken after all other libraries' handlers have run, which
@@ -53,6 +63,8 @@ __attribute__((constructor(101))) static void start(int count, char **arguments,
     fl_fork_register();
     fl_option_apply(FL_OPTION_background_thread); /* the one whose usual value is not what holds without it */
     fl_options_init();
+    if (!fl_process_api_is_own())
+        warn_of_another();
 }
 
 static void add_figure(fl_line *line, const char *name, uint64_t value) {

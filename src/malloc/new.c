@@ -4,7 +4,8 @@
  * compiler and no C++ library is needed.
  *
  * Defined are the forms that others are defined by. The nothrow forms are left to the C++ library, whose own
- * call the plain ones and catch what those throw, which C cannot.
+ * call the plain ones and catch what those throw, which C cannot. The static archive has none of this: there, nothing but the C++
+ * library itself can be counted on to know how to throw.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

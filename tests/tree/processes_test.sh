@@ -111,6 +111,65 @@ for mode in "-static -no-pie" "-static-pie -fPIE" "-no-pie" "-pie -fPIE"; do
 done
 echo "ok processes_linked_in_four_ways"
 
+# C++ without its library's shared form: new that fails throws, calls the handler, or gives NULL.
+if command -v g++ >/dev/null; then
+  cat >failing.cpp <<'C'
+#include <cstdlib>
+#include <malloc.h>
+#include <new>
+static int handled;
+static void handle() { if (++handled == 3) std::set_new_handler(nullptr); }
+int main() {
+    volatile size_t huge = (size_t)1 << 60;
+    char *volatile sink;
+    int caught = 0;
+    try { sink = new char[huge]; } catch (const std::bad_alloc &) { caught++; }
+    if ((sink = new (std::nothrow) char[huge])) return 1;
+    std::set_new_handler(handle);
+    try { sink = (char *)operator new(huge, std::align_val_t(64)); } catch (const std::bad_alloc &) { caught++; }
+    sink = new char[100];
+    return caught == 2 && handled == 3 && malloc_usable_size(sink) == 112 ? 7 : 2;
+}
+C
+  for mode in "-static" "-static-libstdc++ -static-libgcc" ""; do
+    for archive in "$build/libfallow-malloc.a" "-Wl,--whole-archive $build/libfallow-malloc.a -Wl,--no-whole-archive"; do
+      g++ -std=c++17 -O1 $mode failing.cpp -o failing $archive -lpthread || fail "C++ does not link with $mode, $archive"
+      ./failing
+      [ $? = 7 ] || fail "new that fails, linked with $mode, $archive"
+    done
+  done
+  echo "ok processes_new_that_fails_where_cxx_is_static"
+fi
+
+# Both libraries in one program, in either order: the arenas and malloc are of one heap.
+cat >both.c <<'C'
+#include <fallow/fallow.h>
+#include <stdlib.h>
+int main(void) {
+    fallow_arena *of = fallow_arena_of(malloc(100)), *mine = fallow_arena_create("mine", 0);
+    if (!of || !mine || fallow_arena_of(fallow_arena_alloc(mine, 100)) != mine || of == mine) return 1;
+    void *large = malloc(5000000);
+    size_t ready = fallow_process_read().ready_bytes;
+    return large && ready >= 5000000 ? 7 : 2;
+}
+C
+for order in "fallow fallow-malloc" "fallow-malloc fallow"; do
+  read -r first second <<<"$order"
+  for mode in "-static" ""; do
+    compile $mode -I"$source/include" both.c -o both "$build/lib$first.a" "$build/lib$second.a" -lpthread
+    ./both
+    [ $? = 7 ] || fail "both archives, $order $mode"
+  done
+  compile -I"$source/include" both.c -o both -L"$build" -l"$first" -l"$second" -Wl,-rpath,"$build"
+  said=$(./both 2>&1)
+  case "$?,$first,$said" in
+  7,fallow-malloc,) ;;
+  *,fallow,*"libfallow comes before libfallow-malloc"*"link libfallow-malloc first"*) ;; # two heaps, and it says so
+  *) fail "both libraries, $order: $said" ;;
+  esac
+done
+echo "ok processes_both_libraries_at_once"
+
 # A program with a malloc of its own, whose pointers never come to us though we are preloaded.
 cat >own.c <<'C'
 #include <stdio.h>
