@@ -134,6 +134,7 @@ static void *guest(void *unused) {
     (void)unused;
     bool looks = fl_system_be_a_guest();
     atomic_store_explicit(&guest_thread, fl_system_thread(), memory_order_relaxed);
+    fl_locks_know_guest(fl_system_thread());
     atomic_store_explicit(&guest_is_blind, !looks, memory_order_relaxed);
     do {
         live(looks);

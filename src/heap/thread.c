@@ -5,6 +5,7 @@
 
 #include "../arena/driver.h"
 #include "../arena/scavenger.h"
+#include "../osmem/birthpage.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "idle.h"
@@ -65,6 +66,7 @@ fallow_arena *fl_process_arena;
 
 static void init(void) {
     fl_sizeclass_init();
+    fl_locks_know_birth(fl_birth_page());
     fl_driver_start();
     if (!fl_window_init())
         return;

@@ -150,6 +150,7 @@ static void done_in_child(fl_fork_each *each) {
     lent = missed = false;
     set_forking(0);
     close_below(0);
+    fl_locks_are_born();
 }
 
 void fl_fork_done(fl_fork_each *each, bool in_child) {

@@ -38,7 +38,55 @@ static bool was_free(pthread_mutex_t *mutex) {
     return pthread_mutex_trylock(mutex) == 0;
 }
 
+static volatile char *birth_page;
+static _Atomic uint32_t guest_thread;
+
+void fl_locks_know_birth(volatile char *birth) {
+    if (birth)
+        *birth = 1;
+    birth_page = birth;
+}
+
+void fl_locks_know_guest(uint32_t guest) {
+    atomic_store_explicit(&guest_thread, guest, memory_order_relaxed);
+}
+
+void fl_locks_are_born(void) {
+    if (birth_page)
+        *birth_page = 1;
+}
+
+/* 0: unknown, or nobody. */
+static uint32_t owner_of(fl_lock *lock) {
+#ifdef __GLIBC__
+    return (uint32_t)__atomic_load_n(&lock->mutex.__data.__owner, __ATOMIC_RELAXED);
+#else
+    (void)lock;
+    return 0;
+#endif
+}
+
+/* In a child that was made by hand, of a lock that it has taken over from the guest. Who comes first makes it free; by then it names
+ * another owner, or none. */
+static void take_over(fl_lock *lock) {
+    static _Atomic bool busy;
+    uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
+    if (!birth_page || *birth_page || !guest || owner_of(lock) != guest)
+        return;
+    while (atomic_exchange_explicit(&busy, true, memory_order_acquire))
+        ;
+    if (owner_of(lock) == guest)
+        lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
+    atomic_store_explicit(&busy, false, memory_order_release);
+}
+
+void fl_lock_wait(fl_lock *lock) {
+    take_over(lock);
+    fl_mutex_take(&lock->mutex);
+}
+
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
+    take_over(lock);
     bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* the other clock is set by people */
     uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + duration_ns;
     struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};

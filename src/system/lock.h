@@ -82,6 +82,22 @@ void fl_lock_renew(fl_lock *lock);
 /* In the child: is it free? */
 bool fl_lock_is_free(fl_lock *lock);
 
+/*
+ * Children that are made by hand (clone) run no handlers of fork. A program that has no other threads can have one whose lock
+ * fallow's own thread held at that moment; it is not in the child, and nobody would ever drop it.
+ *
+ * birth: reads as 0 in any child, as 1 from here on in this process; NULL: the system has no such page. guest: fallow's own thread,
+ * as its locks name it; where they do not, such a child waits.
+ */
+void fl_locks_know_birth(volatile char *birth);
+void fl_locks_know_guest(uint32_t guest);
+
+/* In the child of a fork, when all are free. */
+void fl_locks_are_born(void);
+
+/* A lock that is not to be had at once. */
+void fl_lock_wait(fl_lock *lock);
+
 /* What pthread_mutex_lock did not do as usual. */
 void fl_lock_unusual(pthread_mutex_t *mutex, int code);
 
@@ -93,7 +109,8 @@ static inline void fl_mutex_take(pthread_mutex_t *mutex) {
 
 static inline void fl_lock_take(fl_lock *lock) {
     fl_held_want(lock, lock->rank);
-    fl_mutex_take(&lock->mutex);
+    if (__builtin_expect(pthread_mutex_trylock(&lock->mutex) != 0, 0))
+        fl_lock_wait(lock);
     if (fl_locks_may_be_closed())
         fl_lock_pass(lock);
     fl_held_add(lock, lock->rank);

@@ -331,6 +331,50 @@ static void fork_lets_who_was_interrupted_pass(void) {
     CHECK_EQUAL(pthread_join(other, NULL), 0);
 }
 
+/* A child that was made by hand while fallow's own thread held locks, of which it hears nothing. */
+static void *hold_as_the_guest(void *unused) {
+    (void)unused;
+    fl_locks_know_guest((uint32_t)gettid());
+    fl_lock_take(&arenas[0]->pages.lock);
+    fl_lock_take(fl_lock_of(FL_LOCK_META));
+    stop = 2;
+    while (stop == 2)
+        usleep(1000);
+    fl_lock_drop(fl_lock_of(FL_LOCK_META));
+    fl_lock_drop(&arenas[0]->pages.lock);
+    return NULL;
+}
+
+static void child_made_by_hand_takes_over_from_the_guest(void) {
+#if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
+    pthread_t holder;
+    stop = 0;
+    CHECK_EQUAL(pthread_create(&holder, NULL, hold_as_the_guest, NULL), 0);
+    while (stop != 2)
+        sched_yield();
+    for (int forks_itself = 0; forks_itself < 2; forks_itself++) {
+        pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (child == 0) {
+            alarm(20);
+            if (forks_itself) {
+                pid_t its = fork();
+                if (its == 0)
+                    leave();
+                int status;
+                syscall(SYS_exit_group, waitpid(its, &status, 0) != its || status);
+            }
+            for (size_t i = 0; i < 200; i++)
+                fallow_arena_free(arenas[0], fallow_arena_alloc(arenas[0], i * 5000));
+            leave();
+        }
+        expect_good_child(child);
+    }
+    stop = 0;
+    CHECK_EQUAL(pthread_join(holder, NULL), 0);
+    fl_locks_know_guest(0);
+#endif
+}
+
 int main(void) {
     CHECK_EQUAL(pthread_atfork(fork_once_more, NULL, NULL), 0);
     for (int i = 0; i < 3; i++)
@@ -346,5 +390,6 @@ int main(void) {
     RUN(fork_inside_a_fork_keeps_all_closed);
     RUN(fork_waits_for_who_holds_a_lock_long);
     RUN(fork_lets_who_was_interrupted_pass);
+    RUN(child_made_by_hand_takes_over_from_the_guest);
     return 0;
 }
