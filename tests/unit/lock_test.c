@@ -332,7 +332,7 @@ static void fork_lets_who_was_interrupted_pass(void) {
 }
 
 /* A child that was made by hand while fallow's own thread held locks, of which it hears nothing. */
-static void *hold_as_the_guest(void *unused) {
+__attribute__((unused)) static void *hold_as_the_guest(void *unused) {
     (void)unused;
     fl_locks_know_guest((uint32_t)gettid());
     fl_lock_take(&arenas[0]->pages.lock);
