@@ -10,13 +10,20 @@
 #include "../system/system.h"
 #include "options.h"
 
+/* Who wants neither a thread nor files is in a sandbox. */
+static void keep_to_memory(void) {
+    fl_system_keep_to_memory(!fl_the_options.background_thread && !fl_the_options.container);
+}
+
 void fl_option_apply(fl_option which) {
     switch (which) {
     case FL_OPTION_background_thread:
         fl_driver_allow_thread(fl_the_options.background_thread);
+        keep_to_memory();
         return;
     case FL_OPTION_container:
         fl_limits_heed_container(fl_the_options.container);
+        keep_to_memory();
         return;
     case FL_OPTION_give_back:
         fl_driver_switch(fl_the_options.give_back);

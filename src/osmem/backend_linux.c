@@ -195,7 +195,8 @@ static size_t unused_in_one_call(const osmem_range *ranges, size_t count, bool *
     *doubtful = false;
 #ifdef SYS_process_madvise
     static const int self = -10000; /* PIDFD_SELF, since 6.14 */
-    if (count < 2 || atomic_load_explicit(&takes_one_by_one, memory_order_relaxed))
+    if (count < 2 || atomic_load_explicit(&takes_one_by_one, memory_order_relaxed) ||
+        fl_system_keeps_to_memory())
         return 0;
     if (count > RANGES_IN_ONE_CALL)
         count = RANGES_IN_ONE_CALL;
@@ -247,7 +248,7 @@ static void linux_show_name(void *context, void *start, size_t bytes, const char
     char text[48] = "fallow "; /* an arena's name fits */
     size_t length = strlen(text);
     (void)context;
-    if (atomic_load_explicit(&refused, memory_order_relaxed))
+    if (atomic_load_explicit(&refused, memory_order_relaxed) || fl_system_keeps_to_memory())
         return;
     for (; *name && length < sizeof text - 1; name++) /* these the kernel does not take */
         text[length++] = *name < ' ' || *name > '~' || strchr("\\`$[]", *name) ? '_' : *name;

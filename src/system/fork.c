@@ -6,7 +6,7 @@
 
 #include "system.h"
 
-#define A_SECOND_NS UINT64_C(1000000000)
+#define A_WHILE_NS UINT64_C(100000000)
 /* For one lock; doubled each time: a minute in all, or, for who was interrupted with a lock, a quarter of a second. */
 #define PATIENCE_FIRST_NS UINT64_C(1000000)
 #define PATIENCE_LAST_NS UINT64_C(32768000000)
@@ -20,6 +20,7 @@ _Atomic uint32_t fl_locks_closed;
 static _Atomic uintptr_t forking;
 static unsigned again;
 static bool lent;
+static uint32_t forks_thread; /* as a number */
 
 /* Guarded likewise, by one attempt: a lock was not to be had in time; the thread was interrupted with one itself. */
 static bool missed, interrupted;
@@ -70,8 +71,8 @@ static void await(fl_lock *lock) {
     fl_lock_answer answer = fl_lock_take_in_time(lock, missed ? 0 : patience_ns);
     if (answer == FL_LOCK_HAD)
         pthread_mutex_unlock(&lock->mutex);
-    missed |= answer == FL_LOCK_OTHERS;
-    interrupted |= answer == FL_LOCK_MINE;
+    missed |= answer == FL_LOCK_OTHERS || answer == FL_LOCK_UNNAMED;
+    interrupted |= answer == FL_LOCK_MINE || answer == FL_LOCK_UNNAMED;
 }
 
 /* Returns false if the calling thread forks already: a signal handler of its own has come in between. */
@@ -80,10 +81,9 @@ static bool begin(void) {
     fl_lock_answer answer;
     fl_system_fork_prepare();
     do
-        answer = fl_lock_take_in_time(fl_lock_of(FL_LOCK_FORK), A_SECOND_NS);
-    /* By a thread that was interrupted before it could say so, perhaps this one; not for seconds by another. */
-    while (answer == FL_LOCK_OTHERS &&
-           (atomic_load_explicit(&forking, memory_order_relaxed) ? (unnamed = 0, true) : unnamed++ < 3));
+        answer = fl_lock_take_in_time(fl_lock_of(FL_LOCK_FORK), A_WHILE_NS);
+    while (answer == FL_LOCK_OTHERS ||
+           (answer == FL_LOCK_UNNAMED && unnamed++ < 3)); /* not so long by another */
     if (is_mine())
         return false;
     lent = answer != FL_LOCK_HAD;
@@ -123,6 +123,7 @@ void fl_fork_prepare(fl_fork_each *each) {
         again++;
         return;
     }
+    forks_thread = fl_system_thread();
     patience_ns = PATIENCE_FIRST_NS;
     for (close_all(each); is_worth_another_try(); close_all(each)) {
         uint64_t next_ns = patience_ns * 2;
@@ -150,7 +151,8 @@ static void done_in_child(fl_fork_each *each) {
     lent = missed = false;
     set_forking(0);
     close_below(0);
-    fl_locks_are_born();
+    fl_locks_are_born(forks_thread);
+    fl_system_be_first_thread();
 }
 
 void fl_fork_done(fl_fork_each *each, bool in_child) {

@@ -25,6 +25,8 @@
 static size_t static_tls_bytes;
 static unsigned long processors[PROCESSORS_MAX / (8 * sizeof(unsigned long))];
 static long processors_bytes; /* of the mask; not above 0: unknown */
+static pthread_t first;       /* the thread that runs main */
+static bool has_first;
 
 static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
     (void)bytes;
@@ -37,6 +39,7 @@ static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
 /* The C library puts static thread-local storage into the stack that is asked for, and refuses only a stack that it fills.
  * What is loaded later has a place of its own, or one in a little that was left for it. */
 void fl_system_prepare_threads(void) {
+    fl_system_be_first_thread();
     static_tls_bytes = 0;
     dl_iterate_phdr(add_tls, &static_tls_bytes);
     processors_bytes = fl_call(SYS_sched_getaffinity, fl_call(SYS_getpid, 0, 0, 0, 0), sizeof processors,
@@ -87,5 +90,10 @@ void fl_system_await_end(uint32_t thread) {
 }
 
 bool fl_system_is_first_thread(void) {
-    return fl_call(SYS_gettid, 0, 0, 0, 0) == fl_call(SYS_getpid, 0, 0, 0, 0);
+    return has_first && pthread_equal(first, pthread_self());
+}
+
+void fl_system_be_first_thread(void) {
+    first = pthread_self();
+    has_first = true;
 }

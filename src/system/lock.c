@@ -38,22 +38,25 @@ static bool was_free(pthread_mutex_t *mutex) {
     return pthread_mutex_trylock(mutex) == 0;
 }
 
-static volatile char *birth_page;
+static volatile char no_page = 1;
+volatile char *fl_locks_birth = &no_page;
 static _Atomic uint32_t guest_thread;
+static uint32_t parents_thread; /* written where there is one thread */
 
 void fl_locks_know_birth(volatile char *birth) {
-    if (birth)
+    if (birth) {
         *birth = 1;
-    birth_page = birth;
+        fl_locks_birth = birth;
+    }
 }
 
 void fl_locks_know_guest(uint32_t guest) {
     atomic_store_explicit(&guest_thread, guest, memory_order_relaxed);
 }
 
-void fl_locks_are_born(void) {
-    if (birth_page)
-        *birth_page = 1;
+void fl_locks_are_born(uint32_t thread) {
+    *fl_locks_birth = 1;
+    parents_thread = thread;
 }
 
 /* 0: unknown, or nobody. */
@@ -68,10 +71,10 @@ static uint32_t owner_of(fl_lock *lock) {
 
 /* In a child that was made by hand, of a lock that it has taken over from the guest. Who comes first makes it free; by then it names
  * another owner, or none. */
-static void take_over(fl_lock *lock) {
+void fl_lock_take_over(fl_lock *lock) {
     static _Atomic bool busy;
     uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
-    if (!birth_page || *birth_page || !guest || owner_of(lock) != guest)
+    if (!guest || owner_of(lock) != guest)
         return;
     while (atomic_exchange_explicit(&busy, true, memory_order_acquire))
         ;
@@ -80,13 +83,14 @@ static void take_over(fl_lock *lock) {
     atomic_store_explicit(&busy, false, memory_order_release);
 }
 
-void fl_lock_wait(fl_lock *lock) {
-    take_over(lock);
-    fl_mutex_take(&lock->mutex);
+void fl_lock_drop_misnamed(fl_lock *lock) {
+    if (parents_thread && owner_of(lock) == parents_thread)
+        lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
 }
 
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
-    take_over(lock);
+    if (!*fl_locks_birth)
+        fl_lock_take_over(lock);
     bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* the other clock is set by people */
     uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + duration_ns;
     struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
@@ -94,7 +98,7 @@ fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
                          : pthread_mutex_timedlock(&lock->mutex, &until);
     if (code == 0 || (code == EDEADLK && was_free(&lock->mutex)))
         return FL_LOCK_HAD;
-    return code == EDEADLK ? FL_LOCK_MINE : FL_LOCK_OTHERS;
+    return code == EDEADLK ? FL_LOCK_MINE : owner_of(lock) ? FL_LOCK_OTHERS : FL_LOCK_UNNAMED;
 }
 
 static bool is_new(const fl_lock *lock) {

@@ -70,9 +70,10 @@ static inline bool fl_locks_may_be_closed(void) {
 bool fl_lock_is_closed(const fl_lock *lock);
 
 /* For fork alone: it is not looked at in which order. */
-typedef enum fl_lock_answer { FL_LOCK_HAD, FL_LOCK_MINE, FL_LOCK_OTHERS } fl_lock_answer;
+typedef enum fl_lock_answer { FL_LOCK_HAD, FL_LOCK_MINE, FL_LOCK_OTHERS, FL_LOCK_UNNAMED } fl_lock_answer;
 
-/* MINE at once where the calling thread holds it; OTHERS: not to be had in that time. */
+/* MINE at once where the calling thread holds it; OTHERS: not to be had in that time; UNNAMED: likewise, and it names no owner, who may
+ * be the calling thread, interrupted by a signal handler between having it and saying so. */
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns);
 
 /* In the child: makes it free, which it is for all who are there. Writes only where it looks otherwise: with many arenas, a page
@@ -92,11 +93,20 @@ bool fl_lock_is_free(fl_lock *lock);
 void fl_locks_know_birth(volatile char *birth);
 void fl_locks_know_guest(uint32_t guest);
 
-/* In the child of a fork, when all are free. */
-void fl_locks_are_born(void);
+extern volatile char *fl_locks_birth;
 
-/* A lock that is not to be had at once. */
-void fl_lock_wait(fl_lock *lock);
+/* Before it is taken, in such a child. */
+void fl_lock_take_over(fl_lock *lock);
+
+/*
+ * In the child of a fork, when all are free. thread: as what the one that forked was known to locks in the parent. A signal handler
+ * that forks can have interrupted it between reading that name and taking a lock, which then has a wrong owner in the child, and
+ * cannot be dropped by him.
+ */
+void fl_locks_are_born(uint32_t thread);
+
+/* What cannot be dropped. */
+void fl_lock_drop_misnamed(fl_lock *lock);
 
 /* What pthread_mutex_lock did not do as usual. */
 void fl_lock_unusual(pthread_mutex_t *mutex, int code);
@@ -109,8 +119,9 @@ static inline void fl_mutex_take(pthread_mutex_t *mutex) {
 
 static inline void fl_lock_take(fl_lock *lock) {
     fl_held_want(lock, lock->rank);
-    if (__builtin_expect(pthread_mutex_trylock(&lock->mutex) != 0, 0))
-        fl_lock_wait(lock);
+    if (__builtin_expect(!*fl_locks_birth, 0))
+        fl_lock_take_over(lock);
+    fl_mutex_take(&lock->mutex);
     if (fl_locks_may_be_closed())
         fl_lock_pass(lock);
     fl_held_add(lock, lock->rank);
@@ -129,7 +140,8 @@ static inline bool fl_lock_try(fl_lock *lock) {
 
 static inline void fl_lock_drop(fl_lock *lock) {
     fl_held_remove(lock, lock->rank);
-    pthread_mutex_unlock(&lock->mutex);
+    if (__builtin_expect(pthread_mutex_unlock(&lock->mutex) != 0, 0))
+        fl_lock_drop_misnamed(lock);
 }
 
 /* Does the calling thread hold it? For assertions of a checking build; true in others. */

@@ -42,6 +42,13 @@ void fl_system_sleep_ns(uint64_t duration_ns);
 void fl_system_sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t duration_ns);
 void fl_system_wake(_Atomic uint32_t *word);
 
+/*
+ * For programs in a sandbox that ends them at any system call it does not know: from now on (or no longer) none is made but futex
+ * and memory's: no fence, no clock of CPU time, which is then the other clock's, and osmem gives back range by range.
+ */
+void fl_system_keep_to_memory(bool keep);
+bool fl_system_keeps_to_memory(void);
+
 /* Nanoseconds of CPU time that the process, the calling thread has used. */
 uint64_t fl_system_process_cpu_ns(void);
 uint64_t fl_system_thread_cpu_ns(void);
@@ -87,8 +94,11 @@ bool fl_system_be_a_guest(void);
 uint32_t fl_system_thread(void);
 void fl_system_await_end(uint32_t thread);
 
-/* Is the calling thread the one that runs main? */
+/* Is the calling thread the one that runs main? (The one that called fl_system_prepare_threads, or forked since.) */
 bool fl_system_is_first_thread(void);
+
+/* In the child of a fork. */
+void fl_system_be_first_thread(void);
 
 /* Reads the start of a file. Returns how many bytes; 0 where there is no such file. */
 size_t fl_system_read_file(const char *path, char *buffer, size_t bytes);

@@ -111,12 +111,22 @@ uint64_t fl_system_date_ns(void) {
     return read_clock(CLOCK_REALTIME, fl_vdso_find_clock());
 }
 
+static _Atomic bool keeps_to_memory; /* guards nothing */
+
+void fl_system_keep_to_memory(bool keep) {
+    atomic_store_explicit(&keeps_to_memory, keep, memory_order_relaxed);
+}
+
+bool fl_system_keeps_to_memory(void) {
+    return atomic_load_explicit(&keeps_to_memory, memory_order_relaxed);
+}
+
 uint64_t fl_system_process_cpu_ns(void) {
-    return read_clock(CLOCK_PROCESS_CPUTIME_ID, NULL);
+    return fl_system_keeps_to_memory() ? fl_system_now_ns() : read_clock(CLOCK_PROCESS_CPUTIME_ID, NULL);
 }
 
 uint64_t fl_system_thread_cpu_ns(void) {
-    return read_clock(CLOCK_THREAD_CPUTIME_ID, NULL);
+    return fl_system_keeps_to_memory() ? fl_system_now_ns() : read_clock(CLOCK_THREAD_CPUTIME_ID, NULL);
 }
 
 size_t fl_system_memory_limit(void) {
@@ -137,12 +147,14 @@ void fl_system_wake(_Atomic uint32_t *word) {
 }
 
 void fl_system_sleep_ns(uint64_t duration_ns) {
-    struct timespec duration = {(time_t)(duration_ns / 1000000000u), (long)(duration_ns % 1000000000u)};
-    fl_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&duration, 0);
+    static _Atomic uint32_t nothing;
+    fl_system_sleep_while(&nothing, 0, duration_ns);
 }
 
 bool fl_system_has_fence(void) {
     static _Atomic int known; /* 0 unknown, 1 works, 2 does not; the same whoever writes it */
+    if (fl_system_keeps_to_memory())
+        return false;
     if (atomic_load_explicit(&known, memory_order_relaxed) == 0) {
         long code = fl_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0);
         atomic_store_explicit(&known, code == 0 ? 1 : 2, memory_order_relaxed);

@@ -141,6 +141,13 @@ void fl_system_await_end(uint32_t thread) {
 }
 
 /* The world's first thread ends with it. */
+void fl_system_be_first_thread(void) {
+}
+
+bool fl_system_keeps_to_memory(void) {
+    return false;
+}
+
 bool fl_system_is_first_thread(void) {
     return false;
 }
