@@ -9,15 +9,21 @@
 //
 //     std::vector<int, fallow::allocator<int>> numbers(fallow::allocator<int>(arena));
 //
-// What cannot be had throws std::bad_alloc. Neither owns its arena or pool, which must outlive every container. Threads: as
-// those of the arena or pool. C++17 for the resources, C++11 for the allocator; no code beyond this header.
+// What cannot be had throws std::bad_alloc; without exceptions it ends the process, as the standard library does. Neither owns its
+// arena or pool, which must outlive every container; or the container is never destroyed, and its arena is in its place, at once
+// ("wink out"): right for elements that own nothing but memory of the same arena. Threads: as those of the arena or pool.
+//
+// C++17 for the resources (where the library has them), C++11 for the allocator, also without exceptions and without RTTI. Without
+// RTTI a resource is equal to itself alone. No code beyond this header.
 //
 #ifndef FALLOW_PMR_HPP
 #define FALLOW_PMR_HPP
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <new>
+#include <type_traits>
 
 #include "arena.h"
 #include "pool.h"
@@ -32,9 +38,16 @@
 namespace fallow {
 
 namespace detail {
+[[noreturn]] inline void no_memory() {
+#if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
+    throw std::bad_alloc();
+#else
+    std::abort();
+#endif
+}
 inline void *or_throw(void *block) {
     if (!block)
-        throw std::bad_alloc();
+        no_memory();
     return block;
 }
 } // namespace detail
@@ -58,8 +71,12 @@ class arena_resource final : public std::pmr::memory_resource {
         fallow_arena_free(arena_, block);
     }
     bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+#if defined(__cpp_rtti) || defined(__GXX_RTTI)
         const auto *same = dynamic_cast<const arena_resource *>(&other);
         return same && same->arena_ == arena_;
+#else
+        return this == &other;
+#endif
     }
     fallow_arena *arena_;
 };
@@ -80,8 +97,12 @@ class pool_resource final : public std::pmr::memory_resource {
     void do_deallocate(void *, std::size_t, std::size_t) override {
     }
     bool do_is_equal(const std::pmr::memory_resource &other) const noexcept override {
+#if defined(__cpp_rtti) || defined(__GXX_RTTI)
         const auto *same = dynamic_cast<const pool_resource *>(&other);
         return same && same->pool_ == pool_;
+#else
+        return this == &other;
+#endif
     }
     fallow_pool *pool_;
 };
@@ -92,12 +113,10 @@ class pool_resource final : public std::pmr::memory_resource {
 template <class T> class allocator {
   public:
     using value_type = T;
-    struct propagate {
-        static constexpr bool value = true;
-    };
-    using propagate_on_container_copy_assignment = propagate;
-    using propagate_on_container_move_assignment = propagate;
-    using propagate_on_container_swap = propagate;
+    using propagate_on_container_copy_assignment = std::true_type;
+    using propagate_on_container_move_assignment = std::true_type;
+    using propagate_on_container_swap = std::true_type;
+    using is_always_equal = std::false_type;
 
     explicit allocator(fallow_arena *arena) noexcept : arena_(arena) {
     }
@@ -105,7 +124,7 @@ template <class T> class allocator {
     }
     T *allocate(std::size_t count) {
         if (count > SIZE_MAX / sizeof(T))
-            throw std::bad_alloc();
+            detail::no_memory();
         return static_cast<T *>(
             detail::or_throw(fallow_arena_alloc_aligned(arena_, alignof(T), count * sizeof(T))));
     }

@@ -18,12 +18,16 @@
  *
  * Threads: a pool, with its children, belongs to one thread at a time: the one that made it, or that called
  * fallow_pool_take_over. A checking build (-Dchecks=1) stops the process where another one uses it.
+ *
+ * A pool that was destroyed stops the process with one line when it is used, but by fallow_pool_alloc where there is room left in
+ * what it takes for its chunk: nothing is checked there.
  */
 #ifndef FALLOW_POOL_H
 #define FALLOW_POOL_H
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "arena.h"
 #include "version.h"
@@ -74,14 +78,21 @@ FALLOW_API bool fallow_pool_on_clean_up(fallow_pool *pool, void (*clean_up)(void
 
 /* A moment in a pool's life. The fields are the pool's own. */
 typedef struct fallow_pool_mark {
-    void *newest, *large, *next, *clean_ups, *children;
+    const fallow_pool *pool;
+    void *newest, *large, *next;
+    uint64_t events;
     size_t used_before;
+    size_t resets;
 } fallow_pool_mark;
 
 FALLOW_API fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool);
 
-/* Everything that came after the mark is gone: objects, children, clean-ups (which are called). Marks taken since are void;
- * this one may be used again. The pool must not have been reset since. */
+/*
+ * Everything that came after the mark is gone: objects, children, clean-ups (which are called), also what these make on the way, the
+ * last first. What was there at the mark stays, whatever has happened since to children that were made before it. Marks taken since
+ * are void; this one may be used again. A mark of another pool, one from before a reset, and a void one whose objects are gone stop
+ * the process with one line.
+ */
 FALLOW_API void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark);
 
 /* All that was allocated is gone. The first chunk and the newest, which is the longest, stay for what comes; the others go

@@ -26,6 +26,8 @@ fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
         errno = EINVAL;
         return NULL;
     }
+    if (began && options->parent)
+        fl_arena_check(options->parent, "arena below arena");
     fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
     fl_fork_register();
     if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
@@ -48,20 +50,25 @@ fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
 }
 
 const char *fallow_arena_name(const fallow_arena *arena) {
+    fl_arena_check(arena, "name of arena");
     return arena->name;
 }
 
 fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
+    fl_arena_check(arena, "parent of arena");
     return arena->parent;
 }
 
 void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_arena_check(arena, "reset of arena");
     fl_arena_reset(arena, keep_bytes);
 }
 
 void fallow_arena_destroy(fallow_arena *arena) {
-    if (arena)
-        fl_arena_destroy(arena);
+    if (!arena)
+        return;
+    fl_arena_check(arena, "destroy of arena");
+    fl_arena_destroy(arena);
 }
 
 /* What all three allocations share. */
@@ -136,24 +143,29 @@ void fallow_arena_free(fallow_arena *arena, void *block) {
 }
 
 void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {
+    fl_arena_check(arena, "limits of arena");
     fl_limits_set(&arena->pages, soft_bytes, hard_bytes);
     fl_driver_note(&arena->pages); /* what is idle may be too much now */
 }
 
 void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
+    fl_arena_check(arena, "limits of arena");
     fl_limits_set_idle_max(&arena->pages, idle_bytes);
     fl_driver_note(&arena->pages);
 }
 
 void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
+    fl_arena_check(arena, "limits of arena");
     fl_shed_set_soft(&arena->pages, shed, context);
 }
 
 void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
+    fl_arena_check(arena, "limits of arena");
     fl_shed_set(&arena->pages, shed, context);
 }
 
 fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
+    fl_arena_check(arena, "figures of arena");
     fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
     bool refused = fl_last_refusal(&arena->pages, &last);
     if (whose)
@@ -173,6 +185,7 @@ fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fal
 _Static_assert((int)FALLOW_CAUSE_COUNT == (int)FL_CAUSE_COUNT, "the same causes");
 
 fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
+    fl_arena_check(arena, "figures of arena");
     fallow_arena_figures figures = {0};
     const fl_arena *pages = &arena->pages;
     fl_lock *lock = (fl_lock *)&pages->lock;

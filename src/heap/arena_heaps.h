@@ -36,7 +36,7 @@ typedef struct fallow_arena {
     uint32_t purge_ticks;           /* since all purged slabs have been looked at */
     uint8_t purge_round;            /* a number for each purge, so that it claims no slab twice in vain */
     struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
-    bool alive;
+    _Atomic bool alive;             /* changes under the lock of arenas */
     char name[32];
 #if FL_CHECKS >= 2
     _Atomic size_t pool_pages; /* granted to pools, of which no other book tells */

@@ -16,22 +16,47 @@
 #include "purge.h"
 #include "thread.h"
 
-/* Guarded by the lock of arenas. */
-static fallow_arena *arenas_free;
+#define ENDED_KEPT \
+    64 /* descriptors: so many arenas are made before one has the handle of one that was destroyed */
+
+/* Guarded by the lock of arenas. Destroyed: used again, the oldest first. */
+static fallow_arena *ended_first, *ended_last;
+static uint32_t ended_count;
 static fallow_arena *arenas[FL_ARENAS_MAX]; /* by slot, living or not */
 static uint32_t slots_used;
 
 static fallow_arena *arena_descriptor(void) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
-    fallow_arena *arena = arenas_free;
-    if (arena)
-        arenas_free = arena->next_free;
-    else if (slots_used < FL_ARENAS_MAX && (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
+    fallow_arena *arena = NULL;
+    if (ended_count <= ENDED_KEPT && slots_used < FL_ARENAS_MAX &&
+        (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
         arena->slot = slots_used;
         arenas[slots_used++] = arena;
+    } else if ((arena = ended_first) != NULL) {
+        ended_first = arena->next_free;
+        ended_count--;
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     return arena;
+}
+
+/* Holds the lock of arenas. */
+static void keep_descriptor(fallow_arena *arena) {
+    arena->next_free = NULL;
+    *(ended_first ? &ended_last->next_free : &ended_first) = arena;
+    ended_last = arena;
+    ended_count++;
+}
+
+static bool is_alive(const fallow_arena *arena) {
+    return atomic_load_explicit(&arena->alive, memory_order_relaxed);
+}
+
+void fl_arena_check(const fallow_arena *arena, const char *doing) {
+    if (__builtin_expect(!arena, 0))
+        fl_fatal(doing, arena, "which is none (NULL)");
+    if (__builtin_expect(!is_alive(arena), 0))
+        fl_fatal(doing, arena, "which does not live: it was destroyed, by itself or with its parent");
 }
 
 /* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
@@ -151,7 +176,7 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     arena->heaps = NULL;
     forget_everything(arena);
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
-    arena->alive = true;
+    atomic_store_explicit(&arena->alive, true, memory_order_relaxed);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     join(arena);
     /* Last, as it is the first to end: in the child of a fork that comes in between, nobody ends it with its parent. */
@@ -192,9 +217,8 @@ void fl_arena_destroy(fallow_arena *arena) {
     forget_everything(arena);
     fl_arena_end(&arena->pages);
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
-    arena->alive = false;
-    arena->next_free = arenas_free;
-    arenas_free = arena;
+    atomic_store_explicit(&arena->alive, false, memory_order_relaxed);
+    keep_descriptor(arena);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
@@ -224,7 +248,7 @@ static void each_lock(fl_rank rank, fl_fork_visit *visit) {
     if (rank == FL_LOCK_HEAP)
         fl_thread_visit_locks(visit);
     for (uint32_t slot = 0; slot < slots_used; slot++) {
-        fl_lock *lock = arenas[slot]->alive ? lock_of(arenas[slot], rank) : NULL;
+        fl_lock *lock = is_alive(arenas[slot]) ? lock_of(arenas[slot], rank) : NULL;
         if (lock)
             visit(lock);
     }
@@ -243,7 +267,7 @@ static void fork_parent(void) {
 static void fork_child(void) {
     const struct fl_thread *self = fl_thread_record();
     for (uint32_t slot = 0; slot < slots_used; slot++)
-        if (arenas[slot]->alive) {
+        if (is_alive(arenas[slot])) {
             fl_heap_reclaim_fork_child(arenas[slot], self);
             fl_heap_fork_child(arenas[slot], self);
 #if FL_CHECKS >= 2

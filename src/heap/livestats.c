@@ -155,6 +155,8 @@ bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats) {
         errno = EINVAL;
         return false;
     }
+    if (arena)
+        fl_arena_check(arena, "statistics of arena");
     if (arena || fl_process_init())
         fill(arena ? arena : fl_process_arena, &all);
     all.struct_bytes = bytes;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk. Copies and strings are in
- * pooltext.c.
+ * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk, which leads to it while it lives:
+ * one that was destroyed is told from its successor in the same memory by where in the chunk it lies, each time some bytes further
+ * on. Copies and strings are in pooltext.c.
  */
 #include "fallow/pool.h"
 
@@ -17,10 +18,12 @@
 typedef struct chunk {
     struct chunk *older;
     size_t pages;
+    const fallow_pool *pool; /* that lies in it, and lives; else NULL */
 } chunk;
 
 typedef struct clean_up {
     struct clean_up *earlier;
+    uint64_t event;
     void (*call)(void *context);
     void *context;
 } clean_up;
@@ -39,6 +42,9 @@ struct fallow_pool {
     fallow_pool *previous_sibling;
     fallow_pool *parent;
     fallow_arena *arena;
+    uint64_t events; /* so many children and clean-ups it has been given; each knows which it was */
+    uint64_t event;  /* of the parent */
+    size_t resets;
     size_t held_pages; /* with the children's */
     size_t limit_pages;
     pthread_t owner;
@@ -48,6 +54,27 @@ struct fallow_pool {
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
 #define POOL_HEADER_BYTES ((sizeof(fallow_pool) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
 #define CHUNK_PAGES_MAX ((size_t)16) /* 256 KiB */
+
+#define PLACES ((size_t)32) /* of a pool in its chunk, by turns */
+
+static chunk *chunk_of(const fallow_pool *pool) {
+    return (chunk *)((uintptr_t)pool & ~(uintptr_t)(FL_PAGE_BYTES - 1));
+}
+
+/* Its page may be another's by now, or nobody's; addresses that were never fallow's are not looked at. */
+static bool is_live(const fallow_pool *pool) {
+    size_t page = ((uintptr_t)pool - fl_the_window.base) >> FL_PAGE_SHIFT;
+    return page < atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) &&
+           atomic_load_explicit(&fl_the_window.regions[page / FL_REGION_PAGES].arena, memory_order_relaxed) &&
+           chunk_of(pool)->pool == pool;
+}
+
+static void check_live(const fallow_pool *pool, const char *doing) {
+    if (__builtin_expect(!pool || !is_live(pool), 0))
+        fl_fatal(doing, pool,
+                 pool ? "which is no pool that lives: it was destroyed, or never made"
+                      : "which is none (NULL)");
+}
 
 static void check_owner(const fallow_pool *pool) {
     if (FL_CHECKS && !pthread_equal(pool->owner, pthread_self()))
@@ -102,6 +129,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
     fl_thread_heap_done(heap);
     if (made) {
         made->pages = pages;
+        made->pool = NULL;
         poison_chunk(made);
         count_held(for_pool, pages, true);
         count_for_audit(arena, pages, true);
@@ -131,28 +159,37 @@ static void start_in(fallow_pool *pool, chunk *it, char *next) {
 }
 
 static bool holds_pool(const fallow_pool *pool, const chunk *it) {
-    return (const char *)pool == (const char *)it + CHUNK_HEADER_BYTES;
+    return it->pool == pool;
 }
 
 static char *first_byte(const fallow_pool *pool, chunk *it) {
-    return (char *)it + CHUNK_HEADER_BYTES + (holds_pool(pool, it) ? POOL_HEADER_BYTES : 0);
+    return holds_pool(pool, it) ? (char *)pool + POOL_HEADER_BYTES : (char *)it + CHUNK_HEADER_BYTES;
+}
+
+/* Where the next pool lies in its chunk. */
+static size_t next_place(void) {
+    static _Atomic size_t made;
+    return CHUNK_HEADER_BYTES +
+           atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) % PLACES * ALIGNMENT;
 }
 
 static fallow_pool *create(fallow_arena *arena, fallow_pool *parent) {
-    chunk *first = chunk_new(arena, parent, POOL_HEADER_BYTES);
+    chunk *first = chunk_new(arena, parent, PLACES * ALIGNMENT + POOL_HEADER_BYTES);
     if (!first) {
         errno = ENOMEM;
         return NULL;
     }
     first->older = NULL;
-    fallow_pool *pool = (fallow_pool *)((char *)first + CHUNK_HEADER_BYTES);
+    fallow_pool *pool = (fallow_pool *)((char *)first + next_place());
     fl_unpoison(pool, POOL_HEADER_BYTES);
+    first->pool = pool;
     *pool = (fallow_pool){.arena = arena,
                           .parent = parent,
                           .held_pages = first->pages,
                           .limit_pages = SIZE_MAX,
                           .owner = parent ? parent->owner : pthread_self()};
     if (parent) {
+        pool->event = ++parent->events;
         pool->next_sibling = parent->children;
         if (pool->next_sibling)
             pool->next_sibling->previous_sibling = pool;
@@ -168,15 +205,19 @@ fallow_pool *fallow_pool_create(fallow_arena *arena) {
         return NULL;
     }
     fl_fork_register();
+    if (arena)
+        fl_arena_check(arena, "pool of arena");
     return create(arena ? arena : fl_process_arena, NULL);
 }
 
 fallow_pool *fallow_pool_create_child(fallow_pool *parent) {
+    check_live(parent, "child of pool");
     check_owner(parent);
     return create(parent->arena, parent);
 }
 
 void fallow_pool_set_limit(fallow_pool *pool, size_t bytes) {
+    check_live(pool, "limit of pool");
     check_owner(pool);
     pool->limit_pages = bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX;
 }
@@ -200,6 +241,7 @@ static chunk *take_spare(fallow_pool *pool, size_t bytes) {
 
 /* The rest of fallow_pool_alloc and its kin: bytes is rounded, and more than what is left. */
 static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
+    check_live(pool, "allocation in pool");
     size_t usual = next_chunk_bytes(pool);
     bool is_large = bytes > usual / 2;
     chunk *made = is_large ? NULL : take_spare(pool, bytes);
@@ -281,17 +323,24 @@ bool fallow_pool_on_clean_up(fallow_pool *pool, void (*call)(void *context), voi
     clean_up *it = fallow_pool_alloc(pool, sizeof *it);
     if (!it)
         return false;
-    *it = (clean_up){pool->clean_ups, call, context};
+    *it = (clean_up){pool->clean_ups, ++pool->events, call, context};
     pool->clean_ups = it;
     return true;
 }
 
-/* Those registered after `last`, the last first. One may register others, which are called next. */
-static void run_clean_ups(fallow_pool *pool, const clean_up *last) {
-    while (pool->clean_ups != last) {
-        clean_up *it = pool->clean_ups;
-        pool->clean_ups = it->earlier;
-        it->call(it->context);
+/* What came after an event, the last first; and what came in doing so. */
+static void undo(fallow_pool *pool, uint64_t event) {
+    for (;;) {
+        uint64_t child = pool->children ? pool->children->event : 0;
+        uint64_t clean_up_event = pool->clean_ups ? pool->clean_ups->event : 0;
+        if (child > event) /* first all of these: clean-ups find none that was made since */
+            fallow_pool_destroy(pool->children);
+        else if (clean_up_event > event) {
+            clean_up *it = pool->clean_ups;
+            pool->clean_ups = it->earlier;
+            it->call(it->context);
+        } else
+            return;
     }
 }
 
@@ -303,20 +352,33 @@ static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
     }
 }
 
-static void destroy_children(fallow_pool *pool, const fallow_pool *last) {
-    while (pool->children != last)
-        fallow_pool_destroy(pool->children);
+fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
+    check_live(pool, "mark of pool");
+    return (fallow_pool_mark){pool,         pool->newest,      pool->large, pool->next,
+                              pool->events, pool->used_before, pool->resets};
 }
 
-fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
-    return (fallow_pool_mark){pool->newest,    pool->large,    pool->next,
-                              pool->clean_ups, pool->children, pool->used_before};
+static bool is_in(const chunk *list, const void *wanted) {
+    while (list && list != wanted)
+        list = list->older;
+    return list == wanted;
+}
+
+static void check_mark(const fallow_pool *pool, const fallow_pool_mark *mark) {
+    if (mark->pool != pool)
+        fl_fatal("rewind of pool", pool, "to a mark of another pool");
+    if (mark->resets != pool->resets)
+        fl_fatal("rewind of pool", pool, "to a mark from before its reset");
+    if (mark->events > pool->events || !is_in(pool->newest, mark->newest) ||
+        !is_in(pool->large, mark->large) || (mark->newest == pool->newest && (char *)mark->next > pool->next))
+        fl_fatal("rewind of pool", pool, "to a mark that a rewind to an earlier one has made void");
 }
 
 void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark) {
+    check_live(pool, "rewind of pool");
     check_owner(pool);
-    destroy_children(pool, mark.children);
-    run_clean_ups(pool, mark.clean_ups);
+    check_mark(pool, &mark);
+    undo(pool, mark.events);
     free_chunks(pool, pool->large, mark.large);
     pool->large = mark.large;
     free_chunks(pool, pool->newest, mark.newest);
@@ -331,9 +393,10 @@ static void drop_spare(fallow_pool *pool) {
 }
 
 void fallow_pool_reset(fallow_pool *pool) {
+    check_live(pool, "reset of pool");
     check_owner(pool);
-    destroy_children(pool, NULL);
-    run_clean_ups(pool, NULL);
+    undo(pool, 0);
+    pool->resets++;
     free_chunks(pool, pool->large, NULL);
     pool->large = NULL;
     chunk *newest = pool->newest, *first = newest;
@@ -352,6 +415,7 @@ void fallow_pool_reset(fallow_pool *pool) {
 void fallow_pool_destroy(fallow_pool *pool) {
     if (!pool)
         return;
+    check_live(pool, "destroy of pool");
     fallow_pool_reset(pool);
     if (pool->parent) {
         *(pool->previous_sibling ? &pool->previous_sibling->next_sibling : &pool->parent->children) =
@@ -360,6 +424,7 @@ void fallow_pool_destroy(fallow_pool *pool) {
             pool->next_sibling->previous_sibling = pool->previous_sibling;
     }
     drop_spare(pool);
+    pool->newest->pool = NULL;
     chunk_free(pool->arena, pool->parent, pool->newest); /* with the pool in it */
 }
 
@@ -370,13 +435,16 @@ static void take_over(fallow_pool *pool, pthread_t owner) {
 }
 
 void fallow_pool_take_over(fallow_pool *pool) {
+    check_live(pool, "take-over of pool");
     take_over(pool, pthread_self());
 }
 
 size_t fallow_pool_used_bytes(const fallow_pool *pool) {
+    check_live(pool, "figures of pool");
     return pool->used_before + used_in_newest(pool);
 }
 
 size_t fallow_pool_held_bytes(const fallow_pool *pool) {
+    check_live(pool, "figures of pool");
     return pool->held_pages << FL_PAGE_SHIFT;
 }

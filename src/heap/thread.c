@@ -226,6 +226,7 @@ fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
     fl_thread *self = thread_self();
     if (!self)
         return NULL;
+    fl_arena_check(arena, "allocation in arena");
     if (self == ENDED)
         return fl_heap_acquire(arena, ENDED);
     fl_heap *heap = find(self, arena);

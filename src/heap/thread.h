@@ -91,6 +91,10 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
 /* Do the program's calls of fallow_… come to this library? Not where another copy of them was loaded before it. */
 bool fl_process_api_is_own(void);
 
+/* Stops the process if an arena does not live; `doing` says what was asked ("reset of arena"). Of what was never an arena it knows
+ * nothing. */
+void fl_arena_check(const fallow_arena *arena, const char *doing);
+
 /* With all arenas below it. */
 void fl_arena_destroy(fallow_arena *arena);
 

@@ -61,6 +61,7 @@ static bool walk_region(const fl_region *region, const visitor *to) {
 }
 
 bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) {
+    fl_arena_check(arena, "walk of arena");
     visitor to = {visit, context};
     bool on = true;
     fl_audit_arena_unused(arena);

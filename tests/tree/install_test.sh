@@ -27,6 +27,31 @@ for example in "$source"/examples/*.c; do
   done
   echo "ok install_builds_$(basename "$example" .c)"
 done
+cat >"$place/containers.cpp" <<'C'
+#include <fallow/pmr.hpp>
+#include <utility>
+#include <vector>
+int main() {
+    fallow_arena *arena = fallow_arena_create("containers", 0);
+    fallow::allocator<int> in(arena);
+    std::vector<int, fallow::allocator<int>> some(in), others(in);
+    some.push_back(7);
+    others = std::move(some);
+    some = others;
+    swap(some, others);
+    return some.size() == 1 && others[0] == 7 ? 0 : 1;
+}
+C
+for compiler in g++ clang++; do
+  command -v $compiler >/dev/null || continue
+  for standard in 11 14 17 20; do
+    for without in "" -fno-exceptions -fno-rtti "-fno-exceptions -fno-rtti"; do
+      $compiler -std=c++$standard $without -Wall -Wextra -Werror "$place/containers.cpp" $(pkg-config --cflags --libs fallow) -o "$place/containers"
+      LD_LIBRARY_PATH=$library "$place/containers" || { echo "failed: containers of $compiler, C++$standard $without"; exit 1; }
+    done
+  done
+done
+echo "ok install_containers_of_every_standard"
 printf '#include <stdlib.h>\nint main(void) { return malloc(10) == NULL; }\n' >"$place/linked.c"
 cc "$place/linked.c" -Wl,--no-as-needed $(pkg-config --libs fallow-malloc) -o "$place/linked"
 LD_LIBRARY_PATH=$library "$place/linked"
