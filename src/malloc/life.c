@@ -5,6 +5,7 @@
  */
 #include "../arena/driver.h"
 #include "../arena/grant.h"
+#include "../heap/livestats.h"
 #include "../heap/thread.h"
 #include "../system/line.h"
 #include "../system/system.h"
@@ -81,21 +82,44 @@ static void add_figure(fl_line *line, const char *name, uint64_t value) {
     fl_line_add_number(line, value);
 }
 
-/* One line for each process: several may append to the same file. Read by `fallow run --stats`. */
+/* The rest of the line: no blank in it, nor what a terminal would take for more than a letter. */
+static void add_name(fl_line *line, const char *name) {
+    fl_line_add(line, " program=");
+    for (; *name; name++)
+        fl_line_add_part(line, *name > ' ' && *name < 127 ? name : "_", 1);
+}
+
+static void add_figures(fl_line *line) {
+    size_t ready_peak;
+    osmem_bytes bytes = osmem_stat_read(&fl_stat_process, &ready_peak);
+    fl_live live = fl_stats_live(fl_process_arena, NULL);
+    add_figure(line, "reserved_bytes", bytes.reserved);
+    add_figure(line, "prepared_bytes", bytes.prepared);
+    add_figure(line, "ready_bytes", bytes.ready);
+    add_figure(line, "ready_peak_bytes", ready_peak);
+    add_figure(line, "system_calls", osmem_system_calls());
+    add_figure(line, "live_bytes", live.bytes);
+    add_figure(line, "live_blocks", live.blocks);
+}
+
+/* One line for each process: several may append to the same file. Its form: libfallow-malloc(7). Read by `fallow run --stats`. */
 __attribute__((destructor)) static void end(void) {
     if (!fl_the_options.stats_file[0] || !fl_process_arena)
         return;
-    size_t ready_peak;
-    osmem_bytes bytes = osmem_stat_read(&fl_stat_process, &ready_peak);
     fl_line line;
     fl_line_start(&line);
     fl_line_add(&line, "process=");
     fl_line_add_number(&line, fl_system_process());
-    add_figure(&line, "reserved_bytes", bytes.reserved);
-    add_figure(&line, "prepared_bytes", bytes.prepared);
-    add_figure(&line, "ready_bytes", bytes.ready);
-    add_figure(&line, "ready_peak_bytes", ready_peak);
-    add_figure(&line, "system_calls", osmem_system_calls());
+    add_figures(&line);
+    add_figure(&line, "time", fl_system_date_ns() / 1000000000u);
+    add_figure(&line, "user", fl_system_user());
+    add_name(&line, fl_system_program());
     fl_line_add(&line, "\n");
-    fl_system_write_file(fl_the_options.stats_file, line.text, line.length);
+    if (fl_system_write_file(fl_the_options.stats_file, line.text, line.length))
+        return;
+    fl_line_start(&line);
+    fl_line_add(&line, "fallow: option 'stats_file:");
+    fl_line_add(&line, fl_the_options.stats_file);
+    fl_line_add(&line, "': that file cannot be written\n");
+    fl_line_write(&line, 2);
 }

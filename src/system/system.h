@@ -125,7 +125,9 @@ const char *fl_system_environment(const char *name);
 void fl_system_fork_prepare(void);
 void fl_system_fork_done(bool in_child);
 
-/* The process, as a number for people. */
+/* The process, and the user that it runs as, as numbers for people; the program's name, without its path. */
 uint64_t fl_system_process(void);
+uint64_t fl_system_user(void);
+const char *fl_system_program(void);
 
 #endif

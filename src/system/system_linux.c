@@ -217,6 +217,18 @@ const char *fl_system_environment(const char *name) {
     return NULL;
 }
 
+uint64_t fl_system_user(void) {
+    return (uint64_t)fl_call(SYS_getuid, 0, 0, 0, 0);
+}
+
+const char *fl_system_program(void) {
+#ifdef __GLIBC__
+    return program_invocation_short_name;
+#else
+    return "?";
+#endif
+}
+
 uint64_t fl_system_process(void) {
     return (uint64_t)fl_call(SYS_getpid, 0, 0, 0, 0);
 }

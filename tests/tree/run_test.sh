@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # `fallow run`: the program runs on fallow, its status comes through, figures are printed when asked for.
 set -u
-fallow=$2/fallow
+source=$1 fallow=$2/fallow figures=$(mktemp)
+trap 'rm -f "$figures"' EXIT
 failed=0
 check() { # name, wanted, got
   if [ "$2" = "$3" ]; then echo "ok $1"; else echo "failed $1: wanted '$2', got '$3'"; failed=1; fi
@@ -41,6 +42,19 @@ for wrong in hard_limit=64x hard_limit= hard_limit give_back=2 stats_file=a,b; d
   check "run_wrong_value_$wrong" 2 $?
   case $said in "fallow: --$wrong: "*) ;; *) echo "failed: --$wrong: $said"; failed=1 ;; esac
 done
+# A line for each process that ends, in a form that the manual has; who cannot write it says so.
+FALLOW_OPTIONS=stats_file:$figures "$fallow" run sh -c 'true; "$1" run true' sh "$fallow" >/dev/null
+wanted='^process=[0-9]+ reserved_bytes=[0-9]+ prepared_bytes=[0-9]+ ready_bytes=[1-9][0-9]* ready_peak_bytes=[1-9][0-9]* system_calls=[1-9][0-9]* live_bytes=[0-9]+ live_blocks=[0-9]+ time=[1-9][0-9]{9} user='$(id -u)' program=[!-~]+$'
+check run_figures_of_each_process 1 "$(($(grep -cE "$wanted" "$figures") >= 1 && $(grep -cE "$wanted" "$figures") == $(wc -l <"$figures")))"
+check run_figures_name_the_program 1 "$(($(grep -c ' program=true$' "$figures") == 1))"
+said=$(FALLOW_OPTIONS=stats_file:/nowhere/figures "$fallow" run true 2>&1)
+check run_figures_that_cannot_be_written "fallow: option 'stats_file:/nowhere/figures': that file cannot be written" "$said"
+# The table of options is the documents' as well.
+missing=
+for option in $("$fallow" options | sed -nE 's/^([a-z_]+) .*/\1/p'); do
+  grep -q "\`$option:" "$source/README.md" && grep -qE "^\.B[RI] $option ?:" "$source/packaging/man/libfallow-malloc.7" || missing+=" $option"
+done
+check run_options_are_in_readme_and_manual "" "$missing"
 # With figures too: signals reach the program, ignored ones stay ignored, and its end is ours.
 "$fallow" run --stats sh -c 'trap "exit 9" TERM; (kill -TERM $PPID); for i in 1 2 3 4 5 6 7 8 9; do sleep 1; done' 2>/dev/null
 check run_passes_signals_on 9 $?
