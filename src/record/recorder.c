@@ -39,7 +39,7 @@ static void *(*next_realloc)(void *, size_t);
 static void *(*next_memalign)(size_t, size_t);
 static void (*next_free)(void *);
 
-/* Looking them up may itself allocate: from here, for good. */
+/* Looking them up, which the first call does, may itself allocate: from here, for good. */
 static _Alignas(16) char early[65536];
 static _Atomic size_t early_used;
 
@@ -171,9 +171,16 @@ static void find_next(void) {
     next_malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc"); /* last: whoever sees it sees the others */
 }
 
-__attribute__((constructor)) static void start(void) {
-    if (!next_malloc)
+/* Constructors of other libraries may come before ours, and want more than there is room for early. False: it is being looked up. */
+static bool has_next(void) {
+    static _Atomic bool begun;
+    if (!next_malloc && !atomic_exchange_explicit(&begun, true, memory_order_relaxed))
         find_next();
+    return next_malloc != NULL;
+}
+
+__attribute__((constructor)) static void start(void) {
+    has_next();
     open_file();
     birth = fl_birth_page();
     become_owner();
@@ -235,7 +242,7 @@ static void record(fl_trace_what what, const void *before, unsigned log2_alignme
 }
 
 API void *malloc(size_t bytes) {
-    if (!next_malloc)
+    if (!has_next())
         return early_alloc(bytes);
     void *block = next_malloc(bytes);
     if (block)
@@ -244,7 +251,7 @@ API void *malloc(size_t bytes) {
 }
 
 API void *calloc(size_t count, size_t each) {
-    if (!next_malloc)
+    if (!has_next())
         return early_alloc(count * each);
     void *block = next_calloc(count, each);
     if (block)
@@ -279,9 +286,9 @@ API void *realloc(void *block, size_t bytes) {
 }
 
 static void *aligned(size_t alignment, size_t bytes) {
-    void *block = next_memalign ? next_memalign(alignment, bytes) : NULL;
-    if (block)
-        record(FL_TRACE_ALIGNED, NULL, 63 - (unsigned)__builtin_clzll(alignment), bytes, block);
+    void *block = has_next() ? next_memalign(alignment, bytes) : NULL;
+    if (block) /* what is no power of two the malloc behind us has made one of; 0 counts as 1 */
+        record(FL_TRACE_ALIGNED, NULL, 63 - (unsigned)__builtin_clzll(alignment | 1), bytes, block);
     return block;
 }
 

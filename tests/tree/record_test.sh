@@ -31,6 +31,22 @@ said=$(timeout -k 1 200 "$fallow" record -o forks -- "$build/tests/signal_fork_t
 check record_forks_from_signal_handlers "0 6" "$? $(grep -c ^ok <<<"$said")"
 rm -f forks*
 
+# A library whose constructor comes before ours, and wants much; an alignment that is none.
+place=$(mktemp -d)
+cat >"$place/early.c" <<'C'
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+static char *table;
+__attribute__((constructor)) static void start(void) { table = malloc(3000000); if (table) memset(table, 6, 3000000); }
+int early(void) { free(memalign(0, 100)); return table ? table[2999999] : 1; }
+C
+echo 'int early(void); int main(void) { return early(); }' >"$place/main.c"
+gcc -fno-builtin -shared -fPIC -o "$place/libearly.so" "$place/early.c" && gcc -o "$place/main" "$place/main.c" -L"$place" -learly -Wl,-rpath,"$place"
+"$fallow" record -o early -- "$place/main"
+check record_serves_constructors_of_any_size 6 $?
+rm -rf "$place" early
+
 # What a program prints, and how it ends, does not change.
 check record_output_and_status "3 7" "$("$fallow" record -o out -- sh -c 'echo 3; exit 7') $?"
 said=$("$fallow" record -- true 2>&1)
