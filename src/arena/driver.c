@@ -223,6 +223,14 @@ void fl_driver_end_main(void) {
         fl_system_await_end(last);
 }
 
+bool fl_driver_was_refused_a_thread(void) {
+    return atomic_load_explicit(&guest_failed_ns, memory_order_relaxed) != 0;
+}
+
+bool fl_driver_is_blind(void) {
+    return atomic_load_explicit(&guest_is_blind, memory_order_relaxed);
+}
+
 void fl_driver_fork_child(void) {
     /* The guest was not forked. It comes back when the child has something to give back; who forked runs the child's main. */
     atomic_store_explicit(&guest_is_here, false, memory_order_relaxed);

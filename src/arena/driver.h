@@ -39,6 +39,10 @@ bool fl_driver_tick(uint64_t budget_ns);
 /* The thread that runs main ends: waits for the guest to be gone, and none comes again. No lock may be held. */
 void fl_driver_end_main(void);
 
+/* What the system has refused: the guest, ever; its table of files. */
+bool fl_driver_was_refused_a_thread(void);
+bool fl_driver_is_blind(void);
+
 void fl_driver_fork_child(void);
 
 #endif

@@ -38,7 +38,8 @@ void fl_option_apply(fl_option which) {
     case FL_OPTION_soft_limit:
         fl_limits_set_process_soft(fl_the_options.soft_limit);
         return;
-    case FL_OPTION_stats_file: /* read at the end */
+    case FL_OPTION_stats_file: /* read at the end; so the next */
+    case FL_OPTION_verbose:
     case FL_OPTION_COUNT:
         return;
     }
@@ -102,8 +103,32 @@ static void add_figures(fl_line *line) {
     add_figure(line, "live_blocks", live.blocks);
 }
 
+static void add_refused(fl_line *line, bool refused, const char *what) {
+    if (!refused)
+        return;
+    fl_line_add(line, line->length ? "; " : "fallow: refused by the system: ");
+    fl_line_add(line, what);
+}
+
+/* None of it does more than cost memory. */
+static void say_what_was_refused(void) {
+    fl_line line;
+    fl_line_start(&line);
+    add_refused(&line, !fl_system_keeps_to_memory() && !fl_system_has_fence(),
+                "membarrier (what threads that sleep have free stays with them)");
+    add_refused(&line, fl_driver_was_refused_a_thread(), "a thread of fallow's own (slow paths do its work)");
+    add_refused(&line, fl_driver_is_blind() && !fl_driver_was_refused_a_thread(),
+                "a table of files of that thread's own (nobody follows a container's limit that changes)");
+    if (line.length) {
+        fl_line_add(&line, "\n");
+        fl_line_write(&line, 2);
+    }
+}
+
 /* One line for each process: several may append to the same file. Its form: libfallow-malloc(7). Read by `fallow run --stats`. */
 __attribute__((destructor)) static void end(void) {
+    if (fl_the_options.verbose)
+        say_what_was_refused();
     if (!fl_the_options.stats_file[0] || !fl_process_arena)
         return;
     fl_line line;

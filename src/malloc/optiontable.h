@@ -17,7 +17,9 @@
     X(hard_limit, BYTES, "0", "all memory of the process; at it, allocations fail")                       \
     X(idle_max, BYTES, "0", "never keep more idle memory than this")                                      \
     X(soft_limit, BYTES, "0", "all memory of the process; above it, nothing idle is kept")                \
-    X(stats_file, PATH, "", "figures are appended to this file when the process ends")
+    X(stats_file, PATH, "", "figures are appended to this file when the process ends")                    \
+    X(verbose, SWITCH, "0",                                                                               \
+      "a line on standard error, when the process ends, says what the system has refused")
 
 #define FL_ACCEPTED_SWITCH "0 or 1"
 #define FL_ACCEPTED_BYTES "a number of bytes, with k, m, g or t behind it if you like"
