@@ -42,9 +42,12 @@ struct fallow_pool {
     fallow_pool *previous_sibling;
     fallow_pool *parent;
     fallow_arena *arena;
-    uint64_t events; /* so many children and clean-ups it has been given; each knows which it was */
-    uint64_t event;  /* of the parent */
+    uint64_t events;     /* so many children and clean-ups it has been given; each knows which it was */
+    uint64_t event;      /* of the parent */
+    uint64_t void_after; /* marks of events after this one, up to the next, are void: by the last rewind */
+    uint64_t void_until;
     size_t resets;
+    bool undoes;       /* calls clean-ups, and ends children */
     size_t held_pages; /* with the children's */
     size_t limit_pages;
     pthread_t owner;
@@ -330,7 +333,7 @@ bool fallow_pool_on_clean_up(fallow_pool *pool, void (*call)(void *context), voi
 
 /* What came after an event, the last first; and what came in doing so. */
 static void undo(fallow_pool *pool, uint64_t event) {
-    for (;;) {
+    for (pool->undoes = true;;) {
         uint64_t child = pool->children ? pool->children->event : 0;
         uint64_t clean_up_event = pool->clean_ups ? pool->clean_ups->event : 0;
         if (child > event) /* first all of these: clean-ups find none that was made since */
@@ -340,8 +343,15 @@ static void undo(fallow_pool *pool, uint64_t event) {
             pool->clean_ups = it->earlier;
             it->call(it->context);
         } else
-            return;
+            break;
     }
+    pool->undoes = false;
+}
+
+static void check_undo(const fallow_pool *pool, const char *doing) {
+    check_live(pool, doing);
+    if (__builtin_expect(pool->undoes, 0))
+        fl_fatal(doing, pool, "by one of its clean-ups, or a child's, in the middle of the same");
 }
 
 /* Chunks of a list down to one that stays. */
@@ -354,8 +364,9 @@ static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
 
 fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
     check_live(pool, "mark of pool");
-    return (fallow_pool_mark){pool,         pool->newest,      pool->large, pool->next,
-                              pool->events, pool->used_before, pool->resets};
+    uint64_t event = ++((fallow_pool *)pool)->events; /* its own: all that it has before it, and after it */
+    return (fallow_pool_mark){pool,  pool->newest,      pool->large, pool->next,
+                              event, pool->used_before, pool->resets};
 }
 
 static bool is_in(const chunk *list, const void *wanted) {
@@ -364,21 +375,29 @@ static bool is_in(const chunk *list, const void *wanted) {
     return list == wanted;
 }
 
+static bool is_within(const chunk *it, const void *place) {
+    return (size_t)((const char *)place - (const char *)it) <= it->pages << FL_PAGE_SHIFT;
+}
+
 static void check_mark(const fallow_pool *pool, const fallow_pool_mark *mark) {
     if (mark->pool != pool)
         fl_fatal("rewind of pool", pool, "to a mark of another pool");
     if (mark->resets != pool->resets)
         fl_fatal("rewind of pool", pool, "to a mark from before its reset");
-    if (mark->events > pool->events || !is_in(pool->newest, mark->newest) ||
-        !is_in(pool->large, mark->large) || (mark->newest == pool->newest && (char *)mark->next > pool->next))
+    bool is_void = mark->events > pool->void_after && mark->events <= pool->void_until;
+    if (is_void || !is_in(pool->newest, mark->newest) || !is_in(pool->large, mark->large) ||
+        !is_within(mark->newest, mark->next) ||
+        (mark->newest == pool->newest && (char *)mark->next > pool->next))
         fl_fatal("rewind of pool", pool, "to a mark that a rewind to an earlier one has made void");
 }
 
 void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark) {
-    check_live(pool, "rewind of pool");
+    check_undo(pool, "rewind of pool");
     check_owner(pool);
     check_mark(pool, &mark);
     undo(pool, mark.events);
+    pool->void_after = mark.events;
+    pool->void_until = pool->events;
     free_chunks(pool, pool->large, mark.large);
     pool->large = mark.large;
     free_chunks(pool, pool->newest, mark.newest);
@@ -393,7 +412,7 @@ static void drop_spare(fallow_pool *pool) {
 }
 
 void fallow_pool_reset(fallow_pool *pool) {
-    check_live(pool, "reset of pool");
+    check_undo(pool, "reset of pool");
     check_owner(pool);
     undo(pool, 0);
     pool->resets++;
@@ -415,7 +434,7 @@ void fallow_pool_reset(fallow_pool *pool) {
 void fallow_pool_destroy(fallow_pool *pool) {
     if (!pool)
         return;
-    check_live(pool, "destroy of pool");
+    check_undo(pool, "destroy of pool");
     fallow_pool_reset(pool);
     if (pool->parent) {
         *(pool->previous_sibling ? &pool->previous_sibling->next_sibling : &pool->parent->children) =

@@ -110,6 +110,8 @@ static bool is_owner(void) {
 }
 
 static void become_owner(void) {
+    atomic_store_explicit(&heir, 0,
+                          memory_order_relaxed); /* a child of a child may have the same numbers, elsewhere */
     atomic_store_explicit(&owner, fl_system_process(), memory_order_release);
     if (birth)
         *birth = 1;

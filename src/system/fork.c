@@ -20,7 +20,7 @@ _Atomic uint32_t fl_locks_closed;
 static _Atomic uintptr_t forking;
 static unsigned again;
 static bool lent;
-static uint32_t forks_thread; /* as a number */
+static uint32_t forks_thread; /* as locks know it */
 
 /* Guarded likewise, by one attempt: a lock was not to be had in time; the thread was interrupted with one itself. */
 static bool missed, interrupted;
@@ -49,9 +49,9 @@ bool fl_lock_is_closed(const fl_lock *lock) {
 
 void fl_lock_pass(fl_lock *lock) {
     while (fl_lock_is_closed(lock)) {
-        pthread_mutex_unlock(&lock->mutex);
+        fl_lock_drop_unseen(lock);
         fl_mutex_take(&fl_lock_of(FL_LOCK_FORK)->mutex); /* held by who forks */
-        pthread_mutex_unlock(&fl_lock_of(FL_LOCK_FORK)->mutex);
+        fl_lock_drop_unseen(fl_lock_of(FL_LOCK_FORK));
         fl_mutex_take(&lock->mutex);
     }
 }
@@ -70,7 +70,7 @@ static void visit_rank(fl_rank rank, fl_fork_each *each, fl_fork_visit *visit) {
 static void await(fl_lock *lock) {
     fl_lock_answer answer = fl_lock_take_in_time(lock, missed ? 0 : patience_ns);
     if (answer == FL_LOCK_HAD)
-        pthread_mutex_unlock(&lock->mutex);
+        fl_lock_drop_unseen(lock);
     missed |= answer == FL_LOCK_OTHERS || answer == FL_LOCK_UNNAMED;
     interrupted |= answer == FL_LOCK_MINE || answer == FL_LOCK_UNNAMED;
 }
@@ -80,14 +80,16 @@ static bool begin(void) {
     unsigned unnamed = 0;
     fl_lock_answer answer;
     fl_system_fork_prepare();
-    do
+    do {
         answer = fl_lock_take_in_time(fl_lock_of(FL_LOCK_FORK), A_WHILE_NS);
-    while (answer == FL_LOCK_OTHERS ||
-           (answer == FL_LOCK_UNNAMED && unnamed++ < 3)); /* not so long by another */
+        unnamed = answer == FL_LOCK_UNNAMED ? unnamed + 1 : 0;
+    } while (answer == FL_LOCK_OTHERS ||
+             (answer == FL_LOCK_UNNAMED && unnamed < 4)); /* not so long by another */
     if (is_mine())
         return false;
     lent = answer != FL_LOCK_HAD;
     set_forking(self());
+    forks_thread = fl_lock_owner(fl_lock_of(FL_LOCK_FORK));
     return true;
 }
 
@@ -98,7 +100,7 @@ static void end(void) {
     set_forking(0);
     close_below(0);
     if (!keep)
-        pthread_mutex_unlock(&fl_lock_of(FL_LOCK_FORK)->mutex);
+        fl_lock_drop_unseen(fl_lock_of(FL_LOCK_FORK));
 }
 
 static void close_all(fl_fork_each *each) {
@@ -120,10 +122,13 @@ static bool is_worth_another_try(void) {
 
 void fl_fork_prepare(fl_fork_each *each) {
     if (!begin()) {
+        bool before[] = {missed, interrupted};
         again++;
+        if (atomic_load_explicit(&fl_locks_closed, memory_order_relaxed) < FL_LOCK_COUNT)
+            close_all(each); /* the thread was at it; it goes on where it was */
+        missed = before[0], interrupted = before[1];
         return;
     }
-    forks_thread = fl_system_thread();
     patience_ns = PATIENCE_FIRST_NS;
     for (close_all(each); is_worth_another_try(); close_all(each)) {
         uint64_t next_ns = patience_ns * 2;

@@ -79,6 +79,10 @@ uint32_t fl_system_thread(void) {
     return (uint32_t)fl_call(SYS_gettid, 0, 0, 0, 0);
 }
 
+bool fl_system_has_thread(uint32_t thread) {
+    return fl_call(SYS_tgkill, fl_call(SYS_getpid, 0, 0, 0, 0), thread, 0, 0) == 0;
+}
+
 /* The kernel's thread ends last. */
 void fl_system_await_end(uint32_t thread) {
     long process = fl_call(SYS_getpid, 0, 0, 0, 0);

@@ -57,10 +57,10 @@ void fl_locks_know_guest(uint32_t guest) {
 void fl_locks_are_born(uint32_t thread) {
     *fl_locks_birth = 1;
     parents_thread = thread;
+    fl_locks_know_guest(0);
 }
 
-/* 0: unknown, or nobody. */
-static uint32_t owner_of(fl_lock *lock) {
+uint32_t fl_lock_owner(const fl_lock *lock) {
 #ifdef __GLIBC__
     return (uint32_t)__atomic_load_n(&lock->mutex.__data.__owner, __ATOMIC_RELAXED);
 #else
@@ -74,17 +74,17 @@ static uint32_t owner_of(fl_lock *lock) {
 void fl_lock_take_over(fl_lock *lock) {
     static _Atomic bool busy;
     uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
-    if (!guest || owner_of(lock) != guest)
-        return;
+    if (!guest || fl_lock_owner(lock) != guest || fl_system_has_thread(guest))
+        return; /* it may be a thread of the child's own that has that number by now */
     while (atomic_exchange_explicit(&busy, true, memory_order_acquire))
         ;
-    if (owner_of(lock) == guest)
+    if (fl_lock_owner(lock) == guest)
         lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
     atomic_store_explicit(&busy, false, memory_order_release);
 }
 
 void fl_lock_drop_misnamed(fl_lock *lock) {
-    if (parents_thread && owner_of(lock) == parents_thread)
+    if (parents_thread && fl_lock_owner(lock) == parents_thread)
         lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
 }
 
@@ -98,7 +98,7 @@ fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
                          : pthread_mutex_timedlock(&lock->mutex, &until);
     if (code == 0 || (code == EDEADLK && was_free(&lock->mutex)))
         return FL_LOCK_HAD;
-    return code == EDEADLK ? FL_LOCK_MINE : owner_of(lock) ? FL_LOCK_OTHERS : FL_LOCK_UNNAMED;
+    return code == EDEADLK ? FL_LOCK_MINE : fl_lock_owner(lock) ? FL_LOCK_OTHERS : FL_LOCK_UNNAMED;
 }
 
 static bool is_new(const fl_lock *lock) {
@@ -116,7 +116,7 @@ bool fl_lock_is_free(fl_lock *lock) {
         return true;
     bool is_free = was_free(&lock->mutex);
     if (is_free)
-        pthread_mutex_unlock(&lock->mutex);
+        fl_lock_drop_unseen(lock);
     return is_free;
 }
 

@@ -108,6 +108,15 @@ void fl_locks_are_born(uint32_t thread);
 /* What cannot be dropped. */
 void fl_lock_drop_misnamed(fl_lock *lock);
 
+/* For fork, which is not looked at in which order: drops it. */
+static inline void fl_lock_drop_unseen(fl_lock *lock) {
+    if (__builtin_expect(pthread_mutex_unlock(&lock->mutex) != 0, 0))
+        fl_lock_drop_misnamed(lock);
+}
+
+/* As what a lock knows its owner; 0: unknown, or nobody. */
+uint32_t fl_lock_owner(const fl_lock *lock);
+
 /* What pthread_mutex_lock did not do as usual. */
 void fl_lock_unusual(pthread_mutex_t *mutex, int code);
 
@@ -131,7 +140,7 @@ static inline bool fl_lock_try(fl_lock *lock) {
     if (pthread_mutex_trylock(&lock->mutex))
         return false;
     if (fl_locks_may_be_closed() && fl_lock_is_closed(lock)) {
-        pthread_mutex_unlock(&lock->mutex);
+        fl_lock_drop_unseen(lock);
         return false;
     }
     fl_held_add(lock, lock->rank);
@@ -140,8 +149,7 @@ static inline bool fl_lock_try(fl_lock *lock) {
 
 static inline void fl_lock_drop(fl_lock *lock) {
     fl_held_remove(lock, lock->rank);
-    if (__builtin_expect(pthread_mutex_unlock(&lock->mutex) != 0, 0))
-        fl_lock_drop_misnamed(lock);
+    fl_lock_drop_unseen(lock);
 }
 
 /* Does the calling thread hold it? For assertions of a checking build; true in others. */

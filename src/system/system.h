@@ -94,6 +94,9 @@ bool fl_system_be_a_guest(void);
 uint32_t fl_system_thread(void);
 void fl_system_await_end(uint32_t thread);
 
+/* Has the process a thread of that number? */
+bool fl_system_has_thread(uint32_t thread);
+
 /* Is the calling thread the one that runs main? (The one that called fl_system_prepare_threads, or forked since.) */
 bool fl_system_is_first_thread(void);
 

@@ -171,6 +171,37 @@ static void mark_that_is_void(void) {
     fallow_pool_rewind(one, early);
     fallow_pool_rewind(one, late);
 }
+static void mark_that_is_void_though_the_pool_has_grown_past_it(void) {
+    fallow_pool *one = fallow_pool_create(NULL);
+    fallow_pool_mark early = fallow_pool_mark_here(one);
+    CHECK(fallow_pool_create_child(one) && fallow_pool_alloc(one, 64));
+    fallow_pool_mark late = fallow_pool_mark_here(one);
+    fallow_pool_rewind(one, early);
+    CHECK(fallow_pool_alloc(one, 512));
+    fallow_pool_rewind(one, late);
+}
+static void reset_it(void *context) {
+    fallow_pool_reset(context);
+}
+static void destroy_it(void *context) {
+    fallow_pool_destroy(context);
+}
+static void reset_by_a_clean_up(void) {
+    fallow_pool *one = fallow_pool_create(NULL);
+    fallow_pool_mark mark = fallow_pool_mark_here(one);
+    CHECK(fallow_pool_alloc(one, 100000) && fallow_pool_on_clean_up(one, reset_it, one));
+    fallow_pool_rewind(one, mark);
+}
+static void destroy_by_its_own_clean_up(void) {
+    fallow_pool *one = fallow_pool_create(NULL);
+    CHECK(fallow_pool_on_clean_up(one, destroy_it, one));
+    fallow_pool_destroy(one);
+}
+static void reset_of_the_parent_by_a_childs_clean_up(void) {
+    fallow_pool *one = fallow_pool_create(NULL), *child = fallow_pool_create_child(one);
+    CHECK(fallow_pool_on_clean_up(child, reset_it, one));
+    fallow_pool_destroy(one);
+}
 static void not_a_pool(void) {
     static char mine[4096];
     fallow_pool_reset((fallow_pool *)(void *)mine);
@@ -188,6 +219,10 @@ static void pool_misuse_stops(void) {
     expect_stop(mark_of_another, "another pool");
     expect_stop(mark_from_before_a_reset, "before its reset");
     expect_stop(mark_that_is_void, "void");
+    expect_stop(mark_that_is_void_though_the_pool_has_grown_past_it, "void");
+    expect_stop(reset_by_a_clean_up, "clean-ups");
+    expect_stop(destroy_by_its_own_clean_up, "clean-ups");
+    expect_stop(reset_of_the_parent_by_a_childs_clean_up, "clean-ups");
     expect_stop(not_a_pool, "no pool that lives");
     expect_stop(a_block_is_not_a_pool, "no pool that lives");
 }

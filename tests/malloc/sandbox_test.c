@@ -52,6 +52,8 @@ static bool confine(void) {
         ALLOW(mremap),
         ALLOW(futex),
         ALLOW(clone3),
+        ALLOW(clone),
+        ALLOW(wait4),
         ALLOW(set_robust_list),
         ALLOW(rseq),
         ALLOW(rt_sigprocmask),
@@ -111,9 +113,21 @@ static void work_in_threads(void) {
     }
 }
 
+static void fork_once(void) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        free(malloc(100000));
+        syscall(SYS_exit_group, 0);
+    }
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+}
+
 static void anything(void) {
     most = 64 * MIB;
     work_in_threads();
+    fork_once();
     for (int round = 0; round < 20; round++) {
         static char *blocks[300];
         for (int i = 0; i < 300; i++)

@@ -144,6 +144,11 @@ void fl_system_await_end(uint32_t thread) {
 void fl_system_be_first_thread(void) {
 }
 
+bool fl_system_has_thread(uint32_t thread) {
+    (void)thread;
+    return true;
+}
+
 bool fl_system_keeps_to_memory(void) {
     return false;
 }
