@@ -71,7 +71,8 @@ FALLOW_API char *fallow_pool_vprintf(fallow_pool *pool, const char *format, va_l
 /*
  * Has `clean_up` called with `context` when the pool is reset, destroyed, or rewound to before this call: the last registered
  * first, each once, when the children made since are gone and all memory is still there. It may use the pool's memory; what
- * it makes in the pool goes with the rest. It may not reset, rewind or destroy the pool (one line, and SIGABRT). False with errno ENOMEM: it will not be called.
+ * it makes in the pool goes with the rest. It may not reset, rewind or destroy the pool (one line, and SIGABRT). False with
+ * errno ENOMEM: it will not be called.
  */
 FALLOW_API bool fallow_pool_on_clean_up(fallow_pool *pool, void (*clean_up)(void *context),
                                         void *context) FALLOW_MUST_USE;

@@ -133,8 +133,9 @@ static bool claim_guest(void) {
 static void *guest(void *unused) {
     (void)unused;
     bool looks = fl_system_be_a_guest();
-    atomic_store_explicit(&guest_thread, fl_system_thread(), memory_order_relaxed);
-    fl_locks_know_guest(fl_system_thread());
+    uint32_t me = fl_system_thread();
+    atomic_store_explicit(&guest_thread, me, memory_order_relaxed);
+    fl_locks_know_guest(me);
     atomic_store_explicit(&guest_is_blind, !looks, memory_order_relaxed);
     do {
         live(looks);

@@ -16,8 +16,8 @@
 #include "purge.h"
 #include "thread.h"
 
-#define ENDED_KEPT \
-    64 /* descriptors: so many arenas are made before one has the handle of one that was destroyed */
+/* Descriptors: so many arenas have to end before another has the handle of one that was destroyed. */
+#define ENDED_KEPT 64
 
 /* Guarded by the lock of arenas. Destroyed: used again, the oldest first. */
 static fallow_arena *ended_first, *ended_last;

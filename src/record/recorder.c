@@ -56,8 +56,8 @@ MINE unsigned my_thread; /* 0: not known yet */
  * names that as its owner. */
 MINE volatile bool in_event;
 
-static volatile char
-    *birth; /* 1 in the process that the file belongs to, 0 in a child; NULL: only its number tells */
+/* 1 in the process that the file belongs to, 0 in a child; NULL: only its number tells. */
+static volatile char *birth;
 static _Atomic uint64_t owner; /* that process; 0: recording has not begun */
 static _Atomic uint64_t heir;  /* the process and the thread that begin anew */
 static _Atomic bool given_up;  /* this process records nothing any more */
@@ -110,8 +110,8 @@ static bool is_owner(void) {
 }
 
 static void become_owner(void) {
-    atomic_store_explicit(&heir, 0,
-                          memory_order_relaxed); /* a child of a child may have the same numbers, elsewhere */
+    /* A child of a child may have the same numbers, elsewhere. */
+    atomic_store_explicit(&heir, 0, memory_order_relaxed);
     atomic_store_explicit(&owner, fl_system_process(), memory_order_release);
     if (birth)
         *birth = 1;

@@ -85,9 +85,8 @@ bool fl_system_has_thread(uint32_t thread) {
 
 /* The kernel's thread ends last. */
 void fl_system_await_end(uint32_t thread) {
-    long process = fl_call(SYS_getpid, 0, 0, 0, 0);
     for (uint64_t waited_ns = 0; waited_ns < AWAIT_NS; waited_ns += AWAIT_STEP_NS) {
-        if (fl_call(SYS_tgkill, process, thread, 0, 0) != 0)
+        if (!fl_system_has_thread(thread))
             return;
         fl_system_sleep_ns(AWAIT_STEP_NS);
     }

@@ -69,8 +69,8 @@ uint32_t fl_lock_owner(const fl_lock *lock) {
 #endif
 }
 
-/* In a child that was made by hand, of a lock that it has taken over from the guest. Who comes first makes it free; by then it names
- * another owner, or none. */
+/* A lock that the guest held when the child was made. Who comes first makes it free; for who comes next it names another owner, or
+ * none. */
 void fl_lock_take_over(fl_lock *lock) {
     static _Atomic bool busy;
     uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);

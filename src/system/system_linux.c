@@ -199,13 +199,13 @@ void fl_system_close(int file) {
     fl_call(SYS_close, file, 0, 0, 0);
 }
 
-/* Not getenv: shells have one of their own, which works when they have started. */
 static char **first_environment; /* written before any other thread is there */
 
 void fl_system_know_environment(char **environment) {
     first_environment = environment;
 }
 
+/* Not getenv: shells have one of their own, which works when they have started. */
 const char *fl_system_environment(const char *name) {
     size_t length = strlen(name);
     char **all = environ ? environ : first_environment;

@@ -10,35 +10,13 @@
 #include "../../src/heap/arena_heaps.h"
 #include "../../src/system/lock.h"
 #include "../lib/check.h"
+#include "../lib/stops.h"
 #include "fallow/fallow.h"
 
 #define ROW(name, kind, text, what) {#kind, text},
 static const struct { const char *kind, *text; } table[] = {FL_LOCKS(ROW)};
 
-/* What a child wrote on standard error, and the signal that ended it; 0: none. */
-static const char *last_words(void (*run)(void), int *signal_number) {
-    static char text[2048];
-    int ends[2], status;
-    fflush(stdout);
-    CHECK_EQUAL(pipe(ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(ends[1], 2);
-        run();
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    for (ssize_t got; (got = read(ends[0], text + length, sizeof text - 1 - length)) > 0;)
-        length += (size_t)got;
-    text[length] = '\0';
-    close(ends[0]);
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    *signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    return text;
-}
-
-static void expect_stop(void (*run)(void), const char *first, const char *second) {
+static void expect_wrong_order(void (*run)(void), const char *first, const char *second) {
     int signal_number;
     const char *text = last_words(run, &signal_number);
     if (FL_CHECKS < 2) {
@@ -80,10 +58,10 @@ static void drop_what_is_not_held(void) {
 }
 
 static void lock_wrong_order_names_both(void) {
-    expect_stop(take_upwards, "'threads'", "'window'");
-    expect_stop(take_two_of_a_kind, "'pages'", "'pages'");
-    expect_stop(take_an_objects_upwards, "'pages'", "'meta'");
-    expect_stop(drop_what_is_not_held, "ledger", "not held");
+    expect_wrong_order(take_upwards, "'threads'", "'window'");
+    expect_wrong_order(take_two_of_a_kind, "'pages'", "'pages'");
+    expect_wrong_order(take_an_objects_upwards, "'pages'", "'meta'");
+    expect_wrong_order(drop_what_is_not_held, "ledger", "not held");
 }
 
 /* All of them together, in their order; those of owners that are asked to shed, one in the other. */
