@@ -15,33 +15,21 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "../../tests/lib/check.h"
 #include "../../tests/lib/resident.h"
 #include "../purge.h"
+#include "blocks.h"
 #include "measure.h"
 
 #define TOTAL_BYTES ((size_t)512 << 20)
 #define BLOCKS_MAX ((size_t)9 << 20)
 
-typedef struct block {
-    char *start;
-    size_t bytes;
-} block;
-
 static block *blocks;
 static size_t count;
 static const char *kind;
 static uint64_t seed;
-
-static void *outside(size_t bytes) {
-    void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(start != MAP_FAILED);
-    memset(start, 1, bytes);
-    return start;
-}
 
 static size_t next_size(uint64_t *random) {
     if (strcmp(kind, "small") == 0)
@@ -93,50 +81,6 @@ static void *owner(void *who) {
     return NULL;
 }
 
-/* Heap sort in place: qsort may allocate. */
-static void sift(uintptr_t *values, size_t at, size_t end) {
-    for (size_t child; (child = 2 * at + 1) < end; at = child) {
-        if (child + 1 < end && values[child] < values[child + 1])
-            child++;
-        if (values[at] >= values[child])
-            return;
-        uintptr_t other = values[at];
-        values[at] = values[child];
-        values[child] = other;
-    }
-}
-
-static void sort(uintptr_t *values, size_t n) {
-    for (size_t i = n / 2; i-- > 0;)
-        sift(values, i, n);
-    for (size_t end = n; end-- > 1;) {
-        uintptr_t other = values[0];
-        values[0] = values[end];
-        values[end] = other;
-        sift(values, 0, end);
-    }
-}
-
-static size_t floor_bytes(size_t *live) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = ((size_t)1 << 20), n = 0, pages = 0;
-    uintptr_t *touched = outside(room * sizeof *touched);
-    *live = 0;
-    for (size_t i = survivors(); i < count; i++) {
-        *live += blocks[i].bytes;
-        uintptr_t first = (uintptr_t)blocks[i].start / page,
-                  last = ((uintptr_t)blocks[i].start + blocks[i].bytes - 1) / page;
-        for (; first <= last; first++) {
-            CHECK(n < room);
-            touched[n++] = first;
-        }
-    }
-    sort(touched, n);
-    for (size_t i = 0; i < n; i++)
-        pages += i == 0 || touched[i] != touched[i - 1];
-    munmap(touched, room * sizeof *touched);
-    return pages * page;
-}
-
 static double mib(size_t bytes) {
     return (double)bytes / (1 << 20);
 }
@@ -169,7 +113,7 @@ int main(int argc, char **argv) {
     }
     size_t peak = above(base);
     free_range(first, survivors());
-    size_t at_once = above(base), floor = floor_bytes(&live);
+    size_t at_once = above(base), floor = floor_bytes(blocks + survivors(), count - survivors(), &live);
     printf("%s %s peak %.1f live %.1f floor %.1f now %.1f", kind, who, mib(peak), mib(live), mib(floor),
            mib(at_once));
     double waited = 0, cpu_before = 0;

@@ -110,17 +110,27 @@ static bool guest_may_be_here(void) {
            !atomic_load_explicit(&main_has_ended, memory_order_seq_cst);
 }
 
+/* After a tick, until the next: as long as it was at work at least. Where others kept it from the processor, that is no work. */
+static uint64_t rest_of(uint64_t took_ns, uint64_t worked_ns) {
+    uint64_t rest_ns = took_ns < TICK_NS ? TICK_NS - took_ns : 0;
+    return rest_ns > worked_ns ? rest_ns : worked_ns;
+}
+
 static void live(bool looks) {
-    uint64_t came_ns = fl_system_now_ns();
+    uint64_t came_ns = fl_system_now_ns(), rest_ns = TICK_NS;
     for (;;) {
-        fl_system_sleep_while(&main_has_ended, 0, TICK_NS);
+        fl_system_sleep_while(&main_has_ended, 0, rest_ns);
         if (!guest_may_be_here())
             return;
         if (looks)
             look_around();
         /* Half of one core at most; while the program is at work, its allowance is the tighter bound. */
-        if (!tick(TICK_NS / 2) && fl_system_now_ns() - came_ns >= LIFE_MIN_NS)
+        uint64_t began_ns = fl_system_now_ns(), began_cpu_ns = fl_system_thread_cpu_ns();
+        bool left = tick(TICK_NS / 2);
+        uint64_t ended_ns = fl_system_now_ns();
+        if (!left && ended_ns - came_ns >= LIFE_MIN_NS)
             return;
+        rest_ns = rest_of(ended_ns - began_ns, fl_system_thread_cpu_ns() - began_cpu_ns);
     }
 }
 

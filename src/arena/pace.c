@@ -3,11 +3,14 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define QUIET_AFTER_NS (3 * SECOND_NS / 10)
-#define WORKS_PART 2 /* it uses a processor this part of the time: one half */
+#define LITTLE_PAGES 256 /* 4 MiB; to fault less in again costs less than 0.2 % of the time */
+#define MOVE_PART 128    /* of what may go, in 300 ms: all of it in 40 s */
+#define STIR_PART 8
+#define WORTH_PART 16 /* of what is Ready: to take less from a program at work is for nothing */
+#define WORKS_PART 2  /* it uses a processor this part of the time: one half */
 #define PATIENCE_MAX_NS (10 * SECOND_NS)
 #define REGRET_WITHIN_NS (10 * SECOND_NS)
 #define REGRETS_FREE 2
-#define REGRET_PAGES_MIN 256                    /* to fault less in again costs less than 0.2 % of the time */
 #define PEAK_LIFE_NS (14427 * SECOND_NS / 1000) /* 1/e of it; the half-life is 10 s */
 #define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it: one tenth */
 #define ALLOWANCE_PART 100
@@ -51,16 +54,39 @@ static bool is_quiet(const fl_pace *pace, const fl_look *look) {
     return since_ns >= (works ? patience / 2 : patience);
 }
 
+static size_t less(size_t a, size_t b) {
+    return a > b ? a - b : 0;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static bool has_moved(const fl_pace *pace, const fl_look *look) {
+    size_t used = look->used_pages;
+    size_t move = larger(LITTLE_PAGES / 2, look->spare_pages / MOVE_PART);
+    size_t stir = larger(LITTLE_PAGES, look->spare_pages / STIR_PART);
+    return used > pace->before_high_pages + move || used + move < pace->before_low_pages ||
+           pace->high_pages - pace->low_pages > stir;
+}
+
+static bool is_worth_it(const fl_pace *pace, const fl_look *look) {
+    return !pace->stirs || look->spare_pages > 2 * LITTLE_PAGES + look->ready_pages / WORTH_PART;
+}
+
 bool fl_pace_look(fl_pace *pace, const fl_look *look) {
-    if (pace->looked_ns == 0 || look->activity != pace->activity_seen) {
+    if (pace->looked_ns == 0 || has_moved(pace, look)) {
         pace->busy_ns = look->now_ns;
         pace->busy_cpu_ns = look->process_cpu_ns;
+        pace->low_pages = pace->high_pages = look->used_pages;
+        pace->before_low_pages = pace->before_high_pages = look->used_pages;
     }
+    pace->stirs = look->activity != pace->activity_seen;
     pace->activity_seen = look->activity;
     decay_peak(pace, look->used_pages, pace->looked_ns ? look->now_ns - pace->looked_ns : 0);
     pace->looked_ns = look->now_ns;
     judge(pace, look);
-    return is_quiet(pace, look);
+    return is_quiet(pace, look) && is_worth_it(pace, look);
 }
 
 size_t fl_pace_keep(const fl_pace *pace, size_t used_pages) {
@@ -68,10 +94,21 @@ size_t fl_pace_keep(const fl_pace *pace, size_t used_pages) {
     return goal > used_pages ? goal - used_pages : 0;
 }
 
+size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages) {
+    return pace->stirs ? less(pace->high_pages, used_pages) : 0;
+}
+
+void fl_pace_returned(fl_pace *pace, const fl_pace *before, size_t used_pages, size_t returned_pages) {
+    pace->low_pages = less(before->low_pages, returned_pages);
+    pace->high_pages = less(before->high_pages, returned_pages);
+    pace->before_low_pages = less(before->before_low_pages, returned_pages);
+    fl_pace_use(pace, used_pages);
+}
+
 void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after) {
     size_t half_way = ready_after + (ready_before - ready_after) / 2 + 1;
     /* Several ticks of one give-back are judged as one. */
-    if (pace->gave_ns == 0 && ready_before - ready_after < REGRET_PAGES_MIN)
+    if (pace->gave_ns == 0 && ready_before - ready_after < LITTLE_PAGES)
         return;
     if (pace->gave_ns == 0 || half_way > pace->regret_pages)
         pace->regret_pages = half_way;

@@ -4,10 +4,14 @@
  * time given from outside. No locks, no system: the caller has both.
  *
  * Two regimes, because one pace cannot serve both:
- *   active  pages are granted and returned: what was in use at the recent peak (half-life 10 s) and a tenth more
+ *   active  the number of pages in use moves: what was in use at the recent peak (half-life 10 s) and a tenth more
  *           is kept, and giving back takes at most a hundredth of the process's CPU time
- *   quiet   nothing of that for 300 ms, or for 150 ms in which the process was at work with what it had: everything idle
+ *   quiet   it has not for 300 ms, or for 150 ms in which the process was at work with what it had: everything idle
  *           goes, at up to half of one core
+ *
+ * A program at work grants and returns pages all the time. While their number comes back to where it was, and the way is short
+ * to what is idle, that is stir, not a move: what is idle above it is not wanted back. As much as the number stirs is kept, and
+ * what is little besides is left alone.
  *
  * A program that comes back again and again for what was given back in a quiet moment pays a page fault for
  * each page. From the third time in a row (each within ten seconds) the arena is more patient: it has to be
@@ -25,10 +29,14 @@ typedef struct fl_pace {
     uint64_t busy_ns;     /* when something was last seen to go on */
     uint64_t busy_cpu_ns; /* and what CPU time the process had used by then */
     uint64_t activity_seen;
-    size_t peak_pages;   /* of use, recent: it decays */
-    uint64_t gave_ns;    /* when everything idle went; 0: not lately */
-    size_t regret_pages; /* so many Ready pages again: it should not have */
-    unsigned regrets;    /* in a row */
+    bool stirs;                   /* pages were granted or returned between the last two looks */
+    size_t low_pages, high_pages; /* of use, since then */
+    size_t before_low_pages,
+        before_high_pages; /* of use at that time: with and without what upkeep has returned since */
+    size_t peak_pages;     /* of use, recent: it decays */
+    uint64_t gave_ns;      /* when everything idle went; 0: not lately */
+    size_t regret_pages;   /* so many Ready pages again: it should not have */
+    unsigned regrets;      /* in a row */
 } fl_pace;
 
 /* What an arena looks like at a tick. */
@@ -36,21 +44,30 @@ typedef struct fl_look {
     uint64_t now_ns;
     uint64_t process_cpu_ns;
     uint64_t activity; /* changes whenever pages are granted or returned */
-    size_t used_pages;
+    size_t used_pages; /* as fl_pace_use was told last */
     size_t ready_pages;
+    size_t spare_pages; /* what may go: idle, or of slabs that are not full */
 } fl_look;
 
-/* Pages are in use: keeps the peak. */
+/* So many pages are in use from here on: keeps the peak, and the bounds. */
 static inline void fl_pace_use(fl_pace *pace, size_t used_pages) {
     if (used_pages > pace->peak_pages)
         pace->peak_pages = used_pages;
+    if (used_pages > pace->high_pages)
+        pace->high_pages = used_pages;
+    if (used_pages < pace->low_pages)
+        pace->low_pages = used_pages;
 }
+
+/* Upkeep, not the program, has returned so many of them, of what it had before. */
+void fl_pace_returned(fl_pace *pace, const fl_pace *before, size_t used_pages, size_t returned_pages);
 
 /* Follows the arena; returns whether it is quiet. */
 bool fl_pace_look(fl_pace *pace, const fl_look *look);
 
-/* The idle pages that the active regime keeps. */
+/* The idle pages that are kept: in the active regime, and in a quiet moment. */
 size_t fl_pace_keep(const fl_pace *pace, size_t used_pages);
+size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages);
 
 /* In a quiet moment, so many idle pages of what was Ready have gone. */
 void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after);

@@ -306,6 +306,7 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
 static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
     FL_ASSERT_AT(2, fl_pagebits_count(piece->region->in_use, piece->first, piece->pages) == piece->pages);
     arena->used_pages -= piece->pages;
+    fl_pace_use(&arena->pace, arena->used_pages);
     fl_pagebits_clear(piece->region->in_use, piece->first, piece->pages);
     if (prepared) {
         fl_pagebits_set(piece->region->prepared, piece->first, piece->pages);

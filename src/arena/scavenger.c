@@ -45,6 +45,11 @@ static size_t above_goal(const fl_arena *arena) {
     return fl_above(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
 }
 
+/* Those above what a program at work takes and returns all the time. Holds the arena's lock. */
+static size_t above_stir(const fl_arena *arena) {
+    return fl_above(fl_arena_idle_pages(arena), fl_pace_keep_quiet(&arena->pace, arena->used_pages));
+}
+
 static size_t really_ready(const fl_arena *arena) {
     return arena->ready_pages -
            (atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
@@ -59,15 +64,21 @@ typedef struct moment {
 
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
 static bool look(fl_arena *arena, const moment *at) {
-    fl_look look = {at->now_ns, at->process_cpu_ns, arena->activity, arena->used_pages, really_ready(arena)};
+    fl_look look = {at->now_ns,        at->process_cpu_ns,  arena->activity,
+                    arena->used_pages, really_ready(arena), fl_pages_up(fl_arena_sparable_bytes(arena))};
     return fl_pace_look(&arena->pace, &look);
 }
 
 /* What the floor above can free; its returns of pages must not look like the program's doing. */
 static bool reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+    fl_lock_take(&arena->lock);
+    fl_pace before = arena->pace;
+    size_t used_before = arena->used_pages;
+    fl_lock_drop(&arena->lock);
     bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
     fl_lock_take(&arena->lock);
     arena->pace.activity_seen = arena->activity;
+    fl_pace_returned(&arena->pace, &before, arena->used_pages, fl_above(used_before, arena->used_pages));
     fl_lock_drop(&arena->lock);
     return left;
 }
@@ -81,6 +92,7 @@ static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
     for (;;) {
         fl_lock_take(&arena->lock);
         size_t pages = cause == FL_CAUSE_GOAL    ? above_goal(arena)
+                       : cause == FL_CAUSE_QUIET ? above_stir(arena)
                        : cause == FL_CAUSE_LIMIT ? above_limits(arena)
                                                  : fl_arena_idle_pages(arena);
         fl_lock_drop(&arena->lock);

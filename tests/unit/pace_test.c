@@ -15,13 +15,30 @@ static void start(void) {
     memset(&pace, 0, sizeof pace);
     memset(&now, 0, sizeof now);
     now.now_ns = 77 * SECOND;
+    now.used_pages = 5000;
+    fl_pace_use(&pace, 5000);
 }
 
-/* A tick some time later; active: pages were granted or returned meanwhile. */
+/* So many are in use meanwhile, and then as many as before. */
+static void pass_by(size_t pages) {
+    now.activity++;
+    fl_pace_use(&pace, pages);
+    fl_pace_use(&pace, now.used_pages);
+}
+
+/* A tick some time later; active: many pages were returned, and granted again, meanwhile. */
 static bool tick(uint64_t later_ns, bool active) {
     now.now_ns += later_ns;
-    now.activity += active;
+    if (active)
+        pass_by(now.used_pages - 1000);
     return fl_pace_look(&pace, &now);
+}
+
+/* From here on so many are in use. */
+static void use(size_t pages) {
+    now.activity++;
+    now.used_pages = pages;
+    fl_pace_use(&pace, pages);
 }
 
 static void pace_quiet_after_300_ms(void) {
@@ -49,6 +66,73 @@ static void pace_quiet_after_150_ms_of_work(void) {
     now.process_cpu_ns += 74 * MS; /* a little less than that */
     CHECK(!tick(150 * MS, false));
     CHECK(tick(150 * MS, false));
+}
+
+/* Up and down by a few pages, with many idle. */
+static void pace_stir_is_quiet(void) {
+    start();
+    now.spare_pages = 100000;
+    CHECK(!tick(0, false));
+    for (int i = 1; i < 6; i++) {
+        use(i % 2 ? 5200 : 4800);
+        CHECK(!tick(50 * MS, false));
+    }
+    use(4900);
+    CHECK(tick(50 * MS, false));
+    CHECK_EQUAL(fl_pace_keep_quiet(&pace, 4900), 300); /* what it comes back to */
+    CHECK(tick(50 * MS, false));
+    CHECK_EQUAL(fl_pace_keep_quiet(&pace, 4900), 0); /* and no more when nothing stirs */
+}
+
+/* Nor where little can go, while it works. */
+static void pace_leaves_little_to_what_stirs(void) {
+    start();
+    now.spare_pages = 500;
+    for (int i = 0; i < 50; i++) {
+        use(i % 2 ? 5050 : 4950);
+        CHECK(!tick(50 * MS, false));
+    }
+    CHECK(tick(50 * MS, false));
+}
+
+/* 256 MiB in 15 s: far less in 300 ms than what is idle, but always the same way. */
+static void pace_slow_ramp_is_active(void) {
+    for (int down = 0; down < 2; down++) {
+        start();
+        use(down ? 13250 : 5000);
+        for (int i = 0; i < 150; i++) {
+            use(down ? now.used_pages - 55 : now.used_pages + 55);
+            now.spare_pages = 22000 - now.used_pages;
+            CHECK(!tick(50 * MS, false));
+        }
+    }
+}
+
+/* Half of what is idle is used, every 250 ms, and never when somebody looks. */
+static void pace_pulses_are_active(void) {
+    start();
+    now.spare_pages = 10000;
+    for (int i = 0; i < 100; i++) {
+        if (i % 5 == 0)
+            pass_by(now.used_pages + 5000);
+        CHECK(!tick(50 * MS, false));
+    }
+}
+
+/* What upkeep takes out of slabs, and a little of which the program takes again. */
+static void pace_upkeep_is_not_the_programs_move(void) {
+    start();
+    use(30000);
+    now.spare_pages = 20000;
+    tick(0, false);
+    CHECK(tick(400 * MS, false));
+    for (int i = 0; i < 10; i++) {
+        fl_pace before = pace;
+        use(now.used_pages - 2000);
+        fl_pace_returned(&pace, &before, now.used_pages, 2000);
+        use(now.used_pages + 100);
+        CHECK(tick(50 * MS, false));
+    }
 }
 
 static void pace_keeps_the_peak_and_a_tenth_for_a_while(void) {
@@ -135,6 +219,11 @@ static void pace_allowance_is_a_hundredth(void) {
 int main(void) {
     RUN(pace_quiet_after_300_ms);
     RUN(pace_quiet_after_150_ms_of_work);
+    RUN(pace_stir_is_quiet);
+    RUN(pace_leaves_little_to_what_stirs);
+    RUN(pace_slow_ramp_is_active);
+    RUN(pace_pulses_are_active);
+    RUN(pace_upkeep_is_not_the_programs_move);
     RUN(pace_keeps_the_peak_and_a_tenth_for_a_while);
     RUN(pace_learns_from_regret);
     RUN(pace_does_not_regret_little);
