@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "driver.h"
 
+#include "../system/container.h"
+#include "../system/guest.h"
 #include "../system/system.h"
 #include "grant.h"
 #include "scavenger.h"
@@ -41,7 +43,7 @@ static bool is_due(_Atomic uint64_t *done_ns, uint64_t now_ns, uint64_t every_ns
 
 /* Did tasks have to wait for memory since the last look? */
 static void look_for_pressure(uint64_t now_ns, uint64_t last_ns) {
-    uint64_t stalls_ns = fl_system_memory_stalls_ns();
+    uint64_t stalls_ns = fl_container_stalls_ns("");
     uint64_t seen_ns = atomic_exchange_explicit(&stalls_seen_ns, stalls_ns, memory_order_relaxed);
     bool pressed = last_ns && stalls_ns > seen_ns && stalls_ns - seen_ns > (now_ns - last_ns) / STALLS_PART;
     fl_scavenger_press(pressed ? now_ns + 2 * STALLS_EVERY_NS : 0);
@@ -142,7 +144,7 @@ static bool claim_guest(void) {
 
 static void *guest(void *unused) {
     (void)unused;
-    bool looks = fl_system_be_a_guest();
+    bool looks = fl_guest_settle_in();
     uint32_t me = fl_system_thread();
     atomic_store_explicit(&guest_thread, me, memory_order_relaxed);
     fl_locks_know_guest(me);
@@ -174,8 +176,8 @@ static bool start_guest(void) {
     uint64_t failed_ns = atomic_load_explicit(&guest_failed_ns, memory_order_relaxed);
     if (failed_ns && now_ns - failed_ns < TRY_EVERY_NS)
         return false;
-    if (guest_may_be_here() && (fl_system_start_thread(guest, NULL) ||
-                                (make_room_for_guest() && fl_system_start_thread(guest, NULL))))
+    if (guest_may_be_here() && (fl_guest_start(guest, NULL) ||
+                                (make_room_for_guest() && fl_guest_start(guest, NULL))))
         return true;
     atomic_store_explicit(&guest_failed_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&guest_is_blind, true, memory_order_relaxed);
@@ -231,7 +233,7 @@ void fl_driver_end_main(void) {
      * files. */
     uint32_t last = atomic_load_explicit(&guest_thread, memory_order_relaxed);
     if (last)
-        fl_system_await_end(last);
+        fl_guest_await_end(last);
 }
 
 bool fl_driver_was_refused_a_thread(void) {

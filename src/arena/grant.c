@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "grant.h"
 
+#include "../system/container.h"
 #include "../system/system.h"
 #include "charge.h"
 #include "scarce.h"
@@ -70,7 +71,7 @@ void fl_limits_heed_container(bool heed) {
 }
 
 void fl_limits_follow_container(void) {
-    size_t limit = fl_system_memory_limit();
+    size_t limit = fl_container_limit("");
     atomic_store_explicit(&container_bytes, limit - limit / 10, memory_order_seq_cst);
     put_soft_together();
 }

@@ -9,8 +9,7 @@
 #include "../system/system.h"
 #include "fallow/malloc.h"
 #include "optionvalues.h"
-
-fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};
+#include "settings.h"
 
 #define ROW(name, kind, usual, what) \
     {#name, FL_OPTION_##kind, &fl_the_options.name, #name ":" FL_ACCEPTED_##kind},

@@ -6,30 +6,7 @@
 #ifndef FL_OPTIONS_H
 #define FL_OPTIONS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "optiontable.h"
-#include "optionvalues.h"
-
-#define FL_FIELD_SWITCH(name) bool name
-#define FL_FIELD_BYTES(name) size_t name
-#define FL_FIELD_PATH(name) char name[FL_OPTION_PATH_BYTES]
-#define FL_FIELD(name, kind, usual, what) FL_FIELD_##kind(name);
-
-typedef struct fl_options {
-    FL_OPTIONS(FL_FIELD)
-} fl_options;
-
-extern fl_options fl_the_options;
-
-#define FL_OPTION(name, kind, usual, what) FL_OPTION_##name,
-typedef enum fl_option { FL_OPTIONS(FL_OPTION) FL_OPTION_COUNT } fl_option;
-
 /* Reads the environment. Once, from the library's constructor. */
 void fl_options_init(void);
-
-/* Makes one of them hold, and leaves all else as it is, by whomever it was set. */
-void fl_option_apply(fl_option which);
 
 #endif

@@ -12,12 +12,9 @@
 #define PATIENCE_LAST_NS UINT64_C(32768000000)
 #define PATIENCE_SHORT_NS UINT64_C(128000000)
 
-_Atomic uint32_t fl_locks_closed;
-
-/* Guarded by the lock of forks: the thread that has closed the others, 0: none; how often it forks once more meanwhile, from
- * signal handlers that interrupted it at closing or opening them; and whether one that interrupted it with that lock in hand,
- * before or after, forks for it and leaves the lock to it. Others look who it is. */
-static _Atomic uintptr_t forking;
+/* Guarded by the lock of forks: how often the thread that has closed the others forks once more meanwhile, from signal handlers
+ * that interrupted it at closing or opening them; and whether one that interrupted it with that lock in hand, before or after,
+ * forks for it and leaves the lock to it. */
 static unsigned again;
 static bool lent;
 static uint32_t forks_thread; /* as locks know it */
@@ -30,35 +27,6 @@ enum { ONE, MANY, NEST };
 
 #define ROW(name, kind, text, what) kind,
 static const unsigned char kinds[] = {FL_LOCKS(ROW)};
-
-static uintptr_t self(void) {
-    return (uintptr_t)pthread_self();
-}
-
-static bool is_mine(void) {
-    return atomic_load_explicit(&forking, memory_order_relaxed) == self();
-}
-
-static void set_forking(uintptr_t thread) {
-    atomic_store_explicit(&forking, thread, memory_order_relaxed);
-}
-
-bool fl_lock_is_closed(const fl_lock *lock) {
-    return lock->rank < atomic_load_explicit(&fl_locks_closed, memory_order_acquire) && !is_mine();
-}
-
-void fl_lock_pass(fl_lock *lock) {
-    while (fl_lock_is_closed(lock)) {
-        fl_lock_drop_unseen(lock);
-        fl_mutex_take(&fl_lock_of(FL_LOCK_FORK)->mutex); /* held by who forks */
-        fl_lock_drop_unseen(fl_lock_of(FL_LOCK_FORK));
-        fl_mutex_take(&lock->mutex);
-    }
-}
-
-static void close_below(uint32_t rank) {
-    atomic_store_explicit(&fl_locks_closed, rank, memory_order_release);
-}
 
 static void visit_rank(fl_rank rank, fl_fork_each *each, fl_fork_visit *visit) {
     if (kinds[rank] == ONE)
@@ -85,10 +53,10 @@ static bool begin(void) {
         unnamed = answer == FL_LOCK_UNNAMED ? unnamed + 1 : 0;
     } while (answer == FL_LOCK_OTHERS ||
              (answer == FL_LOCK_UNNAMED && unnamed < 4)); /* not so long by another */
-    if (is_mine())
+    if (fl_gate_is_mine())
         return false;
     lent = answer != FL_LOCK_HAD;
-    set_forking(self());
+    fl_gate_give(true);
     forks_thread = fl_lock_owner(fl_lock_of(FL_LOCK_FORK));
     return true;
 }
@@ -97,27 +65,27 @@ static bool begin(void) {
 static void end(void) {
     bool keep = lent;
     lent = false;
-    set_forking(0);
-    close_below(0);
+    fl_gate_give(false);
+    fl_gate_close_below(0);
     if (!keep)
         fl_lock_drop_unseen(fl_lock_of(FL_LOCK_FORK));
 }
 
 static void close_all(fl_fork_each *each) {
     missed = interrupted = false;
-    for (uint32_t rank = FL_LOCK_FORK + 1; rank < FL_LOCK_COUNT && is_mine(); rank++) {
-        close_below(rank + 1);
+    for (uint32_t rank = FL_LOCK_FORK + 1; rank < FL_LOCK_COUNT && fl_gate_is_mine(); rank++) {
+        fl_gate_close_below(rank + 1);
         visit_rank((fl_rank)rank, each, await);
     }
-    if (!is_mine()) /* a child of a signal handler's fork has come back to here: nobody else is in it */
-        close_below(0);
+    if (!fl_gate_is_mine()) /* a child of a signal handler's fork has come back to here: nobody else is in it */
+        fl_gate_close_below(0);
 }
 
 /* Whoever holds a lock long is waited for. But he may wait in his turn for what the calling thread was in the middle of when a
  * signal handler interrupted it: then not for ever. */
 static bool is_worth_another_try(void) {
     uint64_t last_ns = interrupted ? PATIENCE_SHORT_NS : PATIENCE_LAST_NS;
-    return missed && is_mine() && !lent && patience_ns < last_ns;
+    return missed && fl_gate_is_mine() && !lent && patience_ns < last_ns;
 }
 
 void fl_fork_prepare(fl_fork_each *each) {
@@ -141,7 +109,7 @@ void fl_fork_prepare(fl_fork_each *each) {
 }
 
 static void done_in_parent(void) {
-    if (!is_mine())
+    if (!fl_gate_is_mine())
         return;
     if (again > 0)
         again--;
@@ -154,8 +122,8 @@ static void done_in_child(fl_fork_each *each) {
         visit_rank((fl_rank)rank, each, fl_lock_renew);
     again = 0;
     lent = missed = false;
-    set_forking(0);
-    close_below(0);
+    fl_gate_give(false);
+    fl_gate_close_below(0);
     fl_locks_are_born(forks_thread);
     fl_system_be_first_thread();
 }

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "guest.h"
+
 #include "call.h"
 #include "system.h"
 
@@ -25,8 +27,6 @@
 static size_t static_tls_bytes;
 static unsigned long processors[PROCESSORS_MAX / (8 * sizeof(unsigned long))];
 static long processors_bytes; /* of the mask; not above 0: unknown */
-static pthread_t first;       /* the thread that runs main */
-static bool has_first;
 
 static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
     (void)bytes;
@@ -38,7 +38,7 @@ static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
 
 /* The C library puts static thread-local storage into the stack that is asked for, and refuses only a stack that it fills.
  * What is loaded later has a place of its own, or one in a little that was left for it. */
-void fl_system_prepare_threads(void) {
+void fl_guest_prepare(void) {
     fl_system_be_first_thread();
     static_tls_bytes = 0;
     dl_iterate_phdr(add_tls, &static_tls_bytes);
@@ -46,7 +46,7 @@ void fl_system_prepare_threads(void) {
                                (long)processors, 0);
 }
 
-bool fl_system_start_thread(void *(*body)(void *), void *argument) {
+bool fl_guest_start(void *(*body)(void *), void *argument) {
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, before;
@@ -66,7 +66,7 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument) {
 }
 
 /* Not by the attributes of pthread_create: it gives up where one of them is refused, here it is done as far as it goes. */
-bool fl_system_be_a_guest(void) {
+bool fl_guest_settle_in(void) {
     struct sched_param normal = {0};
     fl_call(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&normal, 0);
     if (processors_bytes > 0)
@@ -75,28 +75,11 @@ bool fl_system_be_a_guest(void) {
     return fl_call(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE, 0) == 0;
 }
 
-uint32_t fl_system_thread(void) {
-    return (uint32_t)fl_call(SYS_gettid, 0, 0, 0, 0);
-}
-
-bool fl_system_has_thread(uint32_t thread) {
-    return fl_call(SYS_tgkill, fl_call(SYS_getpid, 0, 0, 0, 0), thread, 0, 0) == 0;
-}
-
 /* The kernel's thread ends last. */
-void fl_system_await_end(uint32_t thread) {
+void fl_guest_await_end(uint32_t thread) {
     for (uint64_t waited_ns = 0; waited_ns < AWAIT_NS; waited_ns += AWAIT_STEP_NS) {
         if (!fl_system_has_thread(thread))
             return;
         fl_system_sleep_ns(AWAIT_STEP_NS);
     }
-}
-
-bool fl_system_is_first_thread(void) {
-    return has_first && pthread_equal(first, pthread_self());
-}
-
-void fl_system_be_first_thread(void) {
-    first = pthread_self();
-    has_first = true;
 }

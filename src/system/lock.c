@@ -13,6 +13,35 @@
 
 fl_lock_line fl_locks[FL_LOCK_COUNT] = {FL_LOCKS(ROW)};
 
+_Atomic uint32_t fl_locks_closed;
+static _Atomic uintptr_t
+    passes; /* the thread that forks, 0: none; guarded by the lock of forks, but others look who it is */
+
+void fl_gate_close_below(uint32_t rank) {
+    atomic_store_explicit(&fl_locks_closed, rank, memory_order_release);
+}
+
+void fl_gate_give(bool to_me) {
+    atomic_store_explicit(&passes, to_me ? (uintptr_t)pthread_self() : 0, memory_order_relaxed);
+}
+
+bool fl_gate_is_mine(void) {
+    return atomic_load_explicit(&passes, memory_order_relaxed) == (uintptr_t)pthread_self();
+}
+
+bool fl_lock_is_closed(const fl_lock *lock) {
+    return lock->rank < atomic_load_explicit(&fl_locks_closed, memory_order_acquire) && !fl_gate_is_mine();
+}
+
+void fl_lock_pass(fl_lock *lock) {
+    while (fl_lock_is_closed(lock)) {
+        fl_lock_drop_unseen(lock);
+        fl_mutex_take(&fl_lock_of(FL_LOCK_FORK)->mutex); /* held by who forks */
+        fl_lock_drop_unseen(fl_lock_of(FL_LOCK_FORK));
+        fl_mutex_take(&lock->mutex);
+    }
+}
+
 void fl_lock_init_checking(fl_lock *lock, fl_rank rank) {
     pthread_mutexattr_t kind;
     fl_lock_init(lock, rank);

@@ -59,6 +59,11 @@ bool fl_lock_take_unless_mine(fl_lock *lock);
  */
 extern _Atomic uint32_t fl_locks_closed;
 
+/* Closes those below a rank; 0: opens all. The thread that passes all the while, and has the lock of forks: the calling one, or none. */
+void fl_gate_close_below(uint32_t rank);
+void fl_gate_give(bool to_me);
+bool fl_gate_is_mine(void);
+
 /* What the calling thread has got may be closed: returns with it when it is open. */
 void fl_lock_pass(fl_lock *lock);
 

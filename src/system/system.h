@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * system.h: what fallow needs of the operating system besides memory in its states: clocks, fences, threads, files,
- * random numbers. With the back ends of osmem, one floor up, this is all of the system that fallow sees.
+ * system.h: what fallow needs of the operating system besides memory in its states: clocks, fences, files,
+ * random numbers. (Its own thread: guest.h.) With the back ends of osmem, one floor up, this is all of the system that fallow sees.
  *
- * No function here but fl_system_start_thread and the two around fork allocates or is a point where a thread can be
+ * No function here but the two around fork allocates or is a point where a thread can be
  * cancelled; all keep errno, need a few hundred bytes of stack, and call nothing that other libraries like to replace, since
  * malloc leads here at any time: before the first constructor, and from inside such a library.
  */
@@ -53,12 +53,6 @@ bool fl_system_keeps_to_memory(void);
 uint64_t fl_system_process_cpu_ns(void);
 uint64_t fl_system_thread_cpu_ns(void);
 
-/* The memory in bytes that the container, if the process is in one, may use; 0: no limit is known. */
-size_t fl_system_memory_limit(void);
-
-/* For how long, in all, tasks of the container (or the machine) had to wait for memory; 0 where unknown. */
-uint64_t fl_system_memory_stalls_ns(void);
-
 /*
  * After this call, every thread of the process has passed a full memory fence: what each had written before
  * is seen by the caller, and what the caller had written before is seen by each from then on. Its price is
@@ -73,34 +67,12 @@ bool fl_system_has_fence(void);
 /* Has the process more than one thread? Unknown is answered with true. */
 bool fl_system_is_threaded(void);
 
-/*
- * Starts a detached thread with every signal blocked, and a stack that has room for the program's thread-local storage and
- * a little more. False where that fails. May allocate (the C library sets up the thread's own storage), so no lock may be
- * held.
- */
-bool fl_system_start_thread(void *(*body)(void *), void *argument);
-
-/* What such a thread needs to know of the process: read once, by the first thread, at its start. */
-void fl_system_prepare_threads(void);
-
-/*
- * The first call of such a thread: it runs on the processors and by the policy that the process began with, whatever thread
- * has started it, and has a table of open files of its own, an empty one: no number of the program's is ever taken. False: the
- * system has no such table to give, and the thread has to leave files alone.
- */
-bool fl_system_be_a_guest(void);
-
-/* A thread as a number, for fl_system_await_end: returns when the C library has let go of it too (or in a second). */
+/* The calling thread as a number; has the process a thread of that number? */
 uint32_t fl_system_thread(void);
-void fl_system_await_end(uint32_t thread);
-
-/* Has the process a thread of that number? */
 bool fl_system_has_thread(uint32_t thread);
 
-/* Is the calling thread the one that runs main? (The one that called fl_system_prepare_threads, or forked since.) */
+/* Is the calling thread the one that runs main? As the last call of the other says: at the start, and in the child of a fork. */
 bool fl_system_is_first_thread(void);
-
-/* In the child of a fork. */
 void fl_system_be_first_thread(void);
 
 /* Reads the start of a file. Returns how many bytes; 0 where there is no such file. */

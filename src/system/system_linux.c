@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 #include "call.h"
-#include "container.h"
 #include "system.h"
 #include "vdso.h"
 
@@ -129,14 +129,6 @@ uint64_t fl_system_thread_cpu_ns(void) {
     return fl_system_keeps_to_memory() ? fl_system_now_ns() : read_clock(CLOCK_THREAD_CPUTIME_ID, NULL);
 }
 
-size_t fl_system_memory_limit(void) {
-    return fl_container_limit("");
-}
-
-uint64_t fl_system_memory_stalls_ns(void) {
-    return fl_container_stalls_ns("");
-}
-
 void fl_system_sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t duration_ns) {
     struct timespec duration = {(time_t)(duration_ns / 1000000000u), (long)(duration_ns % 1000000000u)};
     fl_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, value, (long)&duration);
@@ -227,6 +219,26 @@ const char *fl_system_program(void) {
 #else
     return "?";
 #endif
+}
+
+static pthread_t first; /* the thread that runs main; written where there is one thread */
+static bool has_first;
+
+bool fl_system_is_first_thread(void) {
+    return has_first && pthread_equal(first, pthread_self());
+}
+
+void fl_system_be_first_thread(void) {
+    first = pthread_self();
+    has_first = true;
+}
+
+uint32_t fl_system_thread(void) {
+    return (uint32_t)fl_call(SYS_gettid, 0, 0, 0, 0);
+}
+
+bool fl_system_has_thread(uint32_t thread) {
+    return fl_call(SYS_tgkill, fl_call(SYS_getpid, 0, 0, 0, 0), thread, 0, 0) == 0;
 }
 
 uint64_t fl_system_process(void) {

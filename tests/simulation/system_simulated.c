@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * system_simulated.c: src/system/system.h, of the world. The clock is the world's, files there are none, and what the system
+ * system_simulated.c: src/system/system.h and its like, of the world. The clock is the world's, files there are none, and what the system
  * can refuse (a thread, the fence in every thread) it refuses when the seed says.
  */
 #include "../../src/system/system.h"
 
+#include "../../src/system/container.h"
+#include "../../src/system/guest.h"
 #include "faults.h"
 #include "memory.h"
 #include "schedule.h"
@@ -81,11 +83,13 @@ uint64_t fl_system_thread_cpu_ns(void) {
     return sim_now_ns();
 }
 
-size_t fl_system_memory_limit(void) {
+size_t fl_container_limit(const char *root) {
+    (void)root;
     return 0;
 }
 
-uint64_t fl_system_memory_stalls_ns(void) {
+uint64_t fl_container_stalls_ns(const char *root) {
+    (void)root;
     return 0;
 }
 
@@ -116,7 +120,7 @@ static void *background(void *argument) {
     return body(NULL);
 }
 
-bool fl_system_start_thread(void *(*body)(void *), void *argument) {
+bool fl_guest_start(void *(*body)(void *), void *argument) {
     POINT();
     if (sim.self->locks_held)
         sim_fail("a thread is started with a lock held");
@@ -125,10 +129,10 @@ bool fl_system_start_thread(void *(*body)(void *), void *argument) {
     return !sim_fault_of_thread() && sim_thread_new(background, (void *)body, true) != NULL;
 }
 
-void fl_system_prepare_threads(void) {
+void fl_guest_prepare(void) {
 }
 
-bool fl_system_be_a_guest(void) {
+bool fl_guest_settle_in(void) {
     return true;
 }
 
@@ -136,7 +140,7 @@ uint32_t fl_system_thread(void) {
     return 1;
 }
 
-void fl_system_await_end(uint32_t thread) {
+void fl_guest_await_end(uint32_t thread) {
     (void)thread;
 }
 

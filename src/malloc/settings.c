@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+#include "settings.h"
+
+#include "../arena/driver.h"
+#include "../arena/grant.h"
+#include "../heap/thread.h"
+#include "../system/system.h"
+
+fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};
+
+/* Who wants neither a thread nor files is in a sandbox. */
+static void keep_to_memory(void) {
+    fl_system_keep_to_memory(!fl_the_options.background_thread && !fl_the_options.container);
+}
+
+void fl_option_apply(fl_option which) {
+    switch (which) {
+    case FL_OPTION_background_thread:
+        fl_driver_allow_thread(fl_the_options.background_thread);
+        keep_to_memory();
+        return;
+    case FL_OPTION_container:
+        fl_limits_heed_container(fl_the_options.container);
+        keep_to_memory();
+        return;
+    case FL_OPTION_give_back:
+        fl_driver_switch(fl_the_options.give_back);
+        return;
+    case FL_OPTION_hard_limit:
+        fl_limits_set_process_hard(fl_the_options.hard_limit);
+        return;
+    case FL_OPTION_idle_max:
+        fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
+        return;
+    case FL_OPTION_soft_limit:
+        fl_limits_set_process_soft(fl_the_options.soft_limit);
+        return;
+    case FL_OPTION_stats_file: /* read at the end; so the next */
+    case FL_OPTION_verbose:
+    case FL_OPTION_COUNT:
+        return;
+    }
+}
