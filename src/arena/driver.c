@@ -176,8 +176,8 @@ static bool start_guest(void) {
     uint64_t failed_ns = atomic_load_explicit(&guest_failed_ns, memory_order_relaxed);
     if (failed_ns && now_ns - failed_ns < TRY_EVERY_NS)
         return false;
-    if (guest_may_be_here() && (fl_guest_start(guest, NULL) ||
-                                (make_room_for_guest() && fl_guest_start(guest, NULL))))
+    if (guest_may_be_here() &&
+        (fl_guest_start(guest, NULL) || (make_room_for_guest() && fl_guest_start(guest, NULL))))
         return true;
     atomic_store_explicit(&guest_failed_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&guest_is_blind, true, memory_order_relaxed);
