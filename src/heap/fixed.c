@@ -1,143 +1,118 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fixed.c: blocks inside memory that the caller gives, with boundary tags. Nothing here asks the system for anything, nor
- * touches what lies outside the memory.
- *
- *     chunk  │ tag: bytes of the chunk, and two bits │ block …                                       │
- *     free   │ tag                                   │ next │ previous (offsets) │ …    │ bytes again │
- *
- * A chunk's bytes are a multiple of 16 and its tag lies 8 bytes before a multiple of 16. IN_USE is about the chunk itself,
- * PREVIOUS_IN_USE about the one before it: only where that is free do the last 8 bytes before the tag hold its size.
+ * fixed.c: blocks inside memory that the caller gives, with boundary tags. Nothing here asks the system for
+ * anything, nor touches what lies outside the memory, whatever the memory holds: an offset is followed
+ * after a look at where it leads.
  */
-#include "fallow/fixed.h"
-
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 
-#include "../system/fatal.h"
-#include "../system/lock.h"
+#include "fixedbooks.h"
 
-#define MAGIC UINT64_C(0x64786966776c6166)
-#define IN_USE ((size_t)1)
-#define PREVIOUS_IN_USE ((size_t)2)
-#define TAG_BITS ((size_t)15)
-#define CHUNK_MIN ((size_t)32)
-#define EXACT_BYTES ((size_t)512) /* below, a list holds chunks of one size */
-#define LISTS 64
 #define LOOKS 16
 
-struct fallow_fixed {
-    uint64_t magic;
-    size_t bytes; /* of all, with this */
-    fl_shared_lock lock;
-    uint64_t filled;     /* a bit for each list that is not empty */
-    size_t first[LISTS]; /* offsets of chunks; 0: none */
-    size_t used_bytes;
-    size_t blocks;
-};
-
-/* Where the first chunk's tag lies: the blocks are aligned. */
-#define FIRST_CHUNK (((sizeof(fallow_fixed) + 15) & ~(size_t)15) + 8)
-
-_Static_assert(FIRST_CHUNK + 8 + 8 + 16 <= FALLOW_FIXED_OVERHEAD_BYTES - 63, "the promise on size");
-
-static void take_lock(fallow_fixed *fixed) {
-    fl_shared_lock_take(&fixed->lock, FL_LOCK_FIXED);
-}
-
-static void drop_lock(fallow_fixed *fixed) {
-    fl_shared_lock_drop(&fixed->lock, FL_LOCK_FIXED);
-}
-
-static size_t *tag_at(const fallow_fixed *fixed, size_t chunk) {
-    return (size_t *)((char *)fixed + chunk);
-}
-
-static size_t bytes_of(const fallow_fixed *fixed, size_t chunk) {
-    return *tag_at(fixed, chunk) & ~TAG_BITS;
-}
-
-/* The last tag, which is always in use. */
-static size_t end_of(const fallow_fixed *fixed) {
-    return (fixed->bytes & ~(size_t)15) - 8;
-}
-
-static size_t *next_of(const fallow_fixed *fixed, size_t chunk) {
-    return tag_at(fixed, chunk) + 1;
-}
-
-static size_t *previous_of(const fallow_fixed *fixed, size_t chunk) {
-    return tag_at(fixed, chunk) + 2;
-}
-
-static unsigned list_for(size_t bytes) {
-    if (bytes < EXACT_BYTES)
-        return (unsigned)(bytes / 16);
-    unsigned list = 32 + (63 - (unsigned)__builtin_clzll(bytes)) - 9;
-    return list < LISTS ? list : LISTS - 1;
-}
-
-static void put_in_list(fallow_fixed *fixed, size_t chunk) {
-    unsigned list = list_for(bytes_of(fixed, chunk));
-    size_t first = fixed->first[list];
-    *next_of(fixed, chunk) = first;
-    *previous_of(fixed, chunk) = 0;
-    if (first)
-        *previous_of(fixed, first) = chunk;
-    fixed->first[list] = chunk;
-    fixed->filled |= UINT64_C(1) << list;
-}
-
-static void take_out_of_list(fallow_fixed *fixed, size_t chunk) {
+/* What is free, with its bytes; false: it is damaged. */
+static bool take_out_of_list(fallow_fixed *fixed, size_t chunk) {
+    if (!is_free_chunk(fixed, chunk))
+        return fl_fixed_damaged(fixed, "a free block is damaged");
     unsigned list = list_for(bytes_of(fixed, chunk));
     size_t next = *next_of(fixed, chunk), previous = *previous_of(fixed, chunk);
-    *(previous ? next_of(fixed, previous) : &fixed->first[list]) = next;
+    if ((next && !is_chunk_place(fixed, next)) || (previous && !is_chunk_place(fixed, previous)))
+        return fl_fixed_damaged(fixed, "a free block's neighbours in its list are none");
+    size_t *link = previous ? next_of(fixed, previous) : &fixed->first[list];
+    if (*link != chunk || (next && *previous_of(fixed, next) != chunk))
+        return fl_fixed_damaged(fixed, "a free block and its neighbours in its list do not agree");
+    size_t *other = next ? previous_of(fixed, next) : &fixed->filled;
+    fixed_note(fixed, 0, link);
+    fixed_note(fixed, 1, other);
+    fixed_noted(fixed, 2);
+    *link = next;
     if (next)
-        *previous_of(fixed, next) = previous;
-    if (!fixed->first[list])
-        fixed->filled &= ~(UINT64_C(1) << list);
+        *other = previous;
+    else if (!previous)
+        *other &= ~((size_t)1 << list);
+    return true;
 }
 
-/* Writes a free chunk's tags, and tells the one behind it. */
-static void make_free(fallow_fixed *fixed, size_t chunk, size_t bytes) {
+void fl_fixed_make_free(fallow_fixed *fixed, size_t chunk, size_t bytes) {
+    unsigned list = list_for(bytes);
+    size_t first = first_in_list(fixed, list);
+    if (first && (!is_chunk_place(fixed, first) || *previous_of(fixed, first))) {
+        fl_fixed_damaged(fixed, "a list of free blocks is damaged");
+        return;
+    }
+    size_t *other = first ? previous_of(fixed, first) : &fixed->filled;
+    fixed_note(fixed, 0, tag_at(fixed, chunk));
+    fixed_note(fixed, 1, next_of(fixed, chunk));
+    fixed_note(fixed, 2, previous_of(fixed, chunk));
+    fixed_note(fixed, 3, last_word_of(fixed, chunk, bytes));
+    fixed_note(fixed, 4, tag_at(fixed, chunk + bytes));
+    fixed_note(fixed, 5, other);
+    fixed_note(fixed, 6, &fixed->first[list]);
+    fixed_noted(fixed, 7);
     *tag_at(fixed, chunk) = bytes | PREVIOUS_IN_USE; /* two free neighbours would be one */
-    *(size_t *)((char *)fixed + chunk + bytes - 8) = bytes;
+    *next_of(fixed, chunk) = first;
+    *previous_of(fixed, chunk) = 0;
+    *last_word_of(fixed, chunk, bytes) = bytes;
     *tag_at(fixed, chunk + bytes) &= ~PREVIOUS_IN_USE;
-    put_in_list(fixed, chunk);
+    *other = first ? chunk : *other | (size_t)1 << list;
+    fixed->first[list] = chunk;
 }
 
-/* The first `bytes` of a chunk that is in no list, as a block; the rest, where it is enough for a chunk, is free. */
-static void make_used(fallow_fixed *fixed, size_t chunk, size_t have, size_t bytes) {
-    size_t before = *tag_at(fixed, chunk) & PREVIOUS_IN_USE;
+static void count(fallow_fixed *fixed, size_t used_bytes, size_t blocks) {
+    fixed_note(fixed, 0, &fixed->used_bytes);
+    fixed_note(fixed, 1, &fixed->blocks);
+    fixed_noted(fixed, 2);
+    fixed->used_bytes += used_bytes;
+    fixed->blocks += blocks;
+}
+
+/* The first `bytes` of a chunk that is in no list, as a block; the rest, where it is enough for a chunk,
+ * is free. before: PREVIOUS_IN_USE, or 0. blocks: how many more there are by that. */
+static void make_used(fallow_fixed *fixed, size_t chunk, size_t before, size_t have, size_t bytes,
+                      size_t blocks) {
     if (have - bytes < CHUNK_MIN)
         bytes = have;
-    *tag_at(fixed, chunk) = bytes | IN_USE | before;
+    count(fixed, bytes, blocks);
+    fixed_set(fixed, tag_at(fixed, chunk), bytes | IN_USE | before);
     if (have > bytes)
-        make_free(fixed, chunk + bytes, have - bytes);
+        fl_fixed_make_free(fixed, chunk + bytes, have - bytes);
     else
-        *tag_at(fixed, chunk + bytes) |= PREVIOUS_IN_USE;
-    fixed->used_bytes += bytes;
+        fixed_set(fixed, tag_at(fixed, chunk + bytes), *tag_at(fixed, chunk + bytes) | PREVIOUS_IN_USE);
+}
+
+/* The best of a few looks in the list for that size; 0: none. All are looked at in the last one: nothing
+ * lies behind that. */
+static size_t best_in_list(fallow_fixed *fixed, unsigned list, size_t bytes) {
+    size_t best = 0, best_bytes = SIZE_MAX, looks = LOOKS + (fixed->bytes >> LAST_LIST_SHIFT);
+    for (size_t chunk = first_in_list(fixed, list); chunk && looks > 0;
+         chunk = *next_of(fixed, chunk), looks--) {
+        if (!is_chunk_place(fixed, chunk)) {
+            fl_fixed_damaged(fixed, "a list of free blocks is damaged");
+            return 0;
+        }
+        size_t have = bytes_of(fixed, chunk);
+        if (have == bytes)
+            return chunk;
+        if (have > bytes && have < best_bytes) {
+            best = chunk;
+            best_bytes = have;
+        }
+    }
+    return best;
 }
 
 /* A free chunk of at least so many bytes, taken out of its list; 0: none. */
 static size_t find_chunk(fallow_fixed *fixed, size_t bytes) {
     unsigned list = list_for(bytes);
-    size_t best = 0, best_bytes = SIZE_MAX;
-    unsigned looks = list == LISTS - 1 ? UINT32_MAX : LOOKS; /* nothing lies behind the last list */
-    for (size_t chunk = fixed->first[list]; chunk && looks > 0; chunk = *next_of(fixed, chunk), looks--) {
-        size_t have = bytes_of(fixed, chunk);
-        if (have >= bytes && have < best_bytes) {
-            best = chunk;
-            best_bytes = have;
-        }
+    size_t chunk = best_in_list(fixed, list, bytes);
+    size_t longer = list == LISTS - 1 ? 0 : fixed->filled & (SIZE_MAX << (list + 1));
+    if (!chunk && longer) {
+        chunk = fixed->first[__builtin_ctzll(longer)];
+        if (!is_chunk_place(fixed, chunk) || bytes_of(fixed, chunk) < bytes)
+            return fl_fixed_damaged(fixed, "a list of free blocks is damaged");
     }
-    uint64_t longer = list == LISTS - 1 ? 0 : fixed->filled & (UINT64_MAX << (list + 1));
-    if (!best && longer)
-        best = fixed->first[__builtin_ctzll(longer)];
-    if (best)
-        take_out_of_list(fixed, best);
-    return best;
+    return chunk && take_out_of_list(fixed, chunk) ? chunk : 0;
 }
 
 /* What a block takes as a chunk; 0: too much. */
@@ -148,13 +123,17 @@ static size_t chunk_bytes(size_t bytes) {
     return chunk < CHUNK_MIN ? CHUNK_MIN : chunk;
 }
 
+/* All of the memory is one free chunk. */
 static void start(fallow_fixed *fixed) {
     size_t end = end_of(fixed);
-    fixed->filled = 0;
-    memset(fixed->first, 0, sizeof fixed->first);
-    fixed->used_bytes = fixed->blocks = 0;
-    *tag_at(fixed, end) = IN_USE;
-    make_free(fixed, FIRST_CHUNK, end - FIRST_CHUNK);
+    fixed_set(fixed, &fixed->lost_from, 0);
+    fixed_set(fixed, &fixed->lost_bytes, 0);
+    fixed_set(fixed, &fixed->used_bytes, 0);
+    fixed_set(fixed, &fixed->blocks, 0);
+    fixed_set(fixed, &fixed->filled, 0);
+    fixed_set(fixed, tag_at(fixed, end), IN_USE);
+    fl_fixed_make_free(fixed, FIRST_CHUNK, end - FIRST_CHUNK);
+    fixed_done(fixed);
 }
 
 static void *no_memory(void) {
@@ -162,11 +141,10 @@ static void *no_memory(void) {
     return NULL;
 }
 
-/* The allocator's place in the memory, and what is left from there on. */
-static fallow_fixed *place_in(void *memory, size_t *bytes) {
+fallow_fixed *fl_fixed_place_in(void *memory, size_t *bytes) {
     uintptr_t first = ((uintptr_t)memory + 63) & ~(uintptr_t)63;
     size_t skipped = first - (uintptr_t)memory;
-    if (!memory || *bytes < skipped || *bytes - skipped < FALLOW_FIXED_OVERHEAD_BYTES + 64) {
+    if (!memory || *bytes < skipped || *bytes - skipped < FIXED_BYTES_MIN) {
         errno = EINVAL;
         return NULL;
     }
@@ -175,42 +153,42 @@ static fallow_fixed *place_in(void *memory, size_t *bytes) {
 }
 
 fallow_fixed *fallow_fixed_create(void *memory, size_t bytes, unsigned flags) {
-    fallow_fixed *fixed = place_in(memory, &bytes);
+    fallow_fixed *fixed = fl_fixed_place_in(memory, &bytes);
     if (!fixed || (flags & ~FALLOW_FIXED_SHARED)) {
         errno = EINVAL;
         return NULL;
     }
+    fixed->magic = 0;
+    atomic_signal_fence(memory_order_seq_cst); /* who is killed in here leaves no allocator */
     fl_shared_lock_init(&fixed->lock, flags & FALLOW_FIXED_SHARED);
     fixed->bytes = bytes;
+    fixed->bytes_inverted = ~bytes;
+    fixed->is_shared = flags & FALLOW_FIXED_SHARED;
+    fixed->damaged = fixed->logged = 0;
     start(fixed);
-    fixed->magic = MAGIC;
+    fixed->magic = FIXED_MAGIC;
     return fixed;
 }
 
-fallow_fixed *fallow_fixed_open(void *memory, size_t bytes) {
-    fallow_fixed *fixed = place_in(memory, &bytes);
-    if (fixed && (fixed->magic != MAGIC || fixed->bytes > bytes)) {
-        errno = EINVAL;
+/* A block where the call has come to its end, and one can be had. */
+static void *result_of(fallow_fixed *fixed, void *block) {
+    if (!fl_fixed_leave(fixed))
         return NULL;
-    }
-    return fixed;
+    return block ? block : no_memory();
 }
 
-/* Holds the lock. */
-static void *alloc(fallow_fixed *fixed, size_t bytes) {
-    size_t wanted = chunk_bytes(bytes), chunk = wanted ? find_chunk(fixed, wanted) : 0;
-    if (!chunk)
-        return NULL;
-    make_used(fixed, chunk, bytes_of(fixed, chunk), wanted);
-    fixed->blocks++;
+/* A new block in a chunk that is in no list. */
+static void *place(fallow_fixed *fixed, size_t chunk, size_t before, size_t have, size_t wanted) {
+    make_used(fixed, chunk, before, have, wanted, 1);
     return (char *)fixed + chunk + 8;
 }
 
 void *fallow_fixed_alloc(fallow_fixed *fixed, size_t bytes) {
-    take_lock(fixed);
-    void *block = alloc(fixed, bytes);
-    drop_lock(fixed);
-    return block ? block : no_memory();
+    if (!fl_fixed_enter(fixed))
+        return NULL;
+    size_t wanted = chunk_bytes(bytes), chunk = wanted ? find_chunk(fixed, wanted) : 0;
+    return result_of(fixed,
+                     chunk ? place(fixed, chunk, PREVIOUS_IN_USE, bytes_of(fixed, chunk), wanted) : NULL);
 }
 
 /* A block that is long enough for any start, cut at both ends. Holds the lock. */
@@ -227,14 +205,9 @@ static void *alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t bytes) 
     if (aligned != block && aligned - block < CHUNK_MIN)
         aligned = (block + CHUNK_MIN + alignment - 1) & ~(uintptr_t)(alignment - 1);
     size_t front = aligned - block;
-    if (front) {
-        make_free(fixed, chunk, front); /* clears the bit in the tag behind, which make_used keeps */
-        *tag_at(fixed, chunk + front) = 0;
-        chunk += front;
-    }
-    make_used(fixed, chunk, have - front, wanted);
-    fixed->blocks++;
-    return (void *)aligned;
+    if (front)
+        fl_fixed_make_free(fixed, chunk, front);
+    return place(fixed, chunk + front, front ? 0 : PREVIOUS_IN_USE, have - front, wanted);
 }
 
 void *fallow_fixed_alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t bytes) {
@@ -244,125 +217,181 @@ void *fallow_fixed_alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t b
     }
     if (alignment <= 16)
         return fallow_fixed_alloc(fixed, bytes);
-    take_lock(fixed);
-    void *block = alloc_aligned(fixed, alignment, bytes);
-    drop_lock(fixed);
-    return block ? block : no_memory();
+    return fl_fixed_enter(fixed) ? result_of(fixed, alloc_aligned(fixed, alignment, bytes)) : NULL;
 }
 
-/* The chunk of a block. Stops the process where it cannot be one. Holds the lock. */
-static size_t chunk_of(const fallow_fixed *fixed, const void *block, const char *doing) {
+/* What is said of a block does not agree: the caller's mistake where the books are sound, and damage
+ * where they are not. */
+static size_t no_block(fallow_fixed *fixed, const void *block, const char *doing, const char *found) {
+    if (fl_fixed_is_sound(fixed))
+        fl_fatal(doing, block, found);
+    return fl_fixed_damaged(fixed, found);
+}
+
+/* The chunk of a block; 0: damaged. Stops the process where it cannot be one. Holds the lock. */
+static size_t chunk_of(fallow_fixed *fixed, const void *block, const char *doing) {
     size_t chunk = (size_t)((const char *)block - (const char *)fixed) - 8;
-    if (chunk < FIRST_CHUNK || chunk >= end_of(fixed) || chunk % 16 != 8)
+    if (!is_chunk_place(fixed, chunk))
         fl_fatal(doing, block, "not a block of this allocator (found by its place)");
-    size_t bytes = bytes_of(fixed, chunk);
+    if (is_lost(fixed, chunk))
+        return chunk;
+    size_t bytes = bytes_of(fixed, chunk), left = end_of(fixed) - chunk;
     if (!(*tag_at(fixed, chunk) & IN_USE))
-        fl_fatal(doing, block, "freed twice, or not the start of a block (its tag says that it is free)");
-    size_t behind = chunk + bytes;
-    bool agree = bytes >= CHUNK_MIN && behind <= end_of(fixed) && (*tag_at(fixed, behind) & PREVIOUS_IN_USE);
-    if (agree && behind < end_of(fixed))
-        agree = bytes_of(fixed, behind) >= CHUNK_MIN && bytes_of(fixed, behind) <= end_of(fixed) - behind;
-    if (!agree)
-        fl_fatal(doing, block, "its tag is damaged (it does not agree with that of the block behind)");
-    return chunk;
+        return no_block(fixed, block, doing,
+                        "freed twice, or not the start of a block (its tag says that it is free)");
+    bool agree = bytes >= CHUNK_MIN && bytes <= left && (*tag_at(fixed, chunk + bytes) & PREVIOUS_IN_USE);
+    if (agree && bytes < left)
+        agree = bytes_of(fixed, chunk + bytes) >= CHUNK_MIN && bytes_of(fixed, chunk + bytes) <= left - bytes;
+    return agree ? chunk
+                 : no_block(fixed, block, doing,
+                            "its tag is damaged (it does not agree with that of the block behind)");
 }
 
-/* A chunk that is in no list, counted neither as used nor as free, with its neighbours that are free. */
-static void give(fallow_fixed *fixed, size_t chunk, size_t bytes) {
-    if (!(*tag_at(fixed, chunk) & PREVIOUS_IN_USE)) {
-        size_t before = *(size_t *)((char *)fixed + chunk - 8);
-        if (before < CHUNK_MIN || before > chunk - FIRST_CHUNK || bytes_of(fixed, chunk - before) != before)
-            fl_fatal("free of", (char *)fixed + chunk + 8, "the free block before it is damaged");
-        chunk -= before;
-        bytes += before;
-        take_out_of_list(fixed, chunk);
-    }
-    size_t behind = chunk + bytes;
+/* A block's chunk becomes free, with its neighbours that are. Nothing is given back of what is lost. */
+static void give(fallow_fixed *fixed, size_t chunk) {
+    size_t bytes = bytes_of(fixed, chunk), behind = chunk + bytes;
+    if (is_lost(fixed, chunk))
+        return;
+    count(fixed, -bytes, (size_t)-1);
     if (!(*tag_at(fixed, behind) & IN_USE)) {
-        take_out_of_list(fixed, behind);
+        if (!take_out_of_list(fixed, behind))
+            return;
         bytes += bytes_of(fixed, behind);
     }
-    make_free(fixed, chunk, bytes);
+    if (!(*tag_at(fixed, chunk) & PREVIOUS_IN_USE)) {
+        size_t before = *fixed_word(fixed, chunk - 8);
+        if (!is_chunk_place(fixed, chunk - before) || bytes_of(fixed, chunk - before) != before) {
+            fl_fixed_damaged(fixed, "the free block before a block is damaged");
+            return;
+        }
+        if (!take_out_of_list(fixed, chunk - before))
+            return;
+        chunk -= before;
+        bytes += before;
+    }
+    fl_fixed_make_free(fixed, chunk, bytes);
 }
 
-void fallow_fixed_free(fallow_fixed *fixed, void *block) {
+bool fallow_fixed_free(fallow_fixed *fixed, void *block) {
     if (!block)
-        return;
-    take_lock(fixed);
-    size_t chunk = chunk_of(fixed, block, "free of"), bytes = bytes_of(fixed, chunk);
-    fixed->used_bytes -= bytes;
-    fixed->blocks--;
-    give(fixed, chunk, bytes);
-    drop_lock(fixed);
+        return true;
+    if (!fl_fixed_enter(fixed))
+        return false;
+    size_t chunk = chunk_of(fixed, block, "free of");
+    if (chunk)
+        give(fixed, chunk);
+    return fl_fixed_leave(fixed);
 }
 
 /* Longer into what is free behind it, or shorter. Holds the lock. */
 static bool resize(fallow_fixed *fixed, size_t chunk, size_t wanted) {
     size_t bytes = bytes_of(fixed, chunk), behind = chunk + bytes, have = bytes;
+    if (is_lost(fixed, chunk))
+        return false;
     if (!(*tag_at(fixed, behind) & IN_USE))
         have += bytes_of(fixed, behind);
     if (have < wanted)
         return false;
     if (wanted > bytes || have - wanted >= CHUNK_MIN) {
-        if (have > bytes)
-            take_out_of_list(fixed, behind);
-        fixed->used_bytes -= bytes;
-        make_used(fixed, chunk, have, wanted);
+        if (have > bytes && !take_out_of_list(fixed, behind))
+            return false;
+        count(fixed, -bytes, 0);
+        make_used(fixed, chunk, *tag_at(fixed, chunk) & PREVIOUS_IN_USE, have, wanted, 0);
     }
     return true;
+}
+
+/* What may belong to a block: of one that is lost, it is not known where it ends. */
+static size_t contents_of(const fallow_fixed *fixed, size_t chunk) {
+    if (is_lost(fixed, chunk))
+        return fixed->lost_from + fixed->lost_bytes - chunk - 8;
+    return bytes_of(fixed, chunk) - 8;
+}
+
+/* To another place. What its contents overwrite is noted too: it is a free chunk's again if this is
+ * undone. Holds the lock. */
+static void *move(fallow_fixed *fixed, size_t from, size_t bytes, size_t wanted) {
+    size_t to = find_chunk(fixed, wanted), had = contents_of(fixed, from);
+    if (!to)
+        return NULL;
+    size_t have = bytes_of(fixed, to);
+    fixed_note(fixed, 0, next_of(fixed, to));
+    fixed_note(fixed, 1, previous_of(fixed, to));
+    fixed_note(fixed, 2, last_word_of(fixed, to, have));
+    fixed_noted(fixed, 3);
+    void *block = place(fixed, to, PREVIOUS_IN_USE, have, wanted);
+    memcpy(block, (char *)fixed + from + 8, had < bytes ? had : bytes);
+    give(fixed, from);
+    return block;
 }
 
 void *fallow_fixed_realloc(fallow_fixed *fixed, void *block, size_t bytes) {
     if (!block)
         return fallow_fixed_alloc(fixed, bytes);
-    size_t wanted = chunk_bytes(bytes);
-    void *result = NULL;
-    take_lock(fixed);
-    size_t chunk = chunk_of(fixed, block, "realloc of"), had = bytes_of(fixed, chunk) - 8;
-    if (wanted && resize(fixed, chunk, wanted))
-        result = block;
-    else if (wanted && (result = alloc(fixed, bytes)) != NULL)
-        memcpy(result, block, had < bytes ? had : bytes);
-    drop_lock(fixed);
-    if (result && result != block)
-        fallow_fixed_free(fixed, block);
-    return result ? result : no_memory();
+    if (!fl_fixed_enter(fixed))
+        return NULL;
+    size_t wanted = chunk_bytes(bytes), chunk = chunk_of(fixed, block, "realloc of");
+    if (!wanted || !chunk)
+        return result_of(fixed, NULL);
+    if (!resize(fixed, chunk, wanted))
+        block = fixed->damaged ? NULL : move(fixed, chunk, bytes, wanted);
+    return result_of(fixed, block);
 }
 
 size_t fallow_fixed_usable_bytes(const void *block) {
     return (((const size_t *)block)[-1] & ~TAG_BITS) - 8;
 }
 
-void fallow_fixed_reset(fallow_fixed *fixed) {
-    take_lock(fixed);
-    start(fixed);
-    drop_lock(fixed);
+bool fallow_fixed_reset(fallow_fixed *fixed) {
+    if (!fl_fixed_lock(fixed))
+        return false;
+    bool can = fixed_knows_bytes(fixed);
+    if (can) {
+        fixed_done(fixed); /* nothing is left of what a damaged log says */
+        start(fixed);
+        fixed->damaged = 0;
+    }
+    fl_fixed_unlock(fixed);
+    return can;
 }
 
 fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
     fallow_fixed_figures figures = {0};
-    take_lock(fixed);
+    if (!fl_fixed_enter(fixed))
+        return figures;
+    size_t longest = 0, before = 0;
+    unsigned list = fixed->filled ? 63 - (unsigned)__builtin_clzll(fixed->filled) : 0;
+    for (size_t chunk = first_in_list(fixed, list); chunk; chunk = *next_of(fixed, chunk)) {
+        if (!is_free_chunk(fixed, chunk) || *previous_of(fixed, chunk) != before) {
+            fl_fixed_damaged(fixed, "a list of free blocks is damaged");
+            break;
+        }
+        longest = bytes_of(fixed, chunk) > longest ? bytes_of(fixed, chunk) : longest;
+        before = chunk;
+    }
     figures.total_bytes = end_of(fixed) - FIRST_CHUNK;
     figures.used_bytes = fixed->used_bytes;
+    figures.lost_bytes = fixed->lost_bytes;
     figures.blocks = fixed->blocks;
-    size_t longest = 0;
-    if (fixed->filled)
-        for (size_t chunk = fixed->first[63 - __builtin_clzll(fixed->filled)]; chunk;
-             chunk = *next_of(fixed, chunk))
-            longest = bytes_of(fixed, chunk) > longest ? bytes_of(fixed, chunk) : longest;
     figures.largest_bytes = longest ? longest - 8 : 0;
-    drop_lock(fixed);
-    return figures;
+    return fl_fixed_leave(fixed) ? figures : (fallow_fixed_figures){0};
 }
 
 bool fallow_fixed_walk(fallow_fixed *fixed, bool (*visit)(void *context, void *block, size_t bytes),
                        void *context) {
+    if (!fl_fixed_enter(fixed))
+        return false;
     bool on = true;
-    take_lock(fixed);
-    size_t end = end_of(fixed);
-    for (size_t chunk = FIRST_CHUNK; on && chunk < end; chunk += bytes_of(fixed, chunk))
-        if (*tag_at(fixed, chunk) & IN_USE)
-            on = visit(context, (char *)fixed + chunk + 8, bytes_of(fixed, chunk) - 8);
-    drop_lock(fixed);
-    return on;
+    size_t end = end_of(fixed), bytes;
+    for (size_t chunk = FIRST_CHUNK; on && chunk < end; chunk += bytes) {
+        bool lost = is_lost(fixed, chunk);
+        bytes = lost ? fixed->lost_bytes : bytes_of(fixed, chunk);
+        if (bytes < CHUNK_MIN || bytes > end - chunk || bytes % 16) {
+            fl_fixed_damaged(fixed, "a tag is damaged");
+            break;
+        }
+        if (!lost && (*tag_at(fixed, chunk) & IN_USE))
+            on = visit(context, (char *)fixed + chunk + 8, bytes - 8);
+    }
+    return fl_fixed_leave(fixed) && on;
 }

@@ -156,17 +156,19 @@ void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes) {
         return;
     }
     pthread_mutexattr_init(&kind);
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK);
     pthread_mutexattr_setpshared(&kind, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&kind, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&lock->mutex, &kind);
     pthread_mutexattr_destroy(&kind);
 }
 
-void fl_lock_unusual(pthread_mutex_t *mutex, int code) {
+bool fl_lock_unusual(pthread_mutex_t *mutex, int code) {
     if (code == EOWNERDEAD)
-        pthread_mutex_consistent(mutex);
-    else if (code == EDEADLK && !was_free(mutex))
+        return pthread_mutex_consistent(mutex) == 0;
+    if (code == EDEADLK && !was_free(mutex))
         fl_fatal("use of the heap", NULL, "from a signal handler that has interrupted the same thread in it");
+    return code == EDEADLK;
 }
 
 bool fl_lock_take_unless_mine(fl_lock *lock) {

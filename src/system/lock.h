@@ -122,8 +122,8 @@ static inline void fl_lock_drop_unseen(fl_lock *lock) {
 /* As what a lock knows its owner; 0: unknown, or nobody. */
 uint32_t fl_lock_owner(const fl_lock *lock);
 
-/* What pthread_mutex_lock did not do as usual. */
-void fl_lock_unusual(pthread_mutex_t *mutex, int code);
+/* What pthread_mutex_lock did not do as usual; false: the caller has not got it, as it is no mutex. */
+bool fl_lock_unusual(pthread_mutex_t *mutex, int code);
 
 static inline void fl_mutex_take(pthread_mutex_t *mutex) {
     int code = pthread_mutex_lock(mutex);
@@ -172,10 +172,14 @@ typedef struct fl_shared_lock {
 
 void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes);
 
-static inline void fl_shared_lock_take(fl_shared_lock *lock, fl_rank rank) {
+/* False: not taken, since what lies there is no lock. */
+static inline bool fl_shared_lock_take(fl_shared_lock *lock, fl_rank rank) {
     fl_held_want(lock, rank);
-    fl_mutex_take(&lock->mutex);
+    int code = pthread_mutex_lock(&lock->mutex);
+    if (__builtin_expect(code != 0, 0) && !fl_lock_unusual(&lock->mutex, code))
+        return false;
     fl_held_add(lock, rank);
+    return true;
 }
 
 static inline void fl_shared_lock_drop(fl_shared_lock *lock, fl_rank rank) {
