@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Allocators inside given memory: nothing outside it is touched, the promise on size holds, processes share one. */
+/* Allocators inside given memory: nothing outside it is touched, the promise on size holds, processes
+ * share one. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,17 +157,27 @@ static void fixed_errors(void) {
     CHECK(!fallow_fixed_open(memory + GUARD, BYTES));
 }
 
+static bool alloc_inside(void *fixed, void *start, size_t bytes) {
+    (void)start;
+    return fallow_fixed_alloc(fixed, bytes) != NULL;
+}
+
 static void fixed_misuse_stops_the_process(void) {
-    for (int misuse = 0; misuse < 4; misuse++) {
+    for (int misuse = 0; misuse < 6; misuse++) {
         fflush(stdout);
         pid_t child = fork();
         if (child == 0) {
             fclose(stderr);
-            fallow_fixed *fixed = fallow_fixed_create(memory + GUARD, BYTES, 0);
+            fallow_fixed *fixed =
+                fallow_fixed_create(memory + GUARD, BYTES, misuse < 4 ? 0 : FALLOW_FIXED_SHARED);
             char *a = fallow_fixed_alloc(fixed, 100), *b = fallow_fixed_alloc(fixed, 100);
             fallow_fixed_free(fixed, misuse == 3 ? NULL : a);
             if (misuse == 0)
                 fallow_fixed_free(fixed, a);
+            if (misuse == 4)
+                fallow_fixed_free(fixed, a); /* shared memory, and it is sound */
+            if (misuse == 5)
+                fallow_fixed_walk(fixed, alloc_inside, fixed);
             if (misuse == 1)
                 fallow_fixed_free(fixed, b + 16);
             if (misuse == 2)
