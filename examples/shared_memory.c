@@ -2,8 +2,8 @@
 /*
  * A back end of one's own: memory from a memfd, shared with another process.
  *
- * Reserved is the file without access; map gives access; unused punches a hole into it, so that the memory goes back for both processes and reads as zero. The interface of osmem checks and counts as for
- * any other back end.
+ * Reserved is the file without access; map gives access; unused punches a hole into it, so that the memory goes back for both
+ * processes and reads as zero. The interface of osmem checks and counts as for any other back end.
  */
 #define _GNU_SOURCE
 #include <fallow/osmem.h>
@@ -80,9 +80,21 @@ static long file_kib(int file) {
 int main(void) {
     size_t bytes = 64 * osmem_os_page_bytes();
     shared memory = {.file = memfd_create("fallow example", MFD_CLOEXEC), .bytes = bytes};
-    osmem_backend backend = {
-        "memfd", &memory, shared_traits, cannot_alloc, shared_reserve, shared_map, shared_used, shared_unused,
-        cannot,  cannot,  shared_free,   cannot,       cannot,         cannot,     NULL,        NULL};
+    osmem_backend backend = {.struct_bytes = sizeof backend,
+                             .name = "memfd",
+                             .context = &memory,
+                             .traits = shared_traits,
+                             .alloc = cannot_alloc,
+                             .reserve = shared_reserve,
+                             .map = shared_map,
+                             .used = shared_used,
+                             .unused = shared_unused,
+                             .unmap = cannot,
+                             .fault = cannot,
+                             .free = shared_free,
+                             .huge_page = cannot,
+                             .no_huge_page = cannot,
+                             .collapse = cannot};
     osmem_stat stat;
     if (memory.file < 0 || ftruncate(memory.file, (off_t)bytes))
         return 1;

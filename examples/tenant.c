@@ -16,9 +16,10 @@ int main(void) {
         memset(document, 'x', 10000);
         stored++;
     }
-    fallow_arena_figures figures = fallow_arena_read(tenant);
-    printf("stored %zu documents, %zu KiB Ready of %zu KiB\n", stored, figures.ready_bytes >> 10,
-           figures.limit_bytes >> 10);
+    fallow_arena_figures figures;
+    if (fallow_arena_read(tenant, &figures, sizeof figures))
+        printf("stored %zu documents, %zu KiB Ready of %zu KiB\n", stored, figures.ready_bytes >> 10,
+               figures.limit_bytes >> 10);
 
     /* Evicted: every document, whoever allocated it, and every page. */
     fallow_arena_destroy(tenant);

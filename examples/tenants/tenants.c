@@ -191,9 +191,9 @@ static answer metrics(fallow_pool *pool) {
     pthread_rwlock_rdlock(&tenants_lock);
     for (int i = 0; i < TENANTS_MAX && text; i++) {
         const tenant *it = tenants[i];
-        if (!it || !it->arena)
+        fallow_arena_figures now;
+        if (!it || !it->arena || !fallow_arena_read(it->arena, &now, sizeof now))
             continue;
-        fallow_arena_figures now = fallow_arena_read(it->arena);
         text = fallow_pool_printf(pool,
                                   "%stenant_memory_bytes{tenant=\"%s\",state=\"ready\"} %zu\n"
                                   "tenant_memory_bytes{tenant=\"%s\",state=\"prepared\"} %zu\n"

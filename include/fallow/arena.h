@@ -31,10 +31,11 @@ typedef enum fallow_give_back_policy {
     FALLOW_GIVE_BACK_USUAL, /* what is above the recent peak while it is in use, all of it when it is quiet */
     FALLOW_GIVE_BACK_NEVER, /* only at limits, under pressure, and when the program asks (fallow_give_back) */
     FALLOW_GIVE_BACK_AT_ONCE, /* at the next tick, whatever goes on: the least memory, and a fault for each page used again */
+    FALLOW_GIVE_BACK_ROOM_ = 0x7fffffff /* none: keeps the type as wide as an int */
 } fallow_give_back_policy;
 
 /* Flags of an arena. */
-#define FALLOW_ARENA_ONE_THREAD 1u /* one thread at a time uses it: not looked up by thread, and so faster */
+#define FALLOW_ARENA_ONE_THREAD 1u /* one thread at a time uses it, frees in it included: so faster */
 
 struct osmem_backend;
 
@@ -60,8 +61,10 @@ typedef enum fallow_cause {
     FALLOW_CAUSE_LIMIT,    /* a limit was in the way, or a soft one exceeded */
     FALLOW_CAUSE_PRESSURE, /* the system, or the container, was short of memory */
     FALLOW_CAUSE_REQUEST,  /* fallow_give_back */
-    FALLOW_CAUSE_COUNT
+    FALLOW_CAUSE_ROOM_ = 0x7fffffff
 } fallow_cause;
+
+#define FALLOW_CAUSES_MAX 8 /* fewer are in use */
 
 /* Figures of one arena, in bytes where nothing else is said, together at one moment. */
 typedef struct fallow_arena_figures {
@@ -82,7 +85,7 @@ typedef struct fallow_arena_figures {
     struct {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* that it took */
-    } given[FALLOW_CAUSE_COUNT];
+    } given[FALLOW_CAUSES_MAX];
 } fallow_arena_figures;
 
 /*
@@ -94,11 +97,13 @@ FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_byte
 
 /*
  * The same with all options. A child's Ready bytes count in its parent's limits and figures, and so on upwards; the parent
- * is asked to shed (fallow_arena_on_limit) when its limit is in the way of a child's request. NULL with errno EINVAL for
- * flags or a policy that do not exist. Costs 3 KiB of bookkeeping and, from its first block on, a slab for each size; each
- * thread that uses it costs 3 KiB more, of at most 64 arenas that it used last.
+ * is asked to shed (fallow_arena_on_limit) when its limit is in the way of a child's request. options_bytes is sizeof
+ * *options. NULL with errno EINVAL for a size that no version had, and for flags, a policy or options that do not
+ * exist. Costs 3 KiB of bookkeeping and, from its first block on, a slab for each size; each thread that uses it costs
+ * 3 KiB more, of at most 64 arenas that it used last.
  */
-FALLOW_API fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) FALLOW_MUST_USE;
+FALLOW_API fallow_arena *fallow_arena_create_with(const fallow_arena_options *options,
+                                                  size_t options_bytes) FALLOW_MUST_USE;
 
 /* What it was created with. The name lives as long as the arena; the parent is NULL where there is none. */
 FALLOW_API const char *fallow_arena_name(const fallow_arena *arena);
@@ -122,7 +127,9 @@ FALLOW_API void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes
  * Who sheds at the arena's hard limit, at that of the process, or when the system has no memory: is told how many
  * bytes are wanted, frees what it can spare, in this arena or elsewhere, and returns whether it is worth trying again.
  * It runs in the thread whose request is in want, one thread at a time for each arena; what it allocates itself fails
- * rather than call it again. It may not destroy the arena. NULL: nobody is asked.
+ * rather than call it again. That thread may be one that allocates in an arena below: also where this one is
+ * FALLOW_ARENA_ONE_THREAD, and then it has to keep out whoever else may be in this one before it frees here. It may
+ * not destroy the arena, and has to return: no longjmp, no exception. NULL: nobody is asked.
  */
 typedef bool fallow_shed(void *context, size_t wanted_bytes);
 FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context);
@@ -142,6 +149,7 @@ typedef enum fallow_refused_by {
     FALLOW_REFUSED_BY_PROCESS, /* fallow_set_limits */
     FALLOW_REFUSED_BY_SYSTEM,  /* the system has no memory */
     FALLOW_REFUSED_BY_SIZE, /* no arena could ever serve it: its size or alignment, or a limit that is smaller than the request */
+    FALLOW_REFUSED_BY_ROOM_ = 0x7fffffff
 } fallow_refused_by;
 
 /* Why the arena's last request that failed did so, in whichever thread. whose, if not NULL, becomes the arena whose limit it was;
@@ -195,13 +203,16 @@ FALLOW_API void fallow_arena_free(fallow_arena *arena, void *block);
 /*
  * Shows every live block of an arena, with what it holds, in order of addresses but for regions; false from `visit` ends the
  * walk, and is returned. The caller keeps the arena quiet meanwhile: no thread allocates, frees, or uses a block. Nothing may
- * be allocated or freed in the arena from inside. Chunks of pools are not blocks, and are not shown.
+ * be allocated or freed in the arena from inside. `visit` has to return: no longjmp, no exception.
+ * Chunks of pools are not blocks, and are not shown.
  */
 typedef bool fallow_visit(void *context, void *block, size_t bytes);
 FALLOW_API bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context);
 
-/* Of the arena alone but for limits; ready_bytes and prepared_bytes include the arenas below. */
-FALLOW_API fallow_arena_figures fallow_arena_read(const fallow_arena *arena);
+/* Of the arena alone but for limits; ready_bytes and prepared_bytes include the arenas below. figures_bytes is
+ * sizeof *figures; false with errno EINVAL if no version had that. */
+FALLOW_API bool fallow_arena_read(const fallow_arena *arena, fallow_arena_figures *figures,
+                                  size_t figures_bytes);
 
 /* The arena that a block came from; NULL if the pointer is not into a block of fallow's (of a block above a
  * MiB: into its first MiB). */

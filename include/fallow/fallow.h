@@ -8,7 +8,6 @@
  *   process.h all of it together: limits, figures, giving back
  *   stats.h   what of an arena is live, by size class
  *   osmem.h   address space in four states
- *   osmem_sim.h (not included here) a simulated system under it, for tests
  */
 #ifndef FALLOW_FALLOW_H
 #define FALLOW_FALLOW_H

@@ -115,8 +115,8 @@ typedef struct fallow_fixed_figures {
     size_t lost_bytes;    /* by damage, until a reset; in neither of the others but total_bytes */
 } fallow_fixed_figures;
 
-/* All 0 with errno ENOTRECOVERABLE: the memory is damaged. */
-FALLOW_API fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed);
+/* figures_bytes is sizeof *figures; false with errno EINVAL if no version had that, or ENOTRECOVERABLE: the memory is damaged. */
+FALLOW_API bool fallow_fixed_read(fallow_fixed *fixed, fallow_fixed_figures *figures, size_t figures_bytes);
 
 /* Shows every live block, in order of addresses; false from `visit` ends the walk, and is returned. The
  * allocator's lock is held: nothing may be allocated or freed in it from inside, which stops the

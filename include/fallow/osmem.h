@@ -50,15 +50,16 @@ extern "C" {
 /* What a call can say. Zero is success; nothing has changed after anything else but OSMEM_LOST. */
 typedef enum osmem_result {
     OSMEM_OK = 0,
-    OSMEM_NOMEM,       /* the system has no memory, address space or mappings left */
-    OSMEM_UNSUPPORTED, /* this system cannot do it; for hints, nothing is lost */
-    OSMEM_INVALID,     /* the arguments break a rule above */
-    OSMEM_TAKEN,       /* part of the range that was to be ours is somebody else's */
-    OSMEM_KEPT,        /* the system keeps what was to go (it is locked, busy, or never goes) */
-    OSMEM_LOST         /* the range is None now, against the caller's will */
+    OSMEM_NOMEM,             /* the system has no memory, address space or mappings left */
+    OSMEM_UNSUPPORTED,       /* this system cannot do it; for hints, nothing is lost */
+    OSMEM_INVALID,           /* the arguments break a rule above */
+    OSMEM_TAKEN,             /* part of the range that was to be ours is somebody else's */
+    OSMEM_KEPT,              /* the system keeps what was to go (it is locked, busy, or never goes) */
+    OSMEM_LOST,              /* the range is None now, against the caller's will */
+    OSMEM_ROOM_ = 0x7fffffff /* none: keeps the type as wide as an int */
 } osmem_result;
 
-/* The states that are counted. None is everything else. */
+/* The states that are counted. None is everything else. A value, as is a range: neither ever grows. */
 typedef struct osmem_bytes {
     size_t reserved;
     size_t prepared;
@@ -119,8 +120,12 @@ typedef struct osmem_reservation {
  *
  * What KEPT is said of would be refused again soon: it is not worth asking at every turn. What NOMEM is said of may work
  * a moment later. No call retries without a bound.
+ *
+ * What is written through `out` is all zero before. Both structures may be longer than the back end knows them.
  */
 typedef struct osmem_backend {
+    size_t
+        struct_bytes; /* sizeof(osmem_backend) as the back end knows it; what may come behind that is not asked */
     const char *name;
     void *context;
     void (*traits)(void *context, osmem_traits *out);
@@ -162,18 +167,21 @@ typedef struct osmem_stat {
     const char *name; /* shown in figures; the caller's, must outlive the stat */
     const osmem_backend *backend;
     struct osmem_stat *parent;
-    osmem_traits traits;
     osmem_bytes bytes;
     size_t ready_peak_bytes;
     bool checked;
+    osmem_traits traits;
+    size_t room[12]; /* for more traits and figures: the caller has the memory */
 } osmem_stat;
 
-/* Sets up a stat with nothing in it. backend NULL: the system. parent may be NULL. */
+/* Sets up a stat with nothing in it. backend NULL: the system. parent may be NULL. A back end whose struct_bytes is no
+ * size that one had stops the process. */
 FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend,
                                 osmem_stat *parent);
 
-/* What is true of the memory of a back end: page sizes, whether it comes back zeroed, what is charged. */
-FALLOW_API osmem_traits osmem_backend_traits(const osmem_backend *backend);
+/* What is true of the memory of a back end: page sizes, whether it comes back zeroed, what is charged. traits_bytes is
+ * sizeof *traits; false if no version had that. */
+FALLOW_API bool osmem_backend_traits(const osmem_backend *backend, osmem_traits *traits, size_t traits_bytes);
 
 /*
  * From now on, the state of every OS page that this stat counts is kept, and a call that finds another state

@@ -84,6 +84,7 @@ typedef struct fallow_pool_mark {
     uint64_t events;
     size_t used_before;
     size_t resets;
+    size_t room[3]; /* for what a mark may have to know one day: it is passed by value, and so never grows */
 } fallow_pool_mark;
 
 FALLOW_API fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool);

@@ -7,6 +7,7 @@
 #ifndef FALLOW_PROCESS_H
 #define FALLOW_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,7 +58,8 @@ typedef struct fallow_process_figures {
     uint64_t system_calls;   /* for memory, so far */
 } fallow_process_figures;
 
-FALLOW_API fallow_process_figures fallow_process_read(void);
+/* figures_bytes is sizeof *figures; false with errno EINVAL if no version had that. */
+FALLOW_API bool fallow_process_read(fallow_process_figures *figures, size_t figures_bytes);
 
 #ifdef __cplusplus
 }

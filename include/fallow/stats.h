@@ -32,32 +32,23 @@ typedef struct fallow_class_stats {
 } fallow_class_stats;
 
 typedef struct fallow_stats {
-    size_t struct_bytes; /* sizeof(fallow_stats) as the caller knows it: set by him, before the call */
-    size_t live_bytes;   /* in blocks that were handed out, by what may be used of each */
-    size_t live_blocks;  /* large ones among them */
-    size_t large_bytes;  /* of the live bytes: in blocks larger than any size class */
-    size_t large_blocks; /* the same of the live blocks */
-    size_t pool_bytes;   /* granted to pools; not among the live bytes */
-    size_t free_bytes;   /* Ready, and in slabs, between and behind live blocks */
-    size_t idle_bytes;   /* Ready, and granted to nobody: goes back by itself, or by fallow_give_back */
-    size_t
-        ready_bytes; /* live, free, idle, and of pools: what the arena can have resident, without those below it */
+    size_t live_bytes;    /* in blocks that were handed out, by what may be used of each */
+    size_t live_blocks;   /* large ones among them */
+    size_t large_bytes;   /* of the live bytes: in blocks larger than any size class */
+    size_t large_blocks;  /* the same of the live blocks */
+    size_t pool_bytes;    /* granted to pools; not among the live bytes */
+    size_t free_bytes;    /* Ready, and in slabs, between and behind live blocks */
+    size_t idle_bytes;    /* Ready, and granted to nobody: goes back by itself, or by fallow_give_back */
+    size_t ready_bytes;   /* live, free, idle, and of pools: can be resident, without those below it */
     size_t granted_bytes; /* to slabs, large blocks and pools */
     size_t away_bytes;    /* of these: not Ready */
     size_t class_count;
     fallow_class_stats classes[FALLOW_CLASSES_MAX]; /* the smallest first */
 } fallow_stats;
 
-#define FALLOW_STATS_INIT                                        \
-    {                                                            \
-        sizeof(fallow_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, { \
-            { 0, 0, 0, 0, 0 }                                    \
-        }                                                        \
-    }
-
-/* Fills as much of *stats as the caller's version of it has. NULL: of the arena that malloc serves from. False with errno EINVAL if
- * struct_bytes is no size that a version of it had. Takes no memory. */
-FALLOW_API bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats);
+/* NULL: of the arena that malloc serves from. stats_bytes is sizeof *stats; false with errno EINVAL if no version had
+ * that. Takes no memory. */
+FALLOW_API bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats, size_t stats_bytes);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * version.h: the one place where fallow's version stands; the build reads it from here.
+ * version.h: the one place where fallow's version stands; the build reads it from here. What stays as it is from one
+ * version to the next is said in docs/abi.md.
+ *
+ * Structures that fallow reads or fills are given with their size: sizeof as the caller was compiled. They grow at their
+ * end; what a caller does not know is not written, and what the library does not know is zero, or has to be.
  */
 #ifndef FALLOW_VERSION_H
 #define FALLOW_VERSION_H
 
 #define FALLOW_VERSION "0.1.0"
+#define FALLOW_VERSION_NUMBER 100 /* the same for #if: major * 10000 + minor * 100 + patch */
 
 /*
  * How functions of the shared libraries are made visible; everything else stays inside.
@@ -18,4 +23,14 @@
 #define FALLOW_MUST_USE
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* FALLOW_VERSION of the library that the program runs with. */
+FALLOW_API const char *fallow_version(void);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

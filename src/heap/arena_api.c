@@ -9,18 +9,22 @@
 #include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/shed.h"
+#include "../osmem/backend.h"
 #include "../system/fatal.h"
+#include "../system/sized.h"
 #include "block.h"
+#include "figures.h"
 #include "thread.h"
 
 static bool are_valid(const fallow_arena_options *options) {
     return !(options->flags & ~FALLOW_ARENA_ONE_THREAD) &&
            (unsigned)options->give_back <= FALLOW_GIVE_BACK_AT_ONCE &&
-           (!options->backend || osmem_backend_traits(options->backend).os_page_bytes <=
-                                     fl_the_window.grain_pages << FL_PAGE_SHIFT);
+           (!options->backend ||
+            (fl_backend_is_whole(options->backend) && fl_backend_traits(options->backend).os_page_bytes <=
+                                                          fl_the_window.grain_pages << FL_PAGE_SHIFT));
 }
 
-fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
+static fallow_arena *create(const fallow_arena_options *options) {
     bool began = fl_process_init();
     if (began && !are_valid(options)) {
         errno = EINVAL;
@@ -45,8 +49,17 @@ fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
     return arena;
 }
 
+fallow_arena *fallow_arena_create_with(const fallow_arena_options *options, size_t options_bytes) {
+    fallow_arena_options ours = {0};
+    if (!fl_sized_take(&ours, sizeof ours, options, options_bytes, sizeof ours)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return create(&ours);
+}
+
 fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
-    return fallow_arena_create_with(&(fallow_arena_options){.name = name, .limit_bytes = limit_bytes});
+    return create(&(fallow_arena_options){.name = name, .limit_bytes = limit_bytes});
 }
 
 const char *fallow_arena_name(const fallow_arena *arena) {
@@ -182,10 +195,10 @@ fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fal
     }
 }
 
-_Static_assert((int)FALLOW_CAUSE_COUNT == (int)FL_CAUSE_COUNT, "the same causes");
+_Static_assert((int)FALLOW_CAUSE_REQUEST + 1 == (int)FL_CAUSE_COUNT && FL_CAUSE_COUNT <= FALLOW_CAUSES_MAX,
+               "the same causes, and room for them");
 
-fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
-    fl_arena_check(arena, "figures of arena");
+fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     fallow_arena_figures figures = {0};
     const fl_arena *pages = &arena->pages;
     fl_lock *lock = (fl_lock *)&pages->lock;
@@ -211,6 +224,15 @@ fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
     }
     fl_lock_drop(lock);
     return figures;
+}
+
+bool fallow_arena_read(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {
+    fl_arena_check(arena, "figures of arena");
+    fallow_arena_figures ours = fl_arena_figures(arena);
+    if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
+        return true;
+    errno = EINVAL;
+    return false;
 }
 
 fallow_arena *fallow_arena_of(const void *block) {

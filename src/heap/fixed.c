@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../system/sized.h"
 #include "fixedbooks.h"
 
 #define LOOKS 16
@@ -355,10 +356,10 @@ bool fallow_fixed_reset(fallow_fixed *fixed) {
     return can;
 }
 
-fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
-    fallow_fixed_figures figures = {0};
+bool fallow_fixed_read(fallow_fixed *fixed, fallow_fixed_figures *figures, size_t figures_bytes) {
+    fallow_fixed_figures ours = {0};
     if (!fl_fixed_enter(fixed))
-        return figures;
+        return false;
     size_t longest = 0, before = 0;
     unsigned list = fixed->filled ? 63 - (unsigned)__builtin_clzll(fixed->filled) : 0;
     for (size_t chunk = first_in_list(fixed, list); chunk; chunk = *next_of(fixed, chunk)) {
@@ -369,12 +370,17 @@ fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
         longest = bytes_of(fixed, chunk) > longest ? bytes_of(fixed, chunk) : longest;
         before = chunk;
     }
-    figures.total_bytes = end_of(fixed) - FIRST_CHUNK;
-    figures.used_bytes = fixed->used_bytes;
-    figures.lost_bytes = fixed->lost_bytes;
-    figures.blocks = fixed->blocks;
-    figures.largest_bytes = longest ? longest - 8 : 0;
-    return fl_fixed_leave(fixed) ? figures : (fallow_fixed_figures){0};
+    ours.total_bytes = end_of(fixed) - FIRST_CHUNK;
+    ours.used_bytes = fixed->used_bytes;
+    ours.lost_bytes = fixed->lost_bytes;
+    ours.blocks = fixed->blocks;
+    ours.largest_bytes = longest ? longest - 8 : 0;
+    if (!fl_fixed_leave(fixed))
+        return false;
+    if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
+        return true;
+    errno = EINVAL;
+    return false;
 }
 
 bool fallow_fixed_walk(fallow_fixed *fixed, bool (*visit)(void *context, void *block, size_t bytes),

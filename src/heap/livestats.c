@@ -2,9 +2,10 @@
 #include "livestats.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "../arena/chunks.h"
+#include "../system/sized.h"
+#include "figures.h"
 #include "thread.h"
 
 _Static_assert(FL_CLASS_COUNT <= FALLOW_CLASSES_MAX, "fallow_stats has room for all of them");
@@ -131,7 +132,7 @@ fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
 }
 
 static void fill(const fallow_arena *arena, fallow_stats *stats) {
-    fallow_arena_figures figures = fallow_arena_read(arena);
+    fallow_arena_figures figures = fl_arena_figures(arena);
     for (unsigned i = 0; i < FL_CLASS_COUNT; i++)
         stats->classes[i].block_bytes = fl_classes[i].block_bytes;
     fl_live live = fl_stats_live(arena, stats->classes);
@@ -148,18 +149,14 @@ static void fill(const fallow_arena *arena, fallow_stats *stats) {
     stats->ready_bytes = figures.granted_bytes - figures.away_bytes + figures.idle_bytes;
 }
 
-bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats) {
+bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats, size_t stats_bytes) {
     fallow_stats all = {0};
-    size_t bytes = stats->struct_bytes;
-    if (bytes < offsetof(fallow_stats, classes) || bytes > sizeof all) {
-        errno = EINVAL;
-        return false;
-    }
     if (arena)
         fl_arena_check(arena, "statistics of arena");
     if (arena || fl_process_init())
         fill(arena ? arena : fl_process_arena, &all);
-    all.struct_bytes = bytes;
-    memcpy(stats, &all, bytes);
-    return true;
+    if (fl_sized_fill(stats, stats_bytes, &all, sizeof all, sizeof all))
+        return true;
+    errno = EINVAL;
+    return false;
 }

@@ -365,8 +365,13 @@ static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
 fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
     check_live(pool, "mark of pool");
     uint64_t event = ++((fallow_pool *)pool)->events; /* its own: all that it has before it, and after it */
-    return (fallow_pool_mark){pool,  pool->newest,      pool->large, pool->next,
-                              event, pool->used_before, pool->resets};
+    return (fallow_pool_mark){.pool = pool,
+                              .newest = pool->newest,
+                              .large = pool->large,
+                              .next = pool->next,
+                              .events = event,
+                              .used_before = pool->used_before,
+                              .resets = pool->resets};
 }
 
 static bool is_in(const chunk *list, const void *wanted) {

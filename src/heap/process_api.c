@@ -2,13 +2,17 @@
 /*
  * process_api.c: the public face of what concerns all arenas.
  */
-#include "../arena/charge.h"
 #include "fallow/process.h"
 
+#include <errno.h>
+
+#include "../arena/charge.h"
 #include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
+#include "../system/sized.h"
+#include "figures.h"
 #include "thread.h"
 
 #define TICK_BUDGET_NS UINT64_C(1000000)
@@ -35,7 +39,7 @@ bool fl_process_api_is_own(void) {
     return fallow_tick == fl_own_tick;
 }
 
-fallow_process_figures fallow_process_read(void) {
+fallow_process_figures fl_process_figures(void) {
     fallow_process_figures figures = {0};
     if (!fl_process_init())
         return figures;
@@ -49,4 +53,16 @@ fallow_process_figures fallow_process_read(void) {
     figures.limit_bytes = fl_limit_shown(atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed));
     figures.system_calls = osmem_system_calls();
     return figures;
+}
+
+bool fallow_process_read(fallow_process_figures *figures, size_t figures_bytes) {
+    fallow_process_figures ours = fl_process_figures();
+    if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
+        return true;
+    errno = EINVAL;
+    return false;
+}
+
+const char *fallow_version(void) {
+    return FALLOW_VERSION;
 }

@@ -9,6 +9,7 @@
 
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
+#include "../heap/figures.h"
 #include "../heap/livestats.h"
 #include "../heap/thread.h"
 #include "../system/line.h"
@@ -33,7 +34,7 @@ EXPORT struct mallinfo2 mallinfo2(void) {
     struct mallinfo2 info = {0};
     if (!fl_process_init())
         return info;
-    fallow_arena_figures now = fallow_arena_read(fl_process_arena);
+    fallow_arena_figures now = fl_arena_figures(fl_process_arena);
     fl_live live = fl_stats_live(fl_process_arena, NULL);
     info.arena = now.ready_bytes > live.bytes ? now.ready_bytes : live.bytes;
     info.uordblks = live.bytes;
@@ -84,7 +85,7 @@ EXPORT void malloc_stats(void) {
 EXPORT int malloc_info(int options, FILE *stream) {
     if (options != 0)
         return EINVAL;
-    fallow_process_figures process = fallow_process_read();
+    fallow_process_figures process = fl_process_figures();
     struct mallinfo2 now = mallinfo2();
     int written = fprintf(stream,
                           "<malloc version=\"fallow-1\">\n"

@@ -5,9 +5,23 @@
 #ifndef FL_BACKEND_H
 #define FL_BACKEND_H
 
+#include <stddef.h>
+
 #include "fallow/osmem.h"
 
 #include "../system/system.h"
+
+/* Has it all functions that the first version had? What came later is asked only of back ends long enough to have it. */
+static inline bool fl_backend_is_whole(const osmem_backend *backend) {
+    return backend->struct_bytes >= offsetof(osmem_backend, move) + sizeof backend->move;
+}
+
+/* What is true of its memory. */
+static inline osmem_traits fl_backend_traits(const osmem_backend *backend) {
+    osmem_traits traits = {0};
+    backend->traits(backend->context, &traits);
+    return traits;
+}
 
 /* The system's own, whatever stands in for it. */
 const osmem_backend *fl_backend_native(void);

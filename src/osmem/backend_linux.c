@@ -350,11 +350,11 @@ static osmem_result linux_collapse(void *context, void *start, size_t bytes) {
 }
 
 /* What the two back ends share: they differ in how memory is given back, and in what is true of it then. */
-#define LINUX_CALLS                                                                               \
-    .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, .used = linux_used,         \
-    .unmap = linux_unmap, .fault = linux_fault, .free = linux_free, .huge_page = linux_huge_page, \
-    .no_huge_page = linux_no_huge_page, .collapse = linux_collapse, .show_name = linux_show_name, \
-    .move = linux_move
+#define LINUX_CALLS                                                                                          \
+    .struct_bytes = sizeof(osmem_backend), .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, \
+    .used = linux_used, .unmap = linux_unmap, .fault = linux_fault, .free = linux_free,                      \
+    .huge_page = linux_huge_page, .no_huge_page = linux_no_huge_page, .collapse = linux_collapse,            \
+    .show_name = linux_show_name, .move = linux_move
 
 static const osmem_backend linux_backend = {
     .name = "linux", .traits = linux_traits, .unused = linux_unused, LINUX_CALLS};

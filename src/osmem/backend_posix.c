@@ -143,6 +143,7 @@ static osmem_result posix_no_hint(void *context, void *start, size_t bytes) {
 }
 
 static const osmem_backend posix_backend = {
+    .struct_bytes = sizeof(osmem_backend),
     .name = "posix",
     .traits = posix_traits,
     .alloc = posix_alloc,

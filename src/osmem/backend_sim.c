@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "fallow/osmem_sim.h"
+#include "osmem_sim.h"
 
 #include "../system/fatal.h"
 #include "../system/lock.h"
@@ -337,7 +337,8 @@ osmem_sim *osmem_sim_create(const osmem_sim_config *config) {
                                .resident = its.real ? NULL : (uint64_t *)(own + head + array)};
     sim->own_bytes = head + array + bits;
     fl_lock_init(&sim->lock, FL_LOCK_SIM);
-    sim->backend = (osmem_backend){.name = "sim",
+    sim->backend = (osmem_backend){.struct_bytes = sizeof(osmem_backend),
+                                   .name = "sim",
                                    .context = sim,
                                    .traits = sim_traits,
                                    .alloc = sim_alloc,
@@ -404,11 +405,13 @@ osmem_sim_figures osmem_sim_read(osmem_sim *sim) {
 }
 
 size_t osmem_sim_resident_bytes(osmem_sim *sim, const void *start, size_t bytes) {
-    size_t first = page_of(sim, start);
-    if (!sim->space.resident)
+    uintptr_t first = (uintptr_t)start, end = first + bytes, sims_end = sim->base + sim->config.address_bytes;
+    first = first > sim->base ? first : sim->base;
+    end = end < sims_end ? end : sims_end;
+    if (!sim->space.resident || first >= end)
         return 0;
     fl_lock_take(&sim->lock);
-    size_t pages = fl_simspace_resident(&sim->space, first, first + bytes / sim->config.os_page_bytes);
+    size_t pages = fl_simspace_resident(&sim->space, page_of(sim, (void *)first), page_of(sim, (void *)end));
     fl_lock_drop(&sim->lock);
     return pages * sim->config.os_page_bytes;
 }

@@ -6,6 +6,7 @@
 #include "fallow/osmem.h"
 
 #include "../system/fatal.h"
+#include "../system/sized.h"
 #include "../system/system.h"
 #include "backend.h"
 #include "checker.h"
@@ -22,19 +23,20 @@ const osmem_backend *osmem_backend_system(void) {
 }
 
 size_t osmem_os_page_bytes(void) {
-    return stand_in ? osmem_backend_traits(stand_in).os_page_bytes : fl_system_page_bytes();
+    return stand_in ? fl_backend_traits(stand_in).os_page_bytes : fl_system_page_bytes();
 }
 
-osmem_traits osmem_backend_traits(const osmem_backend *backend) {
-    osmem_traits traits;
-    backend->traits(backend->context, &traits);
-    return traits;
+bool osmem_backend_traits(const osmem_backend *backend, osmem_traits *traits, size_t traits_bytes) {
+    osmem_traits ours = fl_backend_traits(backend);
+    return fl_sized_fill(traits, traits_bytes, &ours, sizeof ours, sizeof ours);
 }
 
 void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend, osmem_stat *parent) {
     *stat =
         (osmem_stat){.name = name, .backend = backend ? backend : osmem_backend_system(), .parent = parent};
-    stat->traits = osmem_backend_traits(stat->backend);
+    if (!fl_backend_is_whole(stat->backend))
+        fl_fatal("back end", stat->backend, "its struct_bytes is not sizeof(osmem_backend)");
+    stat->traits = fl_backend_traits(stat->backend);
     if (stat->traits.reserve_bytes == 0)
         stat->traits.reserve_bytes = stat->traits.os_page_bytes;
     stat->checked = FL_CHECKS >= 2;

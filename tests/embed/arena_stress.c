@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An arena under threads that hand blocks over, end, and leave blocks behind; then destroyed, and again. */
+#include "../lib/reading.h"
 #include "../lib/resident.h"
 #include "../lib/stress.h"
 #include "fallow/fallow.h"
@@ -34,11 +35,11 @@ static void stress_arena(const stress_plan *plan) {
     stress_run(&its);
     /* All is freed and every thread has ended: no slab has been forgotten. (What a tick finds in the middle of a free it leaves for
      * the next, and where its share of the time is used up, until the arena has been quiet for a moment.) */
-    for (int i = 0; i < 5000 && fallow_arena_read(arena).granted_bytes > 0; i++) {
+    for (int i = 0; i < 5000 && arena_figures(arena).granted_bytes > 0; i++) {
         fallow_tick();
         rest_ms(1);
     }
-    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).granted_bytes, 0);
     fallow_arena_destroy(arena);
 }
 

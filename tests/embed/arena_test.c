@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "../lib/resident.h"
 #include "fallow/fallow.h"
 
@@ -26,7 +27,7 @@ static void arena_refuses_at_its_limit_and_loses_nothing(void) {
         if (round == 0)
             first = count;
         CHECK_EQUAL(count, first); /* failing has cost nothing */
-        CHECK(fallow_arena_read(arena).ready_bytes <= LIMIT);
+        CHECK(arena_figures(arena).ready_bytes <= LIMIT);
         CHECK(!fallow_arena_alloc(arena, 1 << 20));
         CHECK(!fallow_arena_alloc_zeroed(arena, (size_t)1 << 50));
         while (count > 0)
@@ -171,7 +172,7 @@ static void arena_owner_allocates_while_it_sheds(void) {
     while (kept_count > 0)
         fallow_arena_free(cache.arena, kept_by_owner[--kept_count]);
     fallow_give_back();
-    CHECK(fallow_arena_read(cache.arena).granted_bytes <= 256 << 10); /* no slab was forgotten */
+    CHECK(arena_figures(cache.arena).granted_bytes <= 256 << 10); /* no slab was forgotten */
     fallow_arena_destroy(cache.arena);
 }
 
@@ -187,10 +188,10 @@ static void arena_idle_max_and_give_back(void) {
         fallow_arena_free(arena, blocks[i]);
         fallow_tick(); /* not quiet: only the cap can be the reason */
     }
-    for (int i = 0; i < 20 && fallow_arena_read(arena).idle_bytes > 4 << 20; i++)
+    for (int i = 0; i < 20 && arena_figures(arena).idle_bytes > 4 << 20; i++)
         fallow_tick(); /* a tick is short */
     CHECK(!RESIDENT_IS_OURS || resident_bytes() + (90 << 20) <= full);
-    fallow_arena_figures figures = fallow_arena_read(arena);
+    fallow_arena_figures figures = arena_figures(arena);
     CHECK(figures.idle_bytes <= 4 << 20);
     CHECK_EQUAL(figures.idle_max_bytes, 4 << 20);
     CHECK(figures.given[FALLOW_CAUSE_LIMIT].bytes >= 90 << 20);
@@ -199,23 +200,23 @@ static void arena_idle_max_and_give_back(void) {
     CHECK(figures.largest_free_bytes >= 64 << 20);
     CHECK(figures.system_calls > 0);
     fallow_give_back();
-    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).ready_bytes, 0);
     CHECK(!RESIDENT_IS_OURS || resident_bytes() + (98 << 20) <= full);
     fallow_arena_destroy(arena);
 }
 
 static void arena_limits_of_the_process(void) {
-    fallow_process_figures before = fallow_process_read();
+    fallow_process_figures before = process_figures();
     fallow_arena *one = fallow_arena_create("one", 0), *two = fallow_arena_create("two", 0);
     fallow_set_limits(0, before.ready_bytes - before.meta_bytes + (16 << 20));
     char *a = fallow_arena_alloc(one, 10 << 20);
     CHECK(a && !fallow_arena_alloc(two, 8 << 20));
     CHECK_EQUAL(errno, ENOMEM);
-    CHECK(fallow_process_read().limit_bytes >= 16 << 20);
+    CHECK(process_figures().limit_bytes >= 16 << 20);
     fallow_arena_free(one, a);
     CHECK(fallow_arena_alloc(two, 12 << 20)); /* what was idle in the other has gone */
     fallow_set_limits(0, 0);
-    CHECK_EQUAL(fallow_process_read().limit_bytes, 0);
+    CHECK_EQUAL(process_figures().limit_bytes, 0);
     fallow_arena_destroy(one);
     fallow_arena_destroy(two);
 }
@@ -230,12 +231,12 @@ static void arena_tick_gives_idle_memory_back(void) {
     CHECK(resident_bytes() > base + ((size_t)80 << 20));
     for (int i = 0; i < BLOCKS; i++)
         fallow_arena_free(arena, blocks[i]);
-    for (int i = 0; i < 500 && fallow_arena_read(arena).ready_bytes > 0; i++) {
+    for (int i = 0; i < 500 && arena_figures(arena).ready_bytes > 0; i++) {
         fallow_tick();
         rest_ms(10);
     }
     CHECK(!RESIDENT_IS_OURS || resident_bytes() <= base + (2 << 20));
-    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).ready_bytes, 0);
     fallow_arena_destroy(arena);
 }
 
@@ -283,7 +284,7 @@ static void arena_large_alignment_is_no_size(void) {
         CHECK_EQUAL((uintptr_t)blocks[i] % alignment, 0);
         memset(blocks[i], i, 100);
     }
-    CHECK(fallow_arena_read(arena).ready_bytes <= 8 * (osmem_os_page_bytes() + 16384));
+    CHECK(arena_figures(arena).ready_bytes <= 8 * (osmem_os_page_bytes() + 16384));
     for (int i = 0; i < 8; i++) {
         CHECK_EQUAL(blocks[i][99], i);
         fallow_arena_free(arena, blocks[i]);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 static void was_cancelled(void *what) {
@@ -44,7 +45,8 @@ static void *body(void *unused) {
     what = "arenas";
     fallow_arena *arena = fallow_arena_create("tenant", (size_t)32 << 20), *below;
     CHECK(arena != NULL);
-    below = fallow_arena_create_with(&(fallow_arena_options){.name = "below", .parent = arena});
+    below = fallow_arena_create_with(&(fallow_arena_options){.name = "below", .parent = arena},
+                                     sizeof(fallow_arena_options));
     CHECK(below != NULL);
     fallow_arena_on_limit(arena, shed, NULL);
     fill(arena, 3000, 20000);
@@ -67,8 +69,8 @@ static void *body(void *unused) {
     for (int i = 0; i < 10; i++)
         fallow_tick();
     fallow_give_back();
-    (void)fallow_process_read();
-    (void)fallow_arena_read(arena);
+    (void)process_figures();
+    (void)arena_figures(arena);
     what = "a fork";
     child = fork();
     if (child == 0) {

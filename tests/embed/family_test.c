@@ -11,6 +11,7 @@
 
 #include "../../src/arena/window.h"
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "../lib/resident.h"
 #include "fallow/fallow.h"
 
@@ -18,7 +19,7 @@
 
 static fallow_arena *below(fallow_arena *parent, size_t limit_bytes) {
     fallow_arena_options options = {.name = "child", .parent = parent, .limit_bytes = limit_bytes};
-    fallow_arena *arena = fallow_arena_create_with(&options);
+    fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
     CHECK(arena);
     CHECK(fallow_arena_parent(arena) == parent);
     CHECK(!strcmp(fallow_arena_name(arena), "child"));
@@ -38,17 +39,17 @@ static void family_limits_nest_and_figures_add_up(void) {
     fallow_arena *root = fallow_arena_create("root", 16 * MIB);
     fallow_arena *middle = below(root, 8 * MIB), *left = below(middle, 6 * MIB), *right = below(middle, 0);
     CHECK(fill_up(left) > 4 * MIB); /* a slab holds four of its blocks, and a little is left */
-    CHECK(fallow_arena_read(left).ready_bytes <= 6 * MIB);
+    CHECK(arena_figures(left).ready_bytes <= 6 * MIB);
     size_t rest = fill_up(right); /* the middle's limit: what the left has is not there */
     CHECK(rest > MIB && rest < 2 * MIB);
-    CHECK_EQUAL(fallow_arena_read(middle).ready_bytes,
-                fallow_arena_read(left).ready_bytes + fallow_arena_read(right).ready_bytes);
-    CHECK(fallow_arena_read(root).ready_bytes <= 8 * MIB);
+    CHECK_EQUAL(arena_figures(middle).ready_bytes,
+                arena_figures(left).ready_bytes + arena_figures(right).ready_bytes);
+    CHECK(arena_figures(root).ready_bytes <= 8 * MIB);
     CHECK(fallow_arena_alloc(root, 4 * MIB)); /* the root is not at its limit */
     fallow_arena_destroy(left);
     CHECK(fill_up(right) > 4 * MIB);
     fallow_arena_destroy(middle); /* with the right one */
-    CHECK(fallow_arena_read(root).ready_bytes < 5 * MIB);
+    CHECK(arena_figures(root).ready_bytes < 5 * MIB);
     CHECK(fill_up(root) > 8 * MIB);
     fallow_arena_destroy(root);
 }
@@ -86,7 +87,7 @@ static void family_reset_keeps_what_it_may(void) {
     for (unsigned flags = 0; flags <= FALLOW_ARENA_ONE_THREAD; flags++) {
         fallow_arena_options options = {.name = "reset", .flags = flags};
         fallow_arena_destroy(arena);
-        arena = fallow_arena_create_with(&options);
+        arena = fallow_arena_create_with(&options, sizeof options);
         for (int round = 0; round < 5; round++) {
             for (size_t i = 0; i < 3000; i++) {
                 unsigned char *block = fallow_arena_alloc_zeroed(arena, i * 7 % 9000);
@@ -96,11 +97,11 @@ static void family_reset_keeps_what_it_may(void) {
                 memset(block, 0xff, i * 7 % 9000);
             }
             CHECK(fallow_arena_alloc(arena, 3 * MIB));
-            size_t before = fallow_arena_read(arena).ready_bytes;
+            size_t before = arena_figures(arena).ready_bytes;
             CHECK(before > 12 * MIB);
             size_t keep = (size_t)round * MIB;
             fallow_arena_reset(arena, keep);
-            fallow_arena_figures figures = fallow_arena_read(arena);
+            fallow_arena_figures figures = arena_figures(arena);
             CHECK_EQUAL(figures.granted_bytes, 0);
             CHECK(figures.ready_bytes <= keep);
             CHECK(round == 0 || figures.ready_bytes >= keep / 2);
@@ -153,8 +154,8 @@ static void family_moved_blocks_leave_nothing(void) {
         fallow_arena_free(arena, block);
     }
     fallow_give_back();
-    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
-    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).granted_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).ready_bytes, 0);
     fallow_arena_destroy(arena);
 }
 
@@ -220,27 +221,27 @@ static void family_walk_finds_exactly_the_live_blocks(void) {
 
 static void family_policies(void) {
     fallow_arena_options options = {.name = "keeps", .give_back = FALLOW_GIVE_BACK_NEVER};
-    fallow_arena *keeps = fallow_arena_create_with(&options);
+    fallow_arena *keeps = fallow_arena_create_with(&options, sizeof options);
     options.give_back = FALLOW_GIVE_BACK_AT_ONCE;
-    fallow_arena *gives = fallow_arena_create_with(&options);
+    fallow_arena *gives = fallow_arena_create_with(&options, sizeof options);
     fallow_arena_free(keeps, memset(fallow_arena_alloc(keeps, 20 * MIB), 1, 20 * MIB));
     fallow_arena_free(gives, memset(fallow_arena_alloc(gives, 20 * MIB), 1, 20 * MIB));
     fallow_tick();
-    for (int i = 0; i < 100 && fallow_arena_read(gives).ready_bytes > MIB; i++)
+    for (int i = 0; i < 100 && arena_figures(gives).ready_bytes > MIB; i++)
         fallow_tick();
-    CHECK(fallow_arena_read(gives).ready_bytes <= MIB);
+    CHECK(arena_figures(gives).ready_bytes <= MIB);
     for (int i = 0; i < 10; i++) {
         rest_ms(60);
         fallow_tick();
     }
-    CHECK(fallow_arena_read(keeps).ready_bytes >= 20 * MIB);
+    CHECK(arena_figures(keeps).ready_bytes >= 20 * MIB);
     fallow_give_back();
-    CHECK(fallow_arena_read(keeps).ready_bytes < MIB);
+    CHECK(arena_figures(keeps).ready_bytes < MIB);
     fallow_arena_destroy(keeps);
     fallow_arena_destroy(gives);
     errno = 0;
     options.flags = 0x80;
-    CHECK(!fallow_arena_create_with(&options) && errno == EINVAL);
+    CHECK(!fallow_arena_create_with(&options, sizeof options) && errno == EINVAL);
 }
 
 static void *move_along(void *arena) {
@@ -257,7 +258,7 @@ static void *move_along(void *arena) {
 /* One thread at a time, but not always the same one. */
 static void family_one_thread_after_the_other(void) {
     fallow_arena_options options = {.name = "one", .flags = FALLOW_ARENA_ONE_THREAD};
-    fallow_arena *arena = fallow_arena_create_with(&options);
+    fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
     for (int i = 0; i < 20; i++) {
         pthread_t thread;
         CHECK_EQUAL(pthread_create(&thread, NULL, move_along, arena), 0);
@@ -322,7 +323,7 @@ static void tick_to_the_end(void) {
 static size_t granted_to(fallow_arena *const *arenas) {
     size_t bytes = 0;
     for (size_t i = 0; i < VISITED; i++)
-        bytes += fallow_arena_read(arenas[i]).granted_bytes;
+        bytes += arena_figures(arenas[i]).granted_bytes;
     return bytes;
 }
 

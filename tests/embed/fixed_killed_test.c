@@ -36,6 +36,12 @@ typedef struct set {
     size_t count;
 } set;
 
+static fallow_fixed_figures figures_of(fallow_fixed *fixed) {
+    fallow_fixed_figures figures = {0};
+    (void)fallow_fixed_read(fixed, &figures, sizeof figures);
+    return figures;
+}
+
 static unsigned char *memory, *saved; /* saved: what it is before each victim comes */
 static fallow_fixed *fixed;
 static block blocks[BLOCKS];
@@ -102,7 +108,7 @@ static void set_up(uint64_t seed) {
     memset(blocks, 0, sizeof blocks);
     memset(memory, 0x5a, BYTES);
     CHECK(fixed = fallow_fixed_create(memory, BYTES, FALLOW_FIXED_SHARED));
-    whole = fallow_fixed_read(fixed).largest_bytes;
+    whole = figures_of(fixed).largest_bytes;
     some_steps(300, &seed);
     before = walk_all();
     memcpy(saved, memory, BYTES);
@@ -145,7 +151,7 @@ static void make(call which) {
         fallow_fixed_reset(fixed);
         break;
     case READ:
-        fallow_fixed_read(fixed);
+        figures_of(fixed);
         break;
     case REPAIR:
         result = fallow_fixed_repair(memory, BYTES, FALLOW_FIXED_SHARED);
@@ -253,7 +259,7 @@ static int go_on(call which) {
         now = walk_all();
         for (size_t i = 0; i < now.count; i++)
             CHECK(fallow_fixed_free(fixed, now.all[i].start));
-        CHECK_EQUAL(fallow_fixed_read(fixed).largest_bytes, whole);
+        CHECK_EQUAL(figures_of(fixed).largest_bytes, whole);
         _exit(is_undone ? NOT_MADE : MADE);
     }
     int end = end_of_child(child);
@@ -351,7 +357,7 @@ static int go_on_after_repair(void) {
             if (it->start)
                 verify(it);
         CHECK(fallow_fixed_reset(fixed));
-        CHECK_EQUAL(fallow_fixed_read(fixed).largest_bytes, whole);
+        CHECK_EQUAL(figures_of(fixed).largest_bytes, whole);
         _exit(is_told ? NOT_MADE : MADE);
     }
     int end = end_of_child(child);

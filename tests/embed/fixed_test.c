@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fixed.h"
 
 #define BYTES ((size_t)1 << 20)
@@ -90,7 +91,7 @@ static void expect_figures(fallow_fixed *fixed) {
         live += blocks[i].start != NULL;
     seen = 0;
     CHECK(fallow_fixed_walk(fixed, count_block, &used));
-    fallow_fixed_figures figures = fallow_fixed_read(fixed);
+    fallow_fixed_figures figures = fixed_figures(fixed);
     CHECK_EQUAL(seen, live);
     CHECK_EQUAL(figures.blocks, live);
     CHECK_EQUAL(figures.used_bytes, used);
@@ -101,7 +102,7 @@ static void fixed_random_steps_against_a_model(void) {
     uint64_t random = 9;
     fallow_fixed *fixed = fallow_fixed_create(memory + GUARD + 3, BYTES - 3, 0); /* aligned or not */
     CHECK(fixed);
-    size_t whole = fallow_fixed_read(fixed).largest_bytes;
+    size_t whole = fixed_figures(fixed).largest_bytes;
     for (int i = 0; i < 300000; i++) {
         step(fixed, &random);
         if (i % 10000 == 0)
@@ -112,7 +113,7 @@ static void fixed_random_steps_against_a_model(void) {
         blocks[i].start = NULL;
     }
     expect_figures(fixed);
-    CHECK_EQUAL(fallow_fixed_read(fixed).largest_bytes, whole); /* all neighbours have become one again */
+    CHECK_EQUAL(fixed_figures(fixed).largest_bytes, whole); /* all neighbours have become one again */
     expect_guards_whole();
 }
 
@@ -133,7 +134,7 @@ static void fixed_promise_on_size(void) {
                 count++;
             CHECK(count >= room / 48);
             fallow_fixed_reset(fixed);
-            CHECK_EQUAL(fallow_fixed_read(fixed).blocks, 0);
+            CHECK_EQUAL(fixed_figures(fixed).blocks, 0);
         }
     expect_guards_whole();
 }
@@ -235,7 +236,7 @@ static void fixed_shared_by_processes(void) {
         CHECK_EQUAL(status, 0);
     }
     CHECK(!strcmp(message, "from the other side"));
-    CHECK_EQUAL(fallow_fixed_read(fixed).blocks, 1);
+    CHECK_EQUAL(fixed_figures(fixed).blocks, 1);
     munmap(here, BYTES);
     close(file);
 }

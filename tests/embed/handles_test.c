@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Handles of arenas that have ended: each use of one stops the process with a line that says what was asked. */
+#include "../lib/reading.h"
 #include "../lib/stops.h"
 #include "fallow/fallow.h"
 
@@ -44,14 +45,15 @@ static void limits(void) {
     fallow_arena_set_limits(replaced(), 0, 1 << 20);
 }
 static void figures(void) {
-    (void)fallow_arena_read(replaced());
+    (void)arena_figures(replaced());
 }
 static void statistics(void) {
-    fallow_stats stats = FALLOW_STATS_INIT;
-    fallow_arena_stats(replaced(), &stats);
+    fallow_stats stats;
+    fallow_arena_stats(replaced(), &stats, sizeof stats);
 }
 static void child(void) {
-    CHECK(!fallow_arena_create_with(&(fallow_arena_options){.parent = replaced()}));
+    CHECK(!fallow_arena_create_with(&(fallow_arena_options){.parent = replaced()},
+                                    sizeof(fallow_arena_options)));
 }
 static void pool(void) {
     CHECK(!fallow_pool_create(replaced()));
@@ -71,7 +73,8 @@ static void shed(void) {
 }
 static void child_of_an_ended_parent(void) {
     fallow_arena *parent = fallow_arena_create("parent", 0);
-    fallow_arena *below = fallow_arena_create_with(&(fallow_arena_options){.parent = parent});
+    fallow_arena *below =
+        fallow_arena_create_with(&(fallow_arena_options){.parent = parent}, sizeof(fallow_arena_options));
     CHECK(below);
     fallow_arena_destroy(parent);
     CHECK(fallow_arena_alloc(below, 10) == NULL);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 #include "fallow/osmem.h"
 
@@ -98,7 +99,7 @@ static bool allocate(size_t bytes) {
             fprintf(
                 stderr,
                 "%zu bytes refused, which need %zu: %zu in pages with live blocks, limit %zu, %zu Ready\n",
-                bytes, needed, live, limit_bytes, fallow_arena_read(arena).ready_bytes);
+                bytes, needed, live, limit_bytes, arena_figures(arena).ready_bytes);
             exit(1);
         }
         refusals++;
@@ -141,7 +142,7 @@ static void some_steps(size_t steps) {
             release(below(block_count));
         else
             fills = true;
-        CHECK(fallow_arena_read(arena).ready_bytes <= limit_bytes);
+        CHECK(arena_figures(arena).ready_bytes <= limit_bytes);
     }
 }
 

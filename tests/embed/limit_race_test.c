@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 #define BYTES ((size_t)2 << 20)
@@ -36,7 +37,7 @@ static void limit_counts_nothing_that_is_on_its_way(void) {
         CHECK(block);
         memset(block, 1, BYTES);
         fallow_arena_free(idle, block);
-        fallow_set_limits(0, fallow_process_read().ready_bytes + BYTES / 2);
+        fallow_set_limits(0, process_figures().ready_bytes + BYTES / 2);
         pthread_barrier_wait(&both);
         for (volatile uint64_t wait = check_random(&random) % 200000; wait > 0; wait = wait - 1)
             ;

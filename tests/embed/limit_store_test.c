@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 #include "fallow/osmem.h"
 
@@ -87,7 +88,7 @@ static void limit_serves_a_document_store(void) {
     }
     for (unsigned i = 0; i < THREADS; i++)
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
-    fallow_arena_figures full = fallow_arena_read(arena);
+    fallow_arena_figures full = arena_figures(arena);
     CHECK(full.ready_bytes <= LIMIT);
     printf("# %zu MiB in values, %zu MiB Ready, %llu requests refused\n", live_of_all() >> 20,
            full.ready_bytes >> 20, (unsigned long long)full.refusals);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 #include "fallow/osmem.h"
 
@@ -39,10 +40,10 @@ static void free_all(fallow_arena *arena, void **blocks, size_t count) {
 static void limit_of_a_byte_is_a_page(void) {
     fallow_arena *arena = fallow_arena_create("page", 1);
     void *blocks[2000];
-    CHECK_EQUAL(fallow_arena_read(arena).limit_bytes, page_bytes);
+    CHECK_EQUAL(arena_figures(arena).limit_bytes, page_bytes);
     size_t n = fill(arena, blocks, 2000, 64);
     CHECK(n >= (page_bytes / 64 < 2000 ? page_bytes / 64 : 2000));
-    CHECK(fallow_arena_read(arena).ready_bytes <= page_bytes);
+    CHECK(arena_figures(arena).ready_bytes <= page_bytes);
     free_all(arena, blocks, n);
     void *other =
         fallow_arena_alloc(arena, page_bytes / 2); /* of another size: all that is free comes to its aid */
@@ -78,9 +79,9 @@ static void limit_lowered_takes_what_is_idle(void) {
     CHECK_EQUAL(fill(arena, blocks, 1000, 16 * KIB), 1000);
     free_all(arena, blocks + 10, 990);
     fallow_arena_set_limits(arena, 0, MIB);
-    CHECK(fallow_arena_read(arena).ready_bytes <= larger(MIB, 11 * pages_for(16 * KIB)));
+    CHECK(arena_figures(arena).ready_bytes <= larger(MIB, 11 * pages_for(16 * KIB)));
     CHECK(fill(arena, blocks + 10, 990, 16 * KIB) <= MIB / (16 * KIB));
-    CHECK(fallow_arena_read(arena).ready_bytes <= larger(MIB, 11 * pages_for(16 * KIB)));
+    CHECK(arena_figures(arena).ready_bytes <= larger(MIB, 11 * pages_for(16 * KIB)));
     fallow_arena_destroy(arena);
 }
 
@@ -94,7 +95,7 @@ static void limit_of_the_process_lowered_takes_what_is_idle(void) {
         free_all(arenas[i], blocks[i] + 5, 495);
     }
     fallow_set_limits(0, MIB);
-    CHECK(fallow_arena_read(arenas[0]).ready_bytes + fallow_arena_read(arenas[1]).ready_bytes <=
+    CHECK(arena_figures(arenas[0]).ready_bytes + arena_figures(arenas[1]).ready_bytes <=
           larger(MIB, 12 * pages_for(16 * KIB)));
     fallow_set_limits(0, 0);
     fallow_arena_destroy(arenas[0]);
@@ -106,27 +107,28 @@ static void refusal_says_whose_limit_it_was(void) {
     const fallow_arena *whose = NULL;
     fallow_arena *parent = fallow_arena_create("parent", 4 * MIB);
     fallow_arena *child = fallow_arena_create_with(
-        &(fallow_arena_options){.name = "child", .parent = parent, .limit_bytes = 2 * MIB});
+        &(fallow_arena_options){.name = "child", .parent = parent, .limit_bytes = 2 * MIB},
+        sizeof(fallow_arena_options));
     CHECK_EQUAL(fallow_arena_last_refusal(child, &whose), FALLOW_REFUSED_BY_NOBODY);
     CHECK(!whose);
     size_t n = fill(child, blocks, 4096, 4000);
     CHECK(n < 4096);
     CHECK_EQUAL(fallow_arena_last_refusal(child, &whose), FALLOW_REFUSED_BY_ARENA);
     CHECK(whose == child);
-    CHECK_EQUAL(fallow_arena_read(child).refusals, 1);
+    CHECK_EQUAL(arena_figures(child).refusals, 1);
     fallow_arena_set_limits(child, 0, 0);
     n += fill(child, blocks + n, 4096 - n, 4000);
     CHECK(n < 4096);
     CHECK_EQUAL(fallow_arena_last_refusal(child, &whose), FALLOW_REFUSED_BY_PARENT);
     CHECK(whose == parent);
     fallow_arena_set_limits(parent, 0, 0);
-    fallow_set_limits(0, fallow_process_read().ready_bytes);
+    fallow_set_limits(0, process_figures().ready_bytes);
     CHECK(!fallow_arena_alloc(child, 16 * MIB));
     CHECK_EQUAL(fallow_arena_last_refusal(child, &whose), FALLOW_REFUSED_BY_PROCESS);
     CHECK(!whose);
     fallow_set_limits(0, 0);
     CHECK(!fallow_arena_alloc(child, SIZE_MAX / 4));
-    CHECK_EQUAL(fallow_arena_read(parent).refusals, 0);
+    CHECK_EQUAL(arena_figures(parent).refusals, 0);
     fallow_arena_destroy(parent);
 }
 
@@ -187,13 +189,13 @@ static void soft_limit_asks_once_each_time(void) {
         CHECK_EQUAL(it.asked, round);
         CHECK(pthread_equal(it.asked_in, pthread_self()));
         fallow_give_back();
-        CHECK(fallow_arena_read(it.arena).ready_bytes < 4 * MIB);
+        CHECK(arena_figures(it.arena).ready_bytes < 4 * MIB);
         free_all(it.arena, it.blocks + 100, it.count > 100 ? it.count - 100 : 0);
         it.count = it.count < 100 ? it.count : 100;
         fallow_give_back();
     }
-    CHECK_EQUAL(fallow_arena_read(it.arena).sheds, 3);
-    CHECK_EQUAL(fallow_arena_read(it.arena).refusals, 0);
+    CHECK_EQUAL(arena_figures(it.arena).sheds, 3);
+    CHECK_EQUAL(arena_figures(it.arena).refusals, 0);
     fallow_arena_destroy(it.arena);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 #define LIMIT ((size_t)1 << 20)
@@ -56,7 +57,7 @@ static void limit_serves_a_lua_machine(void) {
         long made = fill(lua);
         least = made < least ? made : least;
         most = made > most ? made : most;
-        CHECK(fallow_arena_read(arena).ready_bytes <= LIMIT);
+        CHECK(arena_figures(arena).ready_bytes <= LIMIT);
     }
     printf("# %ld documents at first, %ld to %ld in %d rounds\n", first, least, most, ROUNDS);
     CHECK(least >= first - first / 10);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 static void pool_objects_are_whole_and_apart(void) {
@@ -41,7 +42,7 @@ static void pool_objects_are_whole_and_apart(void) {
 /* What a thread keeps of spans goes back on request. */
 static void expect_nothing_granted(fallow_arena *arena) {
     fallow_give_back();
-    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).granted_bytes, 0);
 }
 
 static void pool_counts_in_its_arena(void) {
@@ -57,7 +58,7 @@ static void pool_counts_in_its_arena(void) {
     CHECK(!fallow_pool_alloc(pool, SIZE_MAX / 2));
     fallow_pool_reset(pool);
     fallow_give_back();
-    CHECK(fallow_arena_read(arena).granted_bytes <= KEPT_BYTES);
+    CHECK(arena_figures(arena).granted_bytes <= KEPT_BYTES);
     for (size_t i = 0; i < count; i++)
         CHECK(fallow_pool_alloc(pool, 1000));
     fallow_pool_destroy(pool);

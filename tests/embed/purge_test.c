@@ -11,6 +11,7 @@
 #include "../../src/arena/scavenger.h"
 #include "../../src/heap/arena_heaps.h"
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 static uint64_t seed;
@@ -169,9 +170,9 @@ static void purge_is_in_the_ledger(void) {
     for (size_t i = 0; i < count; i++)
         if (i % 64)
             drop(i); /* one left in each slab */
-    size_t before = fallow_arena_read(arena).ready_bytes;
+    size_t before = arena_figures(arena).ready_bytes;
     give_back();
-    size_t resident, in_vain, after = fallow_arena_read(arena).ready_bytes;
+    size_t resident, in_vain, after = arena_figures(arena).ready_bytes;
     look(&resident, &in_vain);
     size_t page = osmem_os_page_bytes(); /* a slab keeps one of them at least */
     CHECK(after < before * page / 32768);
@@ -180,13 +181,13 @@ static void purge_is_in_the_ledger(void) {
     for (size_t i = 0; i < count; i += 64)
         drop(i);
     give_back();
-    CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+    CHECK_EQUAL(arena_figures(arena).ready_bytes, 0);
     fallow_arena_destroy(arena);
 }
 
 /* The end of an arena with purged slabs: the ledger is as it was before. */
 static void purge_then_destroy(void) {
-    fallow_process_figures before = fallow_process_read();
+    fallow_process_figures before = process_figures();
     block_bytes = 1024;
     count = 8000;
     arena = fallow_arena_create("short-lived", 0);
@@ -196,7 +197,7 @@ static void purge_then_destroy(void) {
             drop(i);
     give_back();
     fallow_arena_destroy(arena);
-    fallow_process_figures after = fallow_process_read();
+    fallow_process_figures after = process_figures();
     CHECK_EQUAL(after.ready_bytes - after.meta_bytes, before.ready_bytes - before.meta_bytes);
     CHECK_EQUAL(after.prepared_bytes, before.prepared_bytes);
 }
@@ -223,7 +224,7 @@ static void purge_refused_loses_no_block(void) {
     inner = osmem_backend_system();
     refusing.unused = take_some;
     in_a_thread(fill_all);
-    size_t granted = fallow_arena_read(arena).granted_bytes;
+    size_t granted = arena_figures(arena).granted_bytes;
     arena->pages.stat.backend = &refusing;
     for (size_t i = 0; i < count; i++)
         if (i % (5 * osmem_os_page_bytes() / 4096))
@@ -233,7 +234,7 @@ static void purge_refused_loses_no_block(void) {
     for (size_t i = 0; i < count; i++)
         if (!blocks[i].start)
             fill(i, block_bytes);
-    CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, granted); /* all of it fits where it was */
+    CHECK_EQUAL(arena_figures(arena).granted_bytes, granted); /* all of it fits where it was */
     for (size_t i = 0; i < count; i++)
         drop(i);
     arena->pages.stat.backend = inner;
@@ -250,14 +251,14 @@ static osmem_result commit(void *context, void *start, size_t bytes) {
 static void purge_then_no_commit(void) {
     block_bytes = 1024;
     count = 2048;
-    fallow_process_figures before = fallow_process_read();
+    fallow_process_figures before = process_figures();
     for (int round = 0; round < 2; round++) {
         arena = fallow_arena_create("no commit", 0);
         osmem_backend refusing = *osmem_backend_system();
         inner = osmem_backend_system();
         refusing.used = commit;
         in_a_thread(fill_all);
-        size_t granted = fallow_arena_read(arena).granted_bytes;
+        size_t granted = arena_figures(arena).granted_bytes;
         arena->pages.stat.backend = &refusing;
         for (size_t i = 0; i < count; i++)
             if (i % (7 * osmem_os_page_bytes() / 4096))
@@ -271,7 +272,7 @@ static void purge_then_no_commit(void) {
         refuses_commit = false;
         for (size_t i = 0; i < count; i++)
             fill(i, block_bytes);
-        CHECK(fallow_arena_read(arena).granted_bytes <= granted); /* the same slabs serve again */
+        CHECK(arena_figures(arena).granted_bytes <= granted); /* the same slabs serve again */
         for (size_t i = 0; i < count; i++)
             if (round || i % 50)
                 drop(i);
@@ -281,7 +282,7 @@ static void purge_then_no_commit(void) {
         memset(blocks, 0, sizeof blocks);
         refuses_commit = false;
     }
-    fallow_process_figures after = fallow_process_read();
+    fallow_process_figures after = process_figures();
     CHECK_EQUAL(after.ready_bytes - after.meta_bytes, before.ready_bytes - before.meta_bytes);
 }
 

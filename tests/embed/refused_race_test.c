@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 #define TIB ((size_t)1 << 40)
@@ -190,7 +191,7 @@ static void refused_requests_take_nothing_from_others(size_t least, unsigned lon
     for (int i = 0; i < STRANGERS; i++)
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     verify_kept(kept);
-    fallow_arena_figures figures = fallow_arena_read(arena);
+    fallow_arena_figures figures = arena_figures(arena);
     CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.away_bytes + figures.idle_bytes);
     fallow_arena_destroy(arena);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 static osmem_backend refusing;
@@ -96,7 +97,7 @@ static void refused_nth_request_loses_nothing(void) {
     long n = 0;
     do {
         fallow_pool *pool = NULL;
-        fallow_arena *arena = fallow_arena_create_with(&options);
+        fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
         CHECK(arena);
         refused = false;
         kept_count = 0;
@@ -109,7 +110,7 @@ static void refused_nth_request_loses_nothing(void) {
         kept_count = 0;
         CHECK(use(arena, &pool)); /* what was refused can be had now */
         verify_kept();
-        fallow_arena_figures figures = fallow_arena_read(arena);
+        fallow_arena_figures figures = arena_figures(arena);
         CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.away_bytes + figures.idle_bytes);
         fallow_arena_destroy(arena);
     } while (refused);
@@ -131,15 +132,15 @@ static void refused_at_every_limit(void) {
         kept_count = 0;
         all = use(arena, &pool);
         verify_kept();
-        fallow_arena_figures figures = fallow_arena_read(arena);
+        fallow_arena_figures figures = arena_figures(arena);
         CHECK(figures.ready_bytes <= figures.limit_bytes);
         CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.away_bytes + figures.idle_bytes);
         fallow_pool_destroy(pool);
         for (size_t i = 0; i < kept_count; i++)
             fallow_arena_free(arena, kept[i].start);
         fallow_arena_reset(arena, 0);
-        CHECK_EQUAL(fallow_arena_read(arena).granted_bytes, 0);
-        CHECK_EQUAL(fallow_arena_read(arena).ready_bytes, 0);
+        CHECK_EQUAL(arena_figures(arena).granted_bytes, 0);
+        CHECK_EQUAL(arena_figures(arena).ready_bytes, 0);
         fallow_arena_destroy(arena);
     } while (!all);
     printf("# all of it fits into %zu KiB\n", limit >> 10);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "../lib/resident.h"
 #include "fallow/fallow.h"
 #include "fallow/osmem.h"
@@ -71,16 +72,16 @@ static void sleepers_keep_pages_with_live_blocks(void) {
         usleep(20000);
         fallow_tick();
         now = resident_bytes() - before;
-        if (now <= most && fallow_arena_read(arena).ready_bytes <= most)
+        if (now <= most && arena_figures(arena).ready_bytes <= most)
             break;
     }
     printf("# %zu KiB resident, %zu after ticks, %zu allowed; %zu Ready\n", allocated_bytes >> 10, now >> 10,
-           most >> 10, fallow_arena_read(arena).ready_bytes >> 10);
+           most >> 10, arena_figures(arena).ready_bytes >> 10);
     if (RESIDENT_IS_OURS) {
         CHECK(allocated_bytes > most);
         CHECK(now <= most);
     }
-    CHECK(fallow_arena_read(arena).ready_bytes <= most);
+    CHECK(arena_figures(arena).ready_bytes <= most);
     pthread_barrier_wait(&looked);
     for (int i = 0; i < THREADS; i++)
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/reading.h"
 #include "fallow/fallow.h"
 
 #define BLOCKS 60000
@@ -101,7 +102,7 @@ static size_t given_back_of_freed(void) {
     for (size_t i = 0; i < BLOCKS; i++)
         fallow_arena_free(arena, blocks[i]);
     fallow_give_back();
-    return fallow_arena_read(arena).ready_bytes;
+    return arena_figures(arena).ready_bytes;
 }
 
 /* In the child nobody walks any more, whoever did in the parent. */
@@ -125,7 +126,8 @@ static void walk_ends_in_a_child(void) {
 
 static void *make_and_end_arenas(void *parent) {
     while (!atomic_load(&stop)) {
-        fallow_arena *below = fallow_arena_create_with(&(fallow_arena_options){.parent = parent});
+        fallow_arena *below =
+            fallow_arena_create_with(&(fallow_arena_options){.parent = parent}, sizeof(fallow_arena_options));
         CHECK(below);
         for (int i = 0; i < 4; i++) {
             char *block = fallow_arena_alloc(below, 60 * MIB); /* a region each */

@@ -17,6 +17,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
+static fallow_fixed_figures figures_of(fallow_fixed *fixed) {
+    fallow_fixed_figures figures = {0};
+    (void)fallow_fixed_read(fixed, &figures, sizeof figures);
+    return figures;
+}
+
 static unsigned char *memory;
 static fallow_fixed *fixed;
 
@@ -75,7 +81,7 @@ static void call(input *from) {
         (void)!fallow_fixed_realloc(fixed, a_block(what >> 4), bytes);
         break;
     case 6:
-        CHECK(fallow_fixed_read(fixed).used_bytes <= BYTES || errno);
+        CHECK(figures_of(fixed).used_bytes <= BYTES || errno);
         break;
     default:
         (void)!fallow_fixed_open(memory, BYTES);
@@ -98,14 +104,14 @@ static void damage(input *from, bool whole) {
 static void expect_all_right(void) {
     CHECK(fallow_fixed_repair(memory, BYTES, FALLOW_FIXED_SHARED) == fixed);
     CHECK(fallow_fixed_open(memory, BYTES) == fixed);
-    fallow_fixed_figures figures = fallow_fixed_read(fixed);
+    fallow_fixed_figures figures = figures_of(fixed);
     CHECK(figures.used_bytes + figures.lost_bytes <= figures.total_bytes && figures.total_bytes < BYTES);
     for (unsigned char *block; (block = fallow_fixed_alloc(fixed, 40)) != NULL;)
         use(block);
     CHECK_EQUAL(errno, ENOMEM);
     for (unsigned char *block; (block = a_block(0)) != NULL;)
         CHECK(fallow_fixed_free(fixed, block));
-    figures = fallow_fixed_read(fixed);
+    figures = figures_of(fixed);
     CHECK(figures.used_bytes == 0 && figures.blocks == 0);
     CHECK(figures.largest_bytes + 8 <= figures.total_bytes - figures.lost_bytes || !figures.largest_bytes);
     CHECK(fallow_fixed_reset(fixed) && fallow_fixed_open(memory, BYTES) == fixed);

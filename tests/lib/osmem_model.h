@@ -13,9 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../src/osmem/osmem_sim.h"
 #include "check.h"
 #include "fallow/osmem.h"
-#include "fallow/osmem_sim.h"
 
 enum { NONE, RESERVED, PREPARED, READY };
 #define PAGES 48

@@ -11,7 +11,7 @@
 
 #include "../../src/arena/window.h"
 #include "../../src/osmem/backend.h"
-#include "fallow/osmem_sim.h"
+#include "../../src/osmem/osmem_sim.h"
 
 static osmem_sim *sim;
 static pid_t process;

@@ -7,8 +7,8 @@
 #define SIM_ARENA_H
 
 #include "../../src/arena/grant.h"
+#include "../../src/osmem/osmem_sim.h"
 #include "check.h"
-#include "fallow/osmem_sim.h"
 
 typedef struct sim_system {
     osmem_sim *sim;
@@ -75,7 +75,8 @@ static void sim_start(sim_system *it, const osmem_sim_config *config) {
     it->inner = osmem_sim_backend(it->sim);
     size_t page = config->os_page_bytes ? config->os_page_bytes : 4096;
     it->shift = osmem_sim_base(it->sim) - fl_the_window.base;
-    it->backend = (osmem_backend){.name = "shifted sim",
+    it->backend = (osmem_backend){.struct_bytes = sizeof(osmem_backend),
+                                  .name = "shifted sim",
                                   .context = it,
                                   .traits = sim_traits,
                                   .reserve = sim_reserve,

@@ -188,7 +188,8 @@ static osmem_result move(void *context, void *from, void *to, size_t bytes) {
     return OSMEM_OK;
 }
 
-static osmem_backend backend = {.name = "simulated",
+static osmem_backend backend = {.struct_bytes = sizeof(osmem_backend),
+                                .name = "simulated",
                                 .traits = traits,
                                 .alloc = alloc,
                                 .reserve = reserve,

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "fallow/osmem_sim.h"
+#include "../../src/osmem/osmem_sim.h"
 #include "world.h"
 
 /* Makes the system that the seed draws, and lets it stand in for the real one. `plain`: Linux as it usually is. */

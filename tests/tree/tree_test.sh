@@ -62,6 +62,19 @@ found=$(nm -D --defined-only "$build"/libfallow-malloc.so | awk '$2 != "A" { sub
 [ -z "$found" ] || fail "libfallow-malloc.so exports: $found"
 passed $before tree_symbols
 
+before=$failed # What is exported is what packaging/debian/libfallow0.symbols has, and what the headers declare.
+exported() { # of a library: as in the symbols file, without the version that it came in
+  nm -D --defined-only "$build/lib$1.so" | awk '{ sub(/@@/, "@", $3); print ($2 == "A" ? $3 "@" $3 : $3 ~ /@/ ? $3 : $3 "@Base") }' | sort
+}
+for library in fallow fallow-malloc; do
+  found=$(diff <(exported $library) <(sed -n "/^lib$library\.so\.0 /,/^lib/s/^ \(.*\) [0-9.]*$/\1/p" packaging/debian/libfallow0.symbols | sort))
+  [ -z "$found" ] || fail "lib$library.so exports (<) other symbols than packaging/debian/libfallow0.symbols has (>): $found"
+done
+found=$(diff <(exported fallow-malloc | grep -oE '^(fallow|osmem)_[a-z_]*' | sort) \
+  <(sed 's/^ \*.*//' include/fallow/*.h | tr '\n' ' ' | grep -oE 'FALLOW_API [^;(]*\(' | grep -oE '(fallow|osmem)_[a-z_]*\($' | tr -d '(' | sort))
+[ -z "$found" ] || fail "libfallow-malloc.so exports (<) other functions than the headers declare (>): $found"
+passed $before tree_symbols_file
+
 before=$failed # What malloc can reach is no point where threads are cancelled, and is not entered by way of what other libraries like to replace.
 found=$(nm -D --undefined-only "$build"/libfallow-malloc.so | awk '{ sub(/@.*/, "", $NF); print $NF }' |
   grep -xE '(open|openat|creat|read|pread|readv|write|pwrite|writev|close|fcntl|poll|select|nanosleep|clock_nanosleep|usleep|sleep)(64)?|clock_gettime|gettimeofday|time|getpid|(secure_)?getenv|getrandom|sem_wait|pthread_(cond_.*|join|testcancel)|fopen(64)?|printf|puts|strdup|strstr' | sort -u)

@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../src/osmem/osmem_sim.h"
 #include "../lib/check.h"
 #include "fallow/osmem.h"
-#include "fallow/osmem_sim.h"
 
 #define PAGE ((size_t)4096)
 
@@ -37,6 +37,25 @@ static void ledger_agrees(void) {
     CHECK_EQUAL(bytes.reserved, figures.inaccessible_bytes);
     CHECK_EQUAL(bytes.prepared + bytes.ready, figures.accessible_bytes);
     CHECK(figures.resident_bytes <= bytes.ready);
+}
+
+static void osmem_sim_outside_is_not_resident(void) {
+    start_sim((osmem_sim_config){.address_bytes = 64 * PAGE});
+    char *base = (char *)osmem_sim_base(sim), *v = osmem_reserve(base, 64 * PAGE, 0, &stat);
+    CHECK(v == base);
+    CHECK_EQUAL(osmem_map(v, 64 * PAGE, &stat), OSMEM_OK);
+    CHECK_EQUAL(osmem_used(v, 64 * PAGE, 64 * PAGE, &stat), OSMEM_OK);
+    CHECK_EQUAL(osmem_sim_touch(sim, v, PAGE), OSMEM_SIM_FINE);
+    CHECK_EQUAL(osmem_sim_touch(sim, v + 63 * PAGE, PAGE), OSMEM_SIM_FINE);
+    CHECK_EQUAL(osmem_sim_resident_bytes(sim, v - 100 * PAGE, 264 * PAGE), 2 * PAGE);
+    CHECK_EQUAL(osmem_sim_resident_bytes(sim, v - PAGE, 2 * PAGE), PAGE);
+    CHECK_EQUAL(osmem_sim_resident_bytes(sim, v + 63 * PAGE, 2 * PAGE), PAGE);
+    CHECK_EQUAL(osmem_sim_resident_bytes(sim, v - PAGE, PAGE), 0);
+    CHECK_EQUAL(osmem_sim_resident_bytes(sim, v + 64 * PAGE, 1000 * PAGE), 0);
+    CHECK_EQUAL(osmem_sim_resident_bytes(sim, NULL, 1000 * PAGE), 0);
+    CHECK_EQUAL(osmem_sim_touch(sim, v - PAGE, PAGE), OSMEM_SIM_FAULT);
+    CHECK_EQUAL(osmem_sim_touch(sim, v + 64 * PAGE, PAGE), OSMEM_SIM_FAULT);
+    osmem_sim_destroy(sim);
 }
 
 /* Every call once; what fails is left out, and what was got is given back by what the results said. */
@@ -237,6 +256,7 @@ static void osmem_counts_are_exact_under_threads(void) {
 }
 
 int main(void) {
+    RUN(osmem_sim_outside_is_not_resident);
     RUN(osmem_nth_call_fails);
     RUN(osmem_strict_overcommit);
     RUN(osmem_mappings_run_out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * osmem_sim.h: a simulated system under osmem: no memory, only its rules. For tests of what stands on osmem,
- * and for sizes that no machine has.
+ * and for sizes that no machine has. It is a library of the tests' own (fallow-sim), in none that is installed.
  *
  * Addresses of a sim are numbers: never read or write through them; osmem_sim_touch says what would happen.
  * They lie above 2^47, where no process has memory, so that a sim and the real system can be used side by
@@ -9,14 +9,10 @@
  *
  * Threads: a sim may be used from several threads.
  */
-#ifndef FALLOW_OSMEM_SIM_H
-#define FALLOW_OSMEM_SIM_H
+#ifndef FL_OSMEM_SIM_H
+#define FL_OSMEM_SIM_H
 
-#include "osmem.h"
-
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "fallow/osmem.h"
 
 typedef struct osmem_sim osmem_sim;
 
@@ -47,23 +43,23 @@ typedef struct osmem_sim_config {
 } osmem_sim_config;
 
 /* NULL: no memory for it, or a config that breaks its rules. */
-FALLOW_API osmem_sim *osmem_sim_create(const osmem_sim_config *config) FALLOW_MUST_USE;
-FALLOW_API void osmem_sim_destroy(osmem_sim *sim);
+osmem_sim *osmem_sim_create(const osmem_sim_config *config) FALLOW_MUST_USE;
+void osmem_sim_destroy(osmem_sim *sim);
 
 /* The back end to give to osmem_stat_init; lives as long as the sim. */
-FALLOW_API const osmem_backend *osmem_sim_backend(osmem_sim *sim);
+const osmem_backend *osmem_sim_backend(osmem_sim *sim);
 
 /* Where its addresses begin; they end config.address_bytes further on. */
-FALLOW_API uintptr_t osmem_sim_base(const osmem_sim *sim);
+uintptr_t osmem_sim_base(const osmem_sim *sim);
 
 /* What an access to every page of a range would lead to. */
 typedef enum osmem_sim_access {
     OSMEM_SIM_FINE,
-    OSMEM_SIM_FAULT,    /* a page is not mapped read-write: SIGSEGV */
+    OSMEM_SIM_FAULT,    /* a page is not mapped read-write, or outside of the sim: SIGSEGV */
     OSMEM_SIM_NO_MEMORY /* memory_bytes are resident already: the process would be killed */
 } osmem_sim_access;
 
-FALLOW_API osmem_sim_access osmem_sim_touch(osmem_sim *sim, void *start, size_t bytes);
+osmem_sim_access osmem_sim_touch(osmem_sim *sim, void *start, size_t bytes);
 
 typedef struct osmem_sim_figures {
     size_t inaccessible_bytes; /* mapped with no access: what should be Reserved */
@@ -76,10 +72,10 @@ typedef struct osmem_sim_figures {
         broken; /* of these, such as broke a rule: a range in another kind, granularity, two reservations at once */
 } osmem_sim_figures;
 
-FALLOW_API osmem_sim_figures osmem_sim_read(osmem_sim *sim);
+osmem_sim_figures osmem_sim_read(osmem_sim *sim);
 
-/* Resident bytes of a range. */
-FALLOW_API size_t osmem_sim_resident_bytes(osmem_sim *sim, const void *start, size_t bytes);
+/* Resident bytes of a range; what of it lies outside of the sim is none. */
+size_t osmem_sim_resident_bytes(osmem_sim *sim, const void *start, size_t bytes);
 
 /* Calls of a back end, for failing them. */
 typedef enum osmem_sim_call {
@@ -99,17 +95,14 @@ typedef enum osmem_sim_call {
  * OSMEM_OK: none any more. Before an unused over many ranges fails, it does partial_ranges of them. An unmap that fails
  * with OSMEM_LOST has lost the range: it is None.
  */
-FALLOW_API void osmem_sim_fail(osmem_sim *sim, osmem_sim_call call, uint64_t nth, osmem_result result,
-                               size_t partial_ranges);
+void osmem_sim_fail(osmem_sim *sim, osmem_sim_call call, uint64_t nth, osmem_result result,
+                    size_t partial_ranges);
 
 /* Has the failure that was asked for happened? */
-FALLOW_API bool osmem_sim_has_failed(const osmem_sim *sim);
+bool osmem_sim_has_failed(const osmem_sim *sim);
 
 /* The sim's clock: starts at 0, and moves when it is told to. */
-FALLOW_API uint64_t osmem_sim_now_ns(const osmem_sim *sim);
-FALLOW_API void osmem_sim_advance_ns(osmem_sim *sim, uint64_t duration_ns);
+uint64_t osmem_sim_now_ns(const osmem_sim *sim);
+void osmem_sim_advance_ns(osmem_sim *sim, uint64_t duration_ns);
 
-#ifdef __cplusplus
-}
-#endif
 #endif
