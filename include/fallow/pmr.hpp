@@ -11,7 +11,8 @@
 //
 // What cannot be had throws std::bad_alloc; without exceptions it ends the process, as the standard library does. Neither owns its
 // arena or pool, which must outlive every container; or the container is never destroyed, and its arena is in its place, at once
-// ("wink out"): right for elements that own nothing but memory of the same arena. Threads: as those of the arena or pool.
+// ("wink out"): right for elements that own nothing but memory of the same arena, if the container itself lies in it, or
+// nobody runs its destructor (docs/embedding.md, "C++"). Threads: as those of the arena or pool.
 //
 // C++17 for the resources (where the library has them), C++11 for the allocator, also without exceptions and without RTTI. Without
 // RTTI a resource is equal to itself alone. No code beyond this header.
