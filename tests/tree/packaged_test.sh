@@ -193,6 +193,12 @@ run ninja -C wrapped/build $(cd wrapped/build && meson introspect --targets | py
 import json, sys
 print(*("examples/" + it["name"] for it in json.load(sys.stdin) if it["type"] == "executable"))')
 (unset LD_LIBRARY_PATH; all_run wrap wrapped/build/examples) || exit 1
+ldd wrapped/build/examples/request | grep -q "$place.*libfallow" || fail "the subproject's libfallow is not what is linked with"
+run meson configure wrapped/build -Dfallow:default_library=static
+run ninja -C wrapped/build examples/request
+! ldd wrapped/build/examples/request | grep -q libfallow || fail "the subproject's libfallow is not linked in"
+run wrapped/build/examples/request
+echo "ok wrap_static"
 
 if command -v cmake >/dev/null; then
   port=$source/packaging/vcpkg
