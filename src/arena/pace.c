@@ -98,10 +98,17 @@ size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages) {
     return pace->stirs ? less(pace->high_pages, used_pages) : 0;
 }
 
-void fl_pace_returned(fl_pace *pace, const fl_pace *before, size_t used_pages, size_t returned_pages) {
-    pace->low_pages = less(before->low_pages, returned_pages);
-    pace->high_pages = less(before->high_pages, returned_pages);
-    pace->before_low_pages = less(before->before_low_pages, returned_pages);
+void fl_pace_upkeep_begins(fl_pace *pace, size_t used_pages) {
+    pace->upkeep_low_pages = pace->low_pages;
+    pace->upkeep_high_pages = pace->high_pages;
+    pace->upkeep_used_pages = used_pages;
+}
+
+void fl_pace_upkeep_ends(fl_pace *pace, size_t used_pages) {
+    size_t returned_pages = less(pace->upkeep_used_pages, used_pages);
+    pace->low_pages = less(pace->upkeep_low_pages, returned_pages);
+    pace->high_pages = less(pace->upkeep_high_pages, returned_pages);
+    pace->before_low_pages = less(pace->before_low_pages, returned_pages);
     fl_pace_use(pace, used_pages);
 }
 

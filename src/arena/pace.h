@@ -33,10 +33,11 @@ typedef struct fl_pace {
     size_t low_pages, high_pages; /* of use, since then */
     size_t before_low_pages,
         before_high_pages; /* of use at that time: with and without what upkeep has returned since */
-    size_t peak_pages;     /* of use, recent: it decays */
-    uint64_t gave_ns;      /* when everything idle went; 0: not lately */
-    size_t regret_pages;   /* so many Ready pages again: it should not have */
-    unsigned regrets;      /* in a row */
+    size_t upkeep_low_pages, upkeep_high_pages, upkeep_used_pages; /* when upkeep began */
+    size_t peak_pages;                                             /* of use, recent: it decays */
+    uint64_t gave_ns;    /* when everything idle went; 0: not lately */
+    size_t regret_pages; /* so many Ready pages again: it should not have */
+    unsigned regrets;    /* in a row */
 } fl_pace;
 
 /* What an arena looks like at a tick. */
@@ -59,8 +60,9 @@ static inline void fl_pace_use(fl_pace *pace, size_t used_pages) {
         pace->low_pages = used_pages;
 }
 
-/* Upkeep, not the program, has returned so many of them, of what it had before. */
-void fl_pace_returned(fl_pace *pace, const fl_pace *before, size_t used_pages, size_t returned_pages);
+/* Around what upkeep returns: that is no move of the program's. */
+void fl_pace_upkeep_begins(fl_pace *pace, size_t used_pages);
+void fl_pace_upkeep_ends(fl_pace *pace, size_t used_pages);
 
 /* Follows the arena; returns whether it is quiet. */
 bool fl_pace_look(fl_pace *pace, const fl_look *look);

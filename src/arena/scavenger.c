@@ -69,17 +69,25 @@ static bool look(fl_arena *arena, const moment *at) {
     return fl_pace_look(&arena->pace, &look);
 }
 
-/* What the floor above can free; its returns of pages must not look like the program's doing. */
-static bool reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+/* Apart, for the stack of who comes here from a request. */
+static __attribute__((noinline)) void upkeep_begins(fl_arena *arena) {
     fl_lock_take(&arena->lock);
-    fl_pace before = arena->pace;
-    size_t used_before = arena->used_pages;
+    fl_pace_upkeep_begins(&arena->pace, arena->used_pages);
     fl_lock_drop(&arena->lock);
-    bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
+}
+
+static __attribute__((noinline)) void upkeep_ends(fl_arena *arena) {
     fl_lock_take(&arena->lock);
     arena->pace.activity_seen = arena->activity;
-    fl_pace_returned(&arena->pace, &before, arena->used_pages, fl_above(used_before, arena->used_pages));
+    fl_pace_upkeep_ends(&arena->pace, arena->used_pages);
     fl_lock_drop(&arena->lock);
+}
+
+/* What the floor above can free; its returns of pages must not look like the program's doing. */
+static bool reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+    upkeep_begins(arena);
+    bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
+    upkeep_ends(arena);
     return left;
 }
 

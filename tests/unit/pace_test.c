@@ -127,9 +127,9 @@ static void pace_upkeep_is_not_the_programs_move(void) {
     tick(0, false);
     CHECK(tick(400 * MS, false));
     for (int i = 0; i < 10; i++) {
-        fl_pace before = pace;
+        fl_pace_upkeep_begins(&pace, now.used_pages);
         use(now.used_pages - 2000);
-        fl_pace_returned(&pace, &before, now.used_pages, 2000);
+        fl_pace_upkeep_ends(&pace, now.used_pages);
         use(now.used_pages + 100);
         CHECK(tick(50 * MS, false));
     }
