@@ -5,6 +5,7 @@
 
 #include "../system/fatal.h"
 #include "large.h"
+#include "misused.h"
 
 #define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
 
@@ -48,7 +49,7 @@ fl_slab *fl_block_slab(const void *block, const char *doing) {
         fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
     fl_slab *slab = fl_entry_slab(entry);
     if (slab->kind == FL_KIND_SLAB)
-        fl_slab_check_block(slab, block, doing);
+        fl_check_live(slab, block, doing);
     else if (slab->start != block)
         fl_fatal(doing, block, "not the start of a block (it lies inside a large one)");
     return slab;

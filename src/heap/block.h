@@ -14,8 +14,8 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes);
 /* All zero; what is known to be zero is not cleared again. */
 void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes);
 
-/* The slab or run that a block lies in. Stops the process if the pointer is not the start of a block of ours;
- * `doing` says what was asked ("realloc of"). */
+/* The slab or run that a block lies in. Stops the process if the pointer is not the start of a live block of
+ * ours; `doing` says what was asked ("realloc of"). */
 fl_slab *fl_block_slab(const void *block, const char *doing);
 
 /* What may be used of a block, from its start. */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * free_other.c: frees that the owner's fast path passed on: NULL, another thread's block, nobody's, a large
- * one, or no block at all.
+ * one, no block at all, or one that may be free already.
  */
 #include "../arena/driver.h"
 #include "../arena/scarce.h"
 #include "../system/fatal.h"
 #include "heap.h"
 #include "large.h"
+#include "misused.h"
 #include "owner.h"
 #include "thread.h"
 
@@ -35,6 +36,12 @@ static void push(fl_slab *slab, void *block) {
     fl_driver_note(arena);
 }
 
+void fl_heap_free_doubtful(void *block, fl_heap *heap) {
+    fl_slab *slab = fl_entry_slab(fl_entry_of(block));
+    fl_check_live(slab, block, "free of");
+    fl_heap_put(heap, slab, block);
+}
+
 void fl_heap_free_other(void *block, fl_heap *heap) {
     if (!block)
         return;
@@ -52,7 +59,7 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         fl_large_free(heap, slab, block);
         return;
     }
-    fl_slab_check_block(slab, block, "free of");
+    fl_check_live(slab, block, "free of");
     /* A thread that only frees gets a heap all the same: the hazard pointer of the empty one is on a line that all such
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)

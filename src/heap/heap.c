@@ -12,6 +12,7 @@
 #include "../arena/shed.h"
 #include "../system/fatal.h"
 #include "large.h"
+#include "misused.h"
 #include "owner.h"
 #include "thread.h"
 
@@ -169,23 +170,30 @@ static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     return block;
 }
 
+/* From a list that is not empty: if there is nothing to pop all the same, its first block has been written to. */
+static void *pop_checked(fl_slab *slab) {
+    void *block = fl_slab_pop(slab);
+    if (block)
+        return block;
+    fl_check_free(slab, slab->free, "allocation of");
+    return fl_slab_pop(slab);
+}
+
 /* A block of a slab that is free, that others freed, or that was never handed out. NULL: there is none, or no memory for it, and
  * *shortage says why. */
 static void *take_block(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
-    if (fl_slab_has_free(slab)) {
-        fl_slab_check_newest(slab);
-        return fl_slab_pop(slab);
-    }
+    if (fl_slab_has_free(slab))
+        return pop_checked(slab);
     if (slab == &fl_empty_slab)
         return NULL;
     if (fl_slab_collect(slab))
-        return fl_slab_pop(slab);
+        return pop_checked(slab);
     void *block = pop_fresh(slab, heed_soft, shortage);
     if (block || shortage->why != FL_REFUSED_NEVER || !fl_slab_carve(slab, heed_soft, shortage))
         return block;
     fl_slab_set_due(slab, DUE_WHEN_EMPTY);
-    return fl_slab_pop(slab);
+    return pop_checked(slab);
 }
 
 /* The same of the current slab of a class. (Apart, so that its part of the stack is free for what comes then.) */
@@ -274,6 +282,7 @@ static void let_current_go(fl_heap *heap, fl_slab *slab) {
  * let go of this one instead makes every pair of malloc and free in its class ten times as dear.) */
 static void current_emptied(fl_heap *heap, fl_slab *slab) {
     fl_heap_enter(heap, heap); /* all current ones are looked at */
+    fl_check_newest(slab);
     size_t kept = carved_bytes(slab);
     if (kept > EMPTY_CURRENT_BYTES_MAX) {
         let_current_go(heap, slab);

@@ -84,6 +84,8 @@ void fl_heap_release(fl_heap *heap);
  * fast path has nothing to do after it: it ends in a jump. */
 void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap);
 void fl_heap_free_other(void *block, fl_heap *heap);
+void fl_heap_free_doubtful(void *block,
+                           fl_heap *heap); /* of its own slab, but it looks like none, or like a free one */
 void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 /* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes);
@@ -146,6 +148,17 @@ static inline void *fl_heap_alloc(fl_heap *heap, size_t bytes) {
     return block;
 }
 
+/* The end of a free: a block of a slab that is the heap's. */
+static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
+    fl_link_set(block, slab->free);
+    slab->free = block;
+    if (__builtin_expect(--slab->left == 0, 0)) {
+        fl_heap_drained(slab, heap);
+        return;
+    }
+    fl_heap_leave(heap);
+}
+
 /* Frees any block of any arena in the window, or NULL. */
 static inline void fl_heap_free(fl_heap *heap, void *block) {
     size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
@@ -162,15 +175,13 @@ static inline void fl_heap_free(fl_heap *heap, void *block) {
         return;
     }
     fl_slab *slab = (fl_slab *)(uintptr_t)mine;
-    if (FL_CHECKS && slab->free == block)
-        fl_fatal("free of", block, "freed twice (it is the newest free block of its slab)");
-    fl_link_set(block, slab->free);
-    slab->free = block;
-    if (__builtin_expect(--slab->left == 0, 0)) {
-        fl_heap_drained(slab, heap);
+    bool inside;
+    FL_TEST(inside, (uint32_t)(uintptr_t)block, slab->inside_bits);
+    if (__builtin_expect(inside, 0) || __builtin_expect(fl_is_marked(block), 0)) {
+        fl_heap_free_doubtful(block, heap);
         return;
     }
-    fl_heap_leave(heap);
+    fl_heap_put(heap, slab, block);
 }
 
 #endif

@@ -184,7 +184,7 @@ void fl_audit_heap(const fl_heap *heap) {
     if (heap->slabs_lost)
         return;
     fl_audit_that(heap->entry_tag == fl_entry_tag(heap->tag), heap, "the heap's two tags are not the same");
-    fl_audit_that(fl_empty_slab.free == FL_LIST_END, &fl_empty_slab, "the empty slab has a free block");
+    fl_audit_that(!fl_slab_has_free(&fl_empty_slab), &fl_empty_slab, "the empty slab has a free block");
     fl_audit_parked(heap);
     audit_current(heap);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "liveblocks.h"
 
-#include "../system/fatal.h"
+#include "misused.h"
 
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block) {
     size_t start = (size_t)block * slab->block_bytes;
@@ -27,16 +27,15 @@ __attribute__((no_sanitize("thread", "address"))) static void read_through(const
             (void)block[at];
 }
 
-/* Marks the blocks of a list. */
-static void mark_free(const fl_slab *slab, const char *block, fl_blocks *blocks) {
+/* Notes the blocks of a list. */
+static void note_free(const fl_slab *slab, const char *block, fl_blocks *blocks) {
     uint64_t inverse = fl_classes[slab->size_class].inverse;
-    for (; block != FL_LIST_END; block = fl_link_get(block)) {
+    for (; block != fl_list_end(slab); block = fl_link_get(block)) {
+        fl_check_free(slab, block, "look at");
         size_t index = ((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT;
-        if (index >= slab->carved)
-            fl_fatal("look at", block, "not a block of its slab (found in the list of free blocks)");
         uint64_t bit = UINT64_C(1) << (index % 64);
         if (blocks->free[index / 64] & bit)
-            fl_fatal("free of", block, "freed twice (it is in the list of free blocks twice)");
+            fl_misuse(slab, "free of", block, "freed twice (it is in the list of free blocks twice)");
         blocks->free[index / 64] |= bit;
     }
 }
@@ -61,8 +60,8 @@ static void find_live(const fl_slab *slab, fl_blocks *blocks) {
 void fl_blocks_find(const fl_slab *slab, uint32_t head, fl_blocks *blocks) {
     memset(blocks->free, 0, sizeof blocks->free);
     read_through(slab);
-    mark_free(slab, slab->free, blocks);
+    note_free(slab, slab->free, blocks);
     if (head)
-        mark_free(slab, slab->start + (size_t)(head - 1) * 16, blocks);
+        note_free(slab, slab->start + (size_t)(head - 1) * 16, blocks);
     find_live(slab, blocks);
 }

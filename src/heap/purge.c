@@ -154,7 +154,7 @@ bool fl_slab_carve_away(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
 
 /* Nothing is live: each block that is carved and touches nothing that is away is free. */
 static void free_all(fl_slab *slab) {
-    slab->free = FL_LIST_END;
+    slab->free = fl_list_end(slab);
     for (uint32_t block = slab->carved; block-- > 0;)
         if (!(fl_units_of(slab, block) & slab->away))
             push_free(slab, block);
@@ -208,7 +208,7 @@ static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks) {
 
 /* The free list again, lowest first. */
 static void relink(fl_slab *slab, const uint64_t *free) {
-    slab->free = FL_LIST_END;
+    slab->free = fl_list_end(slab);
     for (size_t word = FL_BLOCKS_WORDS; word-- > 0;)
         for (uint64_t rest = free[word]; rest;) {
             size_t bit = fl_unit_last(rest);

@@ -16,6 +16,10 @@ static size_t slab_bytes_for(size_t block_bytes) {
                                  : (size_t)256 << 10;
 }
 
+/* Of blocks above this whose size is no power of two, each free is looked at closely. (From 1 KiB on, a row of blocks to 8 KiB was 14 %
+ * slower.) */
+#define CHECKED_BYTES FL_CLASS_TABLE_BYTES_MAX
+
 static uint32_t at_least_one(uint32_t n) {
     return n ? n : 1;
 }
@@ -42,6 +46,11 @@ static void describe(fl_class *size_class, size_t block_bytes) {
     while (slab_bytes >> size_class->unit_shift > 64)
         size_class->unit_shift++;
     size_class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
+    /* Slabs start at a page. */
+    size_t lowest = block_bytes & -block_bytes;
+    size_class->inside_bits = (uint32_t)((lowest < FL_PAGE_BYTES ? lowest : FL_PAGE_BYTES) - 1);
+    if (block_bytes > CHECKED_BYTES && lowest != block_bytes)
+        size_class->inside_bits = UINT32_MAX;
     size_class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
 }
 

@@ -2,16 +2,15 @@
 #include "slab.h"
 
 #include "../arena/grant.h"
-#include "../system/fatal.h"
 #include "arena_heaps.h"
 #include "liveblocks.h"
+#include "misused.h"
 #include "purge.h"
 
-void *const fl_list_end[2] = {FL_LIST_END, NULL};
 /* Memory that was used before is most likely there: more of it is carved at a time. */
 #define WARM_CARVES 4
 
-fl_slab fl_empty_slab = {.free = FL_LIST_END};
+fl_slab fl_empty_slab = {.free = &fl_empty_slab};
 
 void fl_slab_tag(const fl_slab *slab, uint32_t tag) {
     fl_entries_write(slab->start, slab->pages, fl_entry_make(slab, tag));
@@ -38,7 +37,8 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
         fl_descriptor_give(kept, slab);
         return NULL;
     }
-    slab->free = FL_LIST_END;
+    slab->end = 0;
+    slab->free = fl_list_end(slab);
     slab->left = slab->base_used = 0;
     slab->carved = 0;
     slab->zeroed = zeroed;
@@ -50,6 +50,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->arena = arena;
     slab->pages = pages;
     slab->block_bytes = sizes->block_bytes;
+    slab->inside_bits = sizes->inside_bits;
     slab->size_class = (uint8_t)size_class;
     slab->kind = FL_KIND_SLAB;
     slab->away = fl_units_of_pages(slab, prepared);
@@ -58,13 +59,23 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     return slab;
 }
 
+/* What was never handed out reads as zero, if the memory was new; else somebody has written there. */
+static void check_new(const fl_slab *slab, char *block) {
+    if (__builtin_expect(!fl_mark_give(block), 0))
+        fl_misuse(
+            slab, "allocation of", block,
+            "written to before it was handed out, most likely from the block before it (it is not zero)");
+}
+
 /* Blocks [first, end) in front of the free list. */
 static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     char *block = slab->start + (size_t)first * slab->block_bytes;
     void *head = block;
-    for (uint32_t i = first + 1; i < end; i++, block += slab->block_bytes)
-        fl_link_set(block, block + slab->block_bytes);
-    fl_link_set(block, slab->free);
+    for (uint32_t i = first; i < end; i++, block += slab->block_bytes) {
+        if (slab->zeroed)
+            check_new(slab, block);
+        fl_link_set(block, i + 1 < end ? block + slab->block_bytes : slab->free);
+    }
     slab->free = head;
 }
 
@@ -124,18 +135,15 @@ void fl_slab_splice(fl_slab *slab, uint32_t head) {
     if (fl_slab_has_free(slab)) {
         void *last = first;
         uint32_t count = 0;
-        for (void *next; (next = fl_link_get(last)) != FL_LIST_END; last = next)
+        for (void *next; (next = fl_link_get(last)) != fl_list_end(slab); last = next) {
+            fl_check_free(slab, next, "look at");
             if (++count > slab->capacity)
-                fl_fatal("frees of other threads at", first,
-                         "freed twice (their list has more blocks than its slab)");
+                fl_misuse(slab, "free of", first,
+                          "freed twice (the list of what other threads freed has no end)");
+        }
         fl_link_set(last, slab->free);
     }
     slab->free = first;
-}
-
-void fl_slab_check_newest(const fl_slab *slab) {
-    if (fl_slab_has_free(slab) && fl_link_get(slab->free) == slab->free)
-        fl_fatal("free of", slab->free, "freed twice (it is linked to itself in the list of free blocks)");
 }
 
 bool fl_slab_collect(fl_slab *slab) {
@@ -153,13 +161,6 @@ bool fl_slab_collect(fl_slab *slab) {
     return true;
 }
 
-void fl_slab_check_block(const fl_slab *slab, const void *block, const char *doing) {
-    size_t offset = (size_t)((const char *)block - slab->start);
-    uint64_t index = (offset * fl_classes[slab->size_class].inverse) >> FL_CLASS_INVERSE_SHIFT;
-    if (index * slab->block_bytes != offset || index >= slab->capacity)
-        fl_fatal(doing, block, "not the start of a block (found by its place in its slab)");
-}
-
 fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
@@ -171,8 +172,8 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, uint32_t *owner) {
     do {
         uint32_t before = fl_word_head(word);
         if (before == head)
-            fl_fatal("free of", block, "freed twice (it is the newest block in the list of frees)");
-        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : FL_LIST_END);
+            fl_misuse(slab, "free of", block, "freed twice (it is the newest block in the list of frees)");
+        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
         pushed = fl_word_push(word, head, sizes->fair_blocks, listed_blocks, sizes->capacity);
         /* Release: the link, and all that this thread did to the block, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */

@@ -69,7 +69,7 @@ static void audit_units(const fl_slab *slab) {
 /* The blocks of one list; `whole` are those that are carved and touch nothing that is away. Returns how many. */
 static size_t audit_list(const fl_slab *slab, const char *block, const uint64_t *whole, uint64_t *free) {
     size_t count = 0;
-    for (; block != FL_LIST_END; block = fl_link_get(block), count++) {
+    for (; block != fl_list_end(slab); block = fl_link_get(block), count++) {
         size_t offset = (size_t)(block - slab->start);
         fl_audit_that(offset < bytes_of(slab), slab->start, "a list of free blocks leads out of the slab");
         size_t index = (offset * fl_classes[slab->size_class].inverse) >> FL_CLASS_INVERSE_SHIFT;
@@ -78,6 +78,7 @@ static size_t audit_list(const fl_slab *slab, const char *block, const uint64_t 
         uint64_t bit = UINT64_C(1) << (index % 64);
         fl_audit_that(whole[index / 64] & bit, block,
                       "in a list of free blocks, but it touches a unit that is away");
+        fl_audit_that(fl_is_marked(block), block, "in a list of free blocks, but not marked as free");
         fl_audit_that(!(free[index / 64] & bit), block, "the block is in lists of free blocks twice");
         free[index / 64] |= bit;
     }

@@ -3,22 +3,28 @@
 
 #include <stdlib.h>
 
-#include "line.h"
+void fl_fatal_begin(fl_line *line, const char *what, const void *address, const char *found) {
+    fl_line_start(line);
+    fl_line_add(line, "fallow: ");
+    fl_line_add(line, what);
+    if (address) {
+        fl_line_add(line, " ");
+        fl_line_add_address(line, address);
+    }
+    fl_line_add(line, ": ");
+    fl_line_add(line, found);
+}
+
+_Noreturn void fl_fatal_end(fl_line *line) {
+    fl_line_add(line, "\n");
+    fl_line_write(line, 2);
+    abort();
+}
 
 _Noreturn void fl_fatal(const char *what, const void *address, const char *found) {
     fl_line line;
-    fl_line_start(&line);
-    fl_line_add(&line, "fallow: ");
-    fl_line_add(&line, what);
-    if (address) {
-        fl_line_add(&line, " ");
-        fl_line_add_address(&line, address);
-    }
-    fl_line_add(&line, ": ");
-    fl_line_add(&line, found);
-    fl_line_add(&line, "\n");
-    fl_line_write(&line, 2);
-    abort();
+    fl_fatal_begin(&line, what, address, found);
+    fl_fatal_end(&line);
 }
 
 void fl_warn(const char *what, const char *detail, const char *accepted) {

@@ -7,8 +7,14 @@
 #ifndef FL_FATAL_H
 #define FL_FATAL_H
 
+#include "line.h"
+
 /* "fallow: <what> <address>: <how it was found>". address may be NULL: then it is left out. */
 _Noreturn void fl_fatal(const char *what, const void *address, const char *found);
+
+/* The same in two steps, for who has more to say: what is added to the line in between stands behind it. */
+void fl_fatal_begin(fl_line *line, const char *what, const void *address, const char *found);
+_Noreturn void fl_fatal_end(fl_line *line);
 
 /* One line on standard error that does not stop the process: bad options and the like. */
 void fl_warn(const char *what, const char *detail, const char *accepted);

@@ -33,7 +33,7 @@ BEGIN {
   to["shed"] = to["system_linux"] = ""
 }
 # These end the process, or are no part of what is promised: the making of fallow's thread; the checker, which is not there.
-function left_out(name) { return name ~ /(^|:)(fl_fatal|stop[a-z_.0-9]*|fl_system_start_thread|fl_checker_.*)$/ }
+function left_out(name) { return name ~ /(^|:)(fl_fatal|fl_misuse[a-z_.0-9]*|stop[a-z_.0-9]*|fl_system_start_thread|fl_checker_.*)$/ }
 FNR == 1 { unit = FILENAME; sub(/\.ci$/, "", unit) }
 /^node:/ {
   split($0, part, "\"")
