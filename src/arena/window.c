@@ -32,17 +32,17 @@ static size_t rounded(size_t bytes) {
     return (bytes + step_bytes - 1) & ~(step_bytes - 1);
 }
 
-#define PARTS 4
-static fl_stretch *const parts[PARTS] = {&table, &descriptors, &regions, &meta};
+fl_stretch *const fl_window_parts[FL_WINDOW_PARTS] = {&table, &descriptors, &regions, &meta};
 
 /* Where the parts lie for a window of this size at this place; returns the bytes of them all. */
 static size_t lay_out(char *start, size_t window_bytes) {
     size_t pages = window_bytes >> FL_PAGE_SHIFT;
-    size_t sizes[PARTS] = {pages * sizeof(fl_entry), pages / 4 * DESCRIPTOR_ROOM_BYTES,
-                           (window_bytes >> FL_REGION_SHIFT) * sizeof(fl_region), window_bytes / 64};
+    size_t sizes[FL_WINDOW_PARTS] = {pages * sizeof(fl_entry), pages / 4 * DESCRIPTOR_ROOM_BYTES,
+                                     (window_bytes >> FL_REGION_SHIFT) * sizeof(fl_region),
+                                     window_bytes / 64};
     char *at = start;
-    for (size_t i = 0; i < PARTS; i++) {
-        *parts[i] = (fl_stretch){
+    for (size_t i = 0; i < FL_WINDOW_PARTS; i++) {
+        *fl_window_parts[i] = (fl_stretch){
             .start = at, .bytes = rounded(sizes[i]), .step_bytes = step_bytes, .stat = &fl_stat_meta};
         at += rounded(sizes[i]);
     }
@@ -54,10 +54,10 @@ static size_t lay_out(char *start, size_t window_bytes) {
 
 /* A little of each part, as much as the smallest program needs. */
 static bool start_parts(void) {
-    for (size_t i = 0; i < PARTS; i++)
-        if (!fl_stretch_grow(parts[i], 1)) {
+    for (size_t i = 0; i < FL_WINDOW_PARTS; i++)
+        if (!fl_stretch_grow(fl_window_parts[i], 1)) {
             while (i-- > 0)
-                fl_stretch_release(parts[i]);
+                fl_stretch_release(fl_window_parts[i]);
             return false;
         }
     return true;
@@ -85,8 +85,8 @@ static bool place_whole(void) {
         if (!start)
             continue;
         lay_out(start, bytes);
-        for (size_t i = 0; i < PARTS; i++)
-            parts[i]->reserved = true;
+        for (size_t i = 0; i < FL_WINDOW_PARTS; i++)
+            fl_window_parts[i]->reserved = true;
         reserved_whole = true;
         return start_parts();
     }

@@ -142,6 +142,10 @@ extern fl_window fl_the_window;
 extern osmem_stat fl_stat_process;
 extern osmem_stat fl_stat_meta;
 
+/* Where its bookkeeping lies: table, descriptors, regions, and the rest. */
+#define FL_WINDOW_PARTS 4
+extern fl_stretch *const fl_window_parts[FL_WINDOW_PARTS];
+
 /* Finds a place for the window. Once, before anything else; false where the system has no room at all. */
 bool fl_window_init(void);
 

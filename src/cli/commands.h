@@ -11,6 +11,8 @@
 int fl_command_run(int count, char **arguments);
 int fl_command_record(int count, char **arguments);
 int fl_command_replay(int count, char **arguments);
+int fl_command_stats(int count, char **arguments);
+int fl_command_map(int count, char **arguments);
 int fl_command_options(void);
 
 /* "--name=value" for a name that is in the table of options: into FALLOW_OPTIONS. False: it is none, or not such a value, which

@@ -12,6 +12,8 @@ static const char usage[] =
     "usage: fallow run [--stats] [--OPTION=VALUE...] [--] PROGRAM [ARGUMENT...]\n"
     "       fallow record -o FILE [--] PROGRAM [ARGUMENT...]\n"
     "       fallow replay [--parallel] [--curve] FILE\n"
+    "       fallow stats [--json | --metrics] PID | --explain\n"
+    "       fallow map [--html FILE] PID\n"
     "       fallow options\n"
     "       fallow --version | --help\n"
     "\n"
@@ -23,6 +25,11 @@ static const char usage[] =
     "         time, live and resident bytes; threads take turns in the recorded order\n"
     "  --parallel  threads run at once; a free waits for its block if another thread allocates that\n"
     "  --curve     also fifty lines of live and resident bytes through the run\n"
+    "stats    how much of a running process's memory is live, and what holds the rest, by arena and size\n"
+    "  --json, --metrics  all figures, as JSON or OpenMetrics text\n"
+    "  --explain  what each figure means\n"
+    "map      every page of it as a picture, by what it is for\n"
+    "  --html   as one page for a browser\n"
     "options  lists the options\n";
 
 int main(int argc, char **argv) {
@@ -33,6 +40,10 @@ int main(int argc, char **argv) {
         return fl_command_record(argc - 2, argv + 2);
     if (!strcmp(command, "replay"))
         return fl_command_replay(argc - 2, argv + 2);
+    if (!strcmp(command, "stats"))
+        return fl_command_stats(argc - 2, argv + 2);
+    if (!strcmp(command, "map"))
+        return fl_command_map(argc - 2, argv + 2);
     if (!strcmp(command, "options"))
         return fl_command_options();
     if (!strcmp(command, "--version")) {

@@ -44,6 +44,10 @@ typedef struct fallow_arena {
 #endif
 } fallow_arena;
 
+/* All there ever were, by slot, living or not; and how many slots have been used. Guarded by the lock of arenas. */
+extern fallow_arena *fl_arenas[FL_ARENAS_MAX];
+extern uint32_t fl_arenas_used;
+
 /*
  * Finds the last place of a slab in the caller's claim: listed, floating or dead. Its live count is
  * published, its tag is out of the table. kept: what the caller's heap keeps, or NULL: a dead one's span and descriptor go there.

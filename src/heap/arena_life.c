@@ -22,16 +22,16 @@
 /* Guarded by the lock of arenas. Destroyed: used again, the oldest first. */
 static fallow_arena *ended_first, *ended_last;
 static uint32_t ended_count;
-static fallow_arena *arenas[FL_ARENAS_MAX]; /* by slot, living or not */
-static uint32_t slots_used;
+fallow_arena *fl_arenas[FL_ARENAS_MAX];
+uint32_t fl_arenas_used;
 
 static fallow_arena *arena_descriptor(void) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     fallow_arena *arena = NULL;
-    if (ended_count <= ENDED_KEPT && slots_used < FL_ARENAS_MAX &&
+    if (ended_count <= ENDED_KEPT && fl_arenas_used < FL_ARENAS_MAX &&
         (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
-        arena->slot = slots_used;
-        arenas[slots_used++] = arena;
+        arena->slot = fl_arenas_used;
+        fl_arenas[fl_arenas_used++] = arena;
     } else if ((arena = ended_first) != NULL) {
         ended_first = arena->next_free;
         ended_count--;
@@ -247,8 +247,8 @@ static void each_lock(fl_rank rank, fl_fork_visit *visit) {
         return;
     if (rank == FL_LOCK_HEAP)
         fl_thread_visit_locks(visit);
-    for (uint32_t slot = 0; slot < slots_used; slot++) {
-        fl_lock *lock = is_alive(arenas[slot]) ? lock_of(arenas[slot], rank) : NULL;
+    for (uint32_t slot = 0; slot < fl_arenas_used; slot++) {
+        fl_lock *lock = is_alive(fl_arenas[slot]) ? lock_of(fl_arenas[slot], rank) : NULL;
         if (lock)
             visit(lock);
     }
@@ -266,14 +266,14 @@ static void fork_parent(void) {
 
 static void fork_child(void) {
     const struct fl_thread *self = fl_thread_record();
-    for (uint32_t slot = 0; slot < slots_used; slot++)
-        if (is_alive(arenas[slot])) {
-            fl_heap_reclaim_fork_child(arenas[slot], self);
-            fl_heap_fork_child(arenas[slot], self);
+    for (uint32_t slot = 0; slot < fl_arenas_used; slot++)
+        if (is_alive(fl_arenas[slot])) {
+            fl_heap_reclaim_fork_child(fl_arenas[slot], self);
+            fl_heap_fork_child(fl_arenas[slot], self);
 #if FL_CHECKS >= 2
-            arenas[slot]->forked = true;
+            fl_arenas[slot]->forked = true;
 #endif
-            fl_shed_fork_child_of(&arenas[slot]->pages);
+            fl_shed_fork_child_of(&fl_arenas[slot]->pages);
         }
     fl_shed_fork_child();
     fl_scavenger_fork_child();

@@ -24,24 +24,6 @@ typedef struct glance {
     fl_slab_kind kind;
 } glance;
 
-/* Live blocks by the word and the owner's count, which are of one moment or not. */
-static uint32_t live_of(fl_word word, uint32_t used) {
-    switch (fl_word_state(word)) {
-    case FL_DEAD:
-        return 0;
-    case FL_LISTED:
-    case FL_FLOATING:
-        return fl_word_live(word);
-    case FL_CLAIMED:
-        if (!fl_word_owner(word))
-            return fl_word_live(word);
-        break;
-    default:
-        break;
-    }
-    return used - fl_word_pushed(word);
-}
-
 /* The owner writes his counts as he likes, one after the other: what was the same twice, and between two looks at the word, is
  * taken for what it was. */
 __attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab *slab) {
@@ -51,7 +33,7 @@ __attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab 
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t used = (uint32_t)(*left + *base);
         atomic_thread_fence(memory_order_acquire);
-        live = live_of(word, used);
+        live = fl_word_live_with(word, used);
         if (used == (uint32_t)(*left + *base) &&
             word == atomic_load_explicit(&slab->word, memory_order_relaxed) && live <= slab->capacity)
             return live;

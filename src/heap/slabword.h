@@ -88,6 +88,25 @@ static inline uint32_t fl_word_pushed(fl_word word) {
     return (uint32_t)(-(word >> FL_WORD_COUNT_SHIFT) & FL_WORD_COUNT_MASK);
 }
 
+/* Live blocks of any slab, by its word and what its owner, if it has one, counts as used. Of different moments, they may give
+ * more than there are. */
+static inline uint32_t fl_word_live_with(fl_word word, uint32_t used) {
+    switch (fl_word_state(word)) {
+    case FL_DEAD:
+        return 0;
+    case FL_LISTED:
+    case FL_FLOATING:
+        return fl_word_live(word);
+    case FL_CLAIMED:
+        if (!fl_word_owner(word))
+            return fl_word_live(word);
+        break;
+    default:
+        break;
+    }
+    return used - fl_word_pushed(word);
+}
+
 static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
     return (word & ~FL_WORD_STATE_MASK) | (fl_word)state;
 }

@@ -9,6 +9,7 @@
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "idle.h"
+#include "root.h"
 
 /* Arenas have slots; a thread finds its heap in one by slot, through pages of 64 to the heap's place. The process's arena has no
  * slot: its heap stands in the thread's record, so that a thread which uses no other costs no more than that. */
@@ -74,6 +75,7 @@ static void init(void) {
     if (pthread_key_create(&end_key, thread_end))
         return;
     fl_process_arena = fl_arena_new("malloc", NULL, NULL);
+    fl_root_open();
 }
 
 bool fl_process_init(void) {

@@ -10,7 +10,7 @@ fail() { echo "failed: $*"; failed=1; }
 passed() { [ "$failed" = "$1" ] && echo "ok $2"; }
 
 before=$failed # Each floor may include its own headers and those of floors below.
-declare -A below=([system]="" [osmem]="system" [arena]="system osmem" [heap]="system osmem arena" [malloc]="system osmem arena heap" [cli]="malloc record" [record]="system osmem")
+declare -A below=([system]="" [osmem]="system" [arena]="system osmem" [heap]="system osmem arena" [malloc]="system osmem arena heap" [cli]="malloc record heap" [record]="system osmem")
 for floor in "${!below[@]}"; do
   while IFS=: read -r file _ include; do
     target=$(sed -n 's/.*"\.\.\/\([a-z]*\)\/.*/\1/p' <<<"$include")

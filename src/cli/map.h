@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map.h: the picture that `fallow map` draws: every page of fallow's in a process by what it is for, checked
+ * against the mappings that the kernel has.
+ */
+#ifndef FL_MAP_H
+#define FL_MAP_H
+
+#include "smaps.h"
+#include "survey.h"
+
+/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first of them are Ready. */
+#define FL_SHARES(X)                                                                            \
+    X(LIVE, "live", '#', 32, "in blocks that were handed out")                                  \
+    X(FREE, "free", '+', 33, "in slabs, between and behind live blocks")                        \
+    X(POOL, "pool", 'o', 36, "granted to pools, or on its way between uses")                    \
+    X(SPAN, "span", 's', 35, "kept by a thread for its next request")                           \
+    X(IDLE, "idle", '.', 31, "granted to nobody; goes back by itself")                          \
+    X(STUCK, "stuck", '!', 31, "idle, but the system does not take it back")                    \
+    X(META, "meta", 'm', 34, "fallow's own bookkeeping")                                        \
+    X(AWAY, "away", '-', 90, "in slabs, without memory behind it: not used yet, or given back") \
+    X(PREPARED, "prepared", '-', 90, "free, without memory behind it")                          \
+    X(RESERVED, "reserved", '_', 90, "address space alone")
+
+#define FL_SHARE_NAME(share, name, mark, colour, help) FL_SHARE_##share,
+typedef enum fl_share { FL_SHARES(FL_SHARE_NAME) FL_SHARE_COUNT } fl_share;
+
+typedef struct fl_map {
+    fl_target *target;
+    fl_survey survey;
+    fl_smaps smaps;
+    fl_run *runs;
+    uint64_t *resident; /* bytes of each run */
+    size_t count;
+    uint64_t bytes[FL_SHARE_COUNT];
+    uint64_t on_map;      /* bytes of all of them */
+    uint64_t in_smaps;    /* bytes of fallow's mappings */
+    uint64_t unexplained; /* of these, not on the map */
+    uint64_t absent;      /* on the map, and in no mapping */
+    uint64_t resident_bytes;
+} fl_map;
+
+/* Bytes of a run by share: added to what is there. */
+void fl_map_add_shares(const fl_map *map, const fl_run *run, uint64_t shares[FL_SHARE_COUNT]);
+
+/* On a terminal, or as one HTML page. */
+void fl_map_print_text(const fl_map *map, FILE *to);
+void fl_map_print_page(const fl_map *map, FILE *to);
+
+#endif

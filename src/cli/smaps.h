@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * smaps.h: what the kernel says of a process's memory: its mappings with what is resident in them, page by
+ * page where that is wanted.
+ */
+#ifndef FL_SMAPS_H
+#define FL_SMAPS_H
+
+#include "target.h"
+
+typedef struct fl_mapping {
+    uint64_t start, end;
+    uint64_t resident_bytes, lazy_free_bytes, huge_bytes, swapped_bytes, locked_bytes;
+} fl_mapping;
+
+typedef struct fl_smaps {
+    fl_mapping *mappings; /* in [start, end), the lowest first */
+    size_t count;
+    fl_mapping sum;
+    uint64_t process_resident_bytes; /* of all mappings, wherever they are */
+} fl_smaps;
+
+/* The mappings that lie in [start, end). False: target->wrong says why. */
+bool fl_smaps_read(fl_smaps *smaps, fl_target *target, uint64_t start, uint64_t end);
+void fl_smaps_free(fl_smaps *smaps);
+
+/* What /proc/PID/pagemap says, read some pages ahead. */
+typedef struct fl_pagemap {
+    int file;
+    uint64_t first; /* the page that words begin with */
+    size_t count;
+    uint64_t words[4096];
+} fl_pagemap;
+
+/* So many bytes of [start, start + bytes) have memory behind them. */
+uint64_t fl_pagemap_resident(fl_pagemap *pages, uint64_t start, uint64_t bytes);
+
+/* Page faults of the process so far that took no disk. */
+bool fl_smaps_faults(fl_target *target, uint64_t *faults);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * statistics.c: the figures of another process, added up from one survey of its tables and from what the
+ * kernel says.
+ */
+#include "statistics.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "smaps.h"
+#include "survey.h"
+
+#define HELD_NAME(name, kind, help) HELD_##name,
+enum { FL_HELD_STATISTICS(HELD_NAME) HELD_COUNT };
+
+typedef struct sums {
+    const fl_survey *survey;
+    fl_statistics *all;
+} sums;
+
+/* For all arenas, and for one of them. The figures of both lists stand in the same order. */
+static void add(sums *to, uint32_t arena, unsigned held, uint64_t amount) {
+    to->all->rows[FL_GROUP_PROCESS]->values[FL_PROCESS_live_bytes + held] += amount;
+    if (arena < to->all->counts[FL_GROUP_ARENA])
+        to->all->rows[FL_GROUP_ARENA][arena].values[FL_ARENA_live_bytes + held] += amount;
+}
+
+static int by_tag(const void *tag, const void *heap) {
+    uint32_t its = ((const fl_seen_heap *)heap)->tag;
+    return (*(const uint32_t *)tag > its) - (*(const uint32_t *)tag < its);
+}
+
+/* The heap's row; NULL: it is none that lives. */
+static fl_row *heap_row(const sums *to, uint32_t tag) {
+    const fl_survey *survey = to->survey;
+    const fl_seen_heap *heap = tag && survey->heap_count ? bsearch(&tag, survey->heaps, survey->heap_count,
+                                                                   sizeof *survey->heaps, by_tag)
+                                                         : NULL;
+    return heap ? &to->all->rows[FL_GROUP_HEAP][heap - survey->heaps] : NULL;
+}
+
+static void add_slab(sums *to, const fl_run *run) {
+    const fl_seen_class *of = &to->survey->classes[run->size_class];
+    fl_row *row = &to->all->rows[FL_GROUP_CLASS][run->size_class], *heap = heap_row(to, run->tag);
+    uint64_t away = fl_run_away_bytes(run), ready = run->bytes - away, live = run->live * of->block_bytes;
+    if (live > ready) /* of two moments */
+        live = ready;
+    uint64_t blocks = live / of->block_bytes, first = !run->continues;
+    add(to, run->arena, HELD_live_bytes, live);
+    add(to, run->arena, HELD_live_blocks, blocks);
+    add(to, run->arena, HELD_free_bytes, ready - live);
+    add(to, run->arena, HELD_away_bytes, away);
+    add(to, run->arena, HELD_slabs, first);
+    add(to, run->arena, HELD_slab_bytes, run->bytes);
+    row->values[FL_CLASS_live_bytes] += live;
+    row->values[FL_CLASS_live_blocks] += blocks;
+    row->values[FL_CLASS_free_bytes] += ready - live;
+    row->values[FL_CLASS_away_bytes] += away;
+    row->values[FL_CLASS_slabs] += first;
+    row->values[FL_CLASS_slab_bytes] += run->bytes;
+    if (heap) {
+        heap->values[FL_HEAP_live_bytes] += live;
+        heap->values[FL_HEAP_free_bytes] += ready - live;
+        heap->values[FL_HEAP_slabs] += first;
+        heap->values[FL_HEAP_slab_bytes] += run->bytes;
+    }
+}
+
+static void add_run(void *context, const fl_run *run) {
+    sums *to = context;
+    fl_row *heap;
+    switch (run->use) {
+    case FL_USE_SLAB:
+        add_slab(to, run);
+        break;
+    case FL_USE_LARGE:
+        add(to, run->arena, HELD_live_bytes, run->bytes);
+        add(to, run->arena, HELD_live_blocks, !run->continues);
+        add(to, run->arena, HELD_large_bytes, run->bytes);
+        add(to, run->arena, HELD_large_blocks, !run->continues);
+        break;
+    case FL_USE_POOL:
+        add(to, run->arena, HELD_pool_bytes, run->bytes);
+        break;
+    case FL_USE_SPAN:
+        add(to, run->arena, HELD_span_bytes, run->bytes);
+        if ((heap = heap_row(to, run->tag)) != NULL)
+            heap->values[FL_HEAP_span_bytes] += run->bytes;
+        break;
+    case FL_USE_IDLE:
+        add(to, run->arena, HELD_idle_bytes, run->bytes);
+        break;
+    case FL_USE_STUCK:
+        add(to, run->arena, HELD_stuck_bytes, run->bytes);
+        break;
+    default: /* the ledger counts these */
+        break;
+    }
+}
+
+static const char *const causes[] = {"goal", "quiet", "limit", "pressure", "request"};
+#define CAUSES (sizeof causes / sizeof *causes)
+
+static uint64_t shown_limit(uint64_t bytes) {
+    return bytes == SIZE_MAX ? 0 : bytes;
+}
+
+static void add_arena(sums *to, uint32_t index) {
+    const fl_target *target = to->survey->target;
+    const fl_seen_arena *arena = &to->survey->arenas[index];
+    uint64_t *of_all = to->all->rows[FL_GROUP_PROCESS]->values;
+    fl_row *row = &to->all->rows[FL_GROUP_ARENA][index];
+    static const struct {
+        fl_root_member member;
+        unsigned figure, of_all;
+    } figures[] = {
+        {FL_AT_arena_stat_ready, FL_ARENA_ready_bytes, FL_PROCESS_COUNT},
+        {FL_AT_arena_stat_ready_peak, FL_ARENA_ready_peak_bytes, FL_PROCESS_COUNT},
+        {FL_AT_arena_soft_bytes, FL_ARENA_soft_limit_bytes, FL_PROCESS_COUNT},
+        {FL_AT_arena_hard_bytes, FL_ARENA_hard_limit_bytes, FL_PROCESS_COUNT},
+        {FL_AT_arena_grown_bytes, FL_ARENA_grown_bytes, FL_PROCESS_grown_bytes},
+        {FL_AT_arena_system_calls, FL_ARENA_system_calls, FL_PROCESS_system_calls},
+        {FL_AT_arena_refusals, FL_ARENA_refusals, FL_PROCESS_refusals},
+        {FL_AT_arena_sheds, FL_ARENA_sheds, FL_PROCESS_sheds},
+    };
+    memcpy(row->name, arena->name, sizeof row->name);
+    row->number = arena->slot;
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        uint64_t value = shown_limit(fl_target_member(target, arena->structure, figures[i].member));
+        row->values[figures[i].figure] = value;
+        if (figures[i].of_all != FL_PROCESS_COUNT)
+            of_all[figures[i].of_all] += value;
+    }
+    for (size_t cause = 0; cause < CAUSES; cause++) {
+        uint64_t *of_cause = to->all->rows[FL_GROUP_CAUSE][cause].values;
+        uint64_t bytes = fl_target_item(target, arena->structure, FL_AT_arena_given_bytes, cause, 8);
+        row->values[FL_ARENA_given_bytes] += bytes;
+        of_cause[FL_CAUSE_given_bytes] += bytes;
+        of_cause[FL_CAUSE_giving_seconds] +=
+            fl_target_item(target, arena->structure, FL_AT_arena_given_ns, cause, 8);
+    }
+}
+
+static bool add_ledger(sums *to) {
+    const fl_target *target = to->survey->target;
+    const fl_root *root = &target->root;
+    uint64_t *of_all = to->all->rows[FL_GROUP_PROCESS]->values, soft, hard;
+    char stat[UINT16_MAX], meta[UINT16_MAX];
+    if (!fl_target_read(target, (uint64_t)(uintptr_t)root->process, stat, root->sizes[FL_OF_stat]) ||
+        !fl_target_read(target, (uint64_t)(uintptr_t)root->meta, meta, root->sizes[FL_OF_stat]) ||
+        !fl_target_read(target, (uint64_t)(uintptr_t)root->soft_bytes, &soft, sizeof soft) ||
+        !fl_target_read(target, (uint64_t)(uintptr_t)root->hard_bytes, &hard, sizeof hard))
+        return false;
+    of_all[FL_PROCESS_ready_bytes] = fl_target_member(target, stat, FL_AT_stat_ready);
+    of_all[FL_PROCESS_prepared_bytes] = fl_target_member(target, stat, FL_AT_stat_prepared);
+    of_all[FL_PROCESS_reserved_bytes] = fl_target_member(target, stat, FL_AT_stat_reserved);
+    of_all[FL_PROCESS_ready_peak_bytes] = fl_target_member(target, stat, FL_AT_stat_ready_peak);
+    of_all[FL_PROCESS_meta_bytes] = fl_target_member(target, meta, FL_AT_stat_ready);
+    of_all[FL_PROCESS_soft_limit_bytes] = shown_limit(soft);
+    of_all[FL_PROCESS_hard_limit_bytes] = shown_limit(hard);
+    return true;
+}
+
+static bool add_kernel(sums *to) {
+    fl_target *target = to->survey->target;
+    uint64_t *of_all = to->all->rows[FL_GROUP_PROCESS]->values;
+    fl_smaps smaps;
+    if (!fl_smaps_read(&smaps, target, to->survey->start, to->survey->end))
+        return false;
+    of_all[FL_PROCESS_resident_bytes] = smaps.sum.resident_bytes;
+    of_all[FL_PROCESS_lazy_free_bytes] = smaps.sum.lazy_free_bytes;
+    of_all[FL_PROCESS_huge_bytes] = smaps.sum.huge_bytes;
+    of_all[FL_PROCESS_swapped_bytes] = smaps.sum.swapped_bytes;
+    of_all[FL_PROCESS_locked_bytes] = smaps.sum.locked_bytes;
+    of_all[FL_PROCESS_mappings] = smaps.count;
+    of_all[FL_PROCESS_process_resident_bytes] = smaps.process_resident_bytes;
+    fl_smaps_free(&smaps);
+    return fl_smaps_faults(target, &of_all[FL_PROCESS_faults]);
+}
+
+static bool make_rows(fl_statistics *all, const fl_survey *survey) {
+    size_t counts[FL_GROUP_COUNT] = {1, CAUSES, survey->arena_count, survey->class_count, survey->heap_count};
+    for (int i = 0; i < FL_GROUP_COUNT; i++) {
+        all->counts[i] = counts[i];
+        all->rows[i] = calloc(counts[i] + 1, sizeof(fl_row));
+        if (!all->rows[i])
+            return false;
+    }
+    for (size_t i = 0; i < CAUSES; i++)
+        strcpy(all->rows[FL_GROUP_CAUSE][i].name, causes[i]);
+    for (size_t i = 0; i < survey->class_count; i++)
+        all->rows[FL_GROUP_CLASS][i].number = survey->classes[i].block_bytes;
+    for (size_t i = 0; i < survey->heap_count; i++) {
+        const fl_seen_heap *heap = &survey->heaps[i];
+        fl_row *row = &all->rows[FL_GROUP_HEAP][i];
+        memcpy(row->name, survey->arenas[heap->arena].name, sizeof row->name);
+        row->number = heap->tag;
+        all->rows[FL_GROUP_PROCESS]->values[FL_PROCESS_heaps_without_thread] += !heap->has_thread;
+    }
+    all->rows[FL_GROUP_PROCESS]->values[FL_PROCESS_arenas] = survey->arena_count;
+    all->rows[FL_GROUP_PROCESS]->values[FL_PROCESS_heaps] = survey->heap_count;
+    return true;
+}
+
+bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
+    fl_survey survey;
+    *all = (fl_statistics){.process = target->process};
+    memcpy(all->program, target->program, sizeof all->program);
+    memcpy(all->version, target->root.version, sizeof all->version - 1);
+    if (!fl_survey_begin(&survey, target))
+        return false;
+    sums to = {&survey, all};
+    bool done = make_rows(all, &survey) && add_ledger(&to) && fl_survey_walk(&survey, add_run, &to);
+    for (uint32_t i = 0; done && i < survey.arena_count; i++)
+        add_arena(&to, i);
+    done = done && add_kernel(&to);
+    if (!done && !*target->wrong && !fl_target_lost(target))
+        snprintf(target->wrong, sizeof target->wrong, "process %d: out of memory", (int)target->process);
+    if (!done)
+        fl_statistics_free(all);
+    fl_survey_end(&survey);
+    return done;
+}
+
+void fl_statistics_free(fl_statistics *all) {
+    for (int i = 0; i < FL_GROUP_COUNT; i++) {
+        free(all->rows[i]);
+        all->rows[i] = NULL;
+    }
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * statistics_print.c: the figures as JSON, as OpenMetrics text, as a table for people, and what each of them
+ * means: all from the definition in statistics.h.
+ */
+#define _GNU_SOURCE
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fallow/version.h"
+#include "statistics.h"
+#include "terminal.h"
+
+typedef enum kind { GAUGE, COUNTER } kind;
+
+typedef struct statistic {
+    const char *name;
+    kind kind;
+    const char *help;
+} statistic;
+
+#define DEFINED(name, kind, help) {#name, kind, help},
+static const statistic of_process[] = {FL_PROCESS_STATISTICS(DEFINED)};
+static const statistic of_cause[] = {FL_CAUSE_STATISTICS(DEFINED)};
+static const statistic of_arena[] = {FL_ARENA_STATISTICS(DEFINED)};
+static const statistic of_class[] = {FL_CLASS_STATISTICS(DEFINED)};
+static const statistic of_heap[] = {FL_HEAP_STATISTICS(DEFINED)};
+
+#define PROCESS of_process
+#define CAUSE of_cause
+#define ARENA of_arena
+#define CLASS of_class
+#define HEAP of_heap
+#define GROUP(group, name, prefix, number, text, about) \
+    {name, prefix, number, text, about, group, sizeof group / sizeof *group},
+static const struct group {
+    const char *name, *prefix, *number, *text, *about;
+    const statistic *statistics;
+    size_t count;
+} groups[] = {FL_STATISTICS_GROUPS(GROUP)};
+
+static bool ends_with(const char *name, const char *end) {
+    size_t length = strlen(name), its = strlen(end);
+    return length >= its && !strcmp(name + length - its, end);
+}
+
+static void print_value(FILE *to, const statistic *of, uint64_t value) {
+    if (ends_with(of->name, "_seconds"))
+        fprintf(to, "%llu.%09llu", (unsigned long long)value / 1000000000,
+                (unsigned long long)value % 1000000000);
+    else
+        fprintf(to, "%llu", (unsigned long long)value);
+}
+
+/* A name that anybody may have given: neither of the formats is broken by it. */
+static void print_name(FILE *to, const char *name) {
+    for (const unsigned char *at = (const unsigned char *)name; *at; at++)
+        if (*at == '"' || *at == '\\')
+            fprintf(to, "\\%c", *at);
+        else if (*at < ' ' || *at > '~')
+            fputc('?', to);
+        else
+            fputc(*at, to);
+}
+
+static void print_row_as_json(FILE *to, const struct group *group, const fl_row *row) {
+    const char *before = "{";
+    if (*group->number)
+        fprintf(to, "{\"%s\": %llu", group->number, (unsigned long long)row->number), before = ", ";
+    if (*group->text) {
+        fprintf(to, "%s\"%s\": \"", before, group->text), before = ", ";
+        print_name(to, row->name);
+        fputc('"', to);
+    }
+    for (size_t i = 0; i < group->count; i++) {
+        fprintf(to, "%s%s\"%s\": ", before, *group->number || *group->text ? "" : "\n  ",
+                group->statistics[i].name);
+        print_value(to, &group->statistics[i], row->values[i]);
+        before = ", ";
+    }
+    fputc('}', to);
+}
+
+void fl_print_json(const fl_statistics *all, FILE *to) {
+    fprintf(to, "{\"format\": 1, \"fallow\": \"");
+    print_name(to, all->version);
+    fprintf(to, "\", \"pid\": %d, \"program\": \"", (int)all->process);
+    print_name(to, all->program);
+    fprintf(to, "\", \"time\": %lld,\n", (long long)time(NULL));
+    for (size_t g = 0; g < FL_GROUP_COUNT; g++) {
+        fprintf(to, " \"%s\": %s", groups[g].name, g ? "[" : "");
+        for (size_t i = 0; i < all->counts[g]; i++) {
+            fprintf(to, "%s", i ? ",\n  " : g ? "\n  " : "");
+            print_row_as_json(to, &groups[g], &all->rows[g][i]);
+        }
+        fprintf(to, "%s%s\n", g ? "]" : "", g + 1 < FL_GROUP_COUNT ? "," : "}");
+    }
+}
+
+/* The suffix that the format wants as unit. */
+static const char *unit_of(const statistic *of) {
+    return ends_with(of->name, "_bytes") ? "bytes" : ends_with(of->name, "_seconds") ? "seconds" : "";
+}
+
+static void print_sample(FILE *to, const struct group *group, const statistic *of, const fl_row *row,
+                         uint64_t value) {
+    fprintf(to, "fallow_%s%s%s", group->prefix, of->name, of->kind == COUNTER ? "_total" : "");
+    if (*group->number)
+        fprintf(to, "{%s=\"%llu\"", group->number, (unsigned long long)row->number);
+    if (*group->text) {
+        fprintf(to, "%s%s=\"", *group->number ? "," : "{", group->text);
+        print_name(to, row->name);
+        fputc('"', to);
+    }
+    fputs(*group->number || *group->text ? "} " : " ", to);
+    print_value(to, of, value);
+    fputc('\n', to);
+}
+
+void fl_print_metrics(const fl_statistics *all, FILE *to) {
+    fputs("# TYPE fallow info\n# HELP fallow The library in the process.\nfallow_info{version=\"", to);
+    print_name(to, all->version);
+    fprintf(to, "\",pid=\"%d\",program=\"", (int)all->process);
+    print_name(to, all->program);
+    fputs("\"} 1\n", to);
+    for (size_t g = 0; g < FL_GROUP_COUNT; g++)
+        for (size_t i = 0; i < groups[g].count; i++) {
+            const statistic *of = &groups[g].statistics[i];
+            fprintf(to, "# TYPE fallow_%s%s %s\n", groups[g].prefix, of->name,
+                    of->kind == COUNTER ? "counter" : "gauge");
+            if (*unit_of(of))
+                fprintf(to, "# UNIT fallow_%s%s %s\n", groups[g].prefix, of->name, unit_of(of));
+            fprintf(to, "# HELP fallow_%s%s %s.\n", groups[g].prefix, of->name, of->help);
+            for (size_t row = 0; row < all->counts[g]; row++)
+                print_sample(to, &groups[g], of, &all->rows[g][row], all->rows[g][row].values[i]);
+        }
+    fputs("# EOF\n", to);
+}
+
+/* For people: bytes with a unit, none at all where there are none. */
+static void format_value(const statistic *of, uint64_t value, char *text, size_t bytes) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double shown = (double)value;
+    size_t unit = 0;
+    if (value == 0)
+        snprintf(text, bytes, "-");
+    else if (ends_with(of->name, "_seconds"))
+        snprintf(text, bytes, "%.3f s", shown / 1e9);
+    else if (!ends_with(of->name, "_bytes"))
+        snprintf(text, bytes, "%llu", (unsigned long long)value);
+    else {
+        for (; shown >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+            shown /= 1024;
+        snprintf(text, bytes, unit ? "%.1f %s" : "%.0f %s", shown, units[unit]);
+    }
+}
+
+#define NAME_COLUMNS 18
+#define VALUE_COLUMNS 13
+#define ROWS_SHOWN 20
+
+static void format_heading(const char *name, char *text, size_t bytes) {
+    size_t length = strlen(name) - (ends_with(name, "_bytes") ? 6 : ends_with(name, "_seconds") ? 8 : 0);
+    snprintf(text, bytes, "%.*s", (int)length, name);
+}
+
+static bool is_all_zero(const fl_row *rows, size_t count, size_t figure) {
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].values[figure])
+            return false;
+    return true;
+}
+
+/* What has most in the first two of its figures comes first. */
+static int by_size(const void *a, const void *b) {
+    const fl_row *left = *(const fl_row *const *)a, *right = *(const fl_row *const *)b;
+    uint64_t its = left->values[0] + left->values[1], others = right->values[0] + right->values[1];
+    return (its < others) - (its > others);
+}
+
+static void print_row(FILE *to, const struct group *group, const fl_row *row, const bool *shown) {
+    char text[40], *at = text;
+    if (*group->number)
+        at += snprintf(text, sizeof text, "%llu ", (unsigned long long)row->number);
+    snprintf(at, (size_t)(text + sizeof text - at), "%s", row->name);
+    for (at = text; *at; at++)
+        if ((unsigned char)*at < ' ' || (unsigned char)*at > '~')
+            *at = '?';
+    fprintf(to, "%-*.*s", NAME_COLUMNS, NAME_COLUMNS, text);
+    for (size_t i = 0; i < group->count; i++)
+        if (shown[i]) {
+            format_value(&group->statistics[i], row->values[i], text, sizeof text);
+            fprintf(to, "%*s", VALUE_COLUMNS, text);
+        }
+    fputc('\n', to);
+}
+
+/* As many columns as there is room for, without those that are zero throughout; the rows that hold most. */
+static void print_group(FILE *to, const struct group *group, const fl_row *rows, size_t count,
+                        unsigned columns) {
+    bool shown[FL_PROCESS_COUNT] = {false};
+    size_t fit = (columns - NAME_COLUMNS) / VALUE_COLUMNS, more = 0, listed = 0;
+    const fl_row **sorted = malloc((count + 1) * sizeof *sorted);
+    for (size_t i = 0; sorted && i < count; i++) {
+        bool any = false;
+        for (size_t figure = 0; figure < group->count; figure++)
+            any = any || rows[i].values[figure];
+        if (any)
+            sorted[listed++] = &rows[i];
+    }
+    if (!sorted || listed == 0) {
+        free(sorted);
+        return;
+    }
+    qsort(sorted, listed, sizeof *sorted, by_size);
+    fprintf(to, "\n%-*s", NAME_COLUMNS, group->name);
+    for (size_t i = 0; i < group->count; i++) {
+        char text[40];
+        shown[i] = !is_all_zero(rows, count, i) && fit > 0;
+        more += !shown[i] && !is_all_zero(rows, count, i);
+        fit -= shown[i];
+        format_heading(group->statistics[i].name, text, sizeof text);
+        if (shown[i])
+            fprintf(to, "%*.*s", VALUE_COLUMNS, VALUE_COLUMNS, text);
+    }
+    fputc('\n', to);
+    for (size_t i = 0; i < listed && i < ROWS_SHOWN; i++)
+        print_row(to, group, sorted[i], shown);
+    if (listed > ROWS_SHOWN)
+        fprintf(to, "... and %zu more, which hold less (--json has all)\n", listed - ROWS_SHOWN);
+    if (more)
+        fprintf(to, "(%zu more columns in a wider window, or with --json)\n", more);
+    free(sorted);
+}
+
+void fl_print_table(const fl_statistics *all, FILE *to) {
+    unsigned columns = fl_terminal_columns(to);
+    fprintf(to, "process %d (", (int)all->process);
+    print_name(to, all->program);
+    fprintf(to, "), fallow ");
+    print_name(to, all->version);
+    fputs("\n\n", to);
+    for (size_t i = 0; i < groups[0].count; i++) {
+        char text[40];
+        if (!all->rows[0]->values[i])
+            continue;
+        format_value(&groups[0].statistics[i], all->rows[0]->values[i], text, sizeof text);
+        fprintf(to, "%-25s%12s", groups[0].statistics[i].name, text);
+        /* In few words, and no more of them than there is room for. */
+        const char *help = groups[0].statistics[i].help;
+        int room = (int)columns - 39, length = (int)strcspn(help, ":");
+        if (length > room)
+            for (length = room; length > 0 && help[length] != ' '; length--)
+                ;
+        fprintf(to, length > 0 ? "  %.*s\n" : "\n", length, help);
+    }
+    for (size_t g = 1; g < FL_GROUP_COUNT; g++)
+        print_group(to, &groups[g], all->rows[g], all->counts[g], columns);
+    fputs("\nWhat is zero is left out. What each figure means: fallow stats --explain\n", to);
+}
+
+void fl_print_explanation(FILE *to) {
+    for (size_t g = 0; g < FL_GROUP_COUNT; g++) {
+        fprintf(to, "%s## %s\n\n%s. In JSON: `%s`; in OpenMetrics: `fallow_%s...`", g ? "\n" : "",
+                groups[g].name, groups[g].about, groups[g].name, groups[g].prefix);
+        if (*groups[g].number || *groups[g].text)
+            fprintf(to, ", by `%s`%s%s%s", *groups[g].number ? groups[g].number : groups[g].text,
+                    *groups[g].number && *groups[g].text ? " and `" : "",
+                    *groups[g].number && *groups[g].text ? groups[g].text : "",
+                    *groups[g].number && *groups[g].text ? "`" : "");
+        fputs(".\n\n| figure | | |\n|---|---|---|\n", to);
+        for (size_t i = 0; i < groups[g].count; i++)
+            fprintf(to, "| `%s` | %s | %s |\n", groups[g].statistics[i].name,
+                    groups[g].statistics[i].kind == COUNTER ? "counter" : "gauge",
+                    groups[g].statistics[i].help);
+    }
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * target.h: another process, looked at from outside: its memory, and the root of fallow's tables in it
+ * (../heap/root.h).
+ *
+ * It is neither stopped nor told. What is read of it is as of different moments, may be half written, and
+ * may be anything where the program has written past its blocks: every address and every count is to be
+ * taken for what a stranger says.
+ */
+#ifndef FL_TARGET_H
+#define FL_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "../heap/root.h"
+
+typedef struct fl_target {
+    pid_t process;
+    char program[32];
+    int memory;
+    uint64_t
+        began; /* when the process was made, by the system's count: another of the same number has another */
+    fl_root root;
+    char wrong[512]; /* why the last call has failed, for people */
+} fl_target;
+
+/* Finds a process by its number and the root in it. False: target->wrong says why not. */
+bool fl_target_open(fl_target *target, const char *number);
+void fl_target_close(fl_target *target);
+
+/* Memory of the process. False: it is not there any more, or the process is not; fl_target_lost tells. */
+bool fl_target_read(const fl_target *target, uint64_t address, void *into, size_t bytes);
+
+/* Has the process that was opened ended, or become another program? wrong then says which. */
+bool fl_target_lost(fl_target *target);
+
+/* A file of the process's in /proc, to be closed with fclose. NULL: wrong says why. */
+FILE *fl_target_file(fl_target *target, const char *name);
+
+/* A member of a structure as it was read: an integer or an address; or, of an array of such, one of them. */
+uint64_t fl_target_member(const fl_target *target, const void *structure, fl_root_member member);
+uint64_t fl_target_item(const fl_target *target, const void *structure, fl_root_member member, size_t index,
+                        size_t bytes);
+
+#endif

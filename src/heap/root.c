@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "root.h"
+
+#include <stddef.h>
+
+#include "../arena/charge.h"
+#include "arena_heaps.h"
+#include "heap.h"
+
+#define PLACE(name, structure, member) \
+    [FL_AT_##name] = {offsetof(structure, member), sizeof(((structure *)NULL)->member)},
+
+#define SIZE(name, structure) [FL_OF_##name] = sizeof(structure),
+
+/* Nothing in here reads it. */
+__attribute__((used)) static fl_root root = {
+    .mark = FL_ROOT_MARK,
+    .self = &root,
+    .layout = FL_ROOT_LAYOUT,
+    .bytes = sizeof(fl_root),
+    .version = FALLOW_VERSION,
+    .page_shift = FL_PAGE_SHIFT,
+    .region_shift = FL_REGION_SHIFT,
+    .chunk_pages = FL_CHUNK_PAGES,
+    .entry_low_bits = FL_ENTRY_LOW_BITS,
+    .entry_high_shift = FL_ENTRY_HIGH_SHIFT,
+    .class_count = FL_CLASS_COUNT,
+    .parts_count = FL_WINDOW_PARTS,
+    .window = &fl_the_window,
+    .parts = fl_window_parts,
+    .process = &fl_stat_process,
+    .meta = &fl_stat_meta,
+    .classes = fl_classes,
+    .arenas = fl_arenas,
+    .arenas_used = &fl_arenas_used,
+    .soft_bytes = &fl_process_soft_bytes,
+    .hard_bytes = &fl_process_hard_bytes,
+    .sizes = {FL_ROOT_STRUCTURES(SIZE)},
+    .places = {FL_ROOT_MEMBERS(PLACE)},
+};
+
+void fl_root_open(void) {
+    atomic_store_explicit(&root.opened, 1, memory_order_release);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * root.h: from where another process finds its way through the tables of this one (`fallow stats PID`,
+ * `fallow map PID`). It costs nothing until somebody looks: a constant in the library's data, told from
+ * anything else by its mark and by the address that it says is its own.
+ *
+ * Who looks was built apart from the library, with other options perhaps. So the root says where in each
+ * structure stands what he may want to know, and he asks for nothing else. What that means (the bits of a
+ * slab's word, what a region's pages are) is the number of the layout's, which is to go up whenever that
+ * changes, or the list below.
+ */
+#ifndef FL_ROOT_H
+#define FL_ROOT_H
+
+#include <stdint.h>
+
+#define FL_ROOT_MARK "fallow root" /* and zeroes up to 16 bytes */
+#define FL_ROOT_MARK_BYTES 16
+#define FL_ROOT_LAYOUT 1
+
+/* name, structure, member: a pointer, an integer or an array of integers. */
+#define FL_ROOT_MEMBERS(X)                                              \
+    X(window_base, fl_window, base)                                     \
+    X(window_pages, fl_window, pages)                                   \
+    X(window_table, fl_window, table)                                   \
+    X(window_regions, fl_window, regions)                               \
+    X(window_os_page_bytes, fl_window, os_page_bytes)                   \
+    X(stretch_start, fl_stretch, start)                                 \
+    X(stretch_bytes, fl_stretch, bytes)                                 \
+    X(stretch_ready_bytes, fl_stretch, ready_bytes)                     \
+    X(stretch_prepared_bytes, fl_stretch, prepared_bytes)               \
+    X(stretch_reserved, fl_stretch, reserved)                           \
+    X(stat_reserved, osmem_stat, bytes.reserved)                        \
+    X(stat_prepared, osmem_stat, bytes.prepared)                        \
+    X(stat_ready, osmem_stat, bytes.ready)                              \
+    X(stat_ready_peak, osmem_stat, ready_peak_bytes)                    \
+    X(class_block_bytes, fl_class, block_bytes)                         \
+    X(class_capacity, fl_class, capacity)                               \
+    X(class_unit_shift, fl_class, unit_shift)                           \
+    X(region_arena, fl_region, arena)                                   \
+    X(region_mapped, fl_region, mapped)                                 \
+    X(region_reserved, fl_region, reserved)                             \
+    X(region_growing, fl_region, growing)                               \
+    X(region_lost, fl_region, lost)                                     \
+    X(region_in_use, fl_region, in_use)                                 \
+    X(region_prepared, fl_region, prepared)                             \
+    X(region_kept, fl_region, kept)                                     \
+    X(region_gone, fl_region, gone)                                     \
+    X(slab_left, fl_slab, left)                                         \
+    X(slab_base_used, fl_slab, base_used)                               \
+    X(slab_away, fl_slab, away)                                         \
+    X(slab_word, fl_slab, word)                                         \
+    X(slab_start, fl_slab, start)                                       \
+    X(slab_arena, fl_slab, arena)                                       \
+    X(slab_pages, fl_slab, pages)                                       \
+    X(slab_size_class, fl_slab, size_class)                             \
+    X(slab_kind, fl_slab, kind)                                         \
+    X(heap_thread, fl_heap, thread)                                     \
+    X(heap_tag, fl_heap, tag)                                           \
+    X(heap_next, fl_heap, next)                                         \
+    X(heap_spans, fl_heap, kept.spans.slots)                            \
+    X(arena_name, fallow_arena, name)                                   \
+    X(arena_alive, fallow_arena, alive)                                 \
+    X(arena_parent, fallow_arena, parent)                               \
+    X(arena_heaps, fallow_arena, heaps)                                 \
+    X(arena_stat_prepared, fallow_arena, pages.stat.bytes.prepared)     \
+    X(arena_stat_ready, fallow_arena, pages.stat.bytes.ready)           \
+    X(arena_stat_ready_peak, fallow_arena, pages.stat.ready_peak_bytes) \
+    X(arena_soft_bytes, fallow_arena, pages.limits.soft_bytes)          \
+    X(arena_hard_bytes, fallow_arena, pages.limits.hard_bytes)          \
+    X(arena_grown_bytes, fallow_arena, pages.grown_bytes)               \
+    X(arena_system_calls, fallow_arena, pages.system_calls)             \
+    X(arena_given_bytes, fallow_arena, pages.given_bytes)               \
+    X(arena_given_ns, fallow_arena, pages.given_ns)                     \
+    X(arena_refusals, fallow_arena, pages.refusals)                     \
+    X(arena_sheds, fallow_arena, pages.sheds)
+
+/* And of how many bytes the structures are. */
+#define FL_ROOT_STRUCTURES(X) \
+    X(window, fl_window)      \
+    X(stretch, fl_stretch)    \
+    X(stat, osmem_stat)       \
+    X(class, fl_class)        \
+    X(region, fl_region)      \
+    X(slab, fl_slab)          \
+    X(heap, fl_heap)          \
+    X(arena, fallow_arena)
+
+#define FL_ROOT_STRUCTURE(name, structure) FL_OF_##name,
+typedef enum fl_root_structure { FL_ROOT_STRUCTURES(FL_ROOT_STRUCTURE) FL_OF_COUNT } fl_root_structure;
+
+#define FL_ROOT_MEMBER(name, structure, member) FL_AT_##name,
+typedef enum fl_root_member { FL_ROOT_MEMBERS(FL_ROOT_MEMBER) FL_AT_COUNT } fl_root_member;
+
+typedef struct fl_root_place {
+    uint16_t offset; /* in its structure */
+    uint16_t bytes;  /* of all of it */
+} fl_root_place;
+
+typedef struct fl_root {
+    /* These stand so in every layout. */
+    char mark[FL_ROOT_MARK_BYTES];
+    const struct fl_root *self;
+    uint32_t layout;
+    uint32_t bytes; /* of the whole root */
+    char version[16];
+    _Atomic uint32_t opened; /* what follows leads somewhere: the library has served a first request */
+
+    uint32_t page_shift;
+    uint32_t region_shift;
+    uint32_t chunk_pages;
+    uint32_t entry_low_bits; /* of an entry of the table, so many are no part of the address; see window.h */
+    uint32_t entry_high_shift;
+    uint32_t class_count;
+    uint32_t parts_count;
+    const void *window;
+    const void *parts;   /* the addresses of the stretches that its own bookkeeping lies in */
+    const void *process; /* the ledger: of everything, and of bookkeeping */
+    const void *meta;
+    const void *classes;
+    const void *arenas; /* their addresses, by slot; of which so many have been used */
+    const void *arenas_used;
+    const void *soft_bytes; /* the process's limits; SIZE_MAX: none */
+    const void *hard_bytes;
+    uint32_t sizes[FL_OF_COUNT];
+    fl_root_place places[FL_AT_COUNT];
+} fl_root;
+
+/* Once everything is there. */
+void fl_root_open(void);
+
+#endif
