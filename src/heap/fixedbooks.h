@@ -27,7 +27,7 @@
 #include "../system/lock.h"
 #include "fallow/fixed.h"
 
-#define FIXED_MAGIC UINT64_C(0x64786966776c6166)
+#define FIXED_MAGIC UINT64_C(0x32786966776c6166)
 #define IN_USE ((size_t)1)
 #define PREVIOUS_IN_USE ((size_t)2)
 #define TAG_BITS ((size_t)15)
