@@ -7,7 +7,7 @@
  * rounds, after one that does not count. The time of the simulated system is in it.
  */
 #define _GNU_SOURCE
-#include "../../tests/lib/scavenge.h"
+#include "../../tests/lib/one_batch.h"
 #include "../../tests/lib/sim_arena.h"
 #include "measure.h"
 

@@ -8,7 +8,7 @@
 #ifndef FL_CHARGE_H
 #define FL_CHARGE_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* The Ready bytes of all arenas together, and the limits on them; see grant.h. */
 extern _Atomic size_t fl_process_ready_bytes;

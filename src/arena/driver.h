@@ -16,7 +16,7 @@
 #ifndef FL_DRIVER_H
 #define FL_DRIVER_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* Looks for the first time, before anything is allocated. */
 void fl_driver_start(void);

@@ -4,6 +4,7 @@
 #include "../system/container.h"
 #include "../system/system.h"
 #include "charge.h"
+#include "pages.h"
 #include "scarce.h"
 #include "scavenger.h"
 #include "shed.h"

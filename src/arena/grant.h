@@ -11,7 +11,7 @@
 #ifndef FL_GRANT_H
 #define FL_GRANT_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* As fl_pages_try and fl_pages_try_lazily, up the whole ladder. NULL: nothing is lost. */
 char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed);

@@ -12,7 +12,7 @@
 #ifndef FL_GROWTH_H
 #define FL_GROWTH_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* Is all of a run of pages mapped? Under the arena's lock. */
 bool fl_growth_is_done(size_t page, size_t pages);

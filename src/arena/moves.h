@@ -17,7 +17,7 @@
 #ifndef FL_MOVES_H
 #define FL_MOVES_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 #define FL_CUTS_MAX ((size_t)8192)
 

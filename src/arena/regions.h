@@ -6,7 +6,7 @@
 #ifndef FL_REGIONS_H
 #define FL_REGIONS_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* Regions: these want the arena's ground lock, and its lock too but where it says otherwise. */
 

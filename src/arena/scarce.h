@@ -13,7 +13,7 @@
 #ifndef FL_SCARCE_H
 #define FL_SCARCE_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* A give-back for a limit begins in an arena. What has not been looked at since the arena became scarce counts as changed. */
 void fl_scarce_begin(fl_arena *arena);

@@ -5,6 +5,7 @@
  * While the system call runs, the pages are marked in use, so that nobody is granted them; the arena's lock
  * is not held. (The Go runtime's scavenger protects itself in the same way.)
  */
+#include "scavenge.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "charge.h"

@@ -5,7 +5,9 @@
 
 #include "../system/system.h"
 #include "charge.h"
+#include "pages.h"
 #include "regions.h"
+#include "scavenge.h"
 
 #define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
 #define IN_VAIN_MAX 3

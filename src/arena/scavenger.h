@@ -5,7 +5,7 @@
 #ifndef FL_SCAVENGER_H
 #define FL_SCAVENGER_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 /* What a floor above does before pages are given back: free what it can in an arena, until the deadline. Returns true
  * while it has work left. For FL_CAUSE_GOAL the program is at work in the arena, and what it may want soon stays. */

@@ -13,7 +13,7 @@
 #ifndef FL_SHED_H
 #define FL_SHED_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 typedef bool fl_shed_function(void *context, size_t bytes);
 

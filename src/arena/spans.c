@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "spans.h"
 
+#include "pages.h"
 #include "scarce.h"
 
 static size_t pages_in(uint64_t slot) {

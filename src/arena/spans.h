@@ -14,7 +14,7 @@
 #ifndef FL_SPANS_H
 #define FL_SPANS_H
 
-#include "pages.h"
+#include "pagearena.h"
 
 #define FL_SPANS_LARGE 32 /* the slot for a long one */
 #define FL_SPANS_SLOTS (FL_SPANS_LARGE + 1)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../heap/slabword.h"
+#include "../slab/slabword.h"
 #include "survey.h"
 
 #define REGION_PAGES 256

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 
+#include "../slab/large.h"
+#include "../slab/misused.h"
 #include "../system/fatal.h"
-#include "large.h"
-#include "misused.h"
+#include "alloc.h"
+#include "free.h"
 
 #define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
 
@@ -26,19 +28,27 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
             if (fl_classes[size_class].block_bytes % alignment == 0)
                 return fl_heap_alloc(heap, fl_classes[size_class].block_bytes);
     size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;
-    return fl_large_alloc(heap, bytes, alignment_pages);
+    return fl_large_alloc(heap->arena, &heap->kept, bytes, alignment_pages);
+}
+
+static __attribute__((noinline)) void *alloc_large_zeroed(fl_heap *heap, size_t bytes) {
+    bool zeroed;
+    void *block = fl_large_alloc_known(heap->arena, &heap->kept, bytes, 1, &zeroed);
+    if (block && !zeroed && !(bytes >= RENEWED_BYTES && fl_large_renew(block)))
+        memset(block, 0, bytes);
+    return block;
 }
 
 void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     bool zeroed = false;
     void *block = NULL;
     if (bytes > FL_CLASS_BYTES_MAX)
-        block = fl_large_alloc_known(heap, bytes, 1, &zeroed);
+        return alloc_large_zeroed(heap, bytes);
     else if (bytes >= WORTH_KNOWING_BYTES)
         zeroed = (block = fl_heap_pop_fresh(heap, bytes)) != NULL;
-    if (!block && bytes <= FL_CLASS_BYTES_MAX)
+    if (!block)
         block = fl_heap_alloc(heap, bytes);
-    if (block && !zeroed && !(bytes >= RENEWED_BYTES && fl_large_renew(block)))
+    if (block && !zeroed)
         memset(block, 0, bytes);
     return block;
 }
@@ -69,7 +79,7 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
 void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
     if (slab->kind == FL_KIND_LARGE && bytes > usable)
-        return fl_large_move(heap, slab, bytes);
+        return fl_large_move(heap->arena, &heap->kept, slab, bytes);
     int saved_errno = errno;
     void *moved = fl_heap_alloc(heap, bytes);
     if (moved) {

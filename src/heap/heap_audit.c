@@ -10,8 +10,10 @@ typedef int fl_heap_audit_of_no_use_in_this_build; /* a file may not be empty */
 #if FL_CHECKS >= 2
 
 #include "../arena/page_audit.h"
+#include "../slab/slab_audit.h"
 #include "idle.h"
 #include "owner.h"
+#include "registry.h"
 #include "thread.h"
 
 static fl_word word_of(const fl_slab *slab) {

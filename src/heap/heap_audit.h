@@ -27,13 +27,6 @@ void fl_audit_heap(const fl_heap *heap);
 /* The heap's lists alone, whatever its thread does. Returns how many slabs are in them. */
 size_t fl_audit_parked(const fl_heap *heap);
 
-/* A slab in itself: lists, counts, units that are away. Of one in any state but DEAD that is in nobody's hands: neither its owner
- * nor who has claimed it is in the middle of anything. */
-void fl_audit_slab(const fl_slab *slab);
-
-/* The entries of all its pages in the table are the slab's, with this tag. */
-void fl_audit_entries(const fl_slab *slab, uint32_t tag);
-
 /*
  * All of an arena that nobody uses: the above, that each slab which the table leads to is in the one place for its state, and
  * that what is granted is what slabs, large blocks, spans and pools hold. The scavenger is not in it, and no thread is about to
@@ -44,10 +37,6 @@ void fl_audit_arena_quiet(const fallow_arena *arena);
 
 /* The same of an arena that the program does not use: takes the locks that keep those two away. */
 void fl_audit_arena_unused(const fallow_arena *arena);
-
-/* Descriptors taken and not given back; heaps that are not recycled. For comparing before and after. */
-size_t fl_audit_descriptors_out(void);
-size_t fl_audit_heaps_out(void);
 
 #else
 

@@ -1,53 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * heap_life.c: heaps come and go: made for a thread, released when it ends, recycled when the last slab with
- * their tag is settled; and what the child of a fork makes of those whose threads it does not have.
- */
-#include "../system/fatal.h"
-#include "heap.h"
-#include "heap_audit.h"
-#include "idle.h"
+#include "heap_life.h"
+
+#include "../slab/abandoned.h"
 #include "owner.h"
-#include "thread.h"
-
-#define HEAPS_IN_A_BLOCK 512
-#define BLOCKS_MAX ((1 << 24) / HEAPS_IN_A_BLOCK)
-
-/* A heap keeps its tag for ever, also when it is recycled for another thread. */
-static fl_heap *recycled; /* through next; this and the tags are guarded by the lock of recycled heaps */
-static uint32_t last_tag; /* 0 is nobody's */
-static _Atomic(fl_heap **) blocks[BLOCKS_MAX];
-
-fl_heap *fl_heap_by_tag(uint32_t tag) {
-    return atomic_load_explicit(&blocks[tag / HEAPS_IN_A_BLOCK],
-                                memory_order_acquire)[tag % HEAPS_IN_A_BLOCK];
-}
-
-static fl_heap *new_heap(void) {
-    uint32_t tag = last_tag + 1;
-    if (tag >= FL_TAG_NEVER)
-        return NULL;
-    _Atomic(fl_heap **) *block = &blocks[tag / HEAPS_IN_A_BLOCK];
-    fl_heap **heaps = atomic_load_explicit(block, memory_order_relaxed);
-    if (!heaps) {
-        heaps = fl_meta_alloc(HEAPS_IN_A_BLOCK * sizeof *heaps);
-        if (!heaps)
-            return NULL;
-        /* Release: the zeroes, with the acquire in fl_heap_by_tag. */
-        atomic_store_explicit(block, heaps, memory_order_release);
-    }
-    fl_heap *heap = fl_meta_alloc(sizeof *heap);
-    if (!heap)
-        return NULL;
-    heap->tag = last_tag = tag;
-    heap->entry_tag = fl_entry_tag(tag);
-    heap->tag_bits = FL_ENTRY_TAG_BITS;
-    heap->window_base = fl_the_window.base;
-    heap->table = fl_the_window.table;
-    /* Read only by who found the tag in a slab's word, hence after this. */
-    heaps[tag % HEAPS_IN_A_BLOCK] = heap;
-    return heap;
-}
+#include "parked.h"
+#include "registry.h"
 
 /* Holds the arena's heaps_lock. */
 static void count_heap(fallow_arena *arena, int change) {
@@ -56,13 +13,7 @@ static void count_heap(fallow_arena *arena, int change) {
 }
 
 fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
-    fl_lock_take(fl_lock_of(FL_LOCK_RECYCLED));
-    fl_heap *heap = recycled;
-    if (heap)
-        recycled = heap->next;
-    else
-        heap = new_heap();
-    fl_lock_drop(fl_lock_of(FL_LOCK_RECYCLED));
+    fl_heap *heap = fl_heap_new();
     if (!heap)
         return NULL;
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
@@ -92,30 +43,6 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     count_heap(arena, 1);
     fl_lock_drop(&arena->heaps_lock);
     return heap;
-}
-
-static void recycle(fl_heap *heap) {
-    fl_lock_take(fl_lock_of(FL_LOCK_RECYCLED));
-    heap->arena = NULL;
-    fl_heap_set_thread(heap, NULL);
-    heap->next = recycled;
-    recycled = heap;
-    fl_lock_drop(fl_lock_of(FL_LOCK_RECYCLED));
-}
-
-#if FL_CHECKS >= 2
-size_t fl_audit_heaps_out(void) {
-    size_t out = last_tag;
-    for (const fl_heap *heap = recycled; heap; heap = heap->next)
-        out--;
-    return out;
-}
-#endif
-
-void fl_heap_disown(fl_heap *heap) {
-    /* Release, and acquire for the last one: all that was done to the heap comes before it is recycled. */
-    if (atomic_fetch_sub_explicit(&heap->owned, 1, memory_order_acq_rel) == 1)
-        recycle(heap);
 }
 
 /* Nobody can tell this heap of a slab from here on: who wants to settles the slab. */
@@ -166,23 +93,6 @@ void fl_heap_release(fl_heap *heap) {
     fl_spans_flush(&heap->kept.spans, &arena->pages);
     fl_descriptors_give_kept(&heap->kept);
     fl_heap_disown(heap);
-}
-
-void fl_heap_abandon_all(fallow_arena *arena) {
-    /* All of it, so that a thread that parts with a heap has done so before, or does not find it any more. */
-    fl_threads_lock();
-    fl_lock_take(&arena->heaps_lock);
-    fl_heap *heap = arena->heaps;
-    arena->heaps = NULL;
-    fl_lock_drop(&arena->heaps_lock);
-    fl_idle_forget(arena);
-    for (fl_heap *next; heap; heap = next) {
-        next = heap->next;
-        fl_thread_forget(heap);
-        fl_descriptors_give_kept(&heap->kept);
-        recycle(heap);
-    }
-    fl_threads_unlock();
 }
 
 static void lose_slabs(fl_heap *heap) {

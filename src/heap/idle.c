@@ -2,6 +2,7 @@
 #include "idle.h"
 
 #include "../system/fatal.h"
+#include "heap_life.h"
 
 #define IDLE_TICKS_MAX 3 /* in the low bits of the word: heaps lie on lines of the cache */
 

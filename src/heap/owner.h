@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * owner.h: the ends of ownership: parked slabs in a heap's lists, slabs that others tell their owner of,
- * slabs that are let go. Private to the floor. Unless said otherwise, the caller holds heap->lock.
+ * owner.h: the ends of ownership: slabs that others tell their owner of, slabs that are let go. Unless said otherwise, the caller holds heap->lock.
  */
 #ifndef FL_OWNER_H
 #define FL_OWNER_H
 
 #include "heap.h"
-
-/* In the list for its class, if a fair number is free; else in that of the full ones. */
-void fl_parked_link(fl_heap *heap, fl_slab *slab);
-void fl_parked_unlink(fl_heap *heap, fl_slab *slab);
-void fl_parked_make_partial(fl_heap *heap, fl_slab *slab);
 
 /* Takes the slabs that others told of: they have a fair number free, and go to the front; what is drained is let go. */
 void fl_owner_hear(fl_heap *heap);
@@ -32,11 +26,6 @@ void fl_owner_settle_claimed(fl_slab *slab);
 
 /* A slab taken out of the stack of told ones: PARKED again. Returns its word as it was when that happened. */
 fl_word fl_slab_untell(fl_slab *slab);
-
-fl_heap *fl_heap_by_tag(uint32_t tag);
-
-/* One slab less with the heap's tag, or its life has ended; the last one recycles it. */
-void fl_heap_disown(fl_heap *heap);
 
 #define FL_TOLD_CLOSED ((fl_slab *)1)
 

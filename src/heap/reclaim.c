@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim.c: upkeep's part of the heap floor: takes slabs with free blocks away from owners that are outside of them, so that
- * what is free in these can be used by others, or given back.
- *
  * The steps of one batch, in the order that makes them right:
  *   1. with the heap's lock: out of `current` or the list of parked ones, CURRENT or PARKED to CLAIMED
  *   2. the owner's tag out of the table: frees that start later are atomic pushes
@@ -11,15 +8,19 @@
  *      for the next time: in a moment, at a limit
  *   5. publish and settle
  */
+#include "reclaim.h"
+
 #include "../arena/scarce.h"
 #include "../arena/scavenger.h"
+#include "../slab/purge.h"
+#include "../slab/pushes.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
-#include "heap.h"
 #include "idle.h"
 #include "owner.h"
-#include "purge.h"
-#include "thread.h"
+#include "parked.h"
+#include "registry.h"
+#include "self.h"
 
 #define BATCH_SLABS 64
 #define QUIET_TICKS 3

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "../arena/charge.h"
-#include "arena_heaps.h"
+#include "../slab/arenas.h"
 #include "heap.h"
 
 #define PLACE(name, structure, member) \

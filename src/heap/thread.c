@@ -4,12 +4,12 @@
 #include <pthread.h>
 
 #include "../arena/driver.h"
-#include "../arena/scavenger.h"
-#include "../osmem/birthpage.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "heap_life.h"
 #include "idle.h"
-#include "root.h"
+#include "registry.h"
+#include "startup.h"
 
 /* Arenas have slots; a thread finds its heap in one by slot, through pages of 64 to the heap's place. The process's arena has no
  * slot: its heap stands in the thread's record, so that a thread which uses no other costs no more than that. */
@@ -28,59 +28,24 @@ typedef struct slot_page {
 #endif
 _Static_assert(FL_HEAPS_OF_A_THREAD <= 64, "a bit for each");
 
-typedef struct directory {
+typedef struct fl_directory {
     slot_page *pages[SLOT_PAGES];
     fl_heap *heaps[FL_HEAPS_OF_A_THREAD];
     uint64_t taken;     /* a bit for each place with a heap */
     uint64_t looked_up; /* and with one that was looked up since `hand` came by: it stays for another round */
     unsigned hand;
-} directory;
-
-typedef struct fl_thread {
-    fl_recent_heap recent;  /* first: read without knowing the rest */
-    struct fl_thread *next; /* recycled ones */
-    fl_heap *process_heap;
-    directory *directory; /* NULL: no arena but the process's was ever used */
-} fl_thread;
-
-/* What stands for a thread that has no record yet, and for one whose end has been seen to: what that still allocates is from
- * a heap of the moment. Nobody writes either. */
-static fl_thread no_record;
-fl_thread fl_thread_ended;
-#define ENDED (&fl_thread_ended)
-
-_Thread_local fl_heap *fl_thread_heap = &fl_empty_heap;
-_Thread_local fl_recent_heap *fl_thread_self = &no_record.recent;
-
-static fl_thread *record(void) {
-    return (fl_thread *)fl_thread_self; /* its first member */
-}
+} fl_directory;
 
 /* Which heaps stand in threads' directories, and these are guarded by the lock of threads. */
 static fl_thread *recycled;
 static pthread_key_t end_key;
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static bool has_key;
 
 static void thread_end(void *self);
 
-static pthread_once_t init_once = PTHREAD_ONCE_INIT;
-fallow_arena *fl_process_arena;
-
-static void init(void) {
-    fl_sizeclass_init();
-    fl_locks_know_birth(fl_birth_page());
-    fl_driver_start();
-    if (!fl_window_init())
-        return;
-    fl_scavenger_init(fl_heap_reclaim);
-    if (pthread_key_create(&end_key, thread_end))
-        return;
-    fl_process_arena = fl_arena_new("malloc", NULL, NULL);
-    fl_root_open();
-}
-
-bool fl_process_init(void) {
-    pthread_once(&init_once, init);
-    return fl_process_arena != NULL;
+static void make_key(void) {
+    has_key = pthread_key_create(&end_key, thread_end) == 0;
 }
 
 static fl_thread *thread_new(void) {
@@ -96,11 +61,12 @@ static fl_thread *thread_new(void) {
 
 /* The calling thread's record; made where there is none. */
 static fl_thread *thread_self(void) {
-    if (record() != &no_record)
-        return record();
+    if (fl_thread_self_record() != &fl_thread_unknown)
+        return fl_thread_self_record();
     if (!fl_process_init())
         return NULL;
-    fl_thread *self = thread_new();
+    pthread_once(&key_once, make_key);
+    fl_thread *self = has_key ? thread_new() : NULL;
     if (!self)
         return NULL;
     /* First ours, then the C library's word: setting it may allocate. */
@@ -168,7 +134,7 @@ static void unlink_heap(fl_thread *self, const fl_heap *heap) {
 
 /* A place that is empty, or could be: the hand goes round, and takes from who was not looked up since it came by the last time.
  * 0: all are pinned. Holds the lock of threads. */
-static unsigned choose_place(directory *directory) {
+static unsigned choose_place(fl_directory *directory) {
     for (unsigned place = 1; place <= FL_HEAPS_OF_A_THREAD && ~directory->taken; place++)
         if (!(directory->taken & bit_of(place)))
             return place;
@@ -183,7 +149,7 @@ static unsigned choose_place(directory *directory) {
 
 /* The heap goes to a place, and the one that was there to its arena. Holds the lock of threads. */
 static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
-    directory *directory = self->directory;
+    fl_directory *directory = self->directory;
     fl_heap *before = directory->heaps[place - 1];
     if (before) {
         unlink_heap(self, before);
@@ -204,7 +170,7 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     /* All of it under the lock: a fork, and the end of the arena whose heap has to go, come before or after. */
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     unsigned place = choose_place(self->directory);
-    fl_thread *owner = place ? self : ENDED; /* without a place: a heap of the moment */
+    fl_thread *owner = place ? self : &fl_thread_ended; /* without a place: a heap of the moment */
     fl_heap *heap = fl_idle_take(arena, owner);
     if (!heap)
         heap = fl_heap_acquire(arena, owner);
@@ -229,8 +195,8 @@ fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
     if (!self)
         return NULL;
     fl_arena_check(arena, "allocation in arena");
-    if (self == ENDED)
-        return fl_heap_acquire(arena, ENDED);
+    if (self == &fl_thread_ended)
+        return fl_heap_acquire(arena, &fl_thread_ended);
     fl_heap *heap = find(self, arena);
     if (heap)
         return heap;
@@ -246,23 +212,14 @@ void fl_thread_moment_over(fl_heap *heap) {
 }
 
 void fl_thread_become_known(void) {
-    if (record() != ENDED)
+    if (fl_thread_self_record() != &fl_thread_ended)
         fl_thread_heap_in(fl_process_arena); /* if there is no memory for it: the next time */
 }
 
 fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena) {
-    fl_thread *self = record();
-    fl_heap *heap = self != &no_record && self != ENDED ? find(self, arena) : NULL;
+    fl_thread *self = fl_thread_self_record();
+    fl_heap *heap = self != &fl_thread_unknown && self != &fl_thread_ended ? find(self, arena) : NULL;
     return heap ? heap : &fl_empty_heap;
-}
-
-void *fl_thread_alloc_first(size_t bytes) {
-    fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
-    if (!heap)
-        return NULL;
-    void *block = fl_heap_alloc(heap, bytes);
-    fl_thread_heap_done(heap);
-    return block;
 }
 
 /* Holds the lock of threads. */
@@ -289,7 +246,7 @@ static void thread_end(void *argument) {
 }
 
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena) {
-    return fl_heap_acquire(arena, ENDED);
+    return fl_heap_acquire(arena, &fl_thread_ended);
 }
 
 void fl_threads_lock(void) {
@@ -301,8 +258,8 @@ void fl_threads_unlock(void) {
 }
 
 void fl_thread_visit_locks(fl_fork_visit *visit) {
-    const fl_thread *self = record();
-    if (self == ENDED)
+    const fl_thread *self = fl_thread_self_record();
+    if (self == &fl_thread_ended)
         return;
     if (self->process_heap)
         visit(&self->process_heap->lock);
@@ -311,12 +268,26 @@ void fl_thread_visit_locks(fl_fork_visit *visit) {
             visit(&self->directory->heaps[i]->lock);
 }
 
-const struct fl_thread *fl_thread_record(void) {
-    return record() == ENDED ? NULL : record(); /* what belongs to that one is many threads' */
+/* A heap goes with its arena, whichever thread it belonged to. Holds the lock of threads. */
+static void thread_forget(fl_heap *heap) {
+    fl_thread *thread = fl_heap_thread(heap);
+    if (thread && thread != &fl_thread_ended)
+        unlink_heap(thread, heap);
 }
 
-void fl_thread_forget(fl_heap *heap) {
-    fl_thread *thread = fl_heap_thread(heap);
-    if (thread && thread != ENDED)
-        unlink_heap(thread, heap);
+void fl_threads_leave(fallow_arena *arena) {
+    /* All of it, so that a thread that parts with a heap has done so before, or does not find it any more. */
+    fl_threads_lock();
+    fl_lock_take(&arena->heaps_lock);
+    fl_heap *heap = arena->heaps;
+    arena->heaps = NULL;
+    fl_lock_drop(&arena->heaps_lock);
+    fl_idle_forget(arena);
+    for (fl_heap *next; heap; heap = next) {
+        next = heap->next;
+        thread_forget(heap);
+        fl_descriptors_give_kept(&heap->kept);
+        fl_heap_recycle(heap);
+    }
+    fl_threads_unlock();
 }

@@ -9,8 +9,10 @@
 
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
-#include "../heap/figures.h"
-#include "../heap/livestats.h"
+#include "../embed/arena_api.h"
+#include "../embed/livestats.h"
+#include "../embed/process_api.h"
+#include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../system/line.h"
 #include "fallow/arena.h"

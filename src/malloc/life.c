@@ -4,7 +4,10 @@
  * after the end; what stands here only adds to it.
  */
 #include "../arena/driver.h"
-#include "../heap/livestats.h"
+#include "../embed/atfork.h"
+#include "../embed/livestats.h"
+#include "../embed/process_api.h"
+#include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../system/guest.h"
 #include "../system/line.h"

@@ -8,7 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../heap/alloc.h"
 #include "../heap/block.h"
+#include "../heap/free.h"
+#include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../system/fatal.h"
 #include "fallow/version.h"

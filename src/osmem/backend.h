@@ -26,10 +26,6 @@ static inline osmem_traits fl_backend_traits(const osmem_backend *backend) {
 /* The system's own, whatever stands in for it. */
 const osmem_backend *fl_backend_native(void);
 
-/* From now on, osmem_backend_system and osmem_os_page_bytes mean this one: for running a whole program under the rules of
- * another system (osmem_sim.h). Before anything else of fallow is used. NULL: the system's own again. */
-void fl_backend_stand_in(const osmem_backend *backend);
-
 /* Has a mapping room for an aligned range of `bytes`? Not always where an OS page was said to be larger than the kernel's. */
 static inline bool fl_backend_has_room(const void *got, size_t got_bytes, size_t bytes, size_t alignment) {
     return (-(uintptr_t)got & (alignment - 1)) + bytes <= got_bytes;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "../../src/arena/scavenger.h"
-#include "../../src/heap/arena_heaps.h"
+#include "../../src/slab/arenas.h"
 #include "../lib/check.h"
 #include "../lib/reading.h"
 #include "fallow/fallow.h"

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "../../src/arena/window.h"
-#include "../../src/osmem/backend.h"
 #include "../../src/osmem/osmem_sim.h"
+#include "../../src/osmem/standin.h"
 
 static osmem_sim *sim;
 static pid_t process;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slabword.pml: a model of the protocol of src/heap/slabword.h, for spin.
+ * slabword.pml: a model of the protocol of src/slab/slabword.h, for spin.
  *
  * One slab of N blocks, one descriptor that is recycled once it is dead. Processes:
  *   owner      allocates some blocks, parks, frees one by plain push, may let go, ends

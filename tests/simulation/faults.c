@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "../../src/osmem/backend.h"
+#include "../../src/osmem/standin.h"
 #include "memory.h"
 #include "oracle.h"
 

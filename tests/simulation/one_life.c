@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "../../src/arena/driver.h"
+#include "../../src/embed/atfork.h"
+#include "../../src/heap/startup.h"
 #include "../../src/heap/thread.h"
 #include "faults.h"
 #include "memory.h"

@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include "../../src/heap/thread.h"
+#include "../../src/slab/arenas.h"
 #include "faults.h"
 #include "memory.h"
 #include "ops.h"

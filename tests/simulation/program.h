@@ -6,7 +6,7 @@
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
-#include "../../src/heap/arena_heaps.h"
+#include "../../src/slab/arenas.h"
 #include "blocks.h"
 #include "fallow/arena.h"
 #include "fallow/pool.h"

@@ -11,7 +11,7 @@ cd "$place" || exit 1
 echo 'int f(void) { return 0; }' >try.c
 gcc -O3 -fcallgraph-info=su -c try.c 2>/dev/null && [ -s try.ci ] || { echo "skipped stack_paths: no gcc with -fcallgraph-info"; exit 77; }
 rm -f try.*
-for file in "$source"/src/{system,osmem,arena,heap,malloc}/*.c; do
+for file in "$source"/src/{system,osmem,arena,slab,heap,embed,malloc}/*.c; do
   gcc -std=c11 -O3 -I"$source/include" -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-free \
     -fno-builtin-calloc -fno-builtin-realloc -fexceptions -fcallgraph-info=su -c "$file" -o "$(basename "$file" .c).o" ||
     { echo "failed: $file does not compile"; exit 1; }
@@ -23,7 +23,7 @@ BEGIN { FOREIGN = 128 }
 # Where the compiler sees a call through a pointer: whom it may lead to, by the file that it stands in. "": not ours to count
 # (the owner who sheds), or code of the kernel's.
 BEGIN {
-  to["osmem"] = "^[^ ]*backend_linux.c:(linux|lazy)_"
+  to["osmem"] = to["standin"] = "^[^ ]*backend_linux.c:(linux|lazy)_"
   to["ledger"] = "^[^ ]*ledger.c:(take|give)$"
   to["regions"] = "^[^ ]*regions.c:(free|unmap)_chunks$"
   to["scavenger"] = "^(fl_heap_reclaim|[^ ]*driver.c:is_worth_it)$"

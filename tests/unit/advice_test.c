@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "../lib/scavenge.h"
+#include "../lib/one_batch.h"
 #include "../lib/sim_arena.h"
 
 bool __wrap_fl_system_huge_pages_always(void);

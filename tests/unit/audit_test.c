@@ -15,7 +15,12 @@
 #include "../../src/arena/growth.h"
 #include "../../src/arena/moves.h"
 #include "../../src/arena/page_audit.h"
+#include "../../src/arena/pages.h"
 #include "../../src/heap/heap_audit.h"
+#include "../../src/heap/registry.h"
+#include "../../src/slab/arenas.h"
+#include "../../src/slab/descriptors.h"
+#include "../../src/slab/slab_audit.h"
 #include "../lib/check.h"
 
 #if FL_CHECKS >= 2

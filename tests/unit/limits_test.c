@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../src/arena/charge.h"
+#include "../../src/arena/pages.h"
 #include "../../src/arena/scavenger.h"
 #include "../../src/arena/shed.h"
 #include "../lib/sim_arena.h"

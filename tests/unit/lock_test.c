@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../../src/heap/arena_heaps.h"
+#include "../../src/slab/arenas.h"
 #include "../../src/system/lock.h"
 #include "../lib/check.h"
 #include "../lib/stops.h"

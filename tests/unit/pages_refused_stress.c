@@ -12,10 +12,11 @@
 
 #include "../../src/arena/charge.h"
 #include "../../src/arena/grant.h"
+#include "../../src/arena/pages.h"
 #include "../../src/arena/regions.h"
 #include "../../src/arena/scavenger.h"
 #include "../lib/check.h"
-#include "../lib/scavenge.h"
+#include "../lib/one_batch.h"
 
 enum rules { USUAL, NEVER_FREES, APART, DIRTY, RULES };
 

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "../lib/scavenge.h"
+#include "../lib/one_batch.h"
 #include "../lib/sim_arena.h"
 
 static uint64_t seed;

@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "../../src/arena/grant.h"
+#include "../../src/arena/pages.h"
 #include "../../src/arena/regions.h"
 #include "../../src/system/system.h"
 #include "../lib/check.h"
-#include "../lib/scavenge.h"
+#include "../lib/one_batch.h"
 
 static fl_arena arena;
 static uint64_t seed;

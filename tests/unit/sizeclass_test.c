@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every size, every class, every block of every slab. */
-#include "../../src/heap/sizeclass.h"
+#include "../../src/slab/sizeclass.h"
 
 #include "../../src/arena/window.h"
 #include "../lib/check.h"

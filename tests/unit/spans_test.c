@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../../src/arena/grant.h"
+#include "../../src/arena/pages.h"
 #include "../../src/arena/spans.h"
 #include "../lib/check.h"
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagearena.h: an arena of pages as all files of this floor see it: what it owns, its limits, its books. Who changes what, and under
+ * which lock, stands in window.h and beside each field; what is done to it, in pages.h, growth.h, regions.h, scavenge.h ….
+ */
+
+#ifndef FL_PAGEARENA_H
+#define FL_PAGEARENA_H
+
+#include "../system/lock.h"
+#include "pace.h"
+#include "pagetree.h"
+#include "upkeep.h"
+
+/* Why memory is given back. */
+typedef enum fl_cause {
+    FL_CAUSE_GOAL,     /* more is idle than the arena's recent peak makes likely to be used again */
+    FL_CAUSE_QUIET,    /* nothing goes on in the arena */
+    FL_CAUSE_LIMIT,    /* a limit is in the way of a grant, or a soft one is exceeded */
+    FL_CAUSE_PRESSURE, /* the system, or the container, is short of memory */
+    FL_CAUSE_REQUEST,  /* the program asked for it */
+    FL_CAUSE_COUNT
+} fl_cause;
+
+/* An arena's limits, SIZE_MAX for none, and whom to ask for memory at the hard one. */
+typedef struct fl_limits {
+    _Atomic size_t soft_bytes; /* these two hold for the arena and those below it together */
+    _Atomic size_t hard_bytes;
+    _Atomic size_t idle_pages; /* no more idle pages than these */
+    _Atomic bool keeps_idle;   /* idle pages go only where a limit, pressure or the program wants them */
+    _Atomic size_t soft_grace_bytes; /* see fl_arena_soft_excess */
+    _Atomic uint64_t soft_graced_ns;
+    bool (*shed)(void *context, size_t bytes); /* these four: see shed.h */
+    void *shed_context;
+    bool (*soft_shed)(void *context, size_t bytes);
+    void *soft_context;
+    _Atomic bool soft_asks;    /* there is such an owner */
+    _Atomic bool soft_above;   /* the soft limit is exceeded, so far as has been seen */
+    _Atomic bool soft_crossed; /* it was not before, and the owner has not been asked since */
+} fl_limits;
+
+typedef struct fl_arena {
+    fl_lock ground_lock; /* regions and their chunks, while they change: see window.h */
+    fl_lock lock;
+    struct fl_arena *parent; /* whose limits count this one's pages as well; NULL: only the process's do */
+    fl_region *regions;      /* all of them */
+    fl_pagetree tree;
+    osmem_stat stat;
+    fl_limits limits;
+    size_t ready_pages;          /* idle, or granted: of these, away_bytes are not Ready */
+    _Atomic size_t family_bytes; /* Ready, with those of the arenas below; counted before they are so */
+    size_t used_pages;           /* granted */
+    size_t leaving_pages;        /* idle before, now in upkeep's hands */
+    size_t kept_pages;           /* free and Ready, and the system does not take them */
+    uint64_t kept_since_ns;      /* when it last said so */
+    size_t scavenge_below;       /* the index of a region: the next batch goes on below it; upkeep's */
+    _Atomic size_t
+        away_bytes;    /* Prepared inside what is granted: not used yet, or given back by the floor above */
+    bool dense_again;  /* a grant has made a region so: who holds the lock looks, and lets go of it first */
+    uint64_t activity; /* grants and returns so far: how the scavenger knows that something goes on */
+    fl_pace pace;
+
+    /* Figures: what went from Prepared to Ready, system calls, and what was given back by cause. */
+    _Atomic uint64_t grown_bytes;
+    uint64_t system_calls;
+    uint64_t chunks_mapped;
+    uint64_t given_bytes[FL_CAUSE_COUNT];
+    uint64_t given_ns[FL_CAUSE_COUNT];
+
+    fl_lock shed_lock;         /* one thread at a time asks the owner; see shed.h */
+    _Atomic uint64_t refusals; /* figures: of requests; of these and others, how often the owner was asked */
+    _Atomic uint64_t sheds;
+    _Atomic uintptr_t refused_last; /* the last one: an fl_shortage's whose, with its why in the low bits */
+    _Atomic size_t arenas_below;
+    fl_region *changed; /* these four: see scarce.h */
+    _Atomic bool scarce;
+    _Atomic bool in_hands;
+    _Atomic bool exhausted; /* its limit is */
+    fl_upkeep upkeep;
+    /* What the floor above thinks that a tick could free, it may be too much; and what it has given back parts of, where
+     * more may have become free since. */
+    _Atomic size_t reclaimable_bytes;
+    _Atomic size_t purged_bytes;
+    _Atomic uint32_t heap_count;   /* of the floor above; guarded there. Something may be had from each */
+    _Atomic size_t idle_shown;     /* idle pages, for who does not take the lock */
+    _Atomic size_t sparable_noted; /* fl_arena_sparable_bytes when the driver was last told of it */
+} fl_arena;
+
+static inline fl_arena *fl_arena_of_upkeep(const fl_upkeep *upkeep) {
+    return (fl_arena *)((char *)(uintptr_t)upkeep - offsetof(fl_arena, upkeep));
+}
+
+/* Why a grant was not made. */
+typedef enum fl_refusal {
+    FL_REFUSED_NEVER,   /* it can never be made, or there is no memory for bookkeeping */
+    FL_REFUSED_SOFT,    /* a soft limit, and idle pages that could go first */
+    FL_REFUSED_ARENA,   /* the hard limit of the arena, or of one above it */
+    FL_REFUSED_PROCESS, /* the process's */
+    FL_REFUSED_SYSTEM   /* the system has no memory to map */
+} fl_refusal;
+
+typedef struct fl_shortage {
+    fl_refusal why;
+    size_t bytes;    /* so many too many */
+    fl_arena *whose; /* limit it is; NULL: the process's, or none */
+} fl_shortage;
+
+static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
+    return arena->ready_pages - arena->used_pages - arena->leaving_pages - arena->kept_pages;
+}
+
+/* To be called, with the lock, whenever the number of idle pages has changed. */
+static inline void fl_arena_show_idle(fl_arena *arena) {
+    atomic_store_explicit(&arena->idle_shown, fl_arena_idle_pages(arena), memory_order_relaxed);
+}
+
+/* For these two. Counted with no order: they are hints. */
+static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool more) {
+    if (more)
+        atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
+    else
+        atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
+}
+
+/* So much went from Prepared to Ready: a figure. */
+static inline void fl_arena_count_grown(fl_arena *arena, size_t bytes) {
+    atomic_fetch_add_explicit(&arena->grown_bytes, bytes, memory_order_relaxed);
+}
+
+/* What is idle, and what the floor above thinks that it could free: a hint, for who does not take the lock. */
+static inline size_t fl_arena_sparable_bytes(const fl_arena *arena) {
+    return (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT) +
+           atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
+}
+
+/* How much of [start, start + bytes) lies in the region that it starts in: no transition crosses a region's end, which may be
+ * that of a reservation. */
+static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
+    size_t left = FL_REGION_BYTES - (((uintptr_t)start - fl_the_window.base) & (FL_REGION_BYTES - 1));
+    return bytes < left ? bytes : left;
+}
+
+/* By how much a limit is exceeded. */
+static inline size_t fl_above(size_t amount, size_t limit) {
+    return amount > limit ? amount - limit : 0;
+}
+
+/* So many pages at least as hold so many bytes. */
+static inline size_t fl_pages_up(size_t bytes) {
+    return (bytes >> FL_PAGE_SHIFT) + ((bytes & (FL_PAGE_BYTES - 1)) != 0);
+}
+
+/* A size in pages of a whole number of grains. */
+static inline size_t fl_pages_for(size_t bytes) {
+    size_t grain_bytes = fl_the_window.grain_pages << FL_PAGE_SHIFT;
+    return ((bytes + grain_bytes - 1) & ~(grain_bytes - 1)) >> FL_PAGE_SHIFT;
+}
+
+#endif

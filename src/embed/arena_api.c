@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena_api.c: the public face of arenas.
+ */
+#include "fallow/arena.h"
+
+#include <errno.h>
+
+#include "../arena/driver.h"
+#include "../arena/grant.h"
+#include "../arena/shed.h"
+#include "../heap/alloc.h"
+#include "../heap/block.h"
+#include "../heap/free.h"
+#include "../heap/startup.h"
+#include "../heap/thread.h"
+#include "../osmem/backend.h"
+#include "../system/fatal.h"
+#include "../system/sized.h"
+#include "arena_api.h"
+#include "arena_life.h"
+#include "atfork.h"
+
+static bool are_valid(const fallow_arena_options *options) {
+    return !(options->flags & ~FALLOW_ARENA_ONE_THREAD) &&
+           (unsigned)options->give_back <= FALLOW_GIVE_BACK_AT_ONCE &&
+           (!options->backend ||
+            (fl_backend_is_whole(options->backend) && fl_backend_traits(options->backend).os_page_bytes <=
+                                                          fl_the_window.grain_pages << FL_PAGE_SHIFT));
+}
+
+static fallow_arena *create(const fallow_arena_options *options) {
+    bool began = fl_process_init();
+    if (began && !are_valid(options)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (began && options->parent)
+        fl_arena_check(options->parent, "arena below arena");
+    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
+    fl_fork_register();
+    if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
+        fl_arena_destroy(arena);
+        arena = NULL;
+    }
+    if (!arena) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    fl_limits_set(&arena->pages, options->soft_limit_bytes, options->limit_bytes);
+    fl_limits_set_idle_max(&arena->pages, options->idle_max_bytes);
+    fl_limits_set_policy(&arena->pages, options->give_back == FALLOW_GIVE_BACK_NEVER,
+                         options->give_back == FALLOW_GIVE_BACK_AT_ONCE);
+    return arena;
+}
+
+fallow_arena *fallow_arena_create_with(const fallow_arena_options *options, size_t options_bytes) {
+    fallow_arena_options ours = {0};
+    if (!fl_sized_take(&ours, sizeof ours, options, options_bytes, sizeof ours)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return create(&ours);
+}
+
+fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
+    return create(&(fallow_arena_options){.name = name, .limit_bytes = limit_bytes});
+}
+
+const char *fallow_arena_name(const fallow_arena *arena) {
+    fl_arena_check(arena, "name of arena");
+    return arena->name;
+}
+
+fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
+    fl_arena_check(arena, "parent of arena");
+    return arena->parent;
+}
+
+void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_arena_check(arena, "reset of arena");
+    fl_arena_reset(arena, keep_bytes);
+}
+
+void fallow_arena_destroy(fallow_arena *arena) {
+    if (!arena)
+        return;
+    fl_arena_check(arena, "destroy of arena");
+    fl_arena_destroy(arena);
+}
+
+/* What all three allocations share. */
+static void *finish(fl_heap *heap, void *block) {
+    if (heap)
+        fl_thread_heap_done(heap);
+    if (!block)
+        errno = ENOMEM;
+    return block;
+}
+
+static __attribute__((noinline)) void *alloc_first(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_in(arena);
+    return finish(heap, heap ? fl_heap_alloc(heap, bytes) : NULL);
+}
+
+void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return __builtin_expect(heap != NULL, 1) ? fl_heap_alloc(heap, bytes) : alloc_first(arena, bytes);
+}
+
+void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_in(arena);
+    return finish(heap, heap ? fl_block_alloc_zeroed(heap, bytes) : NULL);
+}
+
+void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t bytes) {
+    if (alignment == 0 || (alignment & (alignment - 1))) {
+        errno = EINVAL;
+        return NULL;
+    }
+    fl_heap *heap = fl_thread_heap_in(arena);
+    return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
+}
+
+void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) {
+    void *block = fallow_arena_alloc(arena, bytes);
+    if (block)
+        *got = fallow_arena_usable_bytes(block);
+    return block;
+}
+
+size_t fallow_arena_usable_bytes(const void *block) {
+    return fl_block_usable_bytes(fl_block_slab(block, "usable bytes of"));
+}
+
+/* A block of another arena would be put into this one's books. */
+static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *doing) {
+    fl_slab *slab = fl_block_slab(block, doing);
+    if (slab->arena != arena)
+        fl_fatal(doing, block, "a block of another arena");
+    return slab;
+}
+
+bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
+    return fl_block_resize(slab_here(arena, block, "resize of"), bytes);
+}
+
+void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
+    if (!block)
+        return fallow_arena_alloc(arena, bytes);
+    fl_slab *slab = slab_here(arena, block, "realloc of");
+    bytes += bytes == 0;
+    if (fl_block_resize(slab, bytes))
+        return block;
+    fl_heap *heap = fl_thread_heap_in(arena);
+    return finish(heap, heap ? fl_block_move(heap, slab, block, bytes) : NULL);
+}
+
+void fallow_arena_free(fallow_arena *arena, void *block) {
+    fl_heap_free(fl_thread_heap_if_any(arena), block);
+}
+
+void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {
+    fl_arena_check(arena, "limits of arena");
+    fl_limits_set(&arena->pages, soft_bytes, hard_bytes);
+    fl_driver_note(&arena->pages); /* what is idle may be too much now */
+}
+
+void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
+    fl_arena_check(arena, "limits of arena");
+    fl_limits_set_idle_max(&arena->pages, idle_bytes);
+    fl_driver_note(&arena->pages);
+}
+
+void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
+    fl_arena_check(arena, "limits of arena");
+    fl_shed_set_soft(&arena->pages, shed, context);
+}
+
+void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
+    fl_arena_check(arena, "limits of arena");
+    fl_shed_set(&arena->pages, shed, context);
+}
+
+fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
+    fl_arena_check(arena, "figures of arena");
+    fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
+    bool refused = fl_last_refusal(&arena->pages, &last);
+    if (whose)
+        *whose = (const fallow_arena *)last.whose; /* its first member */
+    switch (last.why) {
+    case FL_REFUSED_ARENA:
+        return last.whose == &arena->pages ? FALLOW_REFUSED_BY_ARENA : FALLOW_REFUSED_BY_PARENT;
+    case FL_REFUSED_PROCESS:
+        return FALLOW_REFUSED_BY_PROCESS;
+    case FL_REFUSED_SYSTEM:
+        return FALLOW_REFUSED_BY_SYSTEM;
+    default:
+        return refused ? FALLOW_REFUSED_BY_SIZE : FALLOW_REFUSED_BY_NOBODY;
+    }
+}
+
+_Static_assert((int)FALLOW_CAUSE_REQUEST + 1 == (int)FL_CAUSE_COUNT && FL_CAUSE_COUNT <= FALLOW_CAUSES_MAX,
+               "the same causes, and room for them");
+
+fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
+    fallow_arena_figures figures = {0};
+    const fl_arena *pages = &arena->pages;
+    fl_lock *lock = (fl_lock *)&pages->lock;
+    fl_lock_take(lock);
+    osmem_bytes bytes = osmem_stat_read(&pages->stat, &figures.ready_peak_bytes);
+    figures.prepared_bytes = bytes.prepared;
+    figures.ready_bytes = bytes.ready;
+    figures.granted_bytes = pages->used_pages << FL_PAGE_SHIFT;
+    figures.away_bytes = atomic_load_explicit(&pages->away_bytes, memory_order_relaxed);
+    figures.idle_bytes = fl_arena_idle_pages(pages) << FL_PAGE_SHIFT;
+    figures.largest_free_bytes = fl_pagetree_longest(&pages->tree) << FL_PAGE_SHIFT;
+    figures.soft_limit_bytes = fl_limit_shown(pages->limits.soft_bytes);
+    figures.limit_bytes = fl_limit_shown(pages->limits.hard_bytes);
+    figures.idle_max_bytes =
+        pages->limits.idle_pages == SIZE_MAX ? 0 : pages->limits.idle_pages << FL_PAGE_SHIFT;
+    figures.grown_bytes = atomic_load_explicit(&pages->grown_bytes, memory_order_relaxed);
+    figures.system_calls = pages->system_calls;
+    figures.refusals = atomic_load_explicit(&pages->refusals, memory_order_relaxed);
+    figures.sheds = atomic_load_explicit(&pages->sheds, memory_order_relaxed);
+    for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {
+        figures.given[cause].bytes = pages->given_bytes[cause];
+        figures.given[cause].ns = pages->given_ns[cause];
+    }
+    fl_lock_drop(lock);
+    return figures;
+}
+
+bool fallow_arena_read(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {
+    fl_arena_check(arena, "figures of arena");
+    fallow_arena_figures ours = fl_arena_figures(arena);
+    if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
+        return true;
+    errno = EINVAL;
+    return false;
+}
+
+fallow_arena *fallow_arena_of(const void *block) {
+    fl_entry entry = fl_entry_of(block);
+    return entry ? fl_entry_slab(entry)->arena : NULL;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "arena_life.h"
+
+#include "../arena/driver.h"
+#include "../arena/pages.h"
+#include "../arena/regions.h"
+#include "../arena/scavenger.h"
+#include "../heap/heap_audit.h"
+#include "../heap/registry.h"
+#include "../heap/thread.h"
+#include "../slab/units.h"
+#include "../system/fatal.h"
+#include "poison.h"
+
+/* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
+ * no entry is left that leads to one. */
+static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
+    _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
+    for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+        if (!(region->mapped >> (page / FL_CHUNK_PAGES) & 1)) {
+            page += FL_CHUNK_PAGES - 1;
+            continue;
+        }
+        fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
+        if (entry == 0)
+            continue;
+        fl_slab *slab = fl_entry_slab(entry);
+        atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
+        if (slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
+            continue;
+        if (slab->kind == FL_KIND_SLAB && slab->away) {
+            uint64_t prepared;
+            if (!fl_slab_level(slab, &prepared))
+                fl_fatal("end of", slab->start, "the system neither gives nor takes back pages of a slab");
+            fl_pages_note_prepared(&slab->arena->pages, slab->start, prepared);
+        }
+        slab->next = gone;
+        gone = slab;
+    }
+    return gone;
+}
+
+/* Pools that end with their arena leave poison behind. */
+static void forget_poison(const fl_region *region) {
+    for (size_t chunk = 0; chunk < FL_REGION_CHUNKS && fl_poison_is_there(); chunk++)
+        if (region->mapped >> chunk & 1)
+            fl_unpoison(fl_region_start(region) + chunk * FL_CHUNK_BYTES, FL_CHUNK_BYTES);
+}
+
+/* Slabs that wait for a tick count with the heaps that they were taken from, of which some have ended. */
+static void forget_unsettled(fallow_arena *arena) {
+    for (fl_slab *slab = arena->unsettled; slab; slab = slab->next)
+        fl_heap_disown(
+            fl_heap_by_tag(fl_word_owner(atomic_load_explicit(&slab->word, memory_order_relaxed))));
+    arena->unsettled = NULL;
+}
+
+/* What it had is gone: blocks, heaps, lists. Its pages stay. */
+static void forget_everything(fallow_arena *arena) {
+    forget_unsettled(arena);
+    fl_threads_leave(arena);
+    fl_slab *gone = NULL;
+    for (const fl_region *region = arena->pages.regions; region; region = region->next) {
+        gone = forget_blocks(region, gone);
+        forget_poison(region);
+    }
+    fl_descriptors_give_list(gone);
+    memset(arena->listed, 0, sizeof arena->listed);
+    memset(arena->purged, 0, sizeof arena->purged);
+    atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->pages.heap_count, 0, memory_order_relaxed);
+#if FL_CHECKS >= 2
+    atomic_store_explicit(&arena->pool_pages, 0, memory_order_relaxed);
+    arena->forked = false;
+#endif
+}
+
+bool fl_arena_use_by_one_thread(fallow_arena *arena) {
+    arena->only_heap = fl_thread_heap_of_nobody(arena);
+    return arena->only_heap != NULL;
+}
+
+void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    fl_audit_arena_unused(arena);
+    /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
+     * before it is reset again, or destroyed. */
+    fl_upkeep_leave(&arena->pages.upkeep);
+    bool one_thread = arena->only_heap != NULL;
+    forget_everything(arena);
+    if (one_thread) /* takes the heap that has just become free: this cannot fail */
+        fl_arena_use_by_one_thread(arena);
+    fl_pages_return_all(&arena->pages);
+    fl_arena_join(arena);
+    size_t keep = keep_bytes & ~(FL_PAGE_BYTES - 1), idle = arena->pages.ready_pages << FL_PAGE_SHIFT;
+    if (idle > keep)
+        fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
+    fl_driver_note(&arena->pages);
+}
+
+void fl_arena_destroy(fallow_arena *arena) {
+    while (arena->children)
+        fl_arena_destroy(arena->children);
+    fl_audit_arena_unused(arena);
+    fl_arena_leave(arena);
+    forget_everything(arena);
+    fl_arena_end(&arena->pages);
+    fl_arena_gone(arena);
+}

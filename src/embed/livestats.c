@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "livestats.h"
+
+#include <errno.h>
+
+#include "../arena/chunks.h"
+#include "../heap/startup.h"
+#include "../system/sized.h"
+#include "arena_api.h"
+
+_Static_assert(FL_CLASS_COUNT <= FALLOW_CLASSES_MAX, "fallow_stats has room for all of them");
+
+#define LOOKS 4 /* at a slab that changes all the time */
+
+/* What was read of a descriptor. */
+typedef struct glance {
+    const fallow_arena *arena;
+    const char *start;
+    size_t pages;
+    size_t live; /* blocks; so the next */
+    size_t carved;
+    size_t away_bytes;
+    unsigned size_class;
+    fl_slab_kind kind;
+} glance;
+
+/* The owner writes his counts as he likes, one after the other: what was the same twice, and between two looks at the word, is
+ * taken for what it was. */
+__attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab *slab) {
+    const volatile int32_t *left = &slab->left, *base = &slab->base_used;
+    uint32_t live = 0;
+    for (int i = 0; i < LOOKS; i++) {
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
+        uint32_t used = (uint32_t)(*left + *base);
+        atomic_thread_fence(memory_order_acquire);
+        live = fl_word_live_with(word, used);
+        if (used == (uint32_t)(*left + *base) &&
+            word == atomic_load_explicit(&slab->word, memory_order_relaxed) && live <= slab->capacity)
+            return live;
+    }
+    return live < slab->capacity ? live : slab->capacity;
+}
+
+/* A hint, as all of it: the descriptor may be about to become another's. */
+__attribute__((no_sanitize("thread"))) static glance look_at(const fl_slab *slab) {
+    glance seen = {.arena = slab->arena, .start = slab->start, .pages = slab->pages, .kind = slab->kind};
+    if (seen.kind == FL_KIND_SLAB && slab->size_class < FL_CLASS_COUNT) {
+        seen.size_class = slab->size_class;
+        seen.live = count_live(slab);
+        seen.carved = slab->carved;
+        seen.away_bytes = (size_t)__builtin_popcountll(slab->away) << fl_classes[seen.size_class].unit_shift;
+    }
+    return seen;
+}
+
+static size_t above(size_t all, size_t others) {
+    return all > others ? all - others : 0;
+}
+
+static void add(fl_live *sum, fallow_class_stats *classes, const glance *seen) {
+    size_t bytes = seen->pages << FL_PAGE_SHIFT;
+    if (seen->kind == FL_KIND_LARGE) {
+        sum->bytes += bytes, sum->blocks++;
+        sum->large_bytes += bytes, sum->large_blocks++;
+        return;
+    }
+    sum->bytes += seen->live * fl_classes[seen->size_class].block_bytes;
+    sum->blocks += seen->live;
+    sum->free_blocks += above(seen->carved, seen->live);
+    sum->slab_bytes += bytes;
+    sum->away_bytes += seen->away_bytes;
+    if (classes) {
+        fallow_class_stats *of = &classes[seen->size_class];
+        of->live_blocks += seen->live;
+        of->slabs++;
+        of->slab_bytes += bytes;
+        of->away_bytes += seen->away_bytes;
+    }
+}
+
+/* What starts in pages [page, end) of the window. */
+static void add_pages(const fallow_arena *arena, size_t page, size_t end, fl_live *sum,
+                      fallow_class_stats *classes) {
+    while (page < end) {
+        fl_entry entry = atomic_load_explicit(&fl_the_window.table[page], memory_order_relaxed);
+        const char *at = (const char *)fl_the_window.base + (page << FL_PAGE_SHIFT);
+        page++;
+        if (!entry)
+            continue;
+        glance seen = look_at(fl_entry_slab(entry));
+        if (seen.arena != arena || seen.start != at || seen.pages == 0)
+            continue; /* in the middle of one, or another's by now */
+        add(sum, classes, &seen);
+        page += seen.pages - 1;
+    }
+}
+
+fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
+    fl_live sum = {0};
+    fl_lock *lock = (fl_lock *)&arena->pages.lock;
+    for (size_t index = 0;; index++) {
+        size_t first, end = 0;
+        fl_lock_take(lock);
+        const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);
+        fl_chunks mapped = region ? region->mapped : 0;
+        fl_lock_drop(lock);
+        if (!region)
+            return sum;
+        index = fl_region_index(region);
+        while (end < FL_REGION_CHUNKS && fl_next_chunks(mapped, end, &first, &end))
+            add_pages(arena, index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
+                      index * FL_REGION_PAGES + end * FL_CHUNK_PAGES, &sum, classes);
+    }
+}
+
+static void fill(const fallow_arena *arena, fallow_stats *stats) {
+    fallow_arena_figures figures = fl_arena_figures(arena);
+    for (unsigned i = 0; i < FL_CLASS_COUNT; i++)
+        stats->classes[i].block_bytes = fl_classes[i].block_bytes;
+    fl_live live = fl_stats_live(arena, stats->classes);
+    stats->class_count = FL_CLASS_COUNT;
+    stats->live_bytes = live.bytes;
+    stats->live_blocks = live.blocks;
+    stats->large_bytes = live.large_bytes;
+    stats->large_blocks = live.large_blocks;
+    stats->pool_bytes = above(figures.granted_bytes, live.slab_bytes + live.large_bytes);
+    stats->free_bytes = above(live.slab_bytes, live.away_bytes + live.bytes - live.large_bytes);
+    stats->idle_bytes = figures.idle_bytes;
+    stats->granted_bytes = figures.granted_bytes;
+    stats->away_bytes = figures.away_bytes;
+    stats->ready_bytes = figures.granted_bytes - figures.away_bytes + figures.idle_bytes;
+}
+
+bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats, size_t stats_bytes) {
+    fallow_stats all = {0};
+    if (arena)
+        fl_arena_check(arena, "statistics of arena");
+    if (arena || fl_process_init())
+        fill(arena ? arena : fl_process_arena, &all);
+    if (fl_sized_fill(stats, stats_bytes, &all, sizeof all, sizeof all))
+        return true;
+    errno = EINVAL;
+    return false;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "alloc.h"
+
+#include <errno.h>
+
+#include "../arena/grant.h"
+#include "../arena/scarce.h"
+#include "../arena/shed.h"
+#include "../slab/abandoned.h"
+#include "../slab/carve.h"
+#include "../slab/large.h"
+#include "../slab/misused.h"
+#include "../slab/pushes.h"
+#include "owner.h"
+#include "parked.h"
+#include "startup.h"
+#include "thread.h"
+
+/* Puts an exhausted current slab among the parked ones. False: others freed blocks of it meanwhile, which
+ * are in its free list now. Holds heap->lock. */
+static bool park(fl_heap *heap, fl_slab *slab) {
+    const fl_class *sizes = &fl_classes[slab->size_class];
+    for (;;) {
+        fl_word word = fl_word_make(FL_CURRENT, heap->tag, 0, 0);
+        /* Release: whoever claims the slab from here sees it as it is now. */
+        if (atomic_compare_exchange_strong_explicit(&slab->word, &word,
+                                                    fl_word_make(FL_PARKED, heap->tag, 0, 0),
+                                                    memory_order_release, memory_order_relaxed))
+            break;
+        if (fl_slab_collect(slab))
+            return false;
+    }
+    /* Exhausted, so in use to the last block: due again when a fair number is free. */
+    fl_slab_set_due(slab, (int32_t)(fl_slab_used(slab) - sizes->fair_blocks));
+    slab->partial = 0;
+    fl_parked_link(heap, slab);
+    return true;
+}
+
+/* A parked slab to allocate from, CURRENT from here on; at_hand: with blocks that are free, and not only such as could be
+ * carved. Holds heap->lock. */
+static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
+    for (fl_slab *slab = heap->partial[size_class].first; slab; slab = slab->next) {
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        bool taken = false;
+        if (at_hand && !fl_slab_has_free(slab) && fl_word_head(word) == 0)
+            continue;
+        /* A told slab is in the stack of told ones, or about to be: it stays parked until it is heard. */
+        while (!taken && fl_word_state(word) == FL_PARKED)
+            taken = atomic_compare_exchange_weak_explicit(&slab->word, &word,
+                                                          fl_word_make(FL_CURRENT, heap->tag, 0, 0),
+                                                          memory_order_acquire, memory_order_relaxed);
+        if (!taken)
+            continue;
+        fl_parked_unlink(heap, slab);
+        slab->left -= (int32_t)fl_word_pushed(word);
+        fl_slab_splice(slab, fl_word_head(word));
+        fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
+        return slab;
+    }
+    return NULL;
+}
+
+/* False: others freed blocks of it meanwhile, as park. At a limit nobody keeps what is exhausted: what is freed of it is then seen by
+ * who looks for something to give back. */
+static bool put_aside(fl_heap *heap, fl_slab *slab) {
+    if (!atomic_load_explicit(&heap->arena->pages.scarce, memory_order_relaxed))
+        return park(heap, slab);
+    if (fl_slab_collect(slab))
+        return false;
+    fl_owner_let_go(heap, slab, FL_CURRENT);
+    return true;
+}
+
+/* The current slab of a class is exhausted: another one that the heap has already. False: it has none. */
+static __attribute__((noinline)) bool from_parked(fl_heap *heap, unsigned size_class) {
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_owner_hear(heap);
+    fl_slab *slab = fl_heap_current(heap, size_class);
+    if (slab == &fl_empty_slab || put_aside(heap, slab)) {
+        slab = unpark(heap, size_class, false);
+        fl_heap_set_current(heap, size_class, slab ? slab : &fl_empty_slab);
+    }
+    fl_lock_drop(&heap->lock);
+    return slab != NULL;
+}
+
+/* The current slab of a class has no block without memory that it cannot have: another one that has. What is left of this one is
+ * for later. False: there is none, and nothing has changed. */
+static __attribute__((noinline)) bool from_parked_with_free(fl_heap *heap, unsigned size_class) {
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_owner_hear(heap);
+    fl_slab *refused = fl_heap_current(heap, size_class);
+    fl_slab *slab = unpark(heap, size_class, true);
+    if (slab) {
+        fl_heap_set_current(heap, size_class, slab);
+        if (refused != &fl_empty_slab)
+            fl_owner_let_go(heap, refused, FL_CURRENT);
+    }
+    fl_lock_drop(&heap->lock);
+    return slab != NULL;
+}
+
+/* A slab that no list knows yet becomes current; unless there is one already: at a limit the owner was asked to shed, and what it
+ * did there has left it behind. */
+static void set_new(fl_heap *heap, fl_slab *slab) {
+    atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
+    fl_lock_take(&heap->lock);
+    if (fl_heap_current(heap, slab->size_class) == &fl_empty_slab)
+        fl_heap_set_current(heap, slab->size_class, slab);
+    else
+        fl_owner_let_go(heap, slab, FL_CURRENT);
+    fl_lock_drop(&heap->lock);
+    fl_scarce_changed(&heap->arena->pages); /* what its owner frees in it, nobody sees */
+}
+
+/* The next slab to allocate from. False: out of memory. */
+static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_class) {
+    if (from_parked(heap, size_class))
+        return true;
+    fl_slab *slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
+    if (!slab)
+        slab = fl_slab_new(heap->arena, size_class, heap->tag, &heap->kept);
+    if (slab)
+        set_new(heap, slab);
+    return slab || fl_heap_current(heap, size_class) != &fl_empty_slab;
+}
+
+/* From a slab that may be kept warm though it was empty: from here on it is due again. */
+static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    void *block = fl_slab_pop_fresh(slab, heed_soft, shortage);
+    if (block)
+        fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
+    return block;
+}
+
+/* From a list that is not empty: if there is nothing to pop all the same, its first block has been written to. */
+static void *pop_checked(fl_slab *slab) {
+    void *block = fl_slab_pop(slab);
+    if (block)
+        return block;
+    fl_check_free(slab, slab->free, "allocation of");
+    return fl_slab_pop(slab);
+}
+
+/* A block of a slab that is free, that others freed, or that was never handed out. NULL: there is none, or no memory for it, and
+ * *shortage says why. */
+static void *take_block(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
+    if (fl_slab_has_free(slab))
+        return pop_checked(slab);
+    if (slab == &fl_empty_slab)
+        return NULL;
+    if (fl_slab_collect(slab))
+        return pop_checked(slab);
+    void *block = pop_fresh(slab, heed_soft, shortage);
+    if (block || shortage->why != FL_REFUSED_NEVER || !fl_slab_carve(slab, heed_soft, shortage))
+        return block;
+    fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
+    return pop_checked(slab);
+}
+
+/* The same of the current slab of a class. (Apart, so that its part of the stack is free for what comes then.) */
+static __attribute__((noinline)) void *take_current(fl_heap *heap, unsigned size_class, bool heed_soft,
+                                                    fl_shortage *shortage) {
+    fl_heap_enter(heap, heap);
+    void *block = take_block(fl_heap_current(heap, size_class), heed_soft, shortage);
+    fl_heap_leave(heap);
+    return block;
+}
+
+/* The free list of the current slab is at its end, if it has not been taken. NULL: out of memory. */
+static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class) {
+    for (fl_ladder ladder = {0};;) {
+        fl_shortage shortage;
+        void *block = take_current(heap, size_class, ladder.tries == 0, &shortage);
+        if (block)
+            return block;
+        bool again =
+            shortage.why == FL_REFUSED_NEVER ? next_slab(heap, size_class)
+            : from_parked_with_free(heap, size_class)
+                ? true
+                : fl_make_room(&heap->arena->pages, &shortage, &ladder, fl_classes[size_class].block_bytes);
+        if (!again)
+            return NULL;
+    }
+}
+
+void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
+    fl_shortage ignored;
+    fl_heap_enter(heap, heap);
+    void *block = pop_fresh(fl_heap_current(heap, fl_sizeclass_of(bytes)), true, &ignored);
+    fl_heap_leave(heap);
+    return block;
+}
+
+/* The first allocation of a thread from the process's arena: it gets a heap. (Apart, for the stack.) */
+static __attribute__((noinline)) void *alloc_first(size_t bytes) {
+    fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
+    if (!heap)
+        return NULL;
+    void *block = fl_heap_alloc(heap, bytes);
+    fl_thread_heap_done(heap);
+    return block;
+}
+
+static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
+    void *block;
+    fl_heap_leave(heap);
+    if (heap == &fl_empty_heap)
+        block = alloc_first(bytes);
+    else {
+        heap->pinned++; /* who sheds at a limit may come to use other arenas */
+        block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc(heap->arena, &heap->kept, bytes, 1)
+                                           : refill(heap, fl_sizeclass_of(bytes));
+        heap->pinned--;
+        fl_shed_ask_soft(&heap->arena->pages);
+    }
+    if (!block)
+        errno = ENOMEM;
+    return block;
+}
+
+void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap) {
+    if (bytes <= FL_CLASS_TABLE_BYTES_MAX) {
+        fl_heap_enter(heap, heap);
+        void *block = fl_slab_pop(fl_heap_current(heap, fl_class_table[(bytes + 15) / 16]));
+        if (__builtin_expect(block != NULL, 1)) {
+            fl_heap_leave(heap);
+            return block;
+        }
+    }
+    return alloc_any(bytes, heap);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "free.h"
+
+#include "../arena/driver.h"
+#include "../arena/scarce.h"
+#include "../slab/abandoned.h"
+#include "../slab/large.h"
+#include "../slab/misused.h"
+#include "../slab/pushes.h"
+#include "../system/fatal.h"
+#include "owner.h"
+#include "parked.h"
+#include "thread.h"
+
+/* A heap keeps this much in current slabs that have become empty; what is more goes. */
+#define EMPTY_CURRENT_BYTES_MAX ((size_t)192 << 10)
+
+/* A heap keeps drained slabs until they are empty, up to this much; what is more is let go at the watermark, for other
+ * threads to adopt. Letting go of all cost a third of the time of batches of 1 KiB blocks. Where no other thread has a
+ * heap, there is nobody to adopt anything, and all are kept: the last eighth of random frees over 32 MiB need no atomic
+ * then. */
+#define PARTIAL_BYTES_KEPT ((size_t)4 << 20)
+
+static bool keeps_drained(const fl_heap *heap) {
+    return heap->partial_bytes <= PARTIAL_BYTES_KEPT ||
+           atomic_load_explicit(&heap->arena->pages.heap_count, memory_order_relaxed) == 1;
+}
+
+static size_t carved_bytes(const fl_slab *slab) {
+    return (size_t)slab->carved * slab->block_bytes;
+}
+
+/* The current slab of a class, if it has become empty and is kept warm. */
+static fl_slab *kept_empty(const fl_heap *heap, unsigned size_class) {
+    fl_slab *slab = fl_heap_current(heap, size_class);
+    return slab->base_used == FL_DUE_NEVER && fl_slab_used(slab) == 0 ? slab : NULL;
+}
+
+static void let_current_go(fl_heap *heap, fl_slab *slab) {
+    fl_lock_take(&heap->lock);
+    if (fl_heap_current(heap, slab->size_class) == slab) { /* else somebody has just taken it */
+        fl_heap_set_current(heap, slab->size_class, &fl_empty_slab);
+        fl_owner_let_go(heap, slab, FL_CURRENT);
+    }
+    fl_lock_drop(&heap->lock);
+}
+
+/* The current slab of a class has become empty: it is kept warm, and others that were kept go if that is too much. (To
+ * let go of this one instead makes every pair of malloc and free in its class ten times as dear.) */
+static void current_emptied(fl_heap *heap, fl_slab *slab) {
+    fl_heap_enter(heap, heap); /* all current ones are looked at */
+    fl_check_newest(slab);
+    size_t kept = carved_bytes(slab);
+    if (kept > EMPTY_CURRENT_BYTES_MAX) {
+        let_current_go(heap, slab);
+        return;
+    }
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
+        fl_slab *other = kept_empty(heap, size_class);
+        if (!other)
+            continue;
+        kept += carved_bytes(other);
+        if (kept > EMPTY_CURRENT_BYTES_MAX) {
+            kept -= carved_bytes(other);
+            let_current_go(heap, other);
+        }
+    }
+    fl_slab_set_due(slab, FL_DUE_NEVER);
+}
+
+/* A parked slab has come to where it was due. */
+static void parked_drained(fl_heap *heap, fl_slab *slab) {
+    const fl_class *sizes = &fl_classes[slab->size_class];
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_owner_hear(heap);
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    bool parked = fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_TOLD;
+    if (!parked || fl_word_owner(word) != heap->tag) {
+        /* The scavenger has just taken it, or hearing let it go: the descriptor may be another slab's. */
+    } else if (fl_slab_used(slab) > sizes->watermark) {
+        if (!slab->partial)
+            fl_parked_make_partial(heap, slab);
+        fl_slab_set_due(slab, (int32_t)sizes->watermark);
+    } else if (fl_slab_used(slab) > 0 && keeps_drained(heap)) {
+        /* Its last frees stay plain pushes, and its span goes to this heap's next slab. */
+        fl_slab_set_due(slab, 0);
+    } else {
+        /* If this fails it is told, and on its way: hearing it will find it drained. */
+        fl_owner_let_go(heap, slab, FL_PARKED);
+    }
+    fl_lock_drop(&heap->lock);
+}
+
+void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
+    fallow_arena *arena = heap->arena;
+    if (fl_heap_current(heap, slab->size_class) == slab)
+        current_emptied(heap, slab);
+    else
+        parked_drained(heap, slab);
+    fl_heap_leave(heap);
+    fl_driver_note(&arena->pages);
+}
+
+/* With what the push has to do afterwards. */
+static void push(fl_slab *slab, void *block) {
+    fl_arena *arena = &slab->arena->pages;
+    size_t bytes = slab->pages << FL_PAGE_SHIFT;
+    uint32_t owner;
+    bool scarce = atomic_load_explicit(&arena->scarce, memory_order_relaxed);
+    switch (fl_slab_push(slab, block, scarce, &owner)) {
+    case FL_PUSH_DONE:
+        return;
+    case FL_PUSH_NOTE:
+        fl_driver_note_freed(arena, bytes);
+        return;
+    case FL_PUSH_TELL:
+        fl_owner_tell(slab, owner);
+        return;
+    case FL_PUSH_UNLIST:
+        fl_slab_unlist_and_settle(slab);
+        break;
+    case FL_PUSH_SETTLE:
+        fl_slab_settle(slab, NULL);
+        break;
+    }
+    fl_driver_note(arena);
+}
+
+void fl_heap_free_doubtful(void *block, fl_heap *heap) {
+    fl_slab *slab = fl_entry_slab(fl_entry_of(block));
+    fl_check_live(slab, block, "free of");
+    fl_heap_put(heap, slab, block);
+}
+
+void fl_heap_free_other(void *block, fl_heap *heap) {
+    if (!block)
+        return;
+    fl_heap_leave(heap);
+    fl_entry entry = fl_entry_of(block);
+    if (entry == 0)
+        fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
+    if (fl_page_of(block) >= heap->window_pages && heap != &fl_empty_heap) {
+        heap->window_pages = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
+        fl_heap_free(heap, block);
+        return;
+    }
+    fl_slab *slab = fl_entry_slab(entry);
+    if (slab->kind == FL_KIND_LARGE) {
+        fl_large_free(heap->arena == slab->arena ? &heap->kept : NULL, slab, block);
+        return;
+    }
+    fl_check_live(slab, block, "free of");
+    /* A thread that only frees gets a heap all the same: the hazard pointer of the empty one is on a line that all such
+     * threads would write. */
+    if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
+        fl_thread_become_known();
+    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
+    fl_arena *arena = &slab->arena->pages;
+    push(slab, block);
+    fl_scarce_note(arena, block);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * free.h: a block back to its slab: the fast path of its owner; frees that this passes on (NULL, another thread's block, nobody's, a
+ * large one, or no block at all); and where slabs go that are drained.
+ */
+
+#ifndef FL_FREE_H
+#define FL_FREE_H
+
+#include "../system/fatal.h"
+#include "heap.h"
+
+/* The rest of fl_heap_free, which may have entered the heap. They may be given the empty heap. */
+void fl_heap_free_other(void *block, fl_heap *heap);
+void fl_heap_drained(fl_slab *slab, fl_heap *heap);
+
+/* The same of a block of the heap's own slab that looks like none, or like a free one. */
+void fl_heap_free_doubtful(void *block, fl_heap *heap);
+
+/* The end of a free: a block of a slab that is the heap's. */
+static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
+    fl_link_set(block, slab->free);
+    slab->free = block;
+    if (__builtin_expect(--slab->left == 0, 0)) {
+        fl_heap_drained(slab, heap);
+        return;
+    }
+    fl_heap_leave(heap);
+}
+
+/* Frees any block of any arena in the window, or NULL. */
+static inline void fl_heap_free(fl_heap *heap, void *block) {
+    size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
+    if (__builtin_expect(page >= heap->window_pages, 0)) {
+        fl_heap_free_other(block, heap);
+        return;
+    }
+    fl_heap_enter(heap, block);
+    fl_entry mine = heap->entry_tag ^ atomic_load_explicit(&heap->table[page], memory_order_relaxed);
+    bool not_mine;
+    FL_TEST(not_mine, mine, heap->tag_bits);
+    if (__builtin_expect(not_mine, 0)) {
+        fl_heap_free_other(block, heap);
+        return;
+    }
+    fl_slab *slab = (fl_slab *)(uintptr_t)mine;
+    bool inside;
+    FL_TEST(inside, (uint32_t)(uintptr_t)block, slab->inside_bits);
+    if (__builtin_expect(inside, 0) || __builtin_expect(fl_is_marked(block), 0)) {
+        fl_heap_free_doubtful(block, heap);
+        return;
+    }
+    fl_heap_put(heap, slab, block);
+}
+
+#endif

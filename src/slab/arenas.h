@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arenas.h: an arena of blocks: an arena of pages, the slabs in it that are nobody's, and, for the floors above, its heaps. Which of
+ * them there are: each has a slot, from which its handle comes, and keeps it for ever.
+ */
+
+#ifndef FL_ARENAS_H
+#define FL_ARENAS_H
+
+#include "../arena/pagearena.h"
+#include "slab.h"
+
+struct fl_heap;
+
+#define FL_ARENAS_MAX FL_UPKEEP_MAX /* at a time */
+#define FL_IDLE_HEAPS_MAX 2         /* in an arena: for more threads that come in turn, heaps are made */
+
+typedef struct fl_slab_list {
+    fl_slab *first, *last;
+} fl_slab_list;
+
+typedef struct fallow_arena {
+    fl_arena pages;
+    struct fl_heap *only_heap;                 /* of an arena that one thread uses; else NULL */
+    uint32_t slot;                             /* its place in every thread's directory */
+    _Atomic uintptr_t idle[FL_IDLE_HEAPS_MAX]; /* heaps that are no thread's now; 0: empty. See idle.h */
+    fl_lock lists_lock;                        /* the lists of slabs that nobody owns */
+    fl_slab_list listed[FL_CLASS_COUNT];       /* newest first */
+    fl_slab_list purged[FL_CLASS_COUNT];       /* with pages given back: taken when no other is there */
+    _Atomic uint32_t listed_count;             /* in both; written under lists_lock */
+    fl_lock heaps_lock;                        /* the list of heaps */
+    struct fl_heap *heaps;
+    struct fallow_arena *parent; /* these four: guarded by the lock of all arenas */
+    struct fallow_arena *children;
+    struct fallow_arena *next_sibling;
+    struct fallow_arena *previous_sibling;
+    fl_slab *unsettled;             /* taken from owners that were in the middle; upkeep's, as the next */
+    uint32_t purge_ticks;           /* since all purged slabs have been looked at */
+    uint8_t purge_round;            /* a number for each purge, so that it claims no slab twice in vain */
+    struct fallow_arena *next_free; /* destroyed: descriptors of arenas are used again */
+    _Atomic bool alive;             /* changes under the lock of arenas */
+    char name[32];
+#if FL_CHECKS >= 2
+    _Atomic size_t pool_pages; /* granted to pools, of which no other book tells */
+    bool forked; /* lives on in the child of a fork: what other threads had in their hands is in no book */
+#endif
+} fallow_arena;
+
+/* All there ever were, by slot, living or not; and how many slots have been used. Guarded by the lock of arenas. */
+extern fallow_arena *fl_arenas[FL_ARENAS_MAX];
+extern uint32_t fl_arenas_used;
+
+/* The process's own: malloc's, and that of what names no other. NULL until it has come into being. */
+extern fallow_arena *fl_process_arena;
+
+/* A new arena, with a slot that no other living arena has; nobody knows it before this returns. NULL: out of memory, or too many. */
+fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent);
+
+/* In two steps, around all that it had: out of its parent's reach, and of upkeep's; its descriptor to be used again. */
+void fl_arena_leave(fallow_arena *arena);
+void fl_arena_gone(fallow_arena *arena);
+
+/* Back among those that upkeep works in. */
+void fl_arena_join(fallow_arena *arena);
+
+/* The next living one from a slot on, which is then the next one to look at; NULL: there is none. For the child of a fork, and with
+ * the lock of arenas. */
+fallow_arena *fl_arena_next(uint32_t *slot);
+
+/* Stops the process if an arena does not live; `doing` says what was asked ("reset of arena"). Of what was never an arena it knows
+ * nothing. */
+void fl_arena_check(const fallow_arena *arena, const char *doing);
+
+#endif

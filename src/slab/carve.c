@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include "carve.h"
+
+#include "../arena/grant.h"
+#include "arenas.h"
+#include "liveblocks.h"
+#include "misused.h"
+#include "units.h"
+
+/* Memory that was used before is most likely there: more of it is carved at a time. */
+#define WARM_CARVES 4
+
+/* What was never handed out reads as zero, if the memory was new; else somebody has written there. */
+static void check_new(const fl_slab *slab, char *block) {
+    if (__builtin_expect(!fl_mark_give(block), 0))
+        fl_misuse(
+            slab, "allocation of", block,
+            "written to before it was handed out, most likely from the block before it (it is not zero)");
+}
+
+fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_kept *kept) {
+    const fl_class *sizes = &fl_classes[size_class];
+    fl_slab *slab = fl_descriptor_take(kept);
+    if (!slab)
+        return NULL;
+    bool zeroed = false;
+    uint64_t prepared = 0;
+    size_t pages = sizes->slab_pages;
+    char *start = fl_spans_take(&kept->spans, &arena->pages, pages);
+    if (!start)
+        start = fl_limits_are_far(&arena->pages, pages << FL_PAGE_SHIFT)
+                    ? fl_grant(&arena->pages, pages, 1, &zeroed)
+                    : fl_grant_lazily(&arena->pages, pages, &prepared, &zeroed);
+    if (!start) {
+        fl_descriptor_give(kept, slab);
+        return NULL;
+    }
+    slab->end = 0;
+    slab->free = fl_list_end(slab);
+    slab->left = slab->base_used = 0;
+    slab->carved = 0;
+    slab->zeroed = zeroed;
+    slab->purged_live = FL_NOT_PURGED;
+    slab->capacity = sizes->capacity;
+    slab->next = slab->previous = NULL;
+    slab->partial = slab->linked = slab->seen = 0;
+    slab->start = start;
+    slab->arena = arena;
+    slab->pages = pages;
+    slab->block_bytes = sizes->block_bytes;
+    slab->inside_bits = sizes->inside_bits;
+    slab->size_class = (uint8_t)size_class;
+    slab->kind = FL_KIND_SLAB;
+    slab->away = fl_units_of_pages(slab, prepared);
+    atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
+    fl_slab_tag(slab, tag);
+    return slab;
+}
+
+/* Blocks [first, end) in front of the free list. */
+static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
+    char *block = slab->start + (size_t)first * slab->block_bytes;
+    void *head = block;
+    for (uint32_t i = first; i < end; i++, block += slab->block_bytes) {
+        if (slab->zeroed)
+            check_new(slab, block);
+        fl_link_set(block, i + 1 < end ? block + slab->block_bytes : slab->free);
+    }
+    slab->free = head;
+}
+
+/* Where the OS page begins in which the block at an offset starts. */
+static size_t page_of_offset(size_t offset) {
+    return offset & ~(fl_the_window.os_page_bytes - 1);
+}
+
+/* How many blocks are carved together: of memory that is not there yet, or not Ready, no more than start in an OS page. */
+static uint32_t carve_step(const fl_slab *slab) {
+    uint32_t left = slab->capacity - slab->carved;
+    uint32_t step = fl_classes[slab->size_class].carve_blocks;
+    if (slab->zeroed || slab->away) {
+        size_t offset = (size_t)slab->carved * slab->block_bytes;
+        size_t page_end = page_of_offset(offset) + fl_the_window.os_page_bytes;
+        uint32_t in_page = (uint32_t)((page_end - offset + slab->block_bytes - 1) / slab->block_bytes);
+        step = in_page < step ? in_page : step;
+    } else
+        step *= WARM_CARVES;
+    return step < left ? step : left;
+}
+
+bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    if (slab->away && fl_slab_carve_away(slab, heed_soft, shortage))
+        return true;
+    uint32_t count = carve_step(slab);
+    if (count == 0)
+        return false;
+    if (slab->away && !fl_slab_make_ready(slab, count, heed_soft, shortage)) {
+        /* The last of them may reach into one more page than a limit has left. */
+        count = 1;
+        if (!fl_slab_make_ready(slab, count, heed_soft, shortage))
+            return false;
+        *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
+    }
+    link_blocks(slab, slab->carved, slab->carved + count);
+    slab->carved += count;
+    return true;
+}
+
+void *fl_slab_pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    size_t offset = (size_t)slab->carved * slab->block_bytes;
+    if (fl_slab_has_free(slab) || !slab->zeroed || slab->carved == slab->capacity ||
+        (offset && page_of_offset(offset) == page_of_offset(offset - slab->block_bytes)))
+        return NULL;
+    if (slab->away && (fl_slab_has_holes(slab) || !fl_slab_make_ready(slab, 1, heed_soft, shortage)))
+        return NULL;
+    slab->left++;
+    slab->carved++;
+    return slab->start + offset;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "large.h"
+
+#include "../arena/driver.h"
+#include "../arena/grant.h"
+#include "../arena/moves.h"
+#include "../arena/pages.h"
+#include "../system/fatal.h"
+#include "arenas.h"
+
+#define TABLED_PAGES ((size_t)64) /* one MiB */
+
+static size_t tabled(size_t pages) {
+    return pages < TABLED_PAGES ? pages : TABLED_PAGES;
+}
+
+/* The entries of pages from to to - 1 of a run. */
+static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry entry) {
+    fl_entries_write(run->start + (from << FL_PAGE_SHIFT), to - from, entry);
+}
+
+void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, size_t alignment_pages,
+                           bool *zeroed) {
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    fl_slab *run = fl_descriptor_take(kept);
+    if (!run)
+        return NULL;
+    size_t pages = fl_pages_for(bytes ? bytes : 1);
+    *zeroed = false;
+    char *start = alignment_pages == 1 ? fl_spans_take_longer(&kept->spans, &arena->pages, &pages) : NULL;
+    if (!start)
+        start = fl_grant(&arena->pages, pages, alignment_pages, zeroed);
+    if (!start) {
+        fl_descriptor_give(kept, run);
+        return NULL;
+    }
+    run->start = start;
+    run->arena = arena;
+    run->pages = pages;
+    run->block_bytes = 0;
+    run->kind = FL_KIND_LARGE;
+    /* What it was before may have ended with its arena, in any state; who looks for slabs to claim goes by that. */
+    atomic_store_explicit(&run->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
+    write_entries(run, 0, tabled(pages), fl_entry_make(run, 0));
+    return start;
+}
+
+void *fl_large_alloc(fallow_arena *arena, fl_kept *kept, size_t bytes, size_t alignment_pages) {
+    bool zeroed;
+    return fl_large_alloc_known(arena, kept, bytes, alignment_pages, &zeroed);
+}
+
+/* Ready → Prepared → Ready of one range. With the lock of moves, for fork: a child is not to find it between its two states. */
+static bool renew_range(osmem_stat *stat, void *start, size_t bytes) {
+    fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
+    bool renewed =
+        osmem_unused(start, bytes, stat) == OSMEM_OK && osmem_used(start, bytes, bytes, stat) == OSMEM_OK;
+    fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
+    return renewed;
+}
+
+bool fl_large_renew(void *block) {
+    const fl_slab *run = fl_entry_slab(fl_entry_of(block));
+    osmem_stat *stat = &run->arena->pages.stat;
+    /* What counts as committed while it is Prepared cannot be refused afterwards. */
+    bool renewed = stat->traits.zero_after_unused && stat->traits.prepared_is_charged;
+    size_t bytes = run->pages << FL_PAGE_SHIFT;
+    for (size_t at = 0, length; renewed && at < bytes; at += length) {
+        length = fl_bytes_in_region(run->start + at, bytes - at);
+        renewed = renew_range(stat, run->start + at, length);
+    }
+    return renewed;
+}
+
+/* Takes a run out of the table: nobody can free it any more, and its pages are this thread's alone. */
+static void forget(const fl_slab *run, const void *block) {
+    if (run->start != block)
+        fl_fatal("free of", block, "not the start of a block (it lies inside a large one)");
+    /* Two threads that free the same block: the entry lets one of them go on. */
+    fl_entry expected = fl_entry_make(run, 0);
+    if (!atomic_compare_exchange_strong_explicit(&fl_the_window.table[fl_page_of(block)], &expected, 0,
+                                                 memory_order_relaxed, memory_order_relaxed))
+        fl_fatal("free of", block, "freed twice (its entry in the table is gone)");
+    write_entries(run, 1, tabled(run->pages), 0);
+}
+
+/* A run that nobody has seen yet: its first pages are None, against our will. The others are free again. */
+static void lose(fl_slab *run, size_t pages) {
+    fl_arena *arena = &run->arena->pages;
+    forget(run, run->start);
+    fl_pages_lose(arena, run->start, pages);
+    if (run->pages > pages)
+        fl_pages_return(arena, run->start + (pages << FL_PAGE_SHIFT), run->pages - pages);
+    fl_descriptor_give(NULL, run);
+}
+
+void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
+    forget(run, block);
+    fl_arena *arena = &run->arena->pages;
+    if (kept)
+        fl_spans_put(&kept->spans, arena, run->start, run->pages);
+    else
+        fl_pages_return(arena, run->start, run->pages);
+    fl_descriptor_give(kept, run);
+    fl_driver_note(arena);
+}
+
+/* Copying is as fast below; and where the new pages have memory behind them already, which a move would throw away (a
+ * vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */
+#define MOVE_PAGES_MIN (((size_t)1 << 20) >> FL_PAGE_SHIFT)
+
+/*
+ * Pages, not bytes, where that pays. OSMEM_OK: the old run has been returned; OSMEM_LOST: the new run is gone. The lock is
+ * held from the move to the end of the books that follow it, for fork: a child must not find the one without the other.
+ */
+static osmem_result move_pages(const fl_slab *run, char *to) {
+    fl_arena *arena = &run->arena->pages;
+    fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
+    osmem_result moved = fl_pages_move(arena, run->start, to, run->pages);
+    if (moved == OSMEM_OK) {
+        forget(run, run->start);
+        fl_pages_return_empty(arena, run->start, run->pages);
+    } else if (moved == OSMEM_LOST)
+        lose(fl_entry_slab(fl_entry_of(to)), run->pages);
+    fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
+    return moved;
+}
+
+void *fl_large_move(fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t bytes) {
+    bool fresh;
+    char *to = fl_large_alloc_known(arena, kept, bytes, 1, &fresh);
+    if (!to)
+        return NULL;
+    osmem_result moved = OSMEM_UNSUPPORTED;
+    if (fresh && run->pages >= MOVE_PAGES_MIN)
+        moved = move_pages(run, to);
+    if (moved == OSMEM_OK) {
+        fl_descriptor_give(kept, run);
+        return to;
+    }
+    if (moved == OSMEM_LOST) {
+        to = fl_large_alloc_known(arena, kept, bytes, 1, &fresh);
+        if (!to)
+            return NULL;
+    }
+    memcpy(to, run->start, run->pages << FL_PAGE_SHIFT);
+    fl_large_free(kept, run, run->start);
+    return to;
+}
+
+bool fl_large_resize(fl_slab *run, size_t bytes) {
+    if (bytes > PTRDIFF_MAX)
+        return false;
+    fl_arena *arena = &run->arena->pages;
+    size_t pages = fl_pages_for(bytes);
+    if (pages < run->pages) {
+        write_entries(run, tabled(pages), tabled(run->pages), 0);
+        fl_pages_return(arena, run->start + (pages << FL_PAGE_SHIFT), run->pages - pages);
+    } else if (pages > run->pages) {
+        if (!fl_pages_extend(arena, run->start, run->pages, pages - run->pages))
+            return false;
+        write_entries(run, tabled(run->pages), tabled(pages), fl_entry_make(run, 0));
+    }
+    run->pages = pages;
+    return true;
+}

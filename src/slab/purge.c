@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "purge.h"
+
+#include <limits.h>
+
+#include "../arena/charge.h"
+#include "../arena/chunks.h"
+#include "../arena/grant.h"
+#include "../arena/scarce.h"
+#include "../arena/scavenge.h"
+#include "../arena/scavenger.h"
+#include "../system/fatal.h"
+#include "../system/system.h"
+#include "abandoned.h"
+#include "liveblocks.h"
+#include "units.h"
+
+#define BATCH_SLABS 32
+#define LOOKS_MAX 256 /* at purged slabs of a class in one tick, whether more of them can go */
+
+/* Takes the list of what others freed of a claimed slab. Returns its word as it was. */
+static fl_word take_pushed(fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed), taken;
+    do
+        taken = word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT);
+    while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, taken, memory_order_acquire,
+                                                  memory_order_relaxed));
+    return word;
+}
+
+/* Units with no part of a live block in them that are not away yet. */
+static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks) {
+    size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
+    FL_ASSERT(count <= 64);
+    uint64_t idle = 0;
+    for (size_t unit = 0; unit < count; unit++) {
+        uint32_t first, end;
+        fl_unit_blocks(slab, unit, slab->carved, &first, &end);
+        if (fl_pagebits_next_set(blocks->live, first, end) == end)
+            idle |= UINT64_C(1) << unit;
+    }
+    return idle & ~slab->away;
+}
+
+/* What is under way in an arena. */
+typedef struct purge_batch {
+    fl_slab *slabs[BATCH_SLABS];
+    size_t slab_count;
+    uint64_t refused[BATCH_SLABS]; /* units of each that the system did not take */
+    osmem_range ranges[FL_BATCH_RANGES];
+    size_t slab_of[FL_BATCH_RANGES];
+    size_t range_count;
+    fl_blocks blocks; /* of the slab that is looked at */
+} purge_batch;
+
+_Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it has a place");
+
+/* The batch's ranges to the system. A block may lie in several of a slab's, so that it is known only when all of them are
+ * through which blocks are free. */
+static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
+    size_t bytes = 0;
+    uint64_t started_ns = fl_system_now_ns(), kept;
+    if (batch->range_count == 0)
+        return;
+    uint64_t went = fl_ranges_unused(batch->ranges, batch->range_count, &kept, &arena->pages.stat);
+    for (size_t i = 0; i < batch->range_count; i++) {
+        fl_slab *slab = batch->slabs[batch->slab_of[i]];
+        size_t first = (size_t)((char *)batch->ranges[i].start - slab->start) >> fl_unit_shift(slab);
+        uint64_t units = fl_unit_bits(first, first + (batch->ranges[i].bytes >> fl_unit_shift(slab)) - 1);
+        if (went >> i & 1) {
+            slab->away |= units;
+            bytes += batch->ranges[i].bytes;
+        } else
+            batch->refused[batch->slab_of[i]] |= units;
+    }
+    fl_arena_count(&arena->pages.away_bytes, bytes, true);
+    fl_arena_count_ready(&arena->pages, bytes, false);
+    fl_arena_given(&arena->pages, cause, batch->ranges, went, started_ns);
+    batch->range_count = 0;
+}
+
+/* One claimed slab: what of it can go, into the batch or, where that is full, to the system first. */
+static void purge(size_t index, purge_batch *batch, fl_cause cause) {
+    fl_slab *slab = batch->slabs[index];
+    fl_blocks *blocks = &batch->blocks;
+    fl_word word = take_pushed(slab);
+    slab->purged_live = fl_word_live(word);
+    fl_blocks_find(slab, fl_word_head(word), blocks);
+    uint64_t idle = find_idle_units(slab, blocks);
+    fl_blocks_clear(slab, idle, blocks->free);
+    fl_slab_relink(slab, blocks->free);
+    batch->refused[index] = 0;
+    for (uint64_t rest = idle; rest;) {
+        if (batch->range_count == FL_BATCH_RANGES)
+            give_ranges(slab->arena, batch, cause);
+        batch->slab_of[batch->range_count] = index;
+        batch->ranges[batch->range_count++] = fl_units_take_range(slab, &rest);
+    }
+}
+
+static purge_batch *batch_of(struct fallow_arena *arena) {
+    FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
+    return (purge_batch *)arena->pages.upkeep.workspace->blocks;
+}
+
+/* The slabs in the batch, which are claimed. Returns true where the deadline has come. */
+static bool purge_claimed(struct fallow_arena *arena, purge_batch *batch, fl_cause cause,
+                          uint64_t deadline_ns) {
+    batch->range_count = 0;
+    for (size_t i = 0; i < batch->slab_count; i++)
+        purge(i, batch, cause);
+    give_ranges(arena, batch, cause);
+    for (size_t i = 0; i < batch->slab_count; i++) {
+        if (batch->refused[i]) /* Ready still, and its blocks free */
+            fl_units_free_blocks(batch->slabs[i], batch->refused[i]);
+        fl_slab_settle(batch->slabs[i], NULL);
+    }
+    /* At a limit a request waits for all of it: it is not to fail because somebody forks. */
+    return cause != FL_CAUSE_LIMIT && fl_scavenger_time_is_up(deadline_ns);
+}
+
+/* Returns true where the deadline came before the end. *looked_at_all becomes false where looks were used up. */
+static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause, uint64_t deadline_ns,
+                        bool *looked_at_all) {
+    purge_batch *batch = batch_of(arena);
+    fl_purge_turn turn = {cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
+    while ((batch->slab_count =
+                fl_slabs_claim_listed(arena, size_class, cause, &turn, batch->slabs, BATCH_SLABS)) > 0)
+        if (purge_claimed(arena, batch, cause, deadline_ns))
+            return true;
+    *looked_at_all &= turn.looks > 0;
+    return false;
+}
+
+/* In pages [page, end) of the window. */
+static void purge_pages(struct fallow_arena *arena, size_t page, size_t end, fl_cause cause) {
+    purge_batch *batch = batch_of(arena);
+    while (page < end) {
+        size_t found = fl_slabs_claim_in(cause == FL_CAUSE_LIMIT, &page, end, batch->slabs, BATCH_SLABS);
+        batch->slab_count = 0;
+        for (size_t i = 0; i < found; i++)
+            if (batch->slabs[i]->arena == arena)
+                batch->slabs[batch->slab_count++] = batch->slabs[i];
+            else
+                fl_slab_settle(batch->slabs[i], NULL);
+        purge_claimed(arena, batch, cause, UINT64_MAX);
+    }
+}
+
+/* For a limit: all slabs, listed or not, where something has changed. */
+static void purge_changed(struct fallow_arena *arena) {
+    uint64_t groups;
+    for (const fl_region *region; (region = fl_scarce_next(&arena->pages, &groups)) != NULL;)
+        while (groups) {
+            size_t first = fl_unit_first(groups), count = 1; /* a run of groups at a time */
+            while (first + count < 64 && groups >> (first + count) & 1)
+                count++;
+            groups &= ~fl_unit_bits(first, first + count - 1);
+            size_t page = fl_region_index(region) * FL_REGION_PAGES + first * FL_GROUP_PAGES;
+            purge_pages(arena, page, page + count * FL_GROUP_PAGES, FL_CAUSE_LIMIT);
+        }
+}
+
+/* Slabs with too few free blocks for a list: where somebody asks for all that can go. */
+static void purge_floating(struct fallow_arena *arena) {
+    for (size_t index = 0;; index++) {
+        size_t first, end = 0;
+        fl_lock_take(&arena->pages.lock);
+        const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);
+        fl_chunks mapped = region ? region->mapped : 0;
+        fl_lock_drop(&arena->pages.lock);
+        if (!region)
+            return;
+        index = fl_region_index(region);
+        while (end < FL_REGION_CHUNKS && fl_next_chunks(mapped, end, &first, &end))
+            purge_pages(arena, index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
+                        index * FL_REGION_PAGES + end * FL_CHUNK_PAGES, FL_CAUSE_REQUEST);
+    }
+}
+
+/* So many ticks, and all that is listed has been looked at, however it is spread over classes. What was freed meanwhile may lie
+ * behind that look: then from the start. */
+static bool has_more_to_look_at(struct fallow_arena *arena, bool looked_at_all) {
+    uint32_t listed = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
+    bool *gained = &arena->pages.upkeep.gained;
+    if (looked_at_all || (!*gained && arena->purge_ticks >= listed / LOOKS_MAX))
+        arena->purge_ticks = 0;
+    else
+        arena->purge_ticks = *gained ? 1 : arena->purge_ticks + 1;
+    *gained = false;
+    return arena->purge_ticks > 0;
+}
+
+bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+    bool left = false, looked_at_all = true;
+    arena->purge_round++;
+    if (cause == FL_CAUSE_LIMIT) {
+        purge_changed(arena);
+        return false;
+    }
+    if (cause == FL_CAUSE_REQUEST)
+        purge_floating(arena);
+    for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
+        if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
+            left = purge_class(arena, size_class, cause, deadline_ns, &looked_at_all);
+    return left || has_more_to_look_at(arena, looked_at_all);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "pushes.h"
+
+#include "misused.h"
+
+void fl_slab_splice(fl_slab *slab, uint32_t head) {
+    if (head == 0)
+        return;
+    void *first = slab->start + (size_t)(head - 1) * 16;
+    if (fl_slab_has_free(slab)) {
+        void *last = first;
+        uint32_t count = 0;
+        for (void *next; (next = fl_link_get(last)) != fl_list_end(slab); last = next) {
+            fl_check_free(slab, next, "look at");
+            if (++count > slab->capacity)
+                fl_misuse(slab, "free of", first,
+                          "freed twice (the list of what other threads freed has no end)");
+        }
+        fl_link_set(last, slab->free);
+    }
+    slab->free = first;
+}
+
+bool fl_slab_collect(fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    do {
+        if (fl_word_head(word) == 0)
+            return false;
+        /* Acquire, with the release of every push: what the freeing threads did to the blocks, and the
+         * links that they wrote, come before what is done to them from here on. */
+    } while (!atomic_compare_exchange_weak_explicit(
+        &slab->word, &word, fl_word_make(fl_word_state(word), fl_word_owner(word), 0, 0),
+        memory_order_acquire, memory_order_relaxed));
+    slab->left -= (int32_t)fl_word_pushed(word);
+    fl_slab_splice(slab, fl_word_head(word));
+    return true;
+}
+
+fl_push_duty fl_slab_push(fl_slab *slab, void *block, bool scarce, uint32_t *owner) {
+    const fl_class *sizes = &fl_classes[slab->size_class];
+    uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
+    /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
+    uint32_t listed_blocks = scarce ? 1 : sizes->fair_blocks;
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    fl_word pushed;
+    do {
+        uint32_t before = fl_word_head(word);
+        if (before == head)
+            fl_misuse(slab, "free of", block, "freed twice (it is the newest block in the list of frees)");
+        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
+        pushed = fl_word_push(word, head, sizes->fair_blocks, listed_blocks, sizes->capacity);
+        /* Release: the link, and all that this thread did to the block, before the owner takes the list.
+         * Acquire: a push that claims goes on to read what the last owner left. */
+        /* (Sequentially consistent: see scarce.h.) */
+    } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_seq_cst,
+                                                    memory_order_relaxed));
+    if (fl_word_state(word) == fl_word_state(pushed)) {
+        /* Nobody's, and half of what lived in it has gone since the last time: the scavenger may want to know. */
+        uint32_t live = fl_word_live(pushed);
+        return fl_word_state(word) == FL_LISTED && (live & (live - 1)) == 0 ? FL_PUSH_NOTE : FL_PUSH_DONE;
+    }
+    *owner = fl_word_owner(word);
+    switch (fl_word_state(word)) {
+    case FL_PARKED:
+        return FL_PUSH_TELL;
+    case FL_LISTED:
+        return FL_PUSH_UNLIST;
+    default:
+        return FL_PUSH_SETTLE;
+    }
+}

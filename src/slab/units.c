@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+#include "units.h"
+
+#include "../arena/charge.h"
+#include "../arena/chunks.h"
+#include "../arena/grant.h"
+#include "../system/fatal.h"
+#include "arenas.h"
+#include "liveblocks.h"
+
+/* Takes the lowest run off a mask of units that lies in one region, as a range of memory. */
+osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units) {
+    size_t first = fl_unit_first(*units), end = first;
+    while (end < 64 && *units >> end & 1)
+        end++;
+    char *start = slab->start + (first << fl_unit_shift(slab));
+    size_t bytes = fl_bytes_in_region(start, (end - first) << fl_unit_shift(slab));
+    *units &= ~fl_unit_bits(first, first + (bytes >> fl_unit_shift(slab)) - 1);
+    return (osmem_range){start, bytes};
+}
+
+/* These change what the slab, the arena's books and osmem say of units in one step, with the arena's lock: for fork, whose child
+ * finds all of it or nothing. */
+
+/* The lowest range of some units from away to Ready, if limits and the system allow it. Takes it off *units. */
+static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortage *shortage) {
+    fl_arena *arena = &slab->arena->pages;
+    uint64_t before = *units;
+    osmem_range range = fl_units_take_range(slab, units);
+    fl_lock_take(&arena->lock);
+    bool used = fl_arena_charge(arena, range.bytes, heed_soft, shortage);
+    if (used && osmem_used(range.start, range.bytes, range.bytes, &arena->stat) != OSMEM_OK) {
+        fl_arena_count_ready(arena, range.bytes, false);
+        *shortage = (fl_shortage){FL_REFUSED_SYSTEM, range.bytes, NULL};
+        used = false;
+    }
+    if (used) {
+        slab->away &= ~(before & ~*units);
+        fl_arena_count(&arena->away_bytes, range.bytes, false);
+        fl_arena_count_grown(arena, range.bytes);
+    }
+    fl_lock_drop(&arena->lock);
+    return used;
+}
+
+/* The other way. */
+static bool unuse_range(fl_slab *slab, uint64_t *units) {
+    fl_arena *arena = &slab->arena->pages;
+    uint64_t before = *units;
+    osmem_range range = fl_units_take_range(slab, units);
+    fl_lock_take(&arena->lock);
+    bool unused = osmem_unused(range.start, range.bytes, &arena->stat) == OSMEM_OK;
+    if (unused) {
+        slab->away |= before & ~*units;
+        fl_arena_count(&arena->away_bytes, range.bytes, true);
+        fl_arena_count_ready(arena, range.bytes, false);
+    }
+    fl_lock_drop(&arena->lock);
+    return unused;
+}
+
+/* Units from away to Ready; what is done when the memory for one is refused stays done. */
+static bool ready_units(fl_slab *slab, uint64_t units, bool heed_soft, fl_shortage *shortage) {
+    for (uint64_t rest = units & slab->away; rest;)
+        if (!use_range(slab, &rest, heed_soft, shortage))
+            return false;
+    return true;
+}
+
+static bool unuse_units(fl_slab *slab, uint64_t units) {
+    for (uint64_t rest = units & ~slab->away; rest;)
+        if (!unuse_range(slab, &rest))
+            return false;
+    return true;
+}
+
+static void push_free(fl_slab *slab, size_t index) {
+    char *block = slab->start + index * slab->block_bytes;
+    fl_link_set(block, slab->free);
+    slab->free = block;
+}
+
+/* Units have come back: blocks that touch them, and nothing that is away, go into the free list, the lowest first. */
+void fl_units_free_blocks(fl_slab *slab, uint64_t units) {
+    uint32_t first, end, ignored;
+    fl_unit_blocks(slab, fl_unit_first(units), slab->carved, &first, &ignored);
+    fl_unit_blocks(slab, fl_unit_last(units), slab->carved, &ignored, &end);
+    while (end-- > first) {
+        uint64_t touched = fl_units_of(slab, end);
+        if (!(touched & units) || (touched & slab->away))
+            continue;
+        push_free(slab, end);
+    }
+}
+
+/* Also of a request that was refused in part: what became Ready stays so, and its blocks are free. */
+static void link_what_came_back(fl_slab *slab, uint64_t away_before) {
+    if (away_before != slab->away)
+        fl_units_free_blocks(slab, away_before & ~slab->away);
+}
+
+/* All units that a run of blocks touches. */
+static uint64_t units_of_blocks(const fl_slab *slab, uint32_t first, uint32_t end) {
+    return fl_unit_bits(fl_unit_first(fl_units_of(slab, first)), fl_unit_last(fl_units_of(slab, end - 1)));
+}
+
+bool fl_slab_has_holes(const fl_slab *slab) {
+    return slab->carved > 0 && (slab->away & units_of_blocks(slab, 0, slab->carved));
+}
+
+/* Those right behind a mask of units that may become Ready with them: three times as many as are so by then, so that a slab takes a
+ * few steps however large it is; and where there are limits, a small part of these. */
+static uint64_t ahead_of(const fl_slab *slab, uint64_t units) {
+    const fallow_arena *arena = slab->arena;
+    size_t last = fl_unit_last(units), blocks_end = fl_unit_last(fl_units_of(slab, slab->capacity - 1));
+    size_t owners = atomic_load_explicit(&arena->pages.heap_count, memory_order_relaxed);
+    size_t allowed = fl_limits_ahead_bytes(&arena->pages, owners) >> fl_unit_shift(slab);
+    size_t count = 3 * (last + 1) < allowed ? 3 * (last + 1) : allowed;
+    size_t end = last + count < blocks_end ? last + count : blocks_end;
+    return end > last ? slab->away & fl_unit_bits(last + 1, end) : 0;
+}
+
+bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_shortage *shortage) {
+    uint64_t units = slab->away & units_of_blocks(slab, slab->carved, slab->carved + blocks),
+             before = slab->away;
+    if (!units)
+        return true;
+    fl_shortage ignored;
+    bool ready = ready_units(slab, units | ahead_of(slab, units), heed_soft, &ignored) ||
+                 ready_units(slab, units, heed_soft, shortage);
+    link_what_came_back(slab, before);
+    return ready;
+}
+
+bool fl_slab_carve_away(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    size_t unit = fl_unit_first(slab->away);
+    uint32_t first, end;
+    fl_unit_blocks(slab, unit, slab->carved, &first, &end);
+    if (first == end)
+        return false; /* it lies behind what is carved */
+    uint64_t before = slab->away;
+    bool ready = ready_units(slab, fl_units_of(slab, first) | UINT64_C(1) << unit, heed_soft, shortage);
+    link_what_came_back(slab, before);
+    return ready;
+}
+
+/* Nothing is live: each block that is carved and touches nothing that is away is free. */
+static void free_all(fl_slab *slab) {
+    slab->free = fl_list_end(slab);
+    for (uint32_t block = slab->carved; block-- > 0;)
+        if (!(fl_units_of(slab, block) & slab->away))
+            push_free(slab, block);
+}
+
+bool fl_slab_level(fl_slab *slab, uint64_t *prepared) {
+    fl_shortage ignored;
+    *prepared = 0;
+    size_t away_bytes = (size_t)__builtin_popcountll(slab->away) << fl_unit_shift(slab);
+    if (fl_limits_are_far(&slab->arena->pages, away_bytes) && ready_units(slab, slab->away, false, &ignored))
+        return true;                            /* the whole span is the heap's to use again */
+    if (fl_unit_shift(slab) == FL_PAGE_SHIFT) { /* each is one anyway */
+        *prepared = slab->away;
+        return true;
+    }
+    for (size_t page = 0; page < slab->pages; page++) {
+        uint64_t units = fl_units_of_page(slab, page), away = units & slab->away;
+        if (away && away != units && !ready_units(slab, away, false, &ignored) && !unuse_units(slab, units)) {
+            free_all(slab);
+            return false;
+        }
+        if (slab->away & units)
+            *prepared |= UINT64_C(1) << page;
+    }
+    return true;
+}
+
+/* The free list again, lowest first. */
+void fl_slab_relink(fl_slab *slab, const uint64_t *free) {
+    slab->free = fl_list_end(slab);
+    for (size_t word = FL_BLOCKS_WORDS; word-- > 0;)
+        for (uint64_t rest = free[word]; rest;) {
+            size_t bit = fl_unit_last(rest);
+            rest &= ~(UINT64_C(1) << bit);
+            push_free(slab, word * 64 + bit);
+        }
+}
