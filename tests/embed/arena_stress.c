@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* An arena under threads that hand blocks over, end, and leave blocks behind; then destroyed, and again. */
+/*
+ * An arena under threads that hand blocks over, end, and leave blocks behind; then destroyed, and again.
+ *
+ * Usage: arena_stress [PART [SEED]]   each thread takes one of so many parts of its steps
+ */
 #include "../lib/reading.h"
 #include "../lib/resident.h"
 #include "../lib/stress.h"
@@ -13,6 +17,7 @@ static void release(void *context, void *block) {
     fallow_arena_free((fallow_arena *)context, block);
 }
 
+static unsigned part = 1;
 static _Atomic int stop;
 
 /* The scavenger at work all the time: whoever rests for a moment has parked slabs taken away. */
@@ -26,6 +31,7 @@ static void *tick(void *unused) {
 /* Arenas of all sizes, used, given back, used again, destroyed; small and many blocks by turns. */
 static void stress_arena(const stress_plan *plan) {
     stress_plan its = *plan;
+    its.steps /= part;
     fallow_arena *arena = fallow_arena_create("stress", 0);
     CHECK(arena);
     its.allocator = (stress_allocator){alloc, release, arena};
@@ -44,7 +50,10 @@ static void stress_arena(const stress_plan *plan) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t seed = check_seed(argc, argv);
+    if (argc > 1)
+        part = (unsigned)atoi(argv[1]);
+    CHECK(part > 0);
+    uint64_t seed = check_seed(argc - 1, argv + 1);
     stress_plan mixed = {
         .seed = seed, .threads = 6, .generations = 5, .steps = 8000, .large_bytes_max = 1 << 19, .live = 256};
     stress_plan narrow = {

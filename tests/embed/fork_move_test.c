@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Forks while another thread's large block is moved by pages: the child finds the arena whole, resets it and uses it. */
+/*
+ * Forks while another thread's large block is moved by pages: the child finds the arena whole, resets it and uses it.
+ *
+ * Usage: fork_move_test [PROCESSES]
+ */
 #include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -10,9 +14,9 @@
 #include "fallow/fallow.h"
 
 #define FORKS 20
-#define PROCESSES 25
 
 static fallow_arena *arena;
+static int processes = 25;
 
 static void *move_all_the_time(void *unused) {
     (void)unused;
@@ -61,7 +65,7 @@ static void fork_a_few_times(void) {
 }
 
 static void fork_while_pages_move(void) {
-    for (int i = 0; i < PROCESSES; i++) {
+    for (int i = 0; i < processes; i++) {
         pid_t child = fork();
         if (child == 0)
             fork_a_few_times();
@@ -71,7 +75,10 @@ static void fork_while_pages_move(void) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        processes = atoi(argv[1]);
+    CHECK(processes > 0);
     if (!RESIDENT_IS_OURS) {
         printf("skipped: sanitizers have threads and locks of their own in a fork\n");
         return 77;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A request at the process's limit, while another thread gives back what is idle in another arena: there is room for it, now or
- * in a moment, and it is not refused. */
+/*
+ * A request at the process's limit, while another thread gives back what is idle in another arena: there is room for it, now or
+ * in a moment, and it is not refused.
+ *
+ * Usage: limit_race_test [ROUNDS]
+ */
 #include <pthread.h>
 #include <string.h>
 
@@ -9,13 +13,13 @@
 #include "fallow/fallow.h"
 
 #define BYTES ((size_t)2 << 20)
-#define ROUNDS 1000
 
+static int rounds = 1000;
 static pthread_barrier_t both;
 
 static void *give_back(void *unused) {
     (void)unused;
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         pthread_barrier_wait(&both);
         fallow_give_back();
         pthread_barrier_wait(&both);
@@ -30,7 +34,7 @@ static void limit_counts_nothing_that_is_on_its_way(void) {
     CHECK(idle && asks);
     CHECK_EQUAL(pthread_barrier_init(&both, NULL, 2), 0);
     CHECK_EQUAL(pthread_create(&thread, NULL, give_back, NULL), 0);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         fallow_set_limits(0, 0);
         fallow_give_back();
         char *block = fallow_arena_alloc(idle, BYTES);
@@ -52,7 +56,10 @@ static void limit_counts_nothing_that_is_on_its_way(void) {
     fallow_arena_destroy(asks);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        rounds = atoi(argv[1]);
+    CHECK(rounds > 0);
     RUN(limit_counts_nothing_that_is_on_its_way);
     return 0;
 }

@@ -24,7 +24,7 @@
 
 /* A checking build looks at every page of what is asked for: millions. */
 #if FL_CHECKS >= 2
-#define REFUSALS 3
+#define REFUSALS 5
 #define SIZES 1
 #else
 #define REFUSALS 2000
@@ -138,12 +138,13 @@ static void verify_kept(unsigned char *const *kept) {
             CHECK_EQUAL(kept[i][at], i + 1);
 }
 
-/* One request of each kind; all of them are in vain. */
-static void ask(fallow_arena *arena, unsigned char *const *kept, size_t bytes, uint64_t *random) {
+/* One request of each kind, as long as there are to be more; all of them are in vain. */
+static void ask(fallow_arena *arena, unsigned char *const *kept, size_t bytes, unsigned long wanted,
+                uint64_t *random) {
     unsigned char *block = kept[check_random(random) % KEPT];
     size_t alignment = page << check_random(random) % 16, got = 77;
     CHECK(!fallow_arena_resize(arena, block, bytes));
-    for (int kind = 0; kind < 5; kind++) {
+    for (int kind = 0; kind < 5 && refusals < wanted; kind++) {
         void *result;
         errno = 0;
         if (kind == 0)
@@ -179,7 +180,7 @@ static void refused_requests_take_nothing_from_others(size_t least, unsigned lon
         /* Just refused, twice and four times that, a TiB; and a little more now and then. */
         size_t bytes = (round % SIZES < 3 || least > TIB ? least << round % SIZES : TIB) +
                        (round % 3 ? 0 : check_random(&random) % least);
-        ask(arena, kept, bytes, &random);
+        ask(arena, kept, bytes, wanted, &random);
         if (round % 16 == 0) {
             verify_kept(kept);
             void *small = fallow_arena_alloc(arena, 1 + check_random(&random) % 100000);

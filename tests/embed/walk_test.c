@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Walks: beside give-backs, inside each other, across a fork; and a fork beside the end of an arena. */
+/*
+ * Walks: beside give-backs, inside each other, across a fork; and a fork beside the end of an arena.
+ *
+ * Usage: walk_test [ROUNDS]
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -16,6 +20,7 @@
 static fallow_arena *arena;
 static char *blocks[BLOCKS];
 static _Atomic bool stop;
+static int rounds = 200;
 
 static bool count(void *context, void *block, size_t bytes) {
     (void)block, (void)bytes;
@@ -62,7 +67,7 @@ static void walk_beside_give_backs_shows_all(void) {
     fill_and_end();
     atomic_store(&stop, false);
     CHECK_EQUAL(pthread_create(&thread, NULL, give_back_all_the_time, NULL), 0);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < rounds; round++) {
         for (size_t i = 0; i < BLOCKS; i++)
             if (blocks[i] && check_random(&random) % 16 == 0) {
                 fallow_arena_free(arena, blocks[i]);
@@ -163,7 +168,7 @@ static void fork_beside_the_end_of_an_arena(void) {
     CHECK(parent);
     atomic_store(&stop, false);
     CHECK_EQUAL(pthread_create(&thread, NULL, make_and_end_arenas, parent), 0);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < rounds; i++) {
         int status;
         pid_t child = fork();
         if (child == 0)
@@ -177,7 +182,10 @@ static void fork_beside_the_end_of_an_arena(void) {
     fallow_arena_destroy(parent);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        rounds = atoi(argv[1]);
+    CHECK(rounds > 0);
     RUN(walk_beside_give_backs_shows_all);
     RUN(walk_lets_the_program_use_the_rest);
     RUN(walk_ends_in_a_child);

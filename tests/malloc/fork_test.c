@@ -148,8 +148,8 @@ static void fork_while_slabs_are_claimed(void) {
     for (int round = 0; round < 5; round++) {
         CHECK_EQUAL(pthread_create(&owner, NULL, spread_and_sleep, NULL), 0);
         pthread_barrier_wait(&spread_out);
-        /* For half a second: the scavenger believes in quiet after 300 ms, and then takes the owner's slabs. */
-        for (int tries = 0; tries < 100; tries++) {
+        /* For half a second and more: the scavenger believes in quiet after 300 ms, and then takes the owner's slabs. */
+        for (int tries = 0; tries < 50; tries++) {
             fflush(stdout);
             pid_t child = fork();
             CHECK(child >= 0);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The order of locks, which a checking build verifies; and fork, which finds all of them free. */
+/*
+ * The order of locks, which a checking build verifies; and fork, which finds all of them free.
+ *
+ * Usage: lock_test [FORKS]
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -111,6 +115,7 @@ static void lock_that_is_free_is_had_whoever_it_names(void) {
 
 static fallow_arena *arenas[3];
 static _Atomic int stop;
+static int forks_beside = 300; /* of threads that take all locks */
 
 static fl_lock *lock_number(unsigned i) {
     if (i < FL_LOCK_COUNT)
@@ -170,7 +175,7 @@ static void fork_leaves_all_locks_usable(void) {
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
         CHECK_EQUAL(pthread_create(&threads[i], NULL, take_all, NULL), 0);
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < forks_beside; round++) {
         pid_t child = fork();
         if (child == 0)
             leave();
@@ -353,7 +358,10 @@ static void child_made_by_hand_takes_over_from_the_guest(void) {
 #endif
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1)
+        forks_beside = atoi(argv[1]);
+    CHECK(forks_beside > 0);
     CHECK_EQUAL(pthread_atfork(fork_once_more, NULL, NULL), 0);
     for (int i = 0; i < 3; i++)
         CHECK((arenas[i] = fallow_arena_create("locks", 0)) != NULL);
