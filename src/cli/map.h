@@ -9,7 +9,7 @@
 #include "smaps.h"
 #include "survey.h"
 
-/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first of them are Ready. */
+/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first ones are Ready. */
 #define FL_SHARES(X)                                                                            \
     X(LIVE, "live", '#', 32, "in blocks that were handed out")                                  \
     X(FREE, "free", '+', 33, "in slabs, between and behind live blocks")                        \

@@ -204,7 +204,7 @@ static void write_data(writer *its) {
     fputs("]};\n", to);
 }
 
-/* A page for each square where that can be looked at; else so many as leave few enough cells with anything. */
+/* A page for each square where that can be looked at; else so many as leave few enough cells. */
 static uint64_t choose_cell(const fl_map *map) {
     uint64_t pages = 0, cells = 0, cell_pages = 1;
     for (size_t i = 0; i < map->count; i++)

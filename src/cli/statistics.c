@@ -47,6 +47,7 @@ static void add_slab(sums *to, const fl_run *run) {
     if (live > ready) /* of two moments */
         live = ready;
     uint64_t blocks = live / of->block_bytes, first = !run->continues;
+    live = blocks * of->block_bytes;
     add(to, run->arena, HELD_live_bytes, live);
     add(to, run->arena, HELD_live_blocks, blocks);
     add(to, run->arena, HELD_free_bytes, ready - live);
@@ -92,7 +93,8 @@ static void add_run(void *context, const fl_run *run) {
         add(to, run->arena, HELD_idle_bytes, run->bytes);
         break;
     case FL_USE_STUCK:
-        add(to, run->arena, HELD_stuck_bytes, run->bytes);
+        if (run->arena != FL_NOBODYS) /* an arena's that has ended counts as bookkeeping */
+            add(to, run->arena, HELD_stuck_bytes, run->bytes);
         break;
     default: /* the ledger counts these */
         break;
@@ -215,8 +217,8 @@ bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
     for (uint32_t i = 0; done && i < survey.arena_count; i++)
         add_arena(&to, i);
     done = done && add_kernel(&to);
-    if (!done && !*target->wrong && !fl_target_lost(target))
-        snprintf(target->wrong, sizeof target->wrong, "process %d: out of memory", (int)target->process);
+    if (!done && !*target->wrong)
+        fl_target_give_up(target);
     if (!done)
         fl_statistics_free(all);
     fl_survey_end(&survey);

@@ -11,14 +11,6 @@
 #define ARENAS_MAX 65536
 #define HEAPS_MAX ((size_t)1 << 20) /* a list that goes on longer goes round in circles */
 
-static bool is_lost(fl_survey *survey) {
-    fl_target *target = survey->target;
-    if (!fl_target_lost(target))
-        snprintf(target->wrong, sizeof target->wrong, "process %d (%s): its tables cannot be followed",
-                 (int)target->process, target->program);
-    return false;
-}
-
 static bool read_word(const fl_target *target, const void *address, void *into, size_t bytes) {
     return fl_target_read(target, (uint64_t)(uintptr_t)address, into, bytes);
 }
@@ -69,6 +61,7 @@ static bool read_classes(fl_survey *survey) {
             .capacity = (uint32_t)fl_target_member(target, at, FL_AT_class_capacity),
             .unit_shift = (uint32_t)fl_target_member(target, at, FL_AT_class_unit_shift) & 31,
         };
+        read = survey->classes[i].block_bytes > 0;
     }
     free(all);
     survey->class_count = count;
@@ -212,9 +205,8 @@ bool fl_survey_begin(fl_survey *survey, fl_target *target) {
     if (read_window(survey) && read_extent(survey) && read_classes(survey) && read_arenas(survey) &&
         read_heaps(survey))
         return true;
-    is_lost(survey);
     fl_survey_end(survey);
-    return false;
+    return fl_target_give_up(target);
 }
 
 void fl_survey_end(fl_survey *survey) {

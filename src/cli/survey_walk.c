@@ -275,8 +275,5 @@ bool fl_survey_walk(const fl_survey *survey, fl_survey_visit *visit, void *conte
         free(its->lines);
     }
     free(its);
-    if (!done && !fl_target_lost(target))
-        snprintf(target->wrong, sizeof target->wrong, "process %d (%s): its tables cannot be followed",
-                 (int)target->process, target->program);
-    return done;
+    return done || fl_target_give_up(target);
 }

@@ -23,6 +23,14 @@ static bool is_wrong(fl_target *target, const char *what) {
     return false;
 }
 
+/* What strangers have named: nothing in it is to reach a terminal that is more than a letter. */
+static void make_printable(char *text, size_t bytes) {
+    text[bytes - 1] = '\0';
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
 static bool is_forbidden(fl_target *target, int code) {
     char why[400];
     fl_rights_missing(target->process, code, why, sizeof why);
@@ -86,6 +94,10 @@ bool fl_target_lost(fl_target *target) {
            !is_wrong(target, "has become another program meanwhile (exec); ask again for that");
 }
 
+bool fl_target_give_up(fl_target *target) {
+    return !fl_target_lost(target) && is_wrong(target, "its tables cannot be followed");
+}
+
 FILE *fl_target_file(fl_target *target, const char *name) {
     char path[96];
     snprintf(path, sizeof path, "/proc/%d/%s", (int)target->process, name);
@@ -125,7 +137,8 @@ static bool is_sane(const fl_root *root) {
 #define STRUCTURE(name, structure, member) FL_OF_##structure,
         FL_ROOT_MEMBERS(STRUCTURE)};
     for (size_t i = 0; i < FL_AT_COUNT; i++)
-        if (root->places[i].offset + root->places[i].bytes > root->sizes[structure_of[i]])
+        if (root->places[i].bytes == 0 ||
+            root->places[i].offset + root->places[i].bytes > root->sizes[structure_of[i]])
             return false;
     for (size_t i = 0; i < FL_OF_COUNT; i++)
         if (root->sizes[i] == 0 || root->sizes[i] > UINT16_MAX)
@@ -209,6 +222,7 @@ bool fl_target_open(fl_target *target, const char *number) {
             target,
             "there is none of that number here. (In a container they have others than outside of it.)");
     memcpy(target->program, now.program, sizeof target->program);
+    make_printable(target->program, sizeof target->program);
     target->began = now.began;
     if (has_ended(&now))
         return is_wrong(target, "has ended; only its status is left, for its parent");
@@ -219,7 +233,10 @@ bool fl_target_open(fl_target *target, const char *number) {
     if (target->memory < 0)
         return is_forbidden(target, errno);
     bool named = false;
-    return find_root(target, &named) && check_root(target, named);
+    if (!find_root(target, &named))
+        return false;
+    make_printable(target->root.version, sizeof target->root.version);
+    return check_root(target, named);
 }
 
 void fl_target_close(fl_target *target) {

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Processes are looked into from outside: at rest, at work, with tables written over; and who may not be, for which reason.
+set -u
+source=$1 build=$2 fallow=$2/fallow
+work=$(mktemp -d)
+failed=0 started=()
+trap 'disown -a; kill -KILL "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+fail() { echo "failed: $*"; failed=1; }
+
+start() { # the file that it writes to, the program and its arguments: until it has said that it is ready
+  local out=$1
+  shift
+  "$@" >"$out" 2>"$out.err" &
+  process=$!
+  started+=("$process")
+  for _ in $(seq 600); do
+    [ -s "$out" ] && return
+    kill -0 "$process" 2>/dev/null || break
+    sleep 0.05
+  done
+  fail "$* did not begin: $(cat "$out.err")"
+}
+says() { # name, wanted status, pattern, arguments
+  local name=$1 wanted=$2 pattern=$3 said status
+  shift 3
+  said=$("$@" 2>&1)
+  status=$?
+  if [ "$status" = "$wanted" ] && grep -qE "$pattern" <<<"$said"; then echo "ok $name"; else fail "$name: status $status, said: $said"; fi
+}
+export -n COLUMNS
+
+start "$work/rests" "$build/tests/observed"
+rests=$process
+sleep 1 # what is idle goes back
+python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$rests" "$work/rests" || fail "a process at rest"
+start "$work/busy" "$build/tests/observed" busy
+python3 "$source/tests/tree/observe_test.py" "$fallow" busy "$process" || fail "a process at work"
+kill -KILL "$process"
+start "$work/garbled" "$build/tests/observed"
+python3 "$source/tests/tree/observe_test.py" "$fallow" garbled "$process" || fail "a process with garbled tables"
+
+# What each figure means is the document's as well.
+"$fallow" stats --explain >"$work/explained"
+tail -n "$(wc -l <"$work/explained")" "$source/docs/statistics.md" | cmp -s - "$work/explained" ||
+  fail "docs/statistics.md does not end with what 'fallow stats --explain' says"
+# And names that a program knows of itself mean the same.
+for name in $(sed -n '/typedef struct fallow_stats/,/^}/p' "$source/include/fallow/stats.h" | grep -oE '\b(live|large|pool|free|idle|ready|away)_(bytes|blocks)' | sort -u); do
+  grep -q "\`$name\`" "$work/explained" || fail "no figure '$name', as include/fallow/stats.h has it"
+done
+
+# Other ways into the process: a child, the archive in a stripped program, a library that is no longer there, libfallow.
+start "$work/child" "$fallow" run python3 -c '
+import os, time
+if os.fork(): os.wait()
+print("forked", flush=True)
+time.sleep(1000)'
+says observe_a_child 0 'live_blocks' "$fallow" stats "$(tr -d ' ' <"/proc/$process/task/$process/children")"
+cc -O1 -D_GNU_SOURCE -I"$source/include" -static -s "$source/tests/tree/observed.c" -o "$work/static" "$build/libfallow-malloc.a" -lpthread || fail "no static program"
+start "$work/static.out" "$work/static"
+says observe_static_and_stripped 0 '^1 known' "$fallow" stats "$process"
+cp "$build"/libfallow-malloc.so.? "$work" && start "$work/upgraded" env LD_PRELOAD="$(echo "$work"/libfallow-malloc.so.?)" python3 -c '
+import time
+print("here", flush=True)
+time.sleep(1000)'
+rm "$work"/libfallow-malloc.so.?
+says observe_an_upgraded_library 0 '^0 malloc' "$fallow" stats "$process"
+cc -O1 -D_GNU_SOURCE -I"$source/include" "$source/tests/tree/observed.c" -o "$work/embeds" -L"$build" -lfallow -Wl,-rpath,"$build" -lpthread || fail "no program with libfallow"
+start "$work/embeds.out" "$work/embeds"
+says observe_libfallow 0 '^1 known' "$fallow" stats "$process"
+
+# Who cannot be looked into, and why.
+start "$work/other" sh -c 'echo here; exec sleep 1000'
+sleep 0.2
+says observe_without_fallow 1 "process $process \(sleep\): there is no fallow in it" "$fallow" stats "$process"
+sh -c 'exit 0' & gone=$!
+wait "$gone"
+says observe_gone 1 "process $gone: there is none of that number here" "$fallow" map "$gone"
+start "$work/zombie" python3 -c '
+import os, time
+child = os.fork()
+if child == 0: os._exit(0)
+time.sleep(0.2)
+print(child, flush=True)
+time.sleep(1000)'
+says observe_ended 1 "has ended; only its status is left" "$fallow" stats "$(cat "$work/zombie")"
+for wrong in 12x 0 99999999999; do says "observe_no_number_$wrong" 1 "$wrong: not the number of a process" "$fallow" stats "$wrong"; done
+says observe_no_argument 2 'no process given' "$fallow" stats
+says observe_wrong_argument 2 'accepted: PID, --html FILE' "$fallow" map --such "$rests"
+says observe_page_that_cannot_be_written 2 '/nowhere/page: No such file' "$fallow" map --html /nowhere/page "$rests"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  says observe_another_users 1 "it is another user's \(0\): ask as that user or as root" setpriv --reuid=65534 --regid=65534 --clear-groups "$fallow" stats "$rests"
+  says observe_without_the_right 1 'root is without CAP_SYS_PTRACE here' setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$fallow" stats "$rests"
+fi
+exit $failed
