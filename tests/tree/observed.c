@@ -50,8 +50,8 @@ static void *work(void *number) {
 
 int main(int count, char **arguments) {
     busy = count > 1 && !strcmp(arguments[1], "busy");
-    fallow_arena *known =
-        fallow_arena_create_with(&(fallow_arena_options){.name = "known", .limit_bytes = 256 << 20});
+    fallow_arena *known = fallow_arena_create_with(
+        &(fallow_arena_options){.name = "known", .limit_bytes = 256 << 20}, sizeof(fallow_arena_options));
     fallow_pool *pool = fallow_pool_create(known);
     size_t blocks = 0, bytes = 0;
     for (size_t i = 0; i < 20000; i++) {
