@@ -17,7 +17,7 @@ int main(void) {
         stored++;
     }
     fallow_arena_figures figures;
-    if (fallow_arena_read(tenant, &figures, sizeof figures))
+    if (fallow_arena_read_sized(tenant, &figures, sizeof figures))
         printf("stored %zu documents, %zu KiB Ready of %zu KiB\n", stored, figures.ready_bytes >> 10,
                figures.limit_bytes >> 10);
 

@@ -47,7 +47,7 @@ class tenant {
         options.soft_limit_bytes = soft_bytes;
         options.limit_bytes = hard_bytes;
         options.flags = FALLOW_ARENA_ONE_THREAD;
-        fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
+        fallow_arena *arena = fallow_arena_create_sized(&options, sizeof options);
         if (!arena)
             return nullptr;
         void *place = fallow_arena_alloc_aligned(arena, alignof(tenant), sizeof(tenant));
@@ -105,7 +105,8 @@ class tenant {
     void metrics(const std::string &name, std::ostream &out) const {
         fallow_arena_figures now;
         fallow_stats stats;
-        if (!fallow_arena_read(arena_, &now, sizeof now) || !fallow_arena_stats(arena_, &stats, sizeof stats))
+        if (!fallow_arena_read_sized(arena_, &now, sizeof now) ||
+            !fallow_arena_stats(arena_, &stats, sizeof stats))
             return;
         auto line = [&](const char *what, const char *label, auto value) {
             out << what << "{tenant=\"" << name << '"' << label << "} " << value << '\n';

@@ -35,7 +35,7 @@ static void arena_shutdown(void *unused) {
 
 static void show(const char *when) {
     fallow_arena_figures now;
-    if (!fallow_arena_read(arena, &now, sizeof now))
+    if (!fallow_arena_read_sized(arena, &now, sizeof now))
         return;
     printf("%-28s %5zu KiB Ready of %zu, %zu KiB idle\n", when, now.ready_bytes >> 10, now.limit_bytes >> 10,
            now.idle_bytes >> 10);

@@ -192,7 +192,7 @@ static answer metrics(fallow_pool *pool) {
     for (int i = 0; i < TENANTS_MAX && text; i++) {
         const tenant *it = tenants[i];
         fallow_arena_figures now;
-        if (!it || !it->arena || !fallow_arena_read(it->arena, &now, sizeof now))
+        if (!it || !it->arena || !fallow_arena_read_sized(it->arena, &now, sizeof now))
             continue;
         text = fallow_pool_printf(pool,
                                   "%stenant_memory_bytes{tenant=\"%s\",state=\"ready\"} %zu\n"

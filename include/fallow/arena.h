@@ -102,8 +102,12 @@ FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_byte
  * exist. Costs 3 KiB of bookkeeping and, from its first block on, a slab for each size; each thread that uses it costs
  * 3 KiB more, of at most 64 arenas that it used last.
  */
-FALLOW_API fallow_arena *fallow_arena_create_with(const fallow_arena_options *options,
-                                                  size_t options_bytes) FALLOW_MUST_USE;
+FALLOW_API fallow_arena *fallow_arena_create_sized(const fallow_arena_options *options,
+                                                   size_t options_bytes) FALLOW_MUST_USE;
+
+static inline fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
+    return fallow_arena_create_sized(options, sizeof *options);
+}
 
 /* What it was created with. The name lives as long as the arena; the parent is NULL where there is none. */
 FALLOW_API const char *fallow_arena_name(const fallow_arena *arena);
@@ -211,8 +215,15 @@ FALLOW_API bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void
 
 /* Of the arena alone but for limits; ready_bytes and prepared_bytes include the arenas below. figures_bytes is
  * sizeof *figures; false with errno EINVAL if no version had that. */
-FALLOW_API bool fallow_arena_read(const fallow_arena *arena, fallow_arena_figures *figures,
-                                  size_t figures_bytes);
+FALLOW_API bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *figures,
+                                        size_t figures_bytes);
+
+/* The same for who was compiled with this header: by value, and by the size that the header says. */
+static inline fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
+    fallow_arena_figures figures;
+    (void)fallow_arena_read_sized(arena, &figures, sizeof figures);
+    return figures;
+}
 
 /* The arena that a block came from; NULL if the pointer is not into a block of fallow's (of a block above a
  * MiB: into its first MiB). */

@@ -116,7 +116,15 @@ typedef struct fallow_fixed_figures {
 } fallow_fixed_figures;
 
 /* figures_bytes is sizeof *figures; false with errno EINVAL if no version had that, or ENOTRECOVERABLE: the memory is damaged. */
-FALLOW_API bool fallow_fixed_read(fallow_fixed *fixed, fallow_fixed_figures *figures, size_t figures_bytes);
+FALLOW_API bool fallow_fixed_read_sized(fallow_fixed *fixed, fallow_fixed_figures *figures,
+                                        size_t figures_bytes);
+
+/* The same for who was compiled with this header; all 0 where it fails. */
+static inline fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
+    fallow_fixed_figures figures = {0, 0, 0, 0, 0};
+    (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
+    return figures;
+}
 
 /* Shows every live block, in order of addresses; false from `visit` ends the walk, and is returned. The
  * allocator's lock is held: nothing may be allocated or freed in it from inside, which stops the

@@ -125,7 +125,7 @@ typedef struct osmem_reservation {
  */
 typedef struct osmem_backend {
     size_t
-        struct_bytes; /* sizeof(osmem_backend) as the back end knows it; what may come behind that is not asked */
+        struct_bytes; /* sizeof(osmem_backend) as the back end knows it (0: as here); what may come behind that is not asked */
     const char *name;
     void *context;
     void (*traits)(void *context, osmem_traits *out);
@@ -181,7 +181,15 @@ FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_
 
 /* What is true of the memory of a back end: page sizes, whether it comes back zeroed, what is charged. traits_bytes is
  * sizeof *traits; false if no version had that. */
-FALLOW_API bool osmem_backend_traits(const osmem_backend *backend, osmem_traits *traits, size_t traits_bytes);
+FALLOW_API bool osmem_backend_traits_sized(const osmem_backend *backend, osmem_traits *traits,
+                                           size_t traits_bytes);
+
+/* The same for who was compiled with this header. */
+static inline osmem_traits osmem_backend_traits(const osmem_backend *backend) {
+    osmem_traits traits;
+    (void)osmem_backend_traits_sized(backend, &traits, sizeof traits);
+    return traits;
+}
 
 /*
  * From now on, the state of every OS page that this stat counts is kept, and a call that finds another state

@@ -59,7 +59,14 @@ typedef struct fallow_process_figures {
 } fallow_process_figures;
 
 /* figures_bytes is sizeof *figures; false with errno EINVAL if no version had that. */
-FALLOW_API bool fallow_process_read(fallow_process_figures *figures, size_t figures_bytes);
+FALLOW_API bool fallow_process_read_sized(fallow_process_figures *figures, size_t figures_bytes);
+
+/* The same for who was compiled with this header. */
+static inline fallow_process_figures fallow_process_read(void) {
+    fallow_process_figures figures;
+    (void)fallow_process_read_sized(&figures, sizeof figures);
+    return figures;
+}
 
 #ifdef __cplusplus
 }

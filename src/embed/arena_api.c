@@ -54,7 +54,7 @@ static fallow_arena *create(const fallow_arena_options *options) {
     return arena;
 }
 
-fallow_arena *fallow_arena_create_with(const fallow_arena_options *options, size_t options_bytes) {
+fallow_arena *fallow_arena_create_sized(const fallow_arena_options *options, size_t options_bytes) {
     fallow_arena_options ours = {0};
     if (!fl_sized_take(&ours, sizeof ours, options, options_bytes, sizeof ours)) {
         errno = EINVAL;
@@ -231,7 +231,7 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     return figures;
 }
 
-bool fallow_arena_read(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {
+bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {
     fl_arena_check(arena, "figures of arena");
     fallow_arena_figures ours = fl_arena_figures(arena);
     if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))

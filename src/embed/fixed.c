@@ -299,7 +299,7 @@ bool fallow_fixed_reset(fallow_fixed *fixed) {
     return can;
 }
 
-bool fallow_fixed_read(fallow_fixed *fixed, fallow_fixed_figures *figures, size_t figures_bytes) {
+bool fallow_fixed_read_sized(fallow_fixed *fixed, fallow_fixed_figures *figures, size_t figures_bytes) {
     fallow_fixed_figures ours = {0};
     if (!fl_fixed_enter(fixed))
         return false;

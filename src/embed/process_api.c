@@ -55,7 +55,7 @@ fallow_process_figures fl_process_figures(void) {
     return figures;
 }
 
-bool fallow_process_read(fallow_process_figures *figures, size_t figures_bytes) {
+bool fallow_process_read_sized(fallow_process_figures *figures, size_t figures_bytes) {
     fallow_process_figures ours = fl_process_figures();
     if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
         return true;

@@ -13,7 +13,8 @@
 
 /* Has it all functions that the first version had? What came later is asked only of back ends long enough to have it. */
 static inline bool fl_backend_is_whole(const osmem_backend *backend) {
-    return backend->struct_bytes >= offsetof(osmem_backend, move) + sizeof backend->move;
+    return backend->struct_bytes == 0 ||
+           backend->struct_bytes >= offsetof(osmem_backend, move) + sizeof backend->move;
 }
 
 /* What is true of its memory. */

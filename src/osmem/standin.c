@@ -18,7 +18,7 @@ size_t osmem_os_page_bytes(void) {
     return stand_in ? fl_backend_traits(stand_in).os_page_bytes : fl_system_page_bytes();
 }
 
-bool osmem_backend_traits(const osmem_backend *backend, osmem_traits *traits, size_t traits_bytes) {
+bool osmem_backend_traits_sized(const osmem_backend *backend, osmem_traits *traits, size_t traits_bytes) {
     osmem_traits ours = fl_backend_traits(backend);
     return fl_sized_fill(traits, traits_bytes, &ours, sizeof ours, sizeof ours);
 }

@@ -45,8 +45,8 @@ static void *body(void *unused) {
     what = "arenas";
     fallow_arena *arena = fallow_arena_create("tenant", (size_t)32 << 20), *below;
     CHECK(arena != NULL);
-    below = fallow_arena_create_with(&(fallow_arena_options){.name = "below", .parent = arena},
-                                     sizeof(fallow_arena_options));
+    below = fallow_arena_create_sized(&(fallow_arena_options){.name = "below", .parent = arena},
+                                      sizeof(fallow_arena_options));
     CHECK(below != NULL);
     fallow_arena_on_limit(arena, shed, NULL);
     fill(arena, 3000, 20000);

@@ -19,7 +19,7 @@
 
 static fallow_arena *below(fallow_arena *parent, size_t limit_bytes) {
     fallow_arena_options options = {.name = "child", .parent = parent, .limit_bytes = limit_bytes};
-    fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
+    fallow_arena *arena = fallow_arena_create_sized(&options, sizeof options);
     CHECK(arena);
     CHECK(fallow_arena_parent(arena) == parent);
     CHECK(!strcmp(fallow_arena_name(arena), "child"));
@@ -87,7 +87,7 @@ static void family_reset_keeps_what_it_may(void) {
     for (unsigned flags = 0; flags <= FALLOW_ARENA_ONE_THREAD; flags++) {
         fallow_arena_options options = {.name = "reset", .flags = flags};
         fallow_arena_destroy(arena);
-        arena = fallow_arena_create_with(&options, sizeof options);
+        arena = fallow_arena_create_sized(&options, sizeof options);
         for (int round = 0; round < 5; round++) {
             for (size_t i = 0; i < 3000; i++) {
                 unsigned char *block = fallow_arena_alloc_zeroed(arena, i * 7 % 9000);
@@ -221,9 +221,9 @@ static void family_walk_finds_exactly_the_live_blocks(void) {
 
 static void family_policies(void) {
     fallow_arena_options options = {.name = "keeps", .give_back = FALLOW_GIVE_BACK_NEVER};
-    fallow_arena *keeps = fallow_arena_create_with(&options, sizeof options);
+    fallow_arena *keeps = fallow_arena_create_sized(&options, sizeof options);
     options.give_back = FALLOW_GIVE_BACK_AT_ONCE;
-    fallow_arena *gives = fallow_arena_create_with(&options, sizeof options);
+    fallow_arena *gives = fallow_arena_create_sized(&options, sizeof options);
     fallow_arena_free(keeps, memset(fallow_arena_alloc(keeps, 20 * MIB), 1, 20 * MIB));
     fallow_arena_free(gives, memset(fallow_arena_alloc(gives, 20 * MIB), 1, 20 * MIB));
     fallow_tick();
@@ -241,7 +241,7 @@ static void family_policies(void) {
     fallow_arena_destroy(gives);
     errno = 0;
     options.flags = 0x80;
-    CHECK(!fallow_arena_create_with(&options, sizeof options) && errno == EINVAL);
+    CHECK(!fallow_arena_create_sized(&options, sizeof options) && errno == EINVAL);
 }
 
 static void *move_along(void *arena) {
@@ -258,7 +258,7 @@ static void *move_along(void *arena) {
 /* One thread at a time, but not always the same one. */
 static void family_one_thread_after_the_other(void) {
     fallow_arena_options options = {.name = "one", .flags = FALLOW_ARENA_ONE_THREAD};
-    fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
+    fallow_arena *arena = fallow_arena_create_sized(&options, sizeof options);
     for (int i = 0; i < 20; i++) {
         pthread_t thread;
         CHECK_EQUAL(pthread_create(&thread, NULL, move_along, arena), 0);

@@ -52,8 +52,8 @@ static void statistics(void) {
     fallow_arena_stats(replaced(), &stats, sizeof stats);
 }
 static void child(void) {
-    CHECK(!fallow_arena_create_with(&(fallow_arena_options){.parent = replaced()},
-                                    sizeof(fallow_arena_options)));
+    CHECK(!fallow_arena_create_sized(&(fallow_arena_options){.parent = replaced()},
+                                     sizeof(fallow_arena_options)));
 }
 static void pool(void) {
     CHECK(!fallow_pool_create(replaced()));
@@ -74,7 +74,7 @@ static void shed(void) {
 static void child_of_an_ended_parent(void) {
     fallow_arena *parent = fallow_arena_create("parent", 0);
     fallow_arena *below =
-        fallow_arena_create_with(&(fallow_arena_options){.parent = parent}, sizeof(fallow_arena_options));
+        fallow_arena_create_sized(&(fallow_arena_options){.parent = parent}, sizeof(fallow_arena_options));
     CHECK(below);
     fallow_arena_destroy(parent);
     CHECK(fallow_arena_alloc(below, 10) == NULL);

@@ -106,7 +106,7 @@ static void refusal_says_whose_limit_it_was(void) {
     static void *blocks[4096];
     const fallow_arena *whose = NULL;
     fallow_arena *parent = fallow_arena_create("parent", 4 * MIB);
-    fallow_arena *child = fallow_arena_create_with(
+    fallow_arena *child = fallow_arena_create_sized(
         &(fallow_arena_options){.name = "child", .parent = parent, .limit_bytes = 2 * MIB},
         sizeof(fallow_arena_options));
     CHECK_EQUAL(fallow_arena_last_refusal(child, &whose), FALLOW_REFUSED_BY_NOBODY);

@@ -97,7 +97,7 @@ static void refused_nth_request_loses_nothing(void) {
     long n = 0;
     do {
         fallow_pool *pool = NULL;
-        fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
+        fallow_arena *arena = fallow_arena_create_sized(&options, sizeof options);
         CHECK(arena);
         refused = false;
         kept_count = 0;

@@ -53,7 +53,7 @@ static void create(tenant *it, uint64_t *random) {
     it->one_thread = check_random(random) % 8 == 0;
     options.flags = it->one_thread ? FALLOW_ARENA_ONE_THREAD : 0;
     options.give_back = (fallow_give_back_policy)(check_random(random) % 3);
-    CHECK((it->arena = fallow_arena_create_with(&options, sizeof options)) != NULL);
+    CHECK((it->arena = fallow_arena_create_sized(&options, sizeof options)) != NULL);
 }
 
 /* With the lock for itself: the tenant ends or starts anew; what is in its slots goes with it. */

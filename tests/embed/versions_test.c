@@ -58,20 +58,20 @@ static fallow_arena *arena;
 static fallow_fixed *fixed;
 
 static bool ask_arena(void *out, size_t bytes) {
-    return fallow_arena_read(arena, out, bytes);
+    return fallow_arena_read_sized(arena, out, bytes);
 }
 static bool ask_process(void *out, size_t bytes) {
-    return fallow_process_read(out, bytes);
+    return fallow_process_read_sized(out, bytes);
 }
 static bool ask_stats(void *out, size_t bytes) {
     return fallow_arena_stats(arena, out, bytes);
 }
 static bool ask_fixed(void *out, size_t bytes) {
-    return fallow_fixed_read(fixed, out, bytes);
+    return fallow_fixed_read_sized(fixed, out, bytes);
 }
 static bool ask_traits(void *out, size_t bytes) {
     errno = EINVAL; /* osmem leaves it alone */
-    return osmem_backend_traits(osmem_backend_system(), out, bytes);
+    return osmem_backend_traits_sized(osmem_backend_system(), out, bytes);
 }
 
 static void figures_of_other_versions(void) {
@@ -91,17 +91,17 @@ static void options_of_other_versions(void) {
         fallow_arena_options options;
         char more[GROWN];
     } longer = {.options = {.name = "longer", .limit_bytes = 1 << 20}};
-    fallow_arena *one = fallow_arena_create_with(&longer.options, sizeof longer);
+    fallow_arena *one = fallow_arena_create_sized(&longer.options, sizeof longer);
     CHECK(one);
     CHECK_EQUAL(arena_figures(one).limit_bytes, 1 << 20);
     fallow_arena_destroy(one);
     longer.more[GROWN - 1] = 1; /* an option that this library does not know */
     errno = 0;
-    CHECK(!fallow_arena_create_with(&longer.options, sizeof longer) && errno == EINVAL);
+    CHECK(!fallow_arena_create_sized(&longer.options, sizeof longer) && errno == EINVAL);
     errno = 0;
-    CHECK(!fallow_arena_create_with(&longer.options, sizeof(void *)) && errno == EINVAL);
+    CHECK(!fallow_arena_create_sized(&longer.options, sizeof(void *)) && errno == EINVAL);
     errno = 0;
-    CHECK(!fallow_arena_create_with(&longer.options, 0) && errno == EINVAL);
+    CHECK(!fallow_arena_create_sized(&longer.options, 0) && errno == EINVAL);
 }
 
 static osmem_backend incomplete;
@@ -119,15 +119,15 @@ static void backends_of_other_versions(void) {
     longer.backend.struct_bytes = sizeof longer;
     memset(longer.more, 7, sizeof longer.more);
     fallow_arena_options options = {.name = "back end", .backend = &longer.backend};
-    fallow_arena *one = fallow_arena_create_with(&options, sizeof options);
+    fallow_arena *one = fallow_arena_create_sized(&options, sizeof options);
     CHECK(one && fallow_arena_alloc(one, 100));
     fallow_arena_destroy(one);
     incomplete = *osmem_backend_system();
-    for (size_t bytes = 0; bytes < sizeof incomplete; bytes += sizeof(void *)) {
+    for (size_t bytes = sizeof(void *); bytes < sizeof incomplete; bytes += sizeof(void *)) {
         incomplete.struct_bytes = bytes;
         options.backend = &incomplete;
         errno = 0;
-        CHECK(!fallow_arena_create_with(&options, sizeof options) && errno == EINVAL);
+        CHECK(!fallow_arena_create_sized(&options, sizeof options) && errno == EINVAL);
     }
     expect_stop(use_incomplete, "struct_bytes");
 }

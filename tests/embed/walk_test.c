@@ -131,8 +131,8 @@ static void walk_ends_in_a_child(void) {
 
 static void *make_and_end_arenas(void *parent) {
     while (!atomic_load(&stop)) {
-        fallow_arena *below =
-            fallow_arena_create_with(&(fallow_arena_options){.parent = parent}, sizeof(fallow_arena_options));
+        fallow_arena *below = fallow_arena_create_sized(&(fallow_arena_options){.parent = parent},
+                                                        sizeof(fallow_arena_options));
         CHECK(below);
         for (int i = 0; i < 4; i++) {
             char *block = fallow_arena_alloc(below, 60 * MIB); /* a region each */

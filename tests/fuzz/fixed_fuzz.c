@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 static fallow_fixed_figures figures_of(fallow_fixed *fixed) {
     fallow_fixed_figures figures = {0};
-    (void)fallow_fixed_read(fixed, &figures, sizeof figures);
+    (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
     return figures;
 }
 

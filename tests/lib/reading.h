@@ -11,19 +11,19 @@
 
 static inline fallow_arena_figures arena_figures(const fallow_arena *arena) {
     fallow_arena_figures figures;
-    CHECK(fallow_arena_read(arena, &figures, sizeof figures));
+    CHECK(fallow_arena_read_sized(arena, &figures, sizeof figures));
     return figures;
 }
 
 static inline fallow_process_figures process_figures(void) {
     fallow_process_figures figures;
-    CHECK(fallow_process_read(&figures, sizeof figures));
+    CHECK(fallow_process_read_sized(&figures, sizeof figures));
     return figures;
 }
 
 static inline fallow_fixed_figures fixed_figures(fallow_fixed *fixed) {
     fallow_fixed_figures figures;
-    CHECK(fallow_fixed_read(fixed, &figures, sizeof figures));
+    CHECK(fallow_fixed_read_sized(fixed, &figures, sizeof figures));
     return figures;
 }
 

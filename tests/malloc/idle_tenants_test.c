@@ -54,7 +54,7 @@ static void idle_after_a_reset_that_keeps(void) {
 
 /* Kept as long as it may be; then it may not. */
 static void idle_under_a_limit_that_comes_late(void) {
-    fallow_arena *arena = fallow_arena_create_with(
+    fallow_arena *arena = fallow_arena_create_sized(
         &(fallow_arena_options){.name = "keeps", .give_back = FALLOW_GIVE_BACK_NEVER},
         sizeof(fallow_arena_options));
     fallow_arena_free(arena, touched(arena, 200 * MIB));

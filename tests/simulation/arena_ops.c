@@ -42,7 +42,7 @@ void op_arena_create(worker *self) {
                                     .give_back = (fallow_give_back_policy)sim_below(SIM_WORK, 3)};
     ops_call("create", which, options.limit_bytes);
     errno = 0;
-    fallow_arena *arena = fallow_arena_create_with(&options, sizeof options);
+    fallow_arena *arena = fallow_arena_create_sized(&options, sizeof options);
     ops_return(arena);
     if (!arena)
         ops_refused(which, 0);
@@ -123,7 +123,7 @@ void op_arena_idle_max(worker *self) {
     ops_call("set the most idle", which, 0);
     fallow_arena_set_idle_max(slots[which].arena, sim_one_in(SIM_WORK, 2) ? 0 : (size_t)1 << 17);
     fallow_arena_figures now;
-    if (!fallow_arena_read(slots[which].arena, &now, sizeof now) || now.ready_bytes > (size_t)1 << 40)
+    if (!fallow_arena_read_sized(slots[which].arena, &now, sizeof now) || now.ready_bytes > (size_t)1 << 40)
         sim_fail("an arena says that it has more than a TiB");
     ops_return(NULL);
     arena_leave(which);

@@ -50,7 +50,7 @@ static void *work(void *number) {
 
 int main(int count, char **arguments) {
     busy = count > 1 && !strcmp(arguments[1], "busy");
-    fallow_arena *known = fallow_arena_create_with(
+    fallow_arena *known = fallow_arena_create_sized(
         &(fallow_arena_options){.name = "known", .limit_bytes = 256 << 20}, sizeof(fallow_arena_options));
     fallow_pool *pool = fallow_pool_create(known);
     size_t blocks = 0, bytes = 0;

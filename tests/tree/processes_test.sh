@@ -150,7 +150,7 @@ int main(void) {
     if (!of || !mine || fallow_arena_of(fallow_arena_alloc(mine, 100)) != mine || of == mine) return 1;
     void *large = malloc(5000000);
     fallow_process_figures now;
-    return fallow_process_read(&now, sizeof now) && large && now.ready_bytes >= 5000000 ? 7 : 2;
+    return fallow_process_read_sized(&now, sizeof now) && large && now.ready_bytes >= 5000000 ? 7 : 2;
 }
 C
 for order in "fallow fallow-malloc" "fallow-malloc fallow"; do
