@@ -174,7 +174,7 @@ static bool make_room_for_guest(void) {
 static bool start_guest(void) {
     uint64_t now_ns = fl_system_now_ns();
     uint64_t failed_ns = atomic_load_explicit(&guest_failed_ns, memory_order_relaxed);
-    if (failed_ns && now_ns - failed_ns < TRY_EVERY_NS)
+    if ((failed_ns && now_ns - failed_ns < TRY_EVERY_NS) || !fl_guest_may_start())
         return false;
     if (guest_may_be_here() &&
         (fl_guest_start(guest, NULL) || (make_room_for_guest() && fl_guest_start(guest, NULL))))

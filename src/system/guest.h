@@ -13,6 +13,12 @@
 void fl_guest_prepare(void);
 
 /*
+ * May the calling thread start one now? Not while glibc frees the storage of threads that have ended: it holds a lock then that
+ * pthread_create takes. Known by who is on the stack; in a program that is linked statically, and on other C libraries, nothing is known.
+ */
+bool fl_guest_may_start(void);
+
+/*
  * Starts a detached thread with every signal blocked, and a stack that has room for the program's thread-local storage and
  * a little more. False where that fails. May allocate (the C library sets up the thread's own storage), so no lock may be
  * held.

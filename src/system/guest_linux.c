@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <pthread.h>
@@ -18,6 +19,8 @@
 #define CLOSE_RANGE_UNSHARE 2u
 #endif
 
+#pragma weak dlsym /* in a library of its own before glibc 2.34 */
+
 #define STACK_BYTES ((size_t)64 << 10) /* besides thread-local storage */
 #define PROCESSORS_MAX 8192
 #define AWAIT_NS UINT64_C(1000000000)
@@ -27,6 +30,35 @@
 static size_t static_tls_bytes;
 static unsigned long processors[PROCESSORS_MAX / (8 * sizeof(unsigned long))];
 static long processors_bytes; /* of the mask; not above 0: unknown */
+
+/* What glibc calls with a lock held to free a thread's storage, likewise; 0: not known. */
+static uintptr_t storage_freed_by;
+#define STORAGE_FREED_BY_BYTES 512 /* its code, and a little more */
+
+/* Where the frames of this library end, and whoever called it has his: no path to here is longer (tests/tree/stack_paths_test.sh). */
+#define FRAMES_BYTES 2304
+
+/* The kernel looks at the set before it looks at what is to be done with it. */
+static bool is_readable(uintptr_t address) {
+    return fl_call(SYS_rt_sigprocmask, -1, (long)address, 0, 8) == -EINVAL;
+}
+
+/* Looks for return addresses among all words that lie there: one that is there by accident delays a start. A coroutine's stack may
+ * end before the last of them. */
+__attribute__((noinline, no_sanitize("address", "thread"))) bool fl_guest_may_start(void) {
+    if (!storage_freed_by)
+        return true;
+    uintptr_t at = (uintptr_t)__builtin_frame_address(0) & ~(sizeof(uintptr_t) - 1), end = at + FRAMES_BYTES;
+    uintptr_t page_end = (at | (fl_system_page_bytes() - 1)) + 1;
+    if (end > page_end && !is_readable(end - sizeof(uintptr_t)))
+        end = page_end;
+    for (; at < end; at += sizeof(uintptr_t)) {
+        uintptr_t word = *(const volatile uintptr_t *)at;
+        if (word - storage_freed_by < STORAGE_FREED_BY_BYTES)
+            return false;
+    }
+    return true;
+}
 
 static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
     (void)bytes;
@@ -41,6 +73,7 @@ static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
 void fl_guest_prepare(void) {
     fl_system_be_first_thread();
     static_tls_bytes = 0;
+    storage_freed_by = dlsym ? (uintptr_t)dlsym(RTLD_DEFAULT, "_dl_deallocate_tls") : 0;
     dl_iterate_phdr(add_tls, &static_tls_bytes);
     processors_bytes = fl_call(SYS_sched_getaffinity, fl_call(SYS_getpid, 0, 0, 0, 0), sizeof processors,
                                (long)processors, 0);

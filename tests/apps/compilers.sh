@@ -5,7 +5,7 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 . "$(dirname "$0")/common.sh" "$1"
 need gcc g++
 c_work() {
-  for file in osmem/osmem heap/heap heap/slab arena/pages; do
+  for file in osmem/osmem heap/alloc slab/slab arena/pages; do
     gcc -std=c11 -O2 -I"$source/include" -c "$source/src/$file.c" -o out.o || return 1
     sha256sum <out.o
   done

@@ -132,6 +132,10 @@ bool fl_guest_start(void *(*body)(void *), void *argument) {
 void fl_guest_prepare(void) {
 }
 
+bool fl_guest_may_start(void) {
+    return true;
+}
+
 bool fl_guest_settle_in(void) {
     return true;
 }
