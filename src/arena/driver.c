@@ -114,8 +114,7 @@ static bool guest_may_be_here(void) {
 
 /* After a tick, until the next: as long as it was at work at least. Where others kept it from the processor, that is no work. */
 static uint64_t rest_of(uint64_t took_ns, uint64_t worked_ns) {
-    uint64_t rest_ns = took_ns < TICK_NS ? TICK_NS - took_ns : 0;
-    return rest_ns > worked_ns ? rest_ns : worked_ns;
+    return fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
 }
 
 static void live(bool looks) {
@@ -126,7 +125,8 @@ static void live(bool looks) {
             return;
         if (looks)
             look_around();
-        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. */
+        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. Both clocks are read before and
+         * after: where processor time cannot be asked for, the wall's stands for it, and a rest is not to count as work. */
         uint64_t began_ns = fl_system_now_ns(), began_cpu_ns = fl_system_thread_cpu_ns();
         bool left = tick(TICK_NS / 2);
         uint64_t ended_ns = fl_system_now_ns();

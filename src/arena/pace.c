@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pace.h"
 
+#include "../system/arithmetic.h"
+
 #define SECOND_NS UINT64_C(1000000000)
 #define QUIET_AFTER_NS (3 * SECOND_NS / 10)
 #define LITTLE_PAGES 256 /* 4 MiB; to fault less in again costs less than 0.2 % of the time */
@@ -54,18 +56,10 @@ static bool is_quiet(const fl_pace *pace, const fl_look *look) {
     return since_ns >= (works ? patience / 2 : patience);
 }
 
-static size_t less(size_t a, size_t b) {
-    return a > b ? a - b : 0;
-}
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static bool has_moved(const fl_pace *pace, const fl_look *look) {
     size_t used = look->used_pages;
-    size_t move = larger(LITTLE_PAGES / 2, look->spare_pages / MOVE_PART);
-    size_t stir = larger(LITTLE_PAGES, look->spare_pages / STIR_PART);
+    size_t move = fl_larger(LITTLE_PAGES / 2, look->spare_pages / MOVE_PART);
+    size_t stir = fl_larger(LITTLE_PAGES, look->spare_pages / STIR_PART);
     return used > pace->before_high_pages + move || used + move < pace->before_low_pages ||
            pace->high_pages - pace->low_pages > stir;
 }
@@ -91,11 +85,11 @@ bool fl_pace_look(fl_pace *pace, const fl_look *look) {
 
 size_t fl_pace_keep(const fl_pace *pace, size_t used_pages) {
     size_t goal = pace->peak_pages + pace->peak_pages / KEEP_ABOVE_PEAK;
-    return goal > used_pages ? goal - used_pages : 0;
+    return fl_above(goal, used_pages);
 }
 
 size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages) {
-    return pace->stirs ? less(pace->high_pages, used_pages) : 0;
+    return pace->stirs ? fl_above(pace->high_pages, used_pages) : 0;
 }
 
 void fl_pace_upkeep_begins(fl_pace *pace, size_t used_pages) {
@@ -105,10 +99,10 @@ void fl_pace_upkeep_begins(fl_pace *pace, size_t used_pages) {
 }
 
 void fl_pace_upkeep_ends(fl_pace *pace, size_t used_pages) {
-    size_t returned_pages = less(pace->upkeep_used_pages, used_pages);
-    pace->low_pages = less(pace->upkeep_low_pages, returned_pages);
-    pace->high_pages = less(pace->upkeep_high_pages, returned_pages);
-    pace->before_low_pages = less(pace->before_low_pages, returned_pages);
+    size_t returned_pages = fl_above(pace->upkeep_used_pages, used_pages);
+    pace->low_pages = fl_above(pace->upkeep_low_pages, returned_pages);
+    pace->high_pages = fl_above(pace->upkeep_high_pages, returned_pages);
+    pace->before_low_pages = fl_above(pace->before_low_pages, returned_pages);
     fl_pace_use(pace, used_pages);
 }
 

@@ -3,10 +3,10 @@
  * pagearena.h: an arena of pages as all files of this floor see it: what it owns, its limits, its books. Who changes what, and under
  * which lock, stands in window.h and beside each field; what is done to it, in pages.h, growth.h, regions.h, scavenge.h ….
  */
-
 #ifndef FL_PAGEARENA_H
 #define FL_PAGEARENA_H
 
+#include "../system/arithmetic.h"
 #include "../system/lock.h"
 #include "pace.h"
 #include "pagetree.h"
@@ -138,11 +138,6 @@ static inline size_t fl_arena_sparable_bytes(const fl_arena *arena) {
 static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
     size_t left = FL_REGION_BYTES - (((uintptr_t)start - fl_the_window.base) & (FL_REGION_BYTES - 1));
     return bytes < left ? bytes : left;
-}
-
-/* By how much a limit is exceeded. */
-static inline size_t fl_above(size_t amount, size_t limit) {
-    return amount > limit ? amount - limit : 0;
 }
 
 /* So many pages at least as hold so many bytes. */

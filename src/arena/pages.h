@@ -11,7 +11,6 @@
  * growth holds the arena's ground lock across them, and what gives memory back has the arena's upkeep. (But for two that are rare:
  * chunks that are unmapped because the system has no memory, and moved places that are mapped afresh.)
  */
-
 #ifndef FL_PAGES_H
 #define FL_PAGES_H
 

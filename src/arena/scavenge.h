@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* scavenge.h: batches of idle pages, and of pages inside of what is granted, to the system. For who has the arena's upkeep. */
-
 #ifndef FL_SCAVENGE_H
 #define FL_SCAVENGE_H
 

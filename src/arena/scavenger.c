@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "../system/arithmetic.h"
 #include "../system/system.h"
 #include "charge.h"
 #include "pages.h"
@@ -28,17 +29,13 @@ void fl_scavenger_press(uint64_t until_ns) {
     atomic_store_explicit(&pressed_until_ns, until_ns, memory_order_relaxed);
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 /* The idle pages that a limit forbids to keep: a soft one of the arena or of the process, or one on what is idle. Holds
  * the arena's lock. */
 static size_t above_limits(const fl_arena *arena) {
     size_t idle = fl_arena_idle_pages(arena);
     size_t above =
-        larger(fl_pages_up(fl_arena_soft_excess(arena)),
-               fl_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
+        fl_larger(fl_pages_up(fl_arena_soft_excess(arena)),
+                  fl_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
     return above < idle ? above : idle;
 }
 

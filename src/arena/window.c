@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "../system/lock.h"
 #include "../system/system.h"
@@ -97,10 +98,6 @@ bool fl_window_is_reserved(void) {
     return reserved_whole;
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 bool fl_window_init(void) {
     osmem_stat_init(&fl_stat_process, "process", NULL, NULL);
     osmem_stat_init(&fl_stat_meta, "meta", NULL, &fl_stat_process);
@@ -108,7 +105,7 @@ bool fl_window_init(void) {
     fl_the_window.grain_pages =
         fl_the_window.os_page_bytes > FL_PAGE_BYTES ? fl_the_window.os_page_bytes >> FL_PAGE_SHIFT : 1;
     step_bytes =
-        larger(larger(STEP_BYTES_MIN, fl_the_window.os_page_bytes), fl_stat_meta.traits.reserve_bytes);
+        fl_larger(fl_larger(STEP_BYTES_MIN, fl_the_window.os_page_bytes), fl_stat_meta.traits.reserve_bytes);
     if (!place_in_quiet_addresses() && !place_whole())
         return false;
     if ((uintptr_t)(descriptors.start + descriptors.bytes) >> FL_ENTRY_HIGH_SHIFT)

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "fallow/version.h"
 #include "statistics.h"
 #include "terminal.h"
 

@@ -15,6 +15,7 @@
 #include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../osmem/backend.h"
+#include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "../system/sized.h"
 #include "arena_api.h"
@@ -114,7 +115,7 @@ void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
 }
 
 void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t bytes) {
-    if (alignment == 0 || (alignment & (alignment - 1))) {
+    if (!fl_is_power_of_two(alignment)) {
         errno = EINVAL;
         return NULL;
     }

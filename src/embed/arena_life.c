@@ -3,7 +3,6 @@
 
 #include "../arena/driver.h"
 #include "../arena/pages.h"
-#include "../arena/regions.h"
 #include "../arena/scavenger.h"
 #include "../heap/heap_audit.h"
 #include "../heap/registry.h"

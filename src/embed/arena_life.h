@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* arena_life.h: arenas of the program: used by one thread or by all, emptied, ended with all that is below. */
-
 #ifndef FL_ARENA_LIFE_H
 #define FL_ARENA_LIFE_H
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* atfork.h: fork, as all floors see it: which locks it has to find free (src/system/fork.h), and what its child does first. */
-
 #ifndef FL_ATFORK_H
 #define FL_ATFORK_H
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../system/arithmetic.h"
 #include "../system/sized.h"
 #include "fixedcheck.h"
 #include "fixedlists.h"
@@ -155,7 +156,7 @@ static void *alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t bytes) 
 }
 
 void *fallow_fixed_alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t bytes) {
-    if (alignment == 0 || (alignment & (alignment - 1))) {
+    if (!fl_is_power_of_two(alignment)) {
         errno = EINVAL;
         return NULL;
     }

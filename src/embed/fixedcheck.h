@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* fixedcheck.h: does all that stands in a fixed allocator's memory agree? */
-
 #ifndef FL_FIXEDCHECK_H
 #define FL_FIXEDCHECK_H
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* fixedlists.h: free chunks of a fixed allocator, in and out of their lists; and where in the memory it lies. */
-
 #ifndef FL_FIXEDLISTS_H
 #define FL_FIXEDLISTS_H
 

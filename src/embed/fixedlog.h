@@ -3,7 +3,6 @@
  * fixedlog.h: the log of a fixed allocator's call that is under way, by which whoever comes next undoes it; and how a call begins and
  * ends. (The log itself: fixedbooks.h.)
  */
-
 #ifndef FL_FIXEDLOG_H
 #define FL_FIXEDLOG_H
 

@@ -5,6 +5,7 @@
 
 #include "../arena/chunks.h"
 #include "../heap/startup.h"
+#include "../system/arithmetic.h"
 #include "../system/sized.h"
 #include "arena_api.h"
 
@@ -53,10 +54,6 @@ __attribute__((no_sanitize("thread"))) static glance look_at(const fl_slab *slab
     return seen;
 }
 
-static size_t above(size_t all, size_t others) {
-    return all > others ? all - others : 0;
-}
-
 static void add(fl_live *sum, fallow_class_stats *classes, const glance *seen) {
     size_t bytes = seen->pages << FL_PAGE_SHIFT;
     if (seen->kind == FL_KIND_LARGE) {
@@ -66,7 +63,7 @@ static void add(fl_live *sum, fallow_class_stats *classes, const glance *seen) {
     }
     sum->bytes += seen->live * fl_classes[seen->size_class].block_bytes;
     sum->blocks += seen->live;
-    sum->free_blocks += above(seen->carved, seen->live);
+    sum->free_blocks += fl_above(seen->carved, seen->live);
     sum->slab_bytes += bytes;
     sum->away_bytes += seen->away_bytes;
     if (classes) {
@@ -123,8 +120,8 @@ static void fill(const fallow_arena *arena, fallow_stats *stats) {
     stats->live_blocks = live.blocks;
     stats->large_bytes = live.large_bytes;
     stats->large_blocks = live.large_blocks;
-    stats->pool_bytes = above(figures.granted_bytes, live.slab_bytes + live.large_bytes);
-    stats->free_bytes = above(live.slab_bytes, live.away_bytes + live.bytes - live.large_bytes);
+    stats->pool_bytes = fl_above(figures.granted_bytes, live.slab_bytes + live.large_bytes);
+    stats->free_bytes = fl_above(live.slab_bytes, live.away_bytes + live.bytes - live.large_bytes);
     stats->idle_bytes = figures.idle_bytes;
     stats->granted_bytes = figures.granted_bytes;
     stats->away_bytes = figures.away_bytes;

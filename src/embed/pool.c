@@ -6,6 +6,7 @@
  */
 #include "fallow/pool.h"
 #include "../arena/pages.h"
+#include "../system/arithmetic.h"
 #include "atfork.h"
 
 #include <errno.h>
@@ -308,7 +309,7 @@ void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
 }
 
 void *fallow_pool_alloc_aligned(fallow_pool *pool, size_t alignment, size_t bytes) {
-    if (alignment == 0 || (alignment & (alignment - 1))) {
+    if (!fl_is_power_of_two(alignment)) {
         errno = EINVAL;
         return NULL;
     }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* process_api.h: which library the program's calls of fallow_… come to. */
-
 #ifndef FL_PROCESS_API_H
 #define FL_PROCESS_API_H
 

@@ -2,7 +2,6 @@
 /*
  * alloc.h: a block from a heap: the fast path, and where the next slab comes from.
  */
-
 #ifndef FL_ALLOC_H
 #define FL_ALLOC_H
 

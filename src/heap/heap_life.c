@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap_life.h"
 
-#include "../slab/abandoned.h"
 #include "owner.h"
 #include "parked.h"
 #include "registry.h"

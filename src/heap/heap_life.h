@@ -3,7 +3,6 @@
  * heap_life.h: heaps come and go: made for a thread, released when it ends; and what the child of a fork makes of those whose
  * threads it does not have.
  */
-
 #ifndef FL_HEAP_LIFE_H
 #define FL_HEAP_LIFE_H
 
@@ -15,7 +14,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread);
 /* Lets all slabs go; they live on as nobody's while they hold live blocks. */
 void fl_heap_release(fl_heap *heap);
 
-/* In the child of a fork: no other thread exists. `mine` are the heaps of the thread that forked. */
+/* In the child of a fork: no other thread exists than the one that forked, whose record `self` is (NULL: it has none). */
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self);
 
 #endif

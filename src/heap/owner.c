@@ -3,16 +3,10 @@
 
 #include "../arena/driver.h"
 #include "../arena/scarce.h"
-#include "../arena/scavenger.h"
 #include "../slab/abandoned.h"
-#include "../slab/pushes.h"
 #include "../system/fatal.h"
 #include "parked.h"
 #include "registry.h"
-
-static void count_reclaimable(const fl_slab *slab, bool more) {
-    fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
-}
 
 /* From a state to CLAIMED, published. False: it is no longer in that state. Acquire: the blocks that others
  * pushed, and what an earlier owner left. */
@@ -59,7 +53,7 @@ static bool is_drained(const fl_slab *slab, fl_word word) {
 fl_word fl_slab_untell(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     FL_ASSERT(fl_word_state(word) == FL_TOLD);
-    count_reclaimable(slab, false);
+    fl_slab_count_reclaimable(slab, false);
     while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
                                                   memory_order_acq_rel, memory_order_relaxed))
         ;
@@ -103,11 +97,11 @@ static void settle_orphan(fl_heap *heap, fl_slab *slab) {
 void fl_owner_tell(fl_slab *slab, uint32_t tag) {
     fl_heap *heap = fl_heap_by_tag(tag);
     fl_arena *pages = &slab->arena->pages;
-    count_reclaimable(slab, true);
+    fl_slab_count_reclaimable(slab, true);
     fl_slab *top = atomic_load_explicit(&heap->told, memory_order_acquire);
     do {
         if (top == FL_TOLD_CLOSED) {
-            count_reclaimable(slab, false);
+            fl_slab_count_reclaimable(slab, false);
             settle_orphan(heap, slab);
             return;
         }

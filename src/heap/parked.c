@@ -3,10 +3,6 @@
 
 #include "../arena/scavenger.h"
 
-static void count_reclaimable(const fl_slab *slab, bool more) {
-    fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
-}
-
 static fl_parked *list_of(fl_heap *heap, const fl_slab *slab) {
     return slab->partial ? &heap->partial[slab->size_class] : &heap->full;
 }
@@ -17,7 +13,7 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
         return;
     slab->linked = 1;
     if (slab->partial) {
-        count_reclaimable(slab, true);
+        fl_slab_count_reclaimable(slab, true);
         heap->partial_bytes += slab->pages << FL_PAGE_SHIFT;
         slab->since_s = fl_scavenger_ticked_s();
     }
@@ -35,7 +31,7 @@ void fl_parked_unlink(fl_heap *heap, fl_slab *slab) {
     *(slab->next ? &slab->next->previous : &list->last) = slab->previous;
     slab->linked = 0;
     if (slab->partial) {
-        count_reclaimable(slab, false);
+        fl_slab_count_reclaimable(slab, false);
         heap->partial_bytes -= slab->pages << FL_PAGE_SHIFT;
     }
 }

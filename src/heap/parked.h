@@ -2,7 +2,6 @@
 /*
  * parked.h: a heap's lists of parked slabs. The caller holds heap->lock.
  */
-
 #ifndef FL_PARKED_H
 #define FL_PARKED_H
 

@@ -13,7 +13,6 @@
 #include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../slab/purge.h"
-#include "../slab/pushes.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "idle.h"

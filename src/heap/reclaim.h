@@ -3,7 +3,6 @@
  * reclaim.h: upkeep's part of this floor: takes slabs with free blocks away from owners that are outside of them, so that
  * what is free in these can be used by others, or given back.
  */
-
 #ifndef FL_RECLAIM_H
 #define FL_RECLAIM_H
 

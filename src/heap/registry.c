@@ -4,7 +4,6 @@
 #define HEAPS_IN_A_BLOCK 512
 #define BLOCKS_MAX ((1 << 24) / HEAPS_IN_A_BLOCK)
 
-/* A heap keeps its tag for ever, also when it is recycled for another thread. */
 static fl_heap *recycled; /* through next; this and the tags are guarded by the lock of recycled heaps */
 static uint32_t last_tag; /* 0 is nobody's */
 static _Atomic(fl_heap **) blocks[BLOCKS_MAX];

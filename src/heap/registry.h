@@ -3,7 +3,6 @@
  * registry.h: heaps by their tags. A heap keeps its tag for ever, also when it is recycled for another thread, which is when the
  * last slab with it is settled.
  */
-
 #ifndef FL_REGISTRY_H
 #define FL_REGISTRY_H
 

@@ -2,7 +2,6 @@
 /*
  * self.h: what the calling thread is to fallow: two words of thread-local storage, and the record that one of them leads to.
  */
-
 #ifndef FL_SELF_H
 #define FL_SELF_H
 

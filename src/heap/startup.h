@@ -2,7 +2,6 @@
 /*
  * startup.h: fallow comes into being: size classes, the window, upkeep, the process's arena.
  */
-
 #ifndef FL_STARTUP_H
 #define FL_STARTUP_H
 

@@ -15,6 +15,7 @@ void fl_thread_become_known(void);
 /* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
 fl_heap *fl_thread_heap_look_up(fallow_arena *arena);
 
+/* The end of a heap of the moment: of a thread whose end has been seen to. */
 void fl_thread_moment_over(fl_heap *heap);
 
 static inline void fl_thread_heap_done(fl_heap *heap) {

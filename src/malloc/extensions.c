@@ -8,12 +8,10 @@
 #include <stdio.h>
 
 #include "../arena/grant.h"
-#include "../arena/scavenger.h"
 #include "../embed/arena_api.h"
 #include "../embed/livestats.h"
 #include "../embed/process_api.h"
 #include "../heap/startup.h"
-#include "../heap/thread.h"
 #include "../system/line.h"
 #include "fallow/arena.h"
 #include "fallow/process.h"

@@ -13,6 +13,7 @@
 #include "../heap/free.h"
 #include "../heap/startup.h"
 #include "../heap/thread.h"
+#include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "fallow/version.h"
 
@@ -87,12 +88,8 @@ static void *alloc_aligned(size_t alignment, size_t bytes) {
     return block;
 }
 
-static bool is_power_of_two(size_t n) {
-    return n != 0 && (n & (n - 1)) == 0;
-}
-
 EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes) {
-    if (!is_power_of_two(alignment) || alignment % sizeof(void *))
+    if (!fl_is_power_of_two(alignment) || alignment % sizeof(void *))
         return EINVAL;
     int saved_errno = errno;
     void *block = alloc_aligned(alignment, bytes);
@@ -104,7 +101,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes) {
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t bytes) {
-    if (!is_power_of_two(alignment)) {
+    if (!fl_is_power_of_two(alignment)) {
         errno = EINVAL;
         return NULL;
     }

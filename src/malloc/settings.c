@@ -3,7 +3,7 @@
 
 #include "../arena/driver.h"
 #include "../arena/grant.h"
-#include "../heap/thread.h"
+#include "../slab/arenas.h"
 #include "../system/system.h"
 
 fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};

@@ -5,9 +5,8 @@
  */
 #include "fallow/osmem.h"
 
+#include "../system/arithmetic.h"
 #include "../system/fatal.h"
-#include "../system/sized.h"
-#include "../system/system.h"
 #include "backend.h"
 #include "checker.h"
 #include "ledger.h"
@@ -25,10 +24,6 @@ void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *ba
 
 void osmem_stat_check(osmem_stat *stat) {
     stat->checked = true;
-}
-
-static bool is_power_of_two(size_t n) {
-    return n != 0 && (n & (n - 1)) == 0;
 }
 
 static bool range_is_legal(const osmem_stat *stat, const void *start, size_t bytes) {
@@ -96,7 +91,7 @@ static osmem_result reserve(const osmem_request *request, osmem_stat *stat, void
 
 void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem_stat *stat) {
     size_t os_page_bytes = stat->traits.os_page_bytes;
-    if (alignment && !is_power_of_two(alignment))
+    if (alignment && !fl_is_power_of_two(alignment))
         return NULL;
     if (alignment < os_page_bytes)
         alignment = os_page_bytes;

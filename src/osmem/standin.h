@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* standin.h: which back end is the system's: its own, or one that stands in for it. */
-
 #ifndef FL_STANDIN_H
 #define FL_STANDIN_H
 

@@ -23,6 +23,7 @@
 
 #include "../osmem/birthpage.h"
 #include "../osmem/filewindow.h"
+#include "../system/arithmetic.h"
 #include "../system/line.h"
 #include "../system/lock.h"
 #include "../system/system.h"
@@ -303,7 +304,7 @@ API void *aligned_alloc(size_t alignment, size_t bytes) {
 }
 
 API int posix_memalign(void **out, size_t alignment, size_t bytes) {
-    if (alignment % sizeof(void *) || (alignment & (alignment - 1)) || !alignment)
+    if (alignment % sizeof(void *) || !fl_is_power_of_two(alignment))
         return EINVAL;
     int saved_errno = errno;
     void *block = aligned(alignment, bytes);

@@ -2,7 +2,6 @@
 /*
  * abandoned.h: slabs that no heap owns: listed in their arena, adopted by who needs one, claimed to be purged, dead when empty.
  */
-
 #ifndef FL_ABANDONED_H
 #define FL_ABANDONED_H
 

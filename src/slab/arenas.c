@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "arenas.h"
 
-#include <string.h>
-
-#include "../arena/charge.h"
 #include "../arena/pages.h"
 #include "../system/fatal.h"
 
@@ -103,14 +100,9 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     arena->only_heap = NULL;
     fl_lock_init(&arena->lists_lock, FL_LOCK_LISTS);
     fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
-    FL_ASSERT(!arena->unsettled && !arena->heaps);
-    memset(arena->listed, 0, sizeof arena->listed);
-    memset(arena->purged, 0, sizeof arena->purged);
-    atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);
-#if FL_CHECKS >= 2
-    atomic_store_explicit(&arena->pool_pages, 0, memory_order_relaxed);
-    arena->forked = false;
-#endif
+    /* As new, or as the end of the one before has left it. */
+    FL_ASSERT(!arena->unsettled && !arena->heaps &&
+              !atomic_load_explicit(&arena->listed_count, memory_order_relaxed));
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
     atomic_store_explicit(&arena->alive, true, memory_order_relaxed);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));

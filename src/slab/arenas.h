@@ -3,7 +3,6 @@
  * arenas.h: an arena of blocks: an arena of pages, the slabs in it that are nobody's, and, for the floors above, its heaps. Which of
  * them there are: each has a slot, from which its handle comes, and keeps it for ever.
  */
-
 #ifndef FL_ARENAS_H
 #define FL_ARENAS_H
 
@@ -45,6 +44,11 @@ typedef struct fallow_arena {
     bool forked; /* lives on in the child of a fork: what other threads had in their hands is in no book */
 #endif
 } fallow_arena;
+
+/* What of a slab a tick could free counts, or no longer does. */
+static inline void fl_slab_count_reclaimable(const fl_slab *slab, bool more) {
+    fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
+}
 
 /* All there ever were, by slot, living or not; and how many slots have been used. Guarded by the lock of arenas. */
 extern fallow_arena *fl_arenas[FL_ARENAS_MAX];

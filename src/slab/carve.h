@@ -3,7 +3,6 @@
  * carve.h: slabs from spans, and blocks from what of a slab was never handed out: a few at a time, in the order of their
  * addresses, so that no more memory is touched, or made Ready, than is about to be used.
  */
-
 #ifndef FL_CARVE_H
 #define FL_CARVE_H
 

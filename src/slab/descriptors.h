@@ -3,7 +3,6 @@
  * descriptors.h: descriptors that wait to be used again. Those that all share lie in chains, so that a whole chain changes hands
  * in one step under their lock: a heap that has none left takes one, and gives one where it has too many.
  */
-
 #ifndef FL_DESCRIPTORS_H
 #define FL_DESCRIPTORS_H
 

@@ -5,7 +5,6 @@
 
 #include "../arena/charge.h"
 #include "../arena/chunks.h"
-#include "../arena/grant.h"
 #include "../arena/scarce.h"
 #include "../arena/scavenge.h"
 #include "../arena/scavenger.h"

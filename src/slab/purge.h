@@ -4,7 +4,6 @@
  * are wanted (units.h). What is resident then approaches what memory that may not move can reach: the pages that hold a live
  * block.
  */
-
 #ifndef FL_PURGE_H
 #define FL_PURGE_H
 

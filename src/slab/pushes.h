@@ -2,7 +2,6 @@
 /*
  * pushes.h: blocks that others than the owner free: one atomic push each, onto the list in the slab's word, and what it brings about.
  */
-
 #ifndef FL_PUSHES_H
 #define FL_PUSHES_H
 

@@ -4,7 +4,6 @@
  * others did), or touches a unit that is away; the counts must say the same. It stops the process at the first two entries that
  * contradict each other. For checking builds; others have none of it.
  */
-
 #ifndef FL_SLAB_AUDIT_H
 #define FL_SLAB_AUDIT_H
 

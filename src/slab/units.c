@@ -4,11 +4,9 @@
 #include "../arena/charge.h"
 #include "../arena/chunks.h"
 #include "../arena/grant.h"
-#include "../system/fatal.h"
 #include "arenas.h"
 #include "liveblocks.h"
 
-/* Takes the lowest run off a mask of units that lies in one region, as a range of memory. */
 osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units) {
     size_t first = fl_unit_first(*units), end = first;
     while (end < 64 && *units >> end & 1)

@@ -9,7 +9,6 @@
  *
  * Only who holds a slab's claim sends units away; its owner calls them back.
  */
-
 #ifndef FL_UNITS_H
 #define FL_UNITS_H
 
@@ -34,7 +33,7 @@ bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_short
  */
 bool fl_slab_level(fl_slab *slab, uint64_t *prepared);
 
-/* The lowest run of units off a mask that lies in one region, as a range of memory. */
+/* Takes the lowest run off a mask of units that lies in one region, as a range of memory. */
 osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units);
 
 /* Units have come back, or did not go: blocks that touch them, and nothing that is away, go into the free list, the lowest first. */
