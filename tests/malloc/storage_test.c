@@ -58,8 +58,8 @@ static void storage_of_detached_threads(void) {
     pthread_t threads[THREADS];
     start_all(threads, PTHREAD_CREATE_DETACHED);
     int waits = 0;
-    for (; threads_here() > 2 && waits < WAITS_MAX;
-         waits++) /* the one that runs this, and perhaps fallow's own */
+    /* Until the one that runs this is alone, but perhaps for fallow's own. */
+    for (; threads_here() > 2 && waits < WAITS_MAX; waits++)
         rest_ms(5);
     CHECK(waits < WAITS_MAX);
 }
