@@ -39,24 +39,21 @@ typedef struct fl_directory {
 /* Which heaps stand in threads' directories, and these are guarded by the lock of threads. */
 static fl_thread *recycled;
 static pthread_key_t end_key;
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static bool has_key;
 
 static void thread_end(void *self);
 
-static void make_key(void) {
-    has_key = pthread_key_create(&end_key, thread_end) == 0;
-}
-
+/* NULL: no memory, or its end would not be seen. */
 static fl_thread *thread_new(void) {
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
-    fl_thread *self = recycled;
+    /* Here and not once for all: fork waits for this lock. */
+    has_key = has_key || pthread_key_create(&end_key, thread_end) == 0;
+    bool can_end = has_key;
+    fl_thread *self = can_end ? recycled : NULL;
     if (self)
         recycled = self->next;
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
-    if (!self)
-        self = fl_meta_alloc(sizeof *self);
-    return self;
+    return self || !can_end ? self : fl_meta_alloc(sizeof *self);
 }
 
 /* The calling thread's record; made where there is none. */
@@ -65,8 +62,7 @@ static fl_thread *thread_self(void) {
         return fl_thread_self_record();
     if (!fl_process_init())
         return NULL;
-    pthread_once(&key_once, make_key);
-    fl_thread *self = has_key ? thread_new() : NULL;
+    fl_thread *self = thread_new();
     if (!self)
         return NULL;
     /* First ours, then the C library's word: setting it may allocate. */
