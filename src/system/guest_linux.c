@@ -19,7 +19,9 @@
 #define CLOSE_RANGE_UNSHARE 2u
 #endif
 
-#pragma weak dlsym /* in a library of its own before glibc 2.34 */
+#ifdef __GLIBC__
+#pragma weak dlvsym /* in a library of its own before glibc 2.34 */
+#endif
 
 #define STACK_BYTES ((size_t)64 << 10) /* besides thread-local storage */
 #define PROCESSORS_MAX 8192
@@ -60,6 +62,15 @@ __attribute__((noinline, no_sanitize("address", "thread"))) bool fl_guest_may_st
     return true;
 }
 
+/* Not by dlsym, which libraries replace that have not been started yet. */
+static uintptr_t find_storage_freed_by(void) {
+#ifdef __GLIBC__
+    if (dlvsym)
+        return (uintptr_t)dlvsym(RTLD_DEFAULT, "_dl_deallocate_tls", "GLIBC_PRIVATE");
+#endif
+    return 0;
+}
+
 static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
     (void)bytes;
     for (size_t i = 0; i < object->dlpi_phnum; i++)
@@ -73,7 +84,7 @@ static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
 void fl_guest_prepare(void) {
     fl_system_be_first_thread();
     static_tls_bytes = 0;
-    storage_freed_by = dlsym ? (uintptr_t)dlsym(RTLD_DEFAULT, "_dl_deallocate_tls") : 0;
+    storage_freed_by = find_storage_freed_by();
     dl_iterate_phdr(add_tls, &static_tls_bytes);
     processors_bytes = fl_call(SYS_sched_getaffinity, fl_call(SYS_getpid, 0, 0, 0, 0), sizeof processors,
                                (long)processors, 0);
