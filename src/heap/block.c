@@ -8,6 +8,8 @@
 #include "../system/fatal.h"
 #include "alloc.h"
 #include "free.h"
+#include "registry.h"
+#include "self.h"
 
 #define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
 
@@ -53,13 +55,33 @@ void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     return block;
 }
 
+/* Of a block that is marked: in one of the calling thread's slabs it is looked for among the free ones. */
+static __attribute__((noinline)) void check_marked(const fl_slab *slab, const void *block,
+                                                   const char *doing) {
+    uint32_t tag = fl_word_owner(atomic_load_explicit(&slab->word, memory_order_relaxed));
+    fl_heap *heap = tag ? fl_heap_by_tag(tag) : NULL;
+    if (!heap || fl_heap_thread(heap) != fl_thread_record())
+        return;
+    fl_heap_enter(heap, block);
+    /* Upkeep may have taken it before. */
+    if (fl_entry_of(block) == fl_entry_make(slab, heap->tag))
+        fl_check_unlisted(slab, block, doing);
+    fl_heap_leave(heap);
+}
+
+static inline void check_live(const fl_slab *slab, const void *block, const char *doing) {
+    fl_check_start(slab, block, doing);
+    if (__builtin_expect(fl_is_marked(block), 0))
+        check_marked(slab, block, doing);
+}
+
 fl_slab *fl_block_slab(const void *block, const char *doing) {
     fl_entry entry = fl_entry_of(block);
     if (entry == 0)
         fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
     fl_slab *slab = fl_entry_slab(entry);
     if (slab->kind == FL_KIND_SLAB)
-        fl_check_live(slab, block, doing);
+        check_live(slab, block, doing);
     else if (slab->start != block)
         fl_fatal(doing, block, "not the start of a block (it lies inside a large one)");
     return slab;

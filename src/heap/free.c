@@ -129,7 +129,9 @@ static void push(fl_slab *slab, void *block) {
 
 void fl_heap_free_doubtful(void *block, fl_heap *heap) {
     fl_slab *slab = fl_entry_slab(fl_entry_of(block));
-    fl_check_live(slab, block, "free of");
+    fl_check_start(slab, block, "free of");
+    if (fl_is_marked(block))
+        fl_check_unlisted(slab, block, "free of"); /* entered, and so in hand */
     fl_heap_put(heap, slab, block);
 }
 
@@ -150,7 +152,7 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         fl_large_free(heap->arena == slab->arena ? &heap->kept : NULL, slab, block);
         return;
     }
-    fl_check_live(slab, block, "free of");
+    fl_check_start(slab, block, "free of");
     /* A thread that only frees gets a heap all the same: the hazard pointer of the empty one is on a line that all such
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)

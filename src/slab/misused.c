@@ -45,10 +45,8 @@ _Noreturn void fl_misuse_of_free(const fl_slab *slab, const char *doing, const v
         "written to after it was freed, or from the block before it (its mark as a free block is damaged)");
 }
 
-/* Is a block in a list? Its owner may be working on it: who reads what has just become another's stops where that leads out of the
- * slab or to no free block, and after as many steps as there are blocks. */
-__attribute__((no_sanitize("thread"))) static bool is_in(const fl_slab *slab, const void *at,
-                                                         const void *block) {
+/* As far as the list is one, and no further than there are blocks. */
+static bool is_in(const fl_slab *slab, const void *at, const void *block) {
     for (uint32_t steps = 0; steps < slab->capacity && at != fl_list_end(slab) && fl_is_free(slab, at);
          steps++) {
         if (at == block)
@@ -58,17 +56,21 @@ __attribute__((no_sanitize("thread"))) static bool is_in(const fl_slab *slab, co
     return false;
 }
 
-/* Acquire: the links behind the head. */
-__attribute__((no_sanitize("thread"))) static bool is_listed(const fl_slab *slab, const void *block) {
+/* Acquire: the links behind the head. Others put blocks in front of that meanwhile, and take none out. */
+static bool is_listed(const fl_slab *slab, const void *block) {
     uint32_t head = fl_word_head(atomic_load_explicit(&slab->word, memory_order_acquire));
     return is_in(slab, slab->free, block) ||
            (head && is_in(slab, slab->start + (size_t)(head - 1) * 16, block));
 }
 
-void fl_check_doubtful(const fl_slab *slab, const void *block, const char *doing) {
-    if (!fl_is_start(slab, block))
-        fl_misuse(slab, doing, block, "not the start of a block (found by its place in its slab)");
-    if (is_listed(slab, block))
+/* What lies behind the mark of a free block leads on. So a program that has such a word in every block seldom pays for a walk. */
+static bool is_linked(const fl_slab *slab, const void *block) {
+    const void *next = fl_link_get(block);
+    return next == fl_list_end(slab) || fl_is_free(slab, next);
+}
+
+void fl_check_unlisted(const fl_slab *slab, const void *block, const char *doing) {
+    if (is_linked(slab, block) && is_listed(slab, block))
         fl_misuse(slab, doing, block,
                   "freed twice, or used after it was freed (it is in a list of free blocks)");
 }

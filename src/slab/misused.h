@@ -2,7 +2,8 @@
 /*
  * misused.h: is this a live block, or a free one? Who finds that it is neither stops the process, with one line that says what was
  * found and where. Nothing here may stop a program that has done nothing wrong: a mark alone, which the program may have written
- * there itself, proves nothing before the block is found in a list.
+ * there itself, proves nothing before the block is found in a list; and a list proves something only to who has the slab in hand,
+ * for what its owner has just handed out of it, and the program has filled, may look like a part of it.
  */
 #ifndef FL_MISUSED_H
 #define FL_MISUSED_H
@@ -15,8 +16,8 @@ _Noreturn void fl_misuse(const fl_slab *slab, const char *doing, const void *blo
 /* What fl_check_free has found wrong, said. */
 _Noreturn void fl_misuse_of_free(const fl_slab *slab, const char *doing, const void *block);
 
-/* Of an address that is not the start of a block, or of one that is marked: stops the process unless the mark is the program's own. */
-void fl_check_doubtful(const fl_slab *slab, const void *block, const char *doing);
+/* Of a block that is marked, for who has the slab in hand: stops the process unless the mark is the program's own. */
+void fl_check_unlisted(const fl_slab *slab, const void *block, const char *doing);
 
 /* For who has the slab in hand: the newest blocks of its list. */
 void fl_check_newest(const fl_slab *slab);
@@ -33,11 +34,10 @@ static inline bool fl_is_free(const fl_slab *slab, const void *block) {
            fl_is_marked(block);
 }
 
-/* Stops the process unless the address is that of a block of this slab, and not of one that is free. The slab may be another
- * thread's. */
-static inline void fl_check_live(const fl_slab *slab, const void *block, const char *doing) {
-    if (__builtin_expect(!fl_is_start(slab, block) || fl_is_marked(block), 0))
-        fl_check_doubtful(slab, block, doing);
+/* Stops the process unless the address is that of a block of this slab, which may be another thread's. */
+static inline void fl_check_start(const fl_slab *slab, const void *block, const char *doing) {
+    if (__builtin_expect(!fl_is_start(slab, block), 0))
+        fl_misuse(slab, doing, block, "not the start of a block (found by its place in its slab)");
 }
 
 /* Of a block in a list, before it is relied on. */
