@@ -105,7 +105,7 @@ FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_byte
 FALLOW_API fallow_arena *fallow_arena_create_sized(const fallow_arena_options *options,
                                                    size_t options_bytes) FALLOW_MUST_USE;
 
-static inline fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
+FALLOW_INLINE fallow_arena *fallow_arena_create_with(const fallow_arena_options *options) {
     return fallow_arena_create_sized(options, sizeof *options);
 }
 
@@ -219,8 +219,8 @@ FALLOW_API bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_
                                         size_t figures_bytes);
 
 /* The same for who was compiled with this header: by value, and by the size that the header says. */
-static inline fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
-    fallow_arena_figures figures;
+FALLOW_INLINE fallow_arena_figures fallow_arena_read(const fallow_arena *arena) {
+    fallow_arena_figures figures = FALLOW_ZEROS;
     (void)fallow_arena_read_sized(arena, &figures, sizeof figures);
     return figures;
 }

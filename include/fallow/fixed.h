@@ -120,8 +120,8 @@ FALLOW_API bool fallow_fixed_read_sized(fallow_fixed *fixed, fallow_fixed_figure
                                         size_t figures_bytes);
 
 /* The same for who was compiled with this header; all 0 where it fails. */
-static inline fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
-    fallow_fixed_figures figures = {0, 0, 0, 0, 0};
+FALLOW_INLINE fallow_fixed_figures fallow_fixed_read(fallow_fixed *fixed) {
+    fallow_fixed_figures figures = FALLOW_ZEROS;
     (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
     return figures;
 }

@@ -185,8 +185,8 @@ FALLOW_API bool osmem_backend_traits_sized(const osmem_backend *backend, osmem_t
                                            size_t traits_bytes);
 
 /* The same for who was compiled with this header. */
-static inline osmem_traits osmem_backend_traits(const osmem_backend *backend) {
-    osmem_traits traits;
+FALLOW_INLINE osmem_traits osmem_backend_traits(const osmem_backend *backend) {
+    osmem_traits traits = FALLOW_ZEROS;
     (void)osmem_backend_traits_sized(backend, &traits, sizeof traits);
     return traits;
 }

@@ -62,8 +62,8 @@ typedef struct fallow_process_figures {
 FALLOW_API bool fallow_process_read_sized(fallow_process_figures *figures, size_t figures_bytes);
 
 /* The same for who was compiled with this header. */
-static inline fallow_process_figures fallow_process_read(void) {
-    fallow_process_figures figures;
+FALLOW_INLINE fallow_process_figures fallow_process_read(void) {
+    fallow_process_figures figures = FALLOW_ZEROS;
     (void)fallow_process_read_sized(&figures, sizeof figures);
     return figures;
 }

@@ -23,6 +23,20 @@
 #define FALLOW_MUST_USE
 #endif
 
+/*
+ * Of the functions that stand whole in the headers: inline to every C++ unit the same function, and what a call that failed has not
+ * written is zero.
+ */
+#ifdef __cplusplus
+#define FALLOW_INLINE inline
+#define FALLOW_ZEROS \
+    {}
+#else
+#define FALLOW_INLINE static inline
+#define FALLOW_ZEROS \
+    { 0 }
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -23,7 +23,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "../system/fatal.h"
 #include "../system/lock.h"
 #include "fallow/fixed.h"
 

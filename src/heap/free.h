@@ -6,7 +6,6 @@
 #ifndef FL_FREE_H
 #define FL_FREE_H
 
-#include "../system/fatal.h"
 #include "heap.h"
 
 /* The rest of fl_heap_free, which may have entered the heap. They may be given the empty heap. */

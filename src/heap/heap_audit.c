@@ -13,7 +13,6 @@ typedef int fl_heap_audit_of_no_use_in_this_build; /* a file may not be empty */
 #include "../slab/slab_audit.h"
 #include "idle.h"
 #include "owner.h"
-#include "registry.h"
 #include "thread.h"
 
 static fl_word word_of(const fl_slab *slab) {
