@@ -70,6 +70,9 @@ def resting():
     assert process["live_bytes"] - process["large_bytes"] == sum(of["live_bytes"] for of in figures["classes"])
     assert sum(heap["slabs"] for heap in figures["heaps"]) <= process["slabs"]
     assert sum(cause["given_bytes"] for cause in figures["causes"]) == sum(a["given_bytes"] for a in figures["arenas"])
+    if "keeps" in sys.argv:  # what the program's threads have freed is still there
+        assert process["idle_bytes"] > 0 and process["span_bytes"] > 0, process
+        assert process["span_bytes"] == sum(heap["span_bytes"] for heap in figures["heaps"]), process
     # The kernel's. fallow's mappings lie apart from all others, and have no file.
     base = int(re.search(r"^([0-9a-f]{9,}) ", run("map")[1], re.M)[1], 16)
     ours = [m for m in smaps() if abs(m[0] - base) < 1 << 40 and not m[2].startswith(("/", "[heap]", "[stack]"))]

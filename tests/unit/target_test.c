@@ -94,6 +94,12 @@ static void open_and_beyond(void) {
     root.places[FL_AT_arena_name].offset = 60;
 }
 
+static void open_and_of_no_bytes(void) {
+    describe();
+    root.opened = 1;
+    root.places[FL_AT_heap_spans].bytes = 0;
+}
+
 static void with_bytes_for_a_terminal(void) {
     of_another_version();
     memcpy(root.version, "\033[2J", 4);
@@ -110,6 +116,7 @@ static void target_says_what_root_it_is(void) {
     check_said(of_another_length, "does not know: use the one that came with it");
     check_said(open_and_empty, "makes no sense");
     check_said(open_and_beyond, "makes no sense");
+    check_said(open_and_of_no_bytes, "makes no sense");
     check_said(describe, "has served nothing yet");
     check_said(with_bytes_for_a_terminal, "runs fallow ?[2Jxxxx");
 }
