@@ -38,7 +38,7 @@ bool fl_target_read(const fl_target *target, uint64_t address, void *into, size_
 /* Has the process that was opened ended, or become another program? wrong then says which. */
 bool fl_target_lost(fl_target *target);
 
-/* Its tables cannot be read, or lead nowhere: wrong says that, or what has become of the process. Returns false. */
+/* Its tables lead nowhere: wrong says that, or what has become of the process. Returns false. */
 bool fl_target_give_up(fl_target *target);
 
 /* A file of the process's in /proc, to be closed with fclose. NULL: wrong says why. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said of a process whose root is not what this command knows, and of one that ends or becomes another. */
+/* What is said of a process whose root this command does not know, and of one that ends or becomes another. */
 #define _GNU_SOURCE
 #include "../../src/cli/target.h"
 
@@ -10,7 +10,7 @@
 
 #include "../lib/check.h"
 
-/* A root of no library, in the data of this program: the command finds any. Beside it a copy, which is none. */
+/* A root of no library, in the data of this program, which is found as well; and a copy, which is none. */
 static fl_root root = {.mark = FL_ROOT_MARK, .self = &root, .bytes = sizeof root, .version = "9.8.7"};
 static fl_root copy = {.mark = FL_ROOT_MARK, .self = &root, .opened = 1, .version = "copied"};
 
