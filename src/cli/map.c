@@ -7,23 +7,21 @@
 #include "map.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "commands.h"
+#include "grow.h"
+#include "pagemap.h"
 
 static void add_run(void *context, const fl_run *run) {
     fl_map *map = context;
-    if (!(map->count & (map->count - 1))) {
-        fl_run *more = realloc(map->runs, (map->count ? map->count * 2 : 1) * sizeof *more);
-        if (!more) {
-            fl_fail("map", strerror(ENOMEM));
-            exit(1);
-        }
-        map->runs = more;
+    fl_run *more = fl_grow(map->runs, map->count, sizeof *more);
+    if (!more) {
+        fl_fail("map", strerror(ENOMEM));
+        exit(1);
     }
+    map->runs = more;
     map->runs[map->count++] = *run;
 }
 
@@ -77,16 +75,14 @@ static void reckon(fl_map *map) {
 }
 
 static bool look_behind(fl_map *map) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/pagemap", (int)map->target->process);
-    fl_pagemap pages = {.file = open(path, O_RDONLY | O_CLOEXEC)};
+    fl_pagemap pages;
+    fl_pagemap_open(&pages, map->target);
     map->resident = calloc(map->count + 1, sizeof *map->resident);
-    for (size_t i = 0; pages.file >= 0 && map->resident && i < map->count; i++) {
+    for (size_t i = 0; map->resident && i < map->count; i++) {
         map->resident[i] = fl_pagemap_resident(&pages, map->runs[i].start, map->runs[i].bytes);
         map->resident_bytes += map->resident[i];
     }
-    if (pages.file >= 0)
-        close(pages.file);
+    fl_pagemap_close(&pages);
     return map->resident != NULL;
 }
 
@@ -95,7 +91,8 @@ static bool draw(fl_map *map, fl_target *target) {
     if (!fl_survey_begin(&map->survey, target))
         return false;
     bool done = fl_survey_walk(&map->survey, add_run, map) &&
-                fl_smaps_read(&map->smaps, target, map->survey.start, map->survey.end) && look_behind(map);
+                fl_smaps_read(&map->smaps, target, map->survey.start, map->survey.end) && look_behind(map) &&
+                !fl_target_lost(target);
     if (done)
         reckon(map);
     return done;

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "grow.h"
 
 static const struct {
     const char *name;
@@ -19,13 +20,10 @@ static const struct {
 };
 
 static bool add_mapping(fl_smaps *smaps, uint64_t start, uint64_t end) {
-    if (!(smaps->count & (smaps->count - 1))) {
-        size_t room = smaps->count ? smaps->count * 2 : 1;
-        fl_mapping *more = realloc(smaps->mappings, room * sizeof *more);
-        if (!more)
-            return false;
-        smaps->mappings = more;
-    }
+    fl_mapping *more = fl_grow(smaps->mappings, smaps->count, sizeof *more);
+    if (!more)
+        return false;
+    smaps->mappings = more;
     smaps->mappings[smaps->count++] = (fl_mapping){.start = start, .end = end};
     return true;
 }
@@ -62,46 +60,13 @@ bool fl_smaps_read(fl_smaps *smaps, fl_target *target, uint64_t start, uint64_t 
             add_figure(smaps, ours, line);
     }
     fclose(file);
-    if (!room)
-        snprintf(target->wrong, sizeof target->wrong, "process %d: %s", (int)target->process,
-                 strerror(ENOMEM));
-    if (!room)
-        fl_smaps_free(smaps);
-    return room;
+    if (room && smaps->count)
+        return true;
+    fl_smaps_free(smaps);
+    return room ? fl_target_give_up(target) : fl_target_wrong(target, strerror(ENOMEM));
 }
 
 void fl_smaps_free(fl_smaps *smaps) {
     free(smaps->mappings);
     *smaps = (fl_smaps){0};
-}
-
-uint64_t fl_pagemap_resident(fl_pagemap *pages, uint64_t start, uint64_t bytes) {
-    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE), resident = 0;
-    for (uint64_t page = start / page_bytes, end = (start + bytes) / page_bytes; page < end; page++) {
-        if (page - pages->first >= pages->count) {
-            ssize_t got =
-                pread(pages->file, pages->words, sizeof pages->words, (off_t)(page * sizeof(uint64_t)));
-            pages->first = page;
-            pages->count = got > 0 ? (size_t)got / sizeof(uint64_t) : 0;
-            if (pages->count == 0)
-                return resident;
-        }
-        resident += pages->words[page - pages->first] >> 63 & 1 ? page_bytes : 0;
-    }
-    return resident;
-}
-
-bool fl_smaps_faults(fl_target *target, uint64_t *faults) {
-    char text[1024];
-    FILE *file = fl_target_file(target, "stat");
-    if (!file)
-        return false;
-    size_t length = fread(text, 1, sizeof text - 1, file);
-    fclose(file);
-    text[length] = '\0';
-    char *at = strrchr(text, ')');
-    for (int field = 2; at && field < 10; field++)
-        at = strchr(at + 1, ' ');
-    *faults = at ? strtoull(at, NULL, 10) : 0;
-    return at != NULL;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * smaps.h: what the kernel says of a process's memory: its mappings with what is resident in them, page by
- * page where that is wanted.
+ * smaps.h: what the kernel says of a process's memory: its mappings, with what is resident in them.
  */
 #ifndef FL_SMAPS_H
 #define FL_SMAPS_H
@@ -23,19 +22,5 @@ typedef struct fl_smaps {
 /* The mappings that lie in [start, end). False: target->wrong says why. */
 bool fl_smaps_read(fl_smaps *smaps, fl_target *target, uint64_t start, uint64_t end);
 void fl_smaps_free(fl_smaps *smaps);
-
-/* What /proc/PID/pagemap says, read some pages ahead. */
-typedef struct fl_pagemap {
-    int file;
-    uint64_t first; /* the page that words begin with */
-    size_t count;
-    uint64_t words[4096];
-} fl_pagemap;
-
-/* So many bytes of [start, start + bytes) have memory behind them. */
-uint64_t fl_pagemap_resident(fl_pagemap *pages, uint64_t start, uint64_t bytes);
-
-/* Page faults of the process so far that took no disk. */
-bool fl_smaps_faults(fl_target *target, uint64_t *faults);
 
 #endif

@@ -178,7 +178,7 @@ static bool add_kernel(sums *to) {
     of_all[FL_PROCESS_mappings] = smaps.count;
     of_all[FL_PROCESS_process_resident_bytes] = smaps.process_resident_bytes;
     fl_smaps_free(&smaps);
-    return fl_smaps_faults(target, &of_all[FL_PROCESS_faults]);
+    return fl_target_faults(target, &of_all[FL_PROCESS_faults]);
 }
 
 static bool make_rows(fl_statistics *all, const fl_survey *survey) {
@@ -216,7 +216,7 @@ bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
     bool done = make_rows(all, &survey) && add_ledger(&to) && fl_survey_walk(&survey, add_run, &to);
     for (uint32_t i = 0; done && i < survey.arena_count; i++)
         add_arena(&to, i);
-    done = done && add_kernel(&to);
+    done = done && add_kernel(&to) && !fl_target_lost(target);
     if (!done && !*target->wrong)
         fl_target_give_up(target);
     if (!done)

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grow.h"
+#include "printable.h"
+
 #define ARENAS_MAX 65536
 #define HEAPS_MAX ((size_t)1 << 20) /* a list that goes on longer goes round in circles */
 
@@ -89,6 +92,7 @@ static bool read_arena(fl_survey *survey, uint64_t address, uint32_t slot) {
                              .structure = structure};
     memcpy(arena->name, structure + name.offset,
            name.bytes < sizeof arena->name ? name.bytes : sizeof arena->name - 1);
+    fl_make_printable(arena->name, sizeof arena->name);
     survey->arena_count++;
     return true;
 }
@@ -134,11 +138,6 @@ static bool read_arenas(fl_survey *survey) {
     return read && index_arenas(survey);
 }
 
-/* One more place in an array that doubles. NULL: out of memory. */
-static void *one_more(void *array, size_t count, size_t bytes) {
-    return (count & (count - 1)) ? array : realloc(array, (count ? count * 2 : 1) * bytes);
-}
-
 static bool add_spans(fl_survey *survey, const char *heap, uint32_t arena, uint32_t tag) {
     fl_target *target = survey->target;
     size_t slots = target->root.places[FL_AT_heap_spans].bytes / sizeof(uint64_t);
@@ -146,7 +145,7 @@ static bool add_spans(fl_survey *survey, const char *heap, uint32_t arena, uint3
         uint64_t word = fl_target_item(target, heap, FL_AT_heap_spans, i, sizeof word);
         if (!word)
             continue;
-        fl_seen_span *more = one_more(survey->spans, survey->span_count, sizeof *more);
+        fl_seen_span *more = fl_grow(survey->spans, survey->span_count, sizeof *more);
         if (!more)
             return false;
         survey->spans = more;
@@ -164,7 +163,7 @@ static bool read_heaps_of(fl_survey *survey, uint32_t arena, char *heap) {
         if (!fl_target_read(target, at, heap, target->root.sizes[FL_OF_heap]))
             return true;
         uint32_t tag = (uint32_t)fl_target_member(target, heap, FL_AT_heap_tag);
-        fl_seen_heap *more = one_more(survey->heaps, survey->heap_count, sizeof *more);
+        fl_seen_heap *more = fl_grow(survey->heaps, survey->heap_count, sizeof *more);
         if (!more)
             return false;
         survey->heaps = more;

@@ -4,30 +4,10 @@
 set -u
 source=$1 build=$2 fallow=$2/fallow
 work=$(mktemp -d)
-failed=0 started=()
-trap 'disown -a; kill -KILL "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+failed=0
 fail() { echo "failed: $*"; failed=1; }
 
-start() { # the file that it writes to, the program and its arguments: until it has said that it is ready
-  local out=$1
-  shift
-  "$@" >"$out" 2>"$out.err" &
-  process=$!
-  started+=("$process")
-  for _ in $(seq 600); do
-    [ -s "$out" ] && return
-    kill -0 "$process" 2>/dev/null || break
-    sleep 0.05
-  done
-  fail "$* did not begin: $(cat "$out.err")"
-}
-says() { # name, wanted status, pattern, arguments
-  local name=$1 wanted=$2 pattern=$3 said status
-  shift 3
-  said=$("$@" 2>&1)
-  status=$?
-  if [ "$status" = "$wanted" ] && grep -qE "$pattern" <<<"$said"; then echo "ok $name"; else fail "$name: status $status, said: $said"; fi
-}
+source "$source/tests/lib/started.sh"
 export -n COLUMNS
 
 start "$work/rests" "$build/tests/observed"

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagemap.h: what lies behind each page of a process: /proc/PID/pagemap, read some pages ahead. Nothing
+ * becomes resident by it.
+ */
+#ifndef FL_PAGEMAP_H
+#define FL_PAGEMAP_H
+
+#include "target.h"
+
+typedef struct fl_pagemap {
+    int file; /* -1: there is none */
+    uint64_t page_bytes;
+    uint64_t first; /* the page that words begin with */
+    size_t count;
+    uint64_t words[4096];
+} fl_pagemap;
+
+typedef enum fl_backing {
+    FL_BACKING_UNKNOWN, /* the system does not say */
+    FL_BACKING_NONE,
+    FL_BACKING_SWAPPED,
+    FL_BACKING_FILE,   /* or memory that is shared */
+    FL_BACKING_PRIVATE /* the process's own: of a private mapping of a file, what it has written */
+} fl_backing;
+
+void fl_pagemap_open(fl_pagemap *pages, fl_target *target);
+void fl_pagemap_close(fl_pagemap *pages);
+
+/* Of the page that the address is in. */
+fl_backing fl_pagemap_backing(fl_pagemap *pages, uint64_t address);
+
+/* So many bytes of [start, start + bytes) have memory behind them. */
+uint64_t fl_pagemap_resident(fl_pagemap *pages, uint64_t start, uint64_t bytes);
+
+#endif

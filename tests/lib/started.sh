@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# For tests that look at running programs: starts them, checks what is said of them, ends them. Wants $fallow, $work, $failed and fail().
+started=()
+trap 'disown -a; kill -KILL "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
+
+start() { # the file that it writes to, the program and its arguments: until it has said that it is ready
+  local out=$1
+  shift
+  "$@" >"$out" 2>"$out.err" &
+  process=$!
+  started+=("$process")
+  for _ in $(seq 600); do
+    [ -s "$out" ] && return
+    kill -0 "$process" 2>/dev/null || break
+    sleep 0.05
+  done
+  fail "$* did not begin: $(cat "$out.err")"
+}
+says() { # name, wanted status, pattern, arguments
+  local name=$1 wanted=$2 pattern=$3 said status
+  shift 3
+  said=$("$@" 2>&1)
+  status=$?
+  if [ "$status" = "$wanted" ] && grep -qE "$pattern" <<<"$said"; then echo "ok $name"; else fail "$name: status $status, said: $said"; fi
+}

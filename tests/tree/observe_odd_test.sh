@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Processes that are odd, or change while they are looked at.
+set -u
+source=$1 build=$2 fallow=$2/fallow
+work=$(mktemp -d)
+failed=0
+fail() { echo "failed: $*"; failed=1; }
+source "$source/tests/lib/started.sh"
+odd=$build/tests/observed_oddly
+
+# What a program has mapped of files stays as it is: 4 GiB of one that is none of a program, and of one that begins as programs do.
+for kind in data program; do
+  truncate -s 4G "$work/$kind"
+  [ $kind = data ] || head -c 4096 "$odd" | dd of="$work/$kind" conv=notrunc status=none
+  start "$work/mapped" "$odd" mapped "$work/$kind"
+  says "observe_leaves_mapped_files_alone_$kind" 0 '^0 malloc' "$fallow" stats "$process"
+  resident=$(awk -v file="$work/$kind" '/^[0-9a-f]+-/ { its = $NF == file } its && $1 == "Rss:" { print $2 }' "/proc/$process/smaps")
+  [ "${resident:-none}" != none ] && [ "$resident" -le 128 ] || fail "$resident KiB of a mapped file ($kind) are resident: the command has read it"
+  kill -KILL "$process"
+done
+
+# The first thread has ended, others go on.
+start "$work/leaderless" "$odd" leaderless
+until grep -q '^State:.*Z' "/proc/$process/status"; do sleep 0.05; done
+says observe_without_a_first_thread 0 '^0 malloc' "$fallow" stats "$process"
+says observe_map_without_a_first_thread 0 'resident: [1-9]*0?\.[0-9]' "$fallow" map "$process"
+
+# It becomes another program, or ends, after its tables were read and before the kernel's figures are; or while its root is looked for.
+for at in mem:1 pagemap:1 maps:1 smaps:1 pagemap:2; do
+  for signal in USR1:'has become another program' KILL:'has ended'; do
+    for command in stats map; do
+      [ $at$command = pagemap:2stats ] && continue
+      start "$work/changing" "$odd"
+      says "observe_changing_${command}_${at}_${signal%%:*}" 1 "process $process \(observed_oddly\): ${signal#*:}" env \
+        LD_PRELOAD="$build/tests/libintruder.so" INTRUDER_PROCESS="$process" INTRUDER_SIGNAL="$(kill -l "${signal%%:*}")" INTRUDER_FILE="${at%:*}" INTRUDER_TURN="${at#*:}" "$fallow" $command "$process"
+      kill -KILL "$process" 2>/dev/null
+    done
+  done
+done
+
+exit $failed
