@@ -49,7 +49,8 @@ static bool read_extent(fl_survey *survey) {
     survey->end = survey->base + (fl_target_member(target, part, FL_AT_stretch_bytes) / sizeof(uint64_t)) *
                                      survey->page_bytes;
     survey->reserved_whole = fl_target_member(target, part, FL_AT_stretch_reserved) != 0;
-    return survey->start < survey->base && survey->end > survey->base && survey->end < UINT64_C(1) << 48;
+    return survey->start < survey->base && survey->end > survey->base && survey->end < UINT64_C(1) << 48 &&
+           survey->end - survey->base >= survey->pages * survey->page_bytes;
 }
 
 static bool read_classes(fl_survey *survey) {

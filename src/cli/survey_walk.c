@@ -242,7 +242,8 @@ static bool show_parts(walk *its) {
         uint64_t bytes = fl_target_member(target, part, FL_AT_stretch_bytes);
         uint64_t ready = fl_target_member(target, part, FL_AT_stretch_ready_bytes);
         uint64_t prepared = fl_target_member(target, part, FL_AT_stretch_prepared_bytes);
-        if (start < end || start + bytes > survey->base || prepared < ready || bytes < prepared)
+        if (start < end || start > survey->base || bytes > survey->base - start || prepared < ready ||
+            bytes < prepared)
             return false;
         show_part(its, start, ready, FL_USE_META);
         show_part(its, start + ready, prepared - ready, FL_USE_PREPARED);
