@@ -2,6 +2,7 @@
 /*
  * fallow.c: the `fallow` command. It runs beside fallow, not on it: an ordinary program.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,7 +33,7 @@ static const char usage[] =
     "  --html   as one page for a browser\n"
     "options  lists the options\n";
 
-int main(int argc, char **argv) {
+static int run_command(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
     if (!strcmp(command, "run"))
         return fl_command_run(argc - 2, argv + 2);
@@ -58,4 +59,14 @@ int main(int argc, char **argv) {
         fprintf(stderr, "fallow: unknown command '%s'\n", command);
     fputs(usage, stderr);
     return 2;
+}
+
+/* What a command has printed has arrived, or that it has not is said: a collector is not to take half of it. */
+int main(int argc, char **argv) {
+    int status = run_command(argc, argv);
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    int wrong = fl_fail("standard output", errno ? strerror(errno) : "not all of it could be written");
+    return status ? status : wrong;
 }

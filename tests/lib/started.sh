@@ -6,6 +6,7 @@ trap 'disown -a; kill -KILL "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 start() { # the file that it writes to, the program and its arguments: until it has said that it is ready
   local out=$1
   shift
+  : >"$out" # what an earlier one has written says nothing of this one
   "$@" >"$out" 2>"$out.err" &
   process=$!
   started+=("$process")

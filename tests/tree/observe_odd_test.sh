@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Processes that are odd, or change while they are looked at.
+# Processes that are odd, or change while they are looked at; and a standard output that takes nothing.
 set -u
 source=$1 build=$2 fallow=$2/fallow
 work=$(mktemp -d)
@@ -39,4 +39,17 @@ for at in mem:1 pagemap:1 maps:1 smaps:1 pagemap:2; do
   done
 done
 
+# A standard output that takes nothing.
+start "$work/rests" "$odd"
+for command in "stats $process" "stats --json $process" "map $process" "stats --explain" options --help --version; do
+  # shellcheck disable=SC2086
+  said=$("$fallow" $command 2>&1 >/dev/full) && fail "fallow $command >/dev/full returns 0"
+  [ "$said" = "fallow: standard output: No space left on device" ] || fail "fallow $command >/dev/full says: $said"
+  # shellcheck disable=SC2086
+  said=$("$fallow" $command 2>&1 >&-) && fail "fallow $command >&- returns 0"
+  [[ $said == "fallow: standard output: "* ]] || fail "fallow $command >&- says: $said"
+done
+"$fallow" map --html "$work/page" "$process" >&- || fail "a page is written without any standard output"
+"$fallow" run -- true >&- || fail "a program needs no standard output of the command's"
+echo "ok observe_output_that_takes_nothing"
 exit $failed
