@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-/* The array of count elements of so many bytes, with room for one more; the caller keeps it, and counts. NULL: out of
+/* The array of count elements of so many bytes, with room for one more; the caller keeps it, and counts, downwards too. NULL: out of
  * memory, the array is as before. */
 static inline void *fl_grow(void *array, size_t count, size_t bytes) {
     return (count & (count - 1)) ? array : realloc(array, (count ? count * 2 : 1) * bytes);

@@ -19,7 +19,18 @@ static const struct {
     {"Locked:", offsetof(fl_mapping, locked_bytes)},
 };
 
+/* The kernel writes mappings some at a time, and goes on at the address where it was: one that has grown meanwhile over
+ * what lay before it, or that has been joined with it, comes again, with all that is in it. */
+static void forget_what_comes_again(fl_smaps *smaps, uint64_t start) {
+    while (smaps->count && smaps->mappings[smaps->count - 1].start >= start)
+        smaps->count--;
+}
+
 static bool add_mapping(fl_smaps *smaps, uint64_t start, uint64_t end) {
+    forget_what_comes_again(smaps, start);
+    fl_mapping *last = smaps->count ? &smaps->mappings[smaps->count - 1] : NULL;
+    if (last && last->end > start)
+        last->end = start;
     fl_mapping *more = fl_grow(smaps->mappings, smaps->count, sizeof *more);
     if (!more)
         return false;
@@ -28,37 +39,53 @@ static bool add_mapping(fl_smaps *smaps, uint64_t start, uint64_t end) {
     return true;
 }
 
-static void add_figure(fl_smaps *smaps, bool ours, const char *line) {
+static void add_figure(fl_mapping *to, const char *line) {
     unsigned long long kib;
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         size_t length = strlen(figures[i].name);
-        if (strncmp(line, figures[i].name, length) || sscanf(line + length, "%llu", &kib) != 1)
-            continue;
-        if (i == 0)
-            smaps->process_resident_bytes += kib << 10;
-        if (ours) {
-            memcpy((char *)&smaps->mappings[smaps->count - 1] + figures[i].at, &(uint64_t){kib << 10}, 8);
-            *(uint64_t *)((char *)&smaps->sum + figures[i].at) += kib << 10;
-        }
-        return;
+        if (!strncmp(line, figures[i].name, length) && sscanf(line + length, "%llu", &kib) == 1)
+            *(uint64_t *)((char *)to + figures[i].at) = kib << 10;
     }
 }
 
-bool fl_smaps_read(fl_smaps *smaps, fl_target *target, uint64_t start, uint64_t end) {
+/* All are summed up, those in [start, end) are kept. */
+static void sum_up(fl_smaps *smaps, uint64_t start, uint64_t end) {
+    size_t kept = 0;
+    for (size_t m = 0; m < smaps->count; m++) {
+        const fl_mapping *its = &smaps->mappings[m];
+        smaps->process_resident_bytes += its->resident_bytes;
+        if (its->start >= end || its->end <= start)
+            continue;
+        for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+            *(uint64_t *)((char *)&smaps->sum + figures[i].at) +=
+                *(const uint64_t *)((const char *)its + figures[i].at);
+        smaps->mappings[kept++] = *its;
+    }
+    smaps->count = kept;
+}
+
+bool fl_smaps_parse(fl_smaps *smaps, FILE *file, uint64_t start, uint64_t end) {
     char line[4352];
-    bool ours = false, room = true;
+    unsigned long long from, to;
+    *smaps = (fl_smaps){0};
+    while (fgets(line, sizeof line, file))
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
+            if (!add_mapping(smaps, from, to)) {
+                fl_smaps_free(smaps);
+                return false;
+            }
+        } else if (smaps->count)
+            add_figure(&smaps->mappings[smaps->count - 1], line);
+    sum_up(smaps, start, end);
+    return true;
+}
+
+bool fl_smaps_read(fl_smaps *smaps, fl_target *target, uint64_t start, uint64_t end) {
     *smaps = (fl_smaps){0};
     FILE *file = fl_target_file(target, "smaps");
     if (!file)
         return false;
-    while (room && fgets(line, sizeof line, file)) {
-        unsigned long long from, to;
-        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
-            ours = from < end && to > start;
-            room = !ours || add_mapping(smaps, from, to);
-        } else
-            add_figure(smaps, ours, line);
-    }
+    bool room = fl_smaps_parse(smaps, file, start, end);
     fclose(file);
     if (room && smaps->count)
         return true;
