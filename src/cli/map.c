@@ -109,11 +109,10 @@ static int write_page(const fl_map *map, const char *path) {
     FILE *file = fopen(path, "we");
     if (!file)
         return fl_fail(path, strerror(errno));
-    fl_map_print_page(map, file);
-    bool written = !ferror(file);
+    bool room = fl_map_print_page(map, file), written = !ferror(file);
     if (fclose(file) != 0 || !written)
         return fl_fail(path, strerror(errno));
-    return 0;
+    return room ? 0 : fl_fail(path, strerror(ENOMEM));
 }
 
 int fl_command_map(int count, char **arguments) {
@@ -138,7 +137,7 @@ int fl_command_map(int count, char **arguments) {
         else if (page)
             status = write_page(&map, page);
         else
-            fl_map_print_text(&map, stdout), status = 0;
+            status = fl_map_print_text(&map, stdout) ? 0 : fl_fail("map", strerror(ENOMEM));
         forget(&map);
     }
     fl_target_close(&target);

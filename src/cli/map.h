@@ -43,8 +43,8 @@ typedef struct fl_map {
 /* Bytes of a run by share: added to what is there. */
 void fl_map_add_shares(const fl_map *map, const fl_run *run, uint64_t shares[FL_SHARE_COUNT]);
 
-/* On a terminal, or as one HTML page. */
-void fl_map_print_text(const fl_map *map, FILE *to);
-void fl_map_print_page(const fl_map *map, FILE *to);
+/* On a terminal, or as one HTML page. False: out of memory. */
+bool fl_map_print_text(const fl_map *map, FILE *to);
+bool fl_map_print_page(const fl_map *map, FILE *to);
 
 #endif

@@ -38,12 +38,12 @@ typedef struct writer {
     bool any;
 } writer;
 
-/* Into a string of JavaScript, within HTML. */
+/* What is printable, into a string of JavaScript, within HTML. */
 static void print_text(FILE *to, const char *text) {
     fputc('"', to);
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++)
-        if (*at < ' ' || *at > '~' || strchr("\"\\<>&", *at))
-            fprintf(to, "\\u%04x", *at);
+    for (const char *at = text; *at; at++)
+        if (strchr("\"\\<>&", *at))
+            fprintf(to, "\\u%04x", (unsigned)*at);
         else
             fputc(*at, to);
     fputc('"', to);
@@ -56,10 +56,15 @@ static uint32_t size_of(const fl_map *map, const fl_run *run) {
                                       : FL_NOBODYS;
 }
 
+/* The number that `fallow stats` gives an arena as well: its place in the survey changes when others end. */
+static int number_of(const fl_map *map, uint32_t arena) {
+    return arena == FL_NOBODYS ? -1 : (int)map->survey.arenas[arena].slot;
+}
+
 static void write_cell(writer *its, const cell *of) {
     fprintf(its->to, "%s[%llu,%llu,%llu,%d,%d,%llu,%llu", its->any ? ",\n" : "",
             (unsigned long long)(of->page - its->next_page), (unsigned long long)of->pages,
-            (unsigned long long)of->resident, (int)of->arena, (int)of->size_class,
+            (unsigned long long)of->resident, number_of(its->map, of->arena), (int)of->size_class,
             (unsigned long long)of->live, (unsigned long long)of->tag);
     for (int share = 0; share < FL_SHARE_COUNT; share++)
         if (of->bytes[share])
@@ -148,27 +153,31 @@ static void write_groups(FILE *to, const char *name, const group *groups, size_t
     fputs("],\n", to);
 }
 
-static void write_sums(const fl_map *map, size_t arenas, FILE *to) {
+/* By arena, and behind those that are shown all others together; by class, and behind these large blocks. */
+static bool write_sums(const fl_map *map, size_t arenas, FILE *to) {
     const fl_survey *survey = &map->survey;
     group *by_arena = calloc(arenas + 1, sizeof *by_arena);
     group *by_class = calloc(survey->class_count + 1, sizeof *by_class);
-    for (size_t i = 0; by_arena && by_class && i < map->count; i++) {
+    bool room = by_arena && by_class;
+    for (size_t i = 0; room && i < map->count; i++) {
+        const fl_run *run = &map->runs[i];
         uint64_t bytes[FL_SHARE_COUNT] = {0};
-        fl_map_add_shares(map, &map->runs[i], bytes);
-        if (map->runs[i].arena < arenas)
-            add_to_group(&by_arena[map->runs[i].arena], map, i, bytes);
-        if (size_of(map, &map->runs[i]) <= survey->class_count)
-            add_to_group(&by_class[size_of(map, &map->runs[i])], map, i, bytes);
+        fl_map_add_shares(map, run, bytes);
+        if (run->arena != FL_NOBODYS)
+            add_to_group(&by_arena[run->arena < arenas ? run->arena : arenas], map, i, bytes);
+        if (size_of(map, run) <= survey->class_count)
+            add_to_group(&by_class[size_of(map, run)], map, i, bytes);
     }
-    if (by_arena && by_class) {
-        write_groups(to, "byArena", by_arena, arenas);
+    if (room) {
+        write_groups(to, "byArena", by_arena, arenas + 1);
         write_groups(to, "byClass", by_class, survey->class_count + 1);
     }
     free(by_arena);
     free(by_class);
+    return room;
 }
 
-static void write_data(writer *its) {
+static bool write_data(writer *its) {
     const fl_map *map = its->map;
     const fl_survey *survey = &map->survey;
     size_t arenas = survey->arena_count < ARENAS_SHOWN ? survey->arena_count : ARENAS_SHOWN;
@@ -177,6 +186,10 @@ static void write_data(writer *its) {
     print_text(to, map->target->program);
     fprintf(to, ",version:");
     print_text(to, map->target->root.version);
+    fprintf(to, ",library:");
+    print_text(to, map->target->library);
+    fprintf(to, ",others:");
+    print_text(to, map->target->others);
     fprintf(to, ",time:%lld,base:\"0x%llx\",pageBytes:%llu,cellPages:%llu,exact:%d,\n", (long long)time(NULL),
             (unsigned long long)survey->base, (unsigned long long)survey->page_bytes,
             (unsigned long long)its->cell_pages, its->cell_pages == 1);
@@ -191,17 +204,19 @@ static void write_data(writer *its) {
     }
     fputs("],\narenas:[", to);
     for (size_t i = 0; i < arenas; i++) {
-        fputs(i ? "," : "", to);
+        fprintf(to, "%s[%d,", i ? "," : "", number_of(map, (uint32_t)i));
         print_text(to, survey->arenas[i].name);
+        fputc(']', to);
     }
-    fputs("],\nclasses:[", to);
+    fprintf(to, "],\nmoreArenas:%zu,\nclasses:[", survey->arena_count - arenas);
     for (size_t i = 0; i < survey->class_count; i++)
         fprintf(to, "%s%llu", i ? "," : "", (unsigned long long)survey->classes[i].block_bytes);
     fputs("],\n", to);
-    write_sums(map, arenas, to);
+    bool room = write_sums(map, arenas, to);
     fputs("rows:[\n", to);
     write_rows(its);
     fputs("]};\n", to);
+    return room;
 }
 
 /* A page for each square where that can be looked at; else so many as leave few enough cells. */
@@ -229,11 +244,12 @@ static uint64_t choose_cell(const fl_map *map) {
     return cell_pages;
 }
 
-void fl_map_print_page(const fl_map *map, FILE *to) {
+bool fl_map_print_page(const fl_map *map, FILE *to) {
     static const char mark[] = "/*DATA*/\n";
     const char *rest = strstr(template, mark);
     writer its = {.map = map, .to = to, .cell_pages = choose_cell(map)};
     fwrite(template, 1, (size_t)(rest - template), to);
-    write_data(&its);
+    bool room = write_data(&its);
     fputs(rest + sizeof mark - 1, to);
+    return room;
 }

@@ -113,16 +113,17 @@ static void print_sums(const fl_map *map, bool colours, FILE *to) {
             map->unexplained + map->absent ? " (the program was at work meanwhile)" : "");
 }
 
-void fl_map_print_text(const fl_map *map, FILE *to) {
+bool fl_map_print_text(const fl_map *map, FILE *to) {
     bool colours = fl_terminal_has_colours(to);
     picture its = {.columns = fl_terminal_columns(to) - LABEL_COLUMNS};
     its.columns -= its.columns % 16;
-    if (!fill(&its, map)) {
-        fputs("out of memory\n", to);
-        return;
-    }
+    if (!fill(&its, map))
+        return false;
     fprintf(to, "process %d (%s): a mark for %llu KiB\n\n", (int)map->target->process, map->target->program,
             (unsigned long long)its.cell_bytes >> 10);
+    if (*map->target->others)
+        fprintf(to, "shown is the fallow of %s; in it too, and not shown: %s\n\n", map->target->library,
+                map->target->others);
     for (size_t first = 0, empty = 0; first < its.count; first += its.columns) {
         if (is_empty(&its, first)) {
             if (!empty++ && first + its.columns < its.count)
@@ -136,4 +137,5 @@ void fl_map_print_text(const fl_map *map, FILE *to) {
     free(its.cells);
     fputc('\n', to);
     print_sums(map, colours, to);
+    return true;
 }

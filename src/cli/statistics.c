@@ -210,6 +210,8 @@ bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
     *all = (fl_statistics){.process = target->process};
     memcpy(all->program, target->program, sizeof all->program);
     memcpy(all->version, target->root.version, sizeof all->version - 1);
+    memcpy(all->library, target->library, sizeof all->library);
+    memcpy(all->others, target->others, sizeof all->others);
     if (!fl_survey_begin(&survey, target))
         return false;
     sums to = {&survey, all};

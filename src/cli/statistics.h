@@ -137,7 +137,10 @@ typedef struct fl_row {
 typedef struct fl_statistics {
     pid_t process;
     char program[32];
-    char version[16]; /* of the library in it */
+    char version
+        [16]; /* of the fallow in it; in which of its files; and in which others are, which are not shown */
+    char library[64];
+    char others[256];
     fl_row *rows[FL_GROUP_COUNT];
     size_t counts[FL_GROUP_COUNT];
 } fl_statistics;

@@ -53,15 +53,10 @@ static void print_value(FILE *to, const statistic *of, uint64_t value) {
         fprintf(to, "%llu", (unsigned long long)value);
 }
 
-/* A name that anybody may have given: neither of the formats is broken by it. */
+/* What is printable, within quotes: neither of the formats is broken by it. */
 static void print_name(FILE *to, const char *name) {
-    for (const unsigned char *at = (const unsigned char *)name; *at; at++)
-        if (*at == '"' || *at == '\\')
-            fprintf(to, "\\%c", *at);
-        else if (*at < ' ' || *at > '~')
-            fputc('?', to);
-        else
-            fputc(*at, to);
+    for (; *name; name++)
+        fprintf(to, *name == '"' || *name == '\\' ? "\\%c" : "%c", *name);
 }
 
 static void print_row_as_json(FILE *to, const struct group *group, const fl_row *row) {
@@ -87,6 +82,10 @@ void fl_print_json(const fl_statistics *all, FILE *to) {
     print_name(to, all->version);
     fprintf(to, "\", \"pid\": %d, \"program\": \"", (int)all->process);
     print_name(to, all->program);
+    fprintf(to, "\", \"library\": \"");
+    print_name(to, all->library);
+    fprintf(to, "\", \"others\": \"");
+    print_name(to, all->others);
     fprintf(to, "\", \"time\": %lld,\n", (long long)time(NULL));
     for (size_t g = 0; g < FL_GROUP_COUNT; g++) {
         fprintf(to, " \"%s\": %s", groups[g].name, g ? "[" : "");
@@ -123,6 +122,10 @@ void fl_print_metrics(const fl_statistics *all, FILE *to) {
     print_name(to, all->version);
     fprintf(to, "\",pid=\"%d\",program=\"", (int)all->process);
     print_name(to, all->program);
+    fputs("\",library=\"", to);
+    print_name(to, all->library);
+    fputs("\",others=\"", to);
+    print_name(to, all->others);
     fputs("\"} 1\n", to);
     for (size_t g = 0; g < FL_GROUP_COUNT; g++)
         for (size_t i = 0; i < groups[g].count; i++) {
@@ -184,9 +187,6 @@ static void print_row(FILE *to, const struct group *group, const fl_row *row, co
     if (*group->number)
         at += snprintf(text, sizeof text, "%llu ", (unsigned long long)row->number);
     snprintf(at, (size_t)(text + sizeof text - at), "%s", row->name);
-    for (at = text; *at; at++)
-        if ((unsigned char)*at < ' ' || (unsigned char)*at > '~')
-            *at = '?';
     fprintf(to, "%-*.*s", NAME_COLUMNS, NAME_COLUMNS, text);
     for (size_t i = 0; i < group->count; i++)
         if (shown[i]) {
@@ -236,11 +236,10 @@ static void print_group(FILE *to, const struct group *group, const fl_row *rows,
 
 void fl_print_table(const fl_statistics *all, FILE *to) {
     unsigned columns = fl_terminal_columns(to);
-    fprintf(to, "process %d (", (int)all->process);
-    print_name(to, all->program);
-    fprintf(to, "), fallow ");
-    print_name(to, all->version);
-    fputs("\n\n", to);
+    fprintf(to, "process %d (%s), fallow %s\n", (int)all->process, all->program, all->version);
+    if (*all->others)
+        fprintf(to, "shown is the fallow of %s; in it too, and not shown: %s\n", all->library, all->others);
+    fputc('\n', to);
     for (size_t i = 0; i < groups[0].count; i++) {
         char text[40];
         if (!all->rows[0]->values[i])

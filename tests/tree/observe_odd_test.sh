@@ -26,6 +26,22 @@ until grep -q '^State:.*Z' "/proc/$process/status"; do sleep 0.05; done
 says observe_without_a_first_thread 0 '^0 malloc' "$fallow" stats "$process"
 says observe_map_without_a_first_thread 0 'resident: [1-9]*0?\.[0-9]' "$fallow" map "$process"
 
+# Two fallows in one process: it is said which is shown.
+start "$work/two" "$odd" two "$build/libfallow.so"
+says observe_two_malloc_is_shown 0 '^0 malloc' "$fallow" stats "$process"
+for command in stats map; do
+  says observe_two_${command}_says_so 0 '^shown is the fallow of libfallow-malloc\.so\.[0-9.]*; in it too, and not shown: libfallow\.so\.[0-9.]*$' "$fallow" $command "$process"
+done
+says observe_two_json 0 '"library": "libfallow-malloc\.so[0-9.]*", "others": "libfallow\.so[0-9.]*"' "$fallow" stats --json "$process"
+says observe_two_metrics 0 'library="libfallow-malloc\.so[0-9.]*",others="libfallow\.so[0-9.]*"\} 1' "$fallow" stats --metrics "$process"
+start "$work/one" "$odd"
+says observe_one_json 0 '"library": "libfallow-malloc\.so[0-9.]*", "others": ""' "$fallow" stats --json "$process"
+"$fallow" map "$process" | grep 'not shown' && fail "others, where there are none"
+
+# More arenas than the page lists, with names that are not ASCII.
+start "$work/many" "$odd" many 2100
+python3 "$source/tests/tree/observe_test.py" "$fallow" many "$process" "$work/many.html" || fail "a process of many arenas"
+
 # It becomes another program, or ends, after its tables were read and before the kernel's figures are; or while its root is looked for.
 for at in mem:1 pagemap:1 maps:1 smaps:1 pagemap:2; do
   for signal in USR1:'has become another program' KILL:'has ended'; do
