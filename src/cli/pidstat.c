@@ -48,6 +48,9 @@ bool fl_pidstat_read(const char *path, fl_pidstat *its) {
     return true;
 }
 
+/* The kernel's PF_EXITING: its memory may have gone already, while its letter is another. */
+#define EXITING_FLAG 0x4
+
 bool fl_pidstat_has_ended(const fl_pidstat *its) {
-    return its->letter == 'Z' || its->letter == 'X';
+    return its->letter == 'Z' || its->letter == 'X' || (its->flags & EXITING_FLAG);
 }

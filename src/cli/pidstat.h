@@ -20,7 +20,7 @@ typedef struct fl_pidstat {
 /* False: there is none. */
 bool fl_pidstat_read(const char *path, fl_pidstat *its);
 
-/* Only its status is left. Of a process: its first thread's, others may go on. */
+/* Only its status is left, or will be presently. Of a process: its first thread's, others may go on. */
 bool fl_pidstat_has_ended(const fl_pidstat *its);
 
 #endif
