@@ -80,20 +80,25 @@ static const char *name_of(const misuse *it) {
     return name;
 }
 
+/* NULL: there is none of that name. */
+static const misuse *case_of(const char *wanted) {
+    for (size_t kind = 0; kind < KINDS; kind++)
+        for (size_t i = 0; i < kinds[kind]->count; i++)
+            if (strcmp(name_of(&kinds[kind]->cases[i]), wanted) == 0)
+                return &kinds[kind]->cases[i];
+    return NULL;
+}
+
 static int run_here(const char *wanted) {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     alarm(60);
-    for (size_t kind = 0; kind < KINDS; kind++)
-        for (size_t i = 0; i < kinds[kind]->count; i++) {
-            const misuse *it = &kinds[kind]->cases[i];
-            if (strcmp(name_of(it), wanted) == 0) {
-                it->commit(it->bytes, it->extent);
-                return 0;
-            }
-        }
-    fprintf(stderr, "misuse: no case '%s'\n", wanted);
-    return 2;
+    const misuse *it = case_of(wanted);
+    if (it)
+        it->commit(it->bytes, it->extent);
+    else
+        fprintf(stderr, "misuse: no case '%s'\n", wanted);
+    return it ? 0 : 2;
 }
 
 /* The last line that the child wrote on standard error is in `text`. */
@@ -166,6 +171,24 @@ static void judge_case(judge *judge, const misuse *it, const char *outcome, cons
     judge->wrong++;
 }
 
+/* Lines of what has gone, and second ones: they would say something else than what is tested. */
+static void judge_lines(judge *judge) {
+    char line[160], which[128];
+    size_t lines = 0, all = 0;
+    rewind(judge->expected);
+    for (; fgets(line, sizeof line, judge->expected); lines++)
+        if (sscanf(line, "%127s", which) != 1 || !case_of(which)) {
+            printf("failed: there is no such case: %s", line);
+            judge->wrong++;
+        }
+    for (size_t kind = 0; kind < KINDS; kind++)
+        all += kinds[kind]->count;
+    if (lines != all) {
+        printf("failed: %zu lines for %zu cases\n", lines, all);
+        judge->wrong++;
+    }
+}
+
 enum listing { NOTHING, EACH_CASE, OUTCOMES };
 
 static size_t commit_kind(const misuse_kind *kind, enum listing listing, judge *judge) {
@@ -202,14 +225,23 @@ static int commit_all(enum listing listing, judge *judge) {
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     judge judge = {NULL, strcmp(what, "better") == 0, 0};
+    if (argc == 1)
+        return commit_all(EACH_CASE, &judge);
+    if (strcmp(what, "table") == 0 && argc == 2)
+        return commit_all(NOTHING, &judge);
+    if (strcmp(what, "outcomes") == 0 && argc == 2)
+        return commit_all(OUTCOMES, &judge);
     if (strcmp(what, "run") == 0 && argc == 3)
         return run_here(argv[2]);
-    if (strcmp(what, "outcomes") == 0)
-        return commit_all(OUTCOMES, &judge);
-    if ((strcmp(what, "check") == 0 || judge.may_be_better) && argc == 3) {
-        judge.expected = fopen(argv[2], "r");
-        if (!judge.expected)
-            return 2;
+    if ((strcmp(what, "check") != 0 && !judge.may_be_better) || argc != 3) {
+        fputs("usage: misuse [table | check FILE | better FILE | outcomes | run CASE]\n", stderr);
+        return 2;
     }
-    return commit_all(*what ? NOTHING : EACH_CASE, &judge);
+    judge.expected = fopen(argv[2], "r");
+    if (!judge.expected) {
+        perror(argv[2]);
+        return 2;
+    }
+    judge_lines(&judge);
+    return commit_all(NOTHING, &judge);
 }
