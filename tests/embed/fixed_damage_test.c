@@ -10,8 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../lib/check.h"
-#include "fallow/fixed.h"
+#include "../lib/reading.h"
 
 #define BYTES ((size_t)64 << 10)
 #define LENGTH_AT 56 /* before it lie what says that there is an allocator, and the lock */
@@ -22,12 +21,6 @@ typedef struct block {
     size_t bytes;
     unsigned char pattern;
 } block;
-
-static fallow_fixed_figures figures_of(fallow_fixed *fixed) {
-    fallow_fixed_figures figures = {0};
-    (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
-    return figures;
-}
 
 static unsigned char *memory;
 static fallow_fixed *fixed;
@@ -78,7 +71,7 @@ static void expect_every_call_to_fail(void) {
     CHECK(is_refused(!fallow_fixed_alloc_aligned(fixed, 64, 1)) && (errno = 0) == 0);
     CHECK(is_refused(!fallow_fixed_realloc(fixed, it->start, 5000)) && (errno = 0) == 0);
     CHECK(is_refused(!fallow_fixed_free(fixed, it->start)) && (errno = 0) == 0);
-    CHECK(is_refused(figures_of(fixed).total_bytes == 0) && (errno = 0) == 0);
+    CHECK(is_refused(any_fixed_figures(fixed).total_bytes == 0) && (errno = 0) == 0);
     CHECK(is_refused(!fallow_fixed_walk(fixed, count_block, &count)) && (errno = 0) == 0);
     CHECK(is_refused(!fallow_fixed_open(memory, BYTES)));
     CHECK_EQUAL(count, 0);
@@ -121,19 +114,19 @@ static void fixed_damage_of_each_tag(void) {
         block *it = &blocks[victim];
         if (!it->start)
             continue;
-        fallow_fixed_figures whole = figures_of(fixed);
+        fallow_fixed_figures whole = any_fixed_figures(fixed);
         memset(it->start + fallow_fixed_usable_bytes(it->start), 0xff, 8);
         CHECK(!fallow_fixed_open(memory, BYTES) && errno == ENOTRECOVERABLE);
         expect_every_call_to_fail();
         repair();
-        fallow_fixed_figures now = figures_of(fixed);
+        fallow_fixed_figures now = any_fixed_figures(fixed);
         CHECK_EQUAL(now.total_bytes, whole.total_bytes);
         CHECK(now.lost_bytes && now.blocks < whole.blocks);
         lost_bytes += now.lost_bytes;
         total_bytes += now.total_bytes;
         expect_use();
         CHECK(fallow_fixed_reset(fixed));
-        now = figures_of(fixed);
+        now = any_fixed_figures(fixed);
         CHECK(now.lost_bytes == 0 && now.largest_bytes + 8 == whole.total_bytes);
     }
     CHECK(lost_bytes && lost_bytes < total_bytes / 8);
@@ -174,7 +167,7 @@ static void fixed_damage_is_not_followed(void) {
             if (some)
                 memset(some, 0xdd, it->bytes);
         }
-        (void)figures_of(fixed);
+        (void)any_fixed_figures(fixed);
         repair();
         expect_use();
     }
@@ -190,7 +183,7 @@ static void fixed_damage_of_each_word_of_the_bookkeeping(void) {
     for (size_t place = LENGTH_AT; place + 8 <= bookkeeping && place < FALLOW_FIXED_OVERHEAD_BYTES - 128;
          place += 8) {
         set_up(4);
-        fallow_fixed_figures whole = figures_of(fixed);
+        fallow_fixed_figures whole = any_fixed_figures(fixed);
         uint64_t *word = (uint64_t *)(void *)(memory + place), was = *word;
         *word = was + 1000;
         bool is_told = !fallow_fixed_open(memory, BYTES);
@@ -198,7 +191,7 @@ static void fixed_damage_of_each_word_of_the_bookkeeping(void) {
         if (is_told)
             expect_every_call_to_fail();
         repair();
-        fallow_fixed_figures now = figures_of(fixed);
+        fallow_fixed_figures now = any_fixed_figures(fixed);
         CHECK_EQUAL(now.blocks, whole.blocks);
         CHECK_EQUAL(now.used_bytes, whole.used_bytes);
         CHECK_EQUAL(now.lost_bytes, 0);
@@ -209,15 +202,15 @@ static void fixed_damage_of_each_word_of_the_bookkeeping(void) {
 
 static void fixed_damage_of_the_lock_or_the_length(void) {
     set_up(6);
-    size_t live = figures_of(fixed).blocks;
+    size_t live = any_fixed_figures(fixed).blocks;
     memory[LENGTH_AT] ^= 1;
     expect_every_call_to_fail();
     CHECK(!fallow_fixed_reset(fixed));
     repair();
-    CHECK_EQUAL(figures_of(fixed).blocks, live);
+    CHECK_EQUAL(any_fixed_figures(fixed).blocks, live);
     memset(memory + 8, 0xff, 40);
     CHECK(fallow_fixed_repair(memory, BYTES, FALLOW_FIXED_SHARED | FALLOW_FIXED_ALONE) == fixed);
-    CHECK_EQUAL(figures_of(fixed).blocks, live);
+    CHECK_EQUAL(any_fixed_figures(fixed).blocks, live);
     expect_use();
     CHECK(!fallow_fixed_repair(memory, BYTES, 64) && errno == EINVAL);
     memory[0] ^= 1;
@@ -228,9 +221,9 @@ static void fixed_damage_of_the_lock_or_the_length(void) {
 /* A repair of what is sound changes nothing; one after another adds up. */
 static void fixed_damage_again_and_again(void) {
     set_up(8);
-    fallow_fixed_figures whole = figures_of(fixed), now;
+    fallow_fixed_figures whole = any_fixed_figures(fixed), now;
     repair();
-    now = figures_of(fixed);
+    now = any_fixed_figures(fixed);
     CHECK(!memcmp(&now, &whole, sizeof now));
     size_t lost = 0;
     for (int victim = 0; victim < BLOCKS; victim += 3) {
@@ -243,7 +236,7 @@ static void fixed_damage_again_and_again(void) {
             if (other != it && other->start > it->start && other->start < it->start + 1624)
                 other->start = NULL;
         repair();
-        now = figures_of(fixed);
+        now = any_fixed_figures(fixed);
         CHECK(now.lost_bytes >= lost);
         lost = now.lost_bytes;
     }

@@ -15,8 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../lib/check.h"
-#include "fallow/fixed.h"
+#include "../lib/reading.h"
 
 #define BYTES ((size_t)24 << 10)
 #define BLOCKS 40
@@ -35,12 +34,6 @@ typedef struct set {
     block all[300];
     size_t count;
 } set;
-
-static fallow_fixed_figures figures_of(fallow_fixed *fixed) {
-    fallow_fixed_figures figures = {0};
-    (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
-    return figures;
-}
 
 static unsigned char *memory, *saved; /* saved: what it is before each victim comes */
 static fallow_fixed *fixed;
@@ -108,7 +101,7 @@ static void set_up(uint64_t seed) {
     memset(blocks, 0, sizeof blocks);
     memset(memory, 0x5a, BYTES);
     CHECK(fixed = fallow_fixed_create(memory, BYTES, FALLOW_FIXED_SHARED));
-    whole = figures_of(fixed).largest_bytes;
+    whole = any_fixed_figures(fixed).largest_bytes;
     some_steps(300, &seed);
     before = walk_all();
     memcpy(saved, memory, BYTES);
@@ -151,7 +144,7 @@ static void make(call which) {
         fallow_fixed_reset(fixed);
         break;
     case READ:
-        figures_of(fixed);
+        any_fixed_figures(fixed);
         break;
     case REPAIR:
         result = fallow_fixed_repair(memory, BYTES, FALLOW_FIXED_SHARED);
@@ -259,7 +252,7 @@ static int go_on(call which) {
         now = walk_all();
         for (size_t i = 0; i < now.count; i++)
             CHECK(fallow_fixed_free(fixed, now.all[i].start));
-        CHECK_EQUAL(figures_of(fixed).largest_bytes, whole);
+        CHECK_EQUAL(any_fixed_figures(fixed).largest_bytes, whole);
         _exit(is_undone ? NOT_MADE : MADE);
     }
     int end = end_of_child(child);
@@ -357,7 +350,7 @@ static int go_on_after_repair(void) {
             if (it->start)
                 verify(it);
         CHECK(fallow_fixed_reset(fixed));
-        CHECK_EQUAL(figures_of(fixed).largest_bytes, whole);
+        CHECK_EQUAL(any_fixed_figures(fixed).largest_bytes, whole);
         _exit(is_told ? NOT_MADE : MADE);
     }
     int end = end_of_child(child);

@@ -2,26 +2,17 @@
 /*
  * A fuzz target over what lies in the memory of a shared fixed allocator: the input is written over all of
  * it or over single words, but for its first line with the lock. Calls then fail or not, and never touch
- * what lies outside; after a repair they are right. libFuzzer's entry, and a main that runs the files
- * named, or a number of random inputs, where there is no libFuzzer.
+ * what lies outside; after a repair they are right.
  */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "../lib/check.h"
-#include "fallow/fixed.h"
+#include "../lib/fuzz_main.h"
+#include "../lib/reading.h"
 
 #define BYTES ((size_t)4096)
 #define LENGTH_AT 56 /* before it lie what says that there is an allocator, and the lock */
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
-
-static fallow_fixed_figures figures_of(fallow_fixed *fixed) {
-    fallow_fixed_figures figures = {0};
-    (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
-    return figures;
-}
 
 static unsigned char *memory;
 static fallow_fixed *fixed;
@@ -81,7 +72,7 @@ static void call(input *from) {
         (void)!fallow_fixed_realloc(fixed, a_block(what >> 4), bytes);
         break;
     case 6:
-        CHECK(figures_of(fixed).used_bytes <= BYTES || errno);
+        CHECK(any_fixed_figures(fixed).used_bytes <= BYTES || errno);
         break;
     default:
         (void)!fallow_fixed_open(memory, BYTES);
@@ -104,14 +95,14 @@ static void damage(input *from, bool whole) {
 static void expect_all_right(void) {
     CHECK(fallow_fixed_repair(memory, BYTES, FALLOW_FIXED_SHARED) == fixed);
     CHECK(fallow_fixed_open(memory, BYTES) == fixed);
-    fallow_fixed_figures figures = figures_of(fixed);
+    fallow_fixed_figures figures = any_fixed_figures(fixed);
     CHECK(figures.used_bytes + figures.lost_bytes <= figures.total_bytes && figures.total_bytes < BYTES);
     for (unsigned char *block; (block = fallow_fixed_alloc(fixed, 40)) != NULL;)
         use(block);
     CHECK_EQUAL(errno, ENOMEM);
     for (unsigned char *block; (block = a_block(0)) != NULL;)
         CHECK(fallow_fixed_free(fixed, block));
-    figures = figures_of(fixed);
+    figures = any_fixed_figures(fixed);
     CHECK(figures.used_bytes == 0 && figures.blocks == 0);
     CHECK(figures.largest_bytes + 8 <= figures.total_bytes - figures.lost_bytes || !figures.largest_bytes);
     CHECK(fallow_fixed_reset(fixed) && fallow_fixed_open(memory, BYTES) == fixed);
@@ -137,20 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
 
 #ifndef FUZZER
 int main(int argc, char **argv) {
-    static uint8_t bytes[4096];
-    uint64_t random = 1;
-    for (int i = 1; i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-        CHECK(file);
-        LLVMFuzzerTestOneInput(bytes, fread(bytes, 1, sizeof bytes, file));
-        fclose(file);
-    }
-    for (int i = 0; argc == 1 && i < 20000; i++) {
-        size_t count = check_random(&random) % (i % 4 ? 300 : sizeof bytes);
-        for (size_t k = 0; k < count; k++)
-            bytes[k] = (uint8_t)check_random(&random);
-        LLVMFuzzerTestOneInput(bytes, count);
-    }
+    fuzz_main(argc, argv, 20000, 300);
     free(memory);
     puts("ok fixed_fuzz_random_inputs");
     return 0;

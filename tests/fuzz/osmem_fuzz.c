@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzz target over sequences of moves on the sim, against the model: libFuzzer's entry, and a main that runs
- * the files named, or a number of random inputs, where there is no libFuzzer.
+ * A fuzz target over sequences of moves on the sim, against the model.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "../lib/fuzz_main.h"
 #include "../lib/osmem_model.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
     if (count < 2)
@@ -36,20 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
 
 #ifndef FUZZER
 int main(int argc, char **argv) {
-    static uint8_t bytes[4096];
-    uint64_t random = 1;
-    for (int i = 1; i < argc; i++) {
-        FILE *file = fopen(argv[i], "rb");
-        CHECK(file);
-        LLVMFuzzerTestOneInput(bytes, fread(bytes, 1, sizeof bytes, file));
-        fclose(file);
-    }
-    for (int i = 0; argc == 1 && i < 2000; i++) {
-        size_t count = check_random(&random) % sizeof bytes;
-        for (size_t k = 0; k < count; k++)
-            bytes[k] = (uint8_t)check_random(&random);
-        LLVMFuzzerTestOneInput(bytes, count);
-    }
+    fuzz_main(argc, argv, 2000, sizeof fuzz_input);
     puts("ok osmem_fuzz_random_inputs");
     return 0;
 }

@@ -27,4 +27,11 @@ static inline fallow_fixed_figures fixed_figures(fallow_fixed *fixed) {
     return figures;
 }
 
+/* Of one that may be damaged: zeroes where it cannot be read, and errno. */
+static inline fallow_fixed_figures any_fixed_figures(fallow_fixed *fixed) {
+    fallow_fixed_figures figures = {0};
+    (void)fallow_fixed_read_sized(fixed, &figures, sizeof figures);
+    return figures;
+}
+
 #endif

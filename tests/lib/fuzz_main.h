@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fuzz_main.h: what runs a fuzz target: libFuzzer, or where there is none, this: the files named, or a number of
+ * random inputs.
+ */
+#ifndef FUZZ_MAIN_H
+#define FUZZ_MAIN_H
+
+#include "check.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
+
+#ifndef FUZZER
+static uint8_t fuzz_input[4096];
+
+static void fuzz_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    CHECK(file);
+    LLVMFuzzerTestOneInput(fuzz_input, fread(fuzz_input, 1, sizeof fuzz_input, file));
+    fclose(file);
+}
+
+/* So many inputs of fewer than usual_bytes; each fourth is of any length. */
+static void fuzz_at_random(int rounds, size_t usual_bytes) {
+    uint64_t random = 1;
+    for (int i = 0; i < rounds; i++) {
+        size_t count = check_random(&random) % (i % 4 ? usual_bytes : sizeof fuzz_input);
+        for (size_t k = 0; k < count; k++)
+            fuzz_input[k] = (uint8_t)check_random(&random);
+        LLVMFuzzerTestOneInput(fuzz_input, count);
+    }
+}
+
+static void fuzz_main(int argc, char **argv, int rounds, size_t usual_bytes) {
+    for (int i = 1; i < argc; i++)
+        fuzz_file(argv[i]);
+    if (argc == 1)
+        fuzz_at_random(rounds, usual_bytes);
+}
+#endif
+
+#endif
