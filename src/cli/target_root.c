@@ -126,8 +126,7 @@ static void look_through(search *its, uint64_t start, uint64_t end, const char *
 /* What the loader has mapped has the file's first bytes in front of its data. */
 static bool is_program(const fl_target *target, uint64_t header) {
     char magic[4];
-    return header && fl_target_read(target, header, magic, sizeof magic) &&
-           !memcmp(magic, "\177ELF", sizeof magic);
+    return fl_target_read(target, header, magic, sizeof magic) && !memcmp(magic, "\177ELF", sizeof magic);
 }
 
 static bool look_everywhere(search *its) {
@@ -142,13 +141,13 @@ static bool look_everywhere(search *its) {
                    &path) != 6)
             continue;
         its->named = its->named || strstr(line, "/libfallow");
-        if (inode && offset == 0) {
-            header = start;
+        if (inode && (offset == 0 || inode != header_inode || strcmp(device, header_device))) {
+            header = start; /* of one in an archive, that is further on in the file */
             header_inode = inode;
             memcpy(header_device, device, sizeof device);
         }
-        if (inode && inode == header_inode && !strcmp(device, header_device) && rights[0] == 'r' &&
-            rights[1] == 'w' && rights[3] == 'p' && is_program(its->target, header))
+        if (inode && rights[0] == 'r' && rights[1] == 'w' && rights[3] == 'p' &&
+            is_program(its->target, header))
             look_through(its, start, end, line + path);
     }
     fclose(maps);
