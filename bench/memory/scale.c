@@ -29,7 +29,7 @@ static double now_ns(void) {
 
 static void grant(size_t i, size_t pages) {
     bool zeroed;
-    spans[i].start = fl_grant(&arena, pages, 1, &zeroed);
+    spans[i].start = fl_grant(&arena, pages, 1, FL_FILLED_PERHAPS, &zeroed);
     spans[i].pages = pages;
     CHECK(spans[i].start);
 }

@@ -145,6 +145,8 @@ typedef struct osmem_backend {
     void (*show_name)(void *context, void *start, size_t bytes, const char *name);
     /* May be NULL: the pages behind one range come to lie behind another. */
     osmem_result (*move)(void *context, void *from, void *to, size_t bytes);
+    /* May be NULL: a hint as the others. */
+    osmem_result (*split)(void *context, void *start, size_t bytes);
 } osmem_backend;
 
 /* The system that the program runs on. */
@@ -275,11 +277,14 @@ FALLOW_API void osmem_transfer(void *start, size_t bytes, osmem_bytes by_state, 
 /*
  * Hints; no state changes, and any state but None may be given them. huge_page: this range would be better in huge pages. no_huge_page: it would be
  * worse. collapse: put it into huge pages now, if that can be done; may take milliseconds, so never under
- * a lock. The range is rounded inwards to whole huge pages for huge_page and collapse.
+ * a lock. The range is rounded inwards to whole huge pages for huge_page and collapse. split: what lies in the range and belongs to
+ * a huge page that lies in it only in part is about to go; so that the system has it back at once, and not only when it is short, the huge page
+ * is made into small ones first.
  */
 FALLOW_API osmem_result osmem_huge_page(void *start, size_t bytes, osmem_stat *stat);
 FALLOW_API osmem_result osmem_no_huge_page(void *start, size_t bytes, osmem_stat *stat);
 FALLOW_API osmem_result osmem_collapse(void *start, size_t bytes, osmem_stat *stat);
+FALLOW_API osmem_result osmem_split(void *start, size_t bytes, osmem_stat *stat);
 
 /* The page of the system's memory management: asked from the system, the same for the life of a process. */
 FALLOW_API size_t osmem_os_page_bytes(void);

@@ -173,10 +173,11 @@ bool fl_make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *ladde
     return again;
 }
 
-char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed) {
+char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed) {
     fl_shortage shortage;
     for (fl_ladder ladder = {0};;) {
-        char *start = fl_pages_try(arena, pages, alignment_pages, ladder.tries == 0, zeroed, &shortage);
+        char *start = fl_pages_try(arena, pages, alignment_pages,
+                                   ladder.tries == 0 ? how | FL_HEEDS_SOFT : how, zeroed, &shortage);
         if (start || !fl_make_room(arena, &shortage, &ladder, pages << FL_PAGE_SHIFT))
             return start;
     }

@@ -14,7 +14,7 @@
 #include "pagearena.h"
 
 /* As fl_pages_try and fl_pages_try_lazily, up the whole ladder. NULL: nothing is lost. */
-char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, bool *zeroed);
+char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed);
 char *fl_grant_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed);
 
 /* How far up the ladder a request has come: all zero to begin with. Soft limits are heeded as long as `tries` is 0. */

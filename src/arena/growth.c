@@ -2,89 +2,10 @@
 #include "growth.h"
 
 #include "../system/fatal.h"
-#include "../system/system.h"
 #include "chunks.h"
+#include "huge.h"
 
-/*
- * Huge pages. Nothing asks for them: growth with MADV_HUGEPAGE measured slower and wastes. Where the system gives them
- * by itself (THP "always"), a small arena wants none, or its first touch would cost 2 MiB; and a region of which
- * something has gone back wants none, or khugepaged would make it resident again.
- */
-#define SMALL_ARENA_CHUNKS (((size_t)32 << 20) / FL_CHUNK_BYTES)
-
-static bool wants_small(const fl_arena *arena, const fl_region *region, size_t chunks) {
-    return region->small || (!region->mapped && arena->chunks_mapped + chunks <= SMALL_ARENA_CHUNKS &&
-                             fl_huge_pages_come(arena));
-}
-
-bool fl_huge_pages_come(const fl_arena *arena) {
-    return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
-}
-
-_Atomic size_t fl_advised;
-
-static bool may_be_advised(fl_region *region) {
-    if (region->advised)
-        return true;
-    if (atomic_fetch_add_explicit(&fl_advised, 1, memory_order_relaxed) < FL_ADVISED_MAX)
-        return region->advised = true;
-    fl_arena_count(&fl_advised, 1, false);
-    return false;
-}
-
-void fl_growth_forget_advice(fl_region *region) {
-    fl_arena_count(&fl_advised, region->advised, false);
-    region->small = region->advised = region->purged = false;
-}
-
-size_t fl_growth_make_small(const osmem_range *pages, osmem_range *mapped, size_t max) {
-    size_t found = 0, page = fl_page_of(pages->start), left = pages->bytes >> FL_PAGE_SHIFT;
-    for (fl_piece piece; fl_next_piece(&page, &left, &piece);) {
-        fl_region *region = piece.region;
-        if (region->small || found == max || !may_be_advised(region))
-            continue;
-        region->small = true;
-        for (size_t first, end = 0; fl_next_chunks(region->mapped, end, &first, &end);)
-            for (size_t from = first * FL_CHUNK_PAGES, to;
-                 found < max && fl_next_ours(region, &from, &to, end * FL_CHUNK_PAGES); from = to)
-                mapped[found++] = (osmem_range){fl_region_page(region, from), (to - from) << FL_PAGE_SHIFT};
-    }
-    return found;
-}
-
-bool fl_growth_is_dense_again(const fl_region *region) {
-    return region->small && region->advised && !region->purged && region->mapped == FL_CHUNKS_ALL &&
-           fl_region_is_dense(region) &&
-           fl_pagebits_next_set(region->gone, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
-}
-
-/* What is said last is what the region says, however often others change that meanwhile. */
-static void say_again(fl_arena *arena, const fl_region *region) {
-    for (bool said = false, small = false;; said = small) {
-        osmem_result ignored = (said ? osmem_no_huge_page : osmem_huge_page)(fl_region_start(region),
-                                                                             FL_REGION_BYTES, &arena->stat);
-        (void)ignored;
-        fl_lock_take(&arena->lock);
-        arena->system_calls++;
-        small = region->small;
-        fl_lock_drop(&arena->lock);
-        if (small == said)
-            return;
-    }
-}
-
-void fl_growth_leave_small(fl_arena *arena, size_t page, size_t pages) {
-    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
-        fl_lock_take(&arena->lock);
-        bool dense = fl_growth_is_dense_again(piece.region);
-        piece.region->small &= !dense;
-        fl_lock_drop(&arena->lock);
-        if (dense)
-            say_again(arena, piece.region);
-    }
-}
-
-/* Growth. Chunks have numbers as pages have: from the window's start on. */
+/* Chunks have numbers as pages have: from the window's start on. */
 
 typedef struct step {
     size_t first,
@@ -92,6 +13,7 @@ typedef struct step {
     bool reserved;
     bool reserves; /* their region whole, first */
     bool small;    /* no huge pages are wanted there */
+    bool huge;     /* they are asked for */
 } step;
 
 static fl_region *region_of_chunk(size_t chunk) {
@@ -125,25 +47,33 @@ bool fl_growth_is_done(size_t page, size_t pages) {
 
 #define AHEAD_CHUNKS_MAX FL_REGION_CHUNKS /* 4 MiB */
 
+static size_t region_end(size_t chunk) {
+    return (chunk / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
+}
+
 /* The first chunks that are missing below needed_end; and, so that mappings double until they are 4 MiB, some beyond. */
-static step next_step(const fl_arena *arena, size_t first, size_t needed_end) {
+static step next_step(const fl_arena *arena, size_t first, size_t needed_end, fl_how how) {
     while (fl_has_chunk(region_of_chunk(first)->mapped, first % FL_REGION_CHUNKS))
         first++;
     FL_ASSERT(first < needed_end && can_grow(arena, first));
-    step it = {first, first + 1, is_reserved(first), false, false};
+    step it = {.first = first, .end = first + 1, .reserved = is_reserved(first)};
     size_t ahead = arena->chunks_mapped < AHEAD_CHUNKS_MAX ? arena->chunks_mapped : AHEAD_CHUNKS_MAX;
     size_t limit = first + ahead > needed_end ? first + ahead : needed_end;
+    it.huge = first % FL_REGION_CHUNKS == 0 && !region_of_chunk(first)->mapped &&
+              fl_huge_is_wanted(arena, region_of_chunk(first), how);
+    if (it.huge)
+        limit = region_end(limit - 1); /* whole regions, so that what comes next is one too */
     if (limit > chunks_reached())
         limit = chunks_reached();
     if (arena->stat.traits.reservations_apart) {
-        size_t region_end = (first / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
-        limit = limit < region_end ? limit : region_end;
+        limit = limit < region_end(first) ? limit : region_end(first);
         it.reserves = !region_of_chunk(first)->reserved && !region_of_chunk(first)->mapped;
     }
-    it.small = wants_small(arena, region_of_chunk(first), limit - first);
-    while (
-        it.end < limit && can_grow(arena, it.end) && is_reserved(it.end) == it.reserved &&
-        (it.end % FL_REGION_CHUNKS || wants_small(arena, region_of_chunk(it.end), limit - first) == it.small))
+    it.small = !it.huge && fl_huge_is_unwanted(arena, region_of_chunk(first), limit - first);
+    while (it.end < limit && can_grow(arena, it.end) && is_reserved(it.end) == it.reserved &&
+           (it.end % FL_REGION_CHUNKS ||
+            (it.huge ? !region_of_chunk(it.end)->mapped
+                     : fl_huge_is_unwanted(arena, region_of_chunk(it.end), limit - first) == it.small)))
         it.end++;
     return it;
 }
@@ -172,13 +102,12 @@ static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, 
     fl_pagetree_update(region);
 }
 
-static void change_all(fl_arena *arena, size_t first, size_t end, change change, bool small) {
+static void change_all(fl_arena *arena, size_t first, size_t end, change change, const step *step) {
     for (size_t chunk = first, next; chunk < end; chunk = next) {
         fl_region *region = region_of_chunk(chunk);
-        next = (chunk / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
-        next = next < end ? next : end;
+        next = region_end(chunk) < end ? region_end(chunk) : end;
         if (change == GROWS && !region->mapped)
-            region->small = small;
+            fl_huge_note(region, step->huge && next - chunk == FL_REGION_CHUNKS, step->small);
         size_t place = chunk % FL_REGION_CHUNKS;
         change_chunks(arena, region, fl_chunk_bits(place, place + next - chunk), change);
     }
@@ -221,22 +150,24 @@ static osmem_result prepare_some(fl_arena *arena, step *step, size_t needed_end,
             (result == OSMEM_TAKEN && step->end == step->first + 1))
             break;
     }
-    if (result == OSMEM_OK && step->small) {
+    size_t whole = (step->end - step->first) / FL_REGION_CHUNKS * FL_REGION_CHUNKS;
+    size_t advised = step->huge ? whole : step->small ? step->end - step->first : 0;
+    if (result == OSMEM_OK && advised) {
         /* A hint, on a mapping that nobody else knows yet; whether it is heeded is all the same. */
-        osmem_result ignored = osmem_no_huge_page(address_of_chunk(step->first),
-                                                  (step->end - step->first) * FL_CHUNK_BYTES, &arena->stat);
+        osmem_result ignored = (step->huge ? osmem_huge_page : osmem_no_huge_page)(
+            address_of_chunk(step->first), advised * FL_CHUNK_BYTES, &arena->stat);
         (void)ignored;
         ++*calls;
     }
     return result;
 }
 
-osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages) {
+osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages, fl_how how) {
     size_t needed_end = (page + pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES, calls = 0;
-    step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end);
+    step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end, how);
     size_t marked_end = step.end;
     bool was_reserved = step.reserved;
-    change_all(arena, step.first, marked_end, BEGINS, false);
+    change_all(arena, step.first, marked_end, BEGINS, &step);
     fl_lock_drop(&arena->lock);
     osmem_result result = prepare_some(arena, &step, needed_end, &calls);
     fl_lock_take(&arena->lock);
@@ -247,7 +178,7 @@ osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages) {
                result == OSMEM_OK      ? GROWS
                : result == OSMEM_TAKEN ? IS_LOST
                                        : FAILS,
-               step.small);
-    change_all(arena, step.end, marked_end, FAILS, false);
+               &step);
+    change_all(arena, step.end, marked_end, FAILS, &step);
     return result;
 }

@@ -9,7 +9,7 @@ typedef int fl_page_audit_of_no_use_in_this_build; /* a file may not be empty */
 #include "../system/fatal.h"
 #include "../system/line.h"
 #include "charge.h"
-#include "growth.h"
+#include "huge.h"
 #include "moves.h"
 
 void fl_audit_that(bool holds, const void *address, const char *otherwise) {
@@ -176,7 +176,7 @@ static void audit_masks(const fl_arena *arena, const fl_region *region) {
                   "a chunk is growing, and mapped or lost already");
     fl_audit_that(!region->small || region->mapped, start,
                   "a region that is to stay small has nothing mapped");
-    fl_audit_that(!(region->advised || region->purged) || region->mapped, start,
+    fl_audit_that(!(region->advised || region->purged || region->huge) || region->mapped, start,
                   "a region that was advised or purged has nothing mapped");
 }
 

@@ -23,6 +23,13 @@ typedef enum fl_cause {
 } fl_cause;
 
 /* An arena's limits, SIZE_MAX for none, and whom to ask for memory at the hard one. */
+/* How pages are granted: flags. */
+typedef enum fl_how {
+    FL_FILLED_PERHAPS = 0,
+    FL_FILLED = 1,    /* they will be, soon, from the first to the last */
+    FL_HEEDS_SOFT = 2 /* a soft limit that is exceeded while pages are idle counts as a refusal */
+} fl_how;
+
 typedef struct fl_limits {
     _Atomic size_t soft_bytes; /* these two hold for the arena and those below it together */
     _Atomic size_t hard_bytes;

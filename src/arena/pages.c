@@ -11,6 +11,7 @@
 #include "charge.h"
 #include "chunks.h"
 #include "growth.h"
+#include "huge.h"
 #include "regions.h"
 #include "scarce.h"
 
@@ -99,7 +100,7 @@ static size_t find_mapped(const fl_arena *arena, size_t pages, size_t alignment)
 }
 
 /* The same, after growth where that is needed. Holds the ground lock too, and lets go of the arena's in between. */
-static size_t grow_ground(fl_arena *arena, size_t pages, size_t alignment) {
+static size_t grow_ground(fl_arena *arena, size_t pages, size_t alignment, fl_how how) {
     for (;;) {
         size_t page = find_aligned(arena, pages, alignment);
         if (page == FL_PAGEBITS_NONE) {
@@ -111,20 +112,20 @@ static size_t grow_ground(fl_arena *arena, size_t pages, size_t alignment) {
                 return find_mapped(arena, pages, alignment);
         } else if (fl_growth_is_done(page, pages))
             return page;
-        else if (fl_growth_step(arena, page, pages) == OSMEM_NOMEM)
+        else if (fl_growth_step(arena, page, pages, how) == OSMEM_NOMEM)
             return find_mapped(arena, pages, alignment);
     }
 }
 
 /* A free run, mapped; FL_PAGEBITS_NONE: the system has no memory. */
-static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment) {
+static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment, fl_how how) {
     size_t page = find_aligned(arena, pages, alignment);
     if (page != FL_PAGEBITS_NONE && fl_growth_is_done(page, pages))
         return page;
     fl_lock_drop(&arena->lock);
     fl_lock_take(&arena->ground_lock);
     fl_lock_take(&arena->lock);
-    page = grow_ground(arena, pages, alignment);
+    page = grow_ground(arena, pages, alignment, how);
     fl_lock_drop(&arena->ground_lock);
     return page;
 }
@@ -169,8 +170,43 @@ static void mark_used(fl_arena *arena, size_t page, size_t pages) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_set(piece.region->in_use, piece.first, piece.pages);
         fl_pagetree_update(piece.region);
-        arena->dense_again |= fl_growth_is_dense_again(piece.region);
+        arena->dense_again |= fl_huge_is_dense_again(piece.region);
     }
+}
+
+/* Free pages of a region, Prepared from `first` on, that become resident with others: idle, within all limits. */
+static void use_idle(fl_arena *arena, fl_region *region, size_t first, size_t end) {
+    fl_shortage ignored;
+    for (size_t to; first < end; first = to) {
+        first = fl_pagebits_next_set(region->prepared, first, end);
+        to = fl_pagebits_next_clear(region->prepared, first, end);
+        fl_piece piece = {region, first, to - first};
+        size_t bytes = piece.pages << FL_PAGE_SHIFT;
+        if (first < end && fl_arena_charge(arena, bytes, true, &ignored) && !use_piece(arena, &piece))
+            fl_arena_count_ready(arena, bytes, false);
+    }
+}
+
+/* A run is about to be touched: the rest of the huge pages that it begins and ends in becomes resident too. */
+static void use_rest_of_huge_pages(fl_arena *arena, size_t page, size_t pages) {
+    bool more = false;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        size_t first = piece.first, end = piece.first + piece.pages;
+        if (!fl_huge_widen(arena, piece.region, &first, &end))
+            continue;
+        use_idle(arena, piece.region, first, piece.first);
+        use_idle(arena, piece.region, piece.first + piece.pages, end);
+        fl_pagetree_update(piece.region);
+        more = true;
+    }
+    if (more)
+        fl_arena_show_idle(arena);
+}
+
+/* Regions of which nothing is in use or Ready may have huge pages as if they were new. Before the grant. */
+static void renew_huge(fl_arena *arena, size_t page, size_t pages, fl_how how) {
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
+        arena->dense_again |= fl_huge_is_new_again(arena, piece.region, how);
 }
 
 /* A mapped, free run becomes Ready and in use. */
@@ -188,6 +224,7 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
     }
     *zeroed = prepared == pages && arena->stat.traits.zero_after_unused;
     mark_used(arena, page, pages);
+    use_rest_of_huge_pages(arena, page, pages);
     return true;
 }
 
@@ -218,20 +255,21 @@ static void drop_lock(fl_arena *arena, size_t page, size_t pages) {
     arena->dense_again = false;
     fl_lock_drop(&arena->lock);
     if (dense_again)
-        fl_growth_leave_small(arena, page, pages);
+        fl_huge_leave_small(arena, page, pages);
 }
 
 /* The lowest run for a grant; FL_PAGEBITS_NONE: *shortage says why there is none. */
-static size_t find_run(fl_arena *arena, size_t pages, size_t alignment_pages, fl_shortage *shortage) {
+static size_t find_run(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how,
+                       fl_shortage *shortage) {
     arena->activity++;
-    size_t page = find_ground(arena, pages, alignment_pages);
+    size_t page = find_ground(arena, pages, alignment_pages, how);
     if (page == FL_PAGEBITS_NONE) /* an aligned run is looked for in a longer one */
         *shortage = (fl_shortage){
             FL_REFUSED_SYSTEM, (pages + alignment_pages - fl_the_window.grain_pages) << FL_PAGE_SHIFT, NULL};
     return page;
 }
 
-char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
+char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
                    fl_shortage *shortage) {
     char *start = NULL;
     *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
@@ -242,9 +280,12 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool h
         pages << FL_PAGE_SHIFT > atomic_load_explicit(&arena->limits.hard_bytes, memory_order_relaxed))
         return NULL;
     fl_lock_take(&arena->lock);
-    size_t page = find_run(arena, pages, alignment_pages, shortage);
-    if (page != FL_PAGEBITS_NONE && take(arena, page, pages, heed_soft, zeroed, shortage))
-        start = page_address(page);
+    size_t page = find_run(arena, pages, alignment_pages, how, shortage);
+    if (page != FL_PAGEBITS_NONE) {
+        renew_huge(arena, page, pages, how);
+        if (take(arena, page, pages, how & FL_HEEDS_SOFT, zeroed, shortage))
+            start = page_address(page);
+    }
     drop_lock(arena, start ? page : 0, start ? pages : 0);
     return start;
 }
@@ -253,7 +294,7 @@ char *fl_pages_try_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, boo
                           fl_shortage *shortage) {
     FL_ASSERT(pages <= 64);
     fl_lock_take(&arena->lock);
-    size_t page = find_run(arena, pages, fl_the_window.grain_pages, shortage);
+    size_t page = find_run(arena, pages, fl_the_window.grain_pages, FL_FILLED_PERHAPS, shortage);
     bool found = page != FL_PAGEBITS_NONE;
     if (found)
         *prepared = take_lazily(arena, page, pages, zeroed);
@@ -281,7 +322,7 @@ static bool grow_into(fl_arena *arena, size_t page, size_t pages) {
     fl_lock_take(&arena->lock);
     while (!grown && !refused && is_free(arena, page, pages)) {
         grown = fl_growth_is_done(page, pages);
-        refused = !grown && fl_growth_step(arena, page, pages) == OSMEM_NOMEM;
+        refused = !grown && fl_growth_step(arena, page, pages, FL_FILLED_PERHAPS) == OSMEM_NOMEM;
     }
     fl_lock_drop(&arena->ground_lock);
     return grown;

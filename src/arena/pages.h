@@ -29,9 +29,8 @@ void fl_arena_end(fl_arena *arena);
 /*
  * Grants pages (a multiple of the window's grain) at an alignment in pages (a power of two), at the lowest address
  * where they fit. *zeroed says whether all of it reads as zero. NULL: *shortage says why; nothing is lost.
- * With heed_soft, a soft limit that is exceeded while pages are idle counts as a refusal.
  */
-char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, bool heed_soft, bool *zeroed,
+char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
                    fl_shortage *shortage);
 
 /*

@@ -4,6 +4,7 @@
 #include "charge.h"
 #include "chunks.h"
 #include "growth.h"
+#include "huge.h"
 #include "moves.h"
 
 static void list_add(fl_arena *arena, fl_region *region) {
@@ -186,7 +187,7 @@ static void chunks_left(fl_region *region, size_t first, size_t end) {
     region->mapped &= ~fl_chunk_bits(first, end);
     fl_moves_forget(region, first * FL_CHUNK_PAGES, end * FL_CHUNK_PAGES);
     if (!region->mapped)
-        fl_growth_forget_advice(region);
+        fl_huge_forget(region);
     fl_pagebits_clear(region->prepared, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
     fl_pagebits_clear(region->gone, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
 }

@@ -10,7 +10,7 @@
 #include "../system/system.h"
 #include "charge.h"
 #include "chunks.h"
-#include "growth.h"
+#include "huge.h"
 #include "regions.h"
 
 #define BATCH_PAGES ((size_t)512)
@@ -128,11 +128,23 @@ static size_t put_back(fl_arena *arena, const osmem_range *range, fate fate) {
     return fate == WENT ? all : 0;
 }
 
-uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kept, osmem_stat *stat) {
+/* So that the system has back at once what goes of huge pages. */
+static void split_ends(fl_arena *arena, const osmem_range *range) {
+    fl_lock_take(&arena->lock);
+    bool splits = fl_huge_splits(arena, range);
+    arena->system_calls += splits;
+    fl_lock_drop(&arena->lock);
+    osmem_result ignored = splits ? osmem_split(range->start, range->bytes, &arena->stat) : OSMEM_OK;
+    (void)ignored;
+}
+
+uint64_t fl_ranges_unused(fl_arena *arena, const osmem_range *ranges, size_t count, uint64_t *kept) {
     uint64_t went = 0;
+    for (size_t i = 0; i < count; i++)
+        split_ends(arena, &ranges[i]);
     *kept = 0;
     for (size_t at = 0, done; at < count; at++) {
-        osmem_result result = osmem_unused_ranges(ranges + at, count - at, &done, stat);
+        osmem_result result = osmem_unused_ranges(ranges + at, count - at, &done, &arena->stat);
         for (; done > 0; done--, at++)
             went |= UINT64_C(1) << at;
         if (result == OSMEM_NOMEM || result == OSMEM_INVALID)
@@ -161,7 +173,7 @@ static void release_empty(fl_arena *arena, const batch *batch) {
     }
 }
 
-/* Where huge pages come by themselves, what has gone in part must not come back as one. Without the arena's lock. */
+/* Where there are huge pages, what has gone in part must not come back as one. Without the arena's lock. */
 static void stay_small(fl_arena *arena, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const osmem_range *range = &room_of(arena)->small[i];
@@ -170,17 +182,16 @@ static void stay_small(fl_arena *arena, size_t count) {
     }
 }
 
-/* Holds the arena's lock. Returns how many ranges there are in room->small, if anybody wants to know. */
+/* Holds the arena's lock. Returns how many ranges there are in room->small. */
 static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
-                          uint64_t started_ns, bool wants_small) {
+                          uint64_t started_ns) {
     size_t count = 0;
     arena->system_calls++;
     arena->given_ns[cause] += fl_system_now_ns() - started_ns;
     for (uint64_t rest = went; rest; rest &= rest - 1) {
         const osmem_range *range = &ranges[__builtin_ctzll(rest)];
         arena->given_bytes[cause] += range->bytes;
-        if (wants_small)
-            count += fl_growth_make_small(range, room_of(arena)->small + count, FL_BATCH_RANGES - count);
+        count += fl_huge_make_small(arena, range, room_of(arena)->small + count, FL_BATCH_RANGES - count);
     }
     arena->system_calls += count;
     return count;
@@ -188,11 +199,10 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
 
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                     uint64_t started_ns) {
-    bool huge = fl_huge_pages_come(arena);
     fl_lock_take(&arena->lock);
-    for (uint64_t rest = huge ? went : 0; rest; rest &= rest - 1)
-        fl_region_of(ranges[__builtin_ctzll(rest)].start)->purged = true;
-    size_t count = count_given(arena, cause, ranges, went, started_ns, huge);
+    for (uint64_t rest = went; rest; rest &= rest - 1)
+        fl_huge_note_purged(arena, fl_region_of(ranges[__builtin_ctzll(rest)].start));
+    size_t count = count_given(arena, cause, ranges, went, started_ns);
     fl_lock_drop(&arena->lock);
     stay_small(arena, count);
 }
@@ -247,12 +257,11 @@ size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, b
     if (batch->count == 0)
         return 0;
 
-    uint64_t kept, done = fl_ranges_unused(batch->ranges, batch->count, &kept, &arena->stat);
+    uint64_t kept, done = fl_ranges_unused(arena, batch->ranges, batch->count, &kept);
     size_t went = 0;
 
-    bool huge = fl_huge_pages_come(arena);
     fl_lock_take(&arena->lock);
-    size_t small_count = count_given(arena, cause, batch->ranges, done, started_ns, huge);
+    size_t small_count = count_given(arena, cause, batch->ranges, done, started_ns);
     fl_lock_drop(&arena->lock);
     stay_small(arena, small_count); /* while nobody can be granted the pages */
 

@@ -12,7 +12,7 @@
  * Ready → Prepared for as many of at most FL_BATCH_RANGES ranges as the system takes: one that it keeps is left out.
  * Returns a bit for each that went; *kept gets one for each that is not worth asking for again soon.
  */
-uint64_t fl_ranges_unused(const osmem_range *ranges, size_t count, uint64_t *kept, osmem_stat *stat);
+uint64_t fl_ranges_unused(fl_arena *arena, const osmem_range *ranges, size_t count, uint64_t *kept);
 
 /* The floor above has given back those ranges inside what is granted that have a bit in `went`. In the arena's upkeep. */
 void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,

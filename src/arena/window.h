@@ -114,9 +114,12 @@ typedef struct fl_region {
     _Atomic uint64_t changed; /* a bit for each group of pages; 0: it is not in that list */
     bool idle;                /* has idle pages */
     bool vacant;              /* and none in use */
-    bool small;               /* no huge pages are wanted here */
-    bool advised;             /* and that was said, or taken back, after growth: counted, see growth.h */
-    bool purged;              /* of what is in use here, parts have gone: it may look dense, and is not */
+    bool huge;                /* huge pages were asked for, before its first page was used */
+    bool small;               /* they are not wanted here, or no longer */
+    bool unsaid;              /* no longer small, and that has not been said yet */
+    bool advised;   /* said after growth, or with it other than of the region before: counted, see huge.h */
+    uint64_t split; /* a bit for each of its huge pages: it was one, and is in small ones now */
+    bool purged;    /* of what is in use here, parts have gone: it may look dense, and is not */
     uint64_t in_use[FL_REGION_WORDS];
     uint64_t prepared[FL_REGION_WORDS];
     uint64_t kept[FL_REGION_WORDS];

@@ -128,7 +128,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
     size_t got = pages;
     chunk *made = (chunk *)fl_spans_take_longer(&heap->kept.spans, &arena->pages, &got);
     if (!made)
-        made = (chunk *)fl_grant(&arena->pages, pages, 1, &zeroed);
+        made = (chunk *)fl_grant(&arena->pages, pages, 1, FL_FILLED_PERHAPS, &zeroed);
     else if (!for_pool || is_within_limits(for_pool, got))
         pages = got;
     else /* a kept span may be longer than was asked for, and the limit is exact */

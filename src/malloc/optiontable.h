@@ -15,6 +15,8 @@
     X(container, SWITCH, "1", "90 % of the container's memory limit is the soft limit where none is set") \
     X(give_back, SWITCH, "1", "idle memory goes back by itself; with 0 only at limits and on request")    \
     X(hard_limit, BYTES, "0", "all memory of the process; at it, allocations fail")                       \
+    X(huge_pages, SWITCH, "1",                                                                            \
+      "a large heap asks for huge pages where it grows, as far as the system has them for who asks")      \
     X(idle_max, BYTES, "0", "never keep more idle memory than this")                                      \
     X(soft_limit, BYTES, "0", "all memory of the process; above it, nothing idle is kept")                \
     X(stats_file, PATH, "", "figures are appended to this file when the process ends")                    \

@@ -3,10 +3,12 @@
 
 #include "../arena/driver.h"
 #include "../arena/grant.h"
+#include "../arena/huge.h"
 #include "../slab/arenas.h"
 #include "../system/system.h"
 
-fl_options fl_the_options = {.background_thread = true, .container = true, .give_back = true};
+fl_options fl_the_options = {
+    .background_thread = true, .container = true, .give_back = true, .huge_pages = true};
 
 /* Who wants neither a thread nor files is in a sandbox. */
 static void keep_to_memory(void) {
@@ -25,6 +27,9 @@ void fl_option_apply(fl_option which) {
         return;
     case FL_OPTION_give_back:
         fl_driver_switch(fl_the_options.give_back);
+        return;
+    case FL_OPTION_huge_pages:
+        fl_huge_pages_ask(fl_the_options.huge_pages);
         return;
     case FL_OPTION_hard_limit:
         fl_limits_set_process_hard(fl_the_options.hard_limit);

@@ -12,6 +12,12 @@
 #include "../system/system.h"
 
 /* Has it all functions that the first version had? What came later is asked only of back ends long enough to have it. */
+static inline bool fl_backend_can_split(const osmem_backend *backend) {
+    return (backend->struct_bytes == 0 ||
+            backend->struct_bytes >= offsetof(osmem_backend, split) + sizeof backend->split) &&
+           backend->split;
+}
+
 static inline bool fl_backend_is_whole(const osmem_backend *backend) {
     return backend->struct_bytes == 0 ||
            backend->struct_bytes >= offsetof(osmem_backend, move) + sizeof backend->move;

@@ -35,6 +35,9 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -349,12 +352,28 @@ static osmem_result linux_collapse(void *context, void *start, size_t bytes) {
     return result_of(call_madvise(start, bytes, MADV_COLLAPSE));
 }
 
+/*
+ * Of a huge page that lies in a range only in part, MADV_DONTNEED takes that part out of the process, but the system has it back
+ * only when it splits the page, some day when it is short. MADV_COLD of any part of it splits it at once.
+ */
+static osmem_result linux_split(void *context, void *start, size_t bytes) {
+    uintptr_t first = (uintptr_t)start, end = first + bytes, huge = fl_system_huge_page_bytes();
+    uintptr_t last = huge ? end / huge * huge : end;
+    int code = 0;
+    (void)context;
+    if (huge && first % huge)
+        code = call_madvise(start, 1, MADV_COLD);
+    if (last != end && last >= first)
+        code = call_madvise((void *)last, 1, MADV_COLD);
+    return result_of(code);
+}
+
 /* What the two back ends share: they differ in how memory is given back, and in what is true of it then. */
 #define LINUX_CALLS                                                                                          \
     .struct_bytes = sizeof(osmem_backend), .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, \
     .used = linux_used, .unmap = linux_unmap, .fault = linux_fault, .free = linux_free,                      \
     .huge_page = linux_huge_page, .no_huge_page = linux_no_huge_page, .collapse = linux_collapse,            \
-    .show_name = linux_show_name, .move = linux_move
+    .show_name = linux_show_name, .move = linux_move, .split = linux_split
 
 static const osmem_backend linux_backend = {
     .name = "linux", .traits = linux_traits, .unused = linux_unused, LINUX_CALLS};

@@ -279,3 +279,10 @@ osmem_result osmem_no_huge_page(void *start, size_t bytes, osmem_stat *stat) {
                ? stat->backend->no_huge_page(stat->backend->context, start, bytes)
                : OSMEM_INVALID;
 }
+
+osmem_result osmem_split(void *start, size_t bytes, osmem_stat *stat) {
+    if (!may_be_hinted(start, bytes, stat))
+        return OSMEM_INVALID;
+    return fl_backend_can_split(stat->backend) ? stat->backend->split(stat->backend->context, start, bytes)
+                                               : OSMEM_UNSUPPORTED;
+}

@@ -18,6 +18,13 @@ static void check_new(const fl_slab *slab, char *block) {
             "written to before it was handed out, most likely from the block before it (it is not zero)");
 }
 
+/* Larger blocks may be stacks, or buffers, of which only a part is ever touched. */
+#define FILLED_BLOCK_BYTES_MAX ((size_t)32 << 10)
+
+static fl_how how_filled(const fl_class *sizes) {
+    return sizes->block_bytes <= FILLED_BLOCK_BYTES_MAX ? FL_FILLED : FL_FILLED_PERHAPS;
+}
+
 fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[size_class];
     fl_slab *slab = fl_descriptor_take(kept);
@@ -29,7 +36,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     char *start = fl_spans_take(&kept->spans, &arena->pages, pages);
     if (!start)
         start = fl_limits_are_far(&arena->pages, pages << FL_PAGE_SHIFT)
-                    ? fl_grant(&arena->pages, pages, 1, &zeroed)
+                    ? fl_grant(&arena->pages, pages, 1, how_filled(sizes), &zeroed)
                     : fl_grant_lazily(&arena->pages, pages, &prepared, &zeroed);
     if (!start) {
         fl_descriptor_give(kept, slab);

@@ -30,7 +30,7 @@ void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, siz
     *zeroed = false;
     char *start = alignment_pages == 1 ? fl_spans_take_longer(&kept->spans, &arena->pages, &pages) : NULL;
     if (!start)
-        start = fl_grant(&arena->pages, pages, alignment_pages, zeroed);
+        start = fl_grant(&arena->pages, pages, alignment_pages, FL_FILLED_PERHAPS, zeroed);
     if (!start) {
         fl_descriptor_give(kept, run);
         return NULL;

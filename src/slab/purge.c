@@ -61,7 +61,7 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
     uint64_t started_ns = fl_system_now_ns(), kept;
     if (batch->range_count == 0)
         return;
-    uint64_t went = fl_ranges_unused(batch->ranges, batch->range_count, &kept, &arena->pages.stat);
+    uint64_t went = fl_ranges_unused(&arena->pages, batch->ranges, batch->range_count, &kept);
     for (size_t i = 0; i < batch->range_count; i++) {
         fl_slab *slab = batch->slabs[batch->slab_of[i]];
         size_t first = (size_t)((char *)batch->ranges[i].start - slab->start) >> fl_unit_shift(slab);

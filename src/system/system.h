@@ -23,6 +23,8 @@ size_t fl_system_huge_page_bytes(void);
 /* Does the system use them by itself, for any memory (THP "always")? As fl_system_follow_huge_pages, which opens a file, last
  * found it. */
 bool fl_system_huge_pages_always(void);
+/* Or for what asks (THP "madvise")? */
+bool fl_system_huge_pages_asked(void);
 void fl_system_follow_huge_pages(void);
 
 /* The first and the end of the addresses that a program may be given and that nobody else tends to use:

@@ -52,13 +52,19 @@ size_t fl_system_huge_page_bytes(void) {
     return bytes == 1 ? 0 : bytes;
 }
 
-static _Atomic bool huge_pages_always; /* guards nothing */
+static _Atomic bool huge_pages_always, huge_pages_asked; /* guard nothing */
 
 void fl_system_follow_huge_pages(void) {
     char text[64];
     size_t length = fl_system_read_file("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
     atomic_store_explicit(&huge_pages_always, length > 8 && memcmp(text, "[always]", 8) == 0,
                           memory_order_relaxed);
+    atomic_store_explicit(&huge_pages_asked, length > 16 && memcmp(text, "always [madvise]", 16) == 0,
+                          memory_order_relaxed);
+}
+
+bool fl_system_huge_pages_asked(void) {
+    return atomic_load_explicit(&huge_pages_asked, memory_order_relaxed);
 }
 
 bool fl_system_huge_pages_always(void) {

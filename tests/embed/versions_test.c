@@ -123,13 +123,22 @@ static void backends_of_other_versions(void) {
     CHECK(one && fallow_arena_alloc(one, 100));
     fallow_arena_destroy(one);
     incomplete = *osmem_backend_system();
-    for (size_t bytes = sizeof(void *); bytes < sizeof incomplete; bytes += sizeof(void *)) {
+    for (size_t bytes = sizeof(void *); bytes < offsetof(osmem_backend, split); bytes += sizeof(void *)) {
         incomplete.struct_bytes = bytes;
         options.backend = &incomplete;
         errno = 0;
         CHECK(!fallow_arena_create_sized(&options, sizeof options) && errno == EINVAL);
     }
     expect_stop(use_incomplete, "struct_bytes");
+    incomplete.struct_bytes =
+        offsetof(osmem_backend, split); /* before there was that; what lies there is not asked */
+    memset(&incomplete.split, 7, sizeof incomplete.split);
+    osmem_stat stat;
+    osmem_stat_init(&stat, "before split", &incomplete, NULL);
+    CHECK_EQUAL(osmem_split(longer.more, stat.traits.os_page_bytes, &stat), OSMEM_INVALID); /* no page */
+    void *page = osmem_alloc(stat.traits.os_page_bytes, &stat);
+    CHECK(page);
+    CHECK_EQUAL(osmem_split(page, stat.traits.os_page_bytes, &stat), OSMEM_UNSUPPORTED);
 }
 
 /* A number and a text say the same, of the headers and of the library. */

@@ -41,6 +41,7 @@ static const struct {
     {"windows",
      {.os_page_bytes = 4096, .reserve_bytes = 65536, .reservations_apart = true, .prepared_faults = true}},
     {"never frees", {.os_page_bytes = 4096, .never_frees = true}},
+    {"linux, huge pages", {.os_page_bytes = 4096, .huge_page_bytes = 65536}},
     {"32 bits", {.os_page_bytes = 4096, .address_bytes = (size_t)3 << 30}},
 };
 #define SYSTEMS (sizeof systems / sizeof systems[0])

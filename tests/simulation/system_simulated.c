@@ -36,6 +36,10 @@ bool fl_system_huge_pages_always(void) {
     return false;
 }
 
+bool fl_system_huge_pages_asked(void) { /* where the back end has any */
+    return true;
+}
+
 void fl_system_follow_huge_pages(void) {
 }
 

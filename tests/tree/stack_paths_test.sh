@@ -20,15 +20,16 @@ cat >paths.awk <<'EOS'
 # Functions of the C library that are called: the deepest of them needs 120 bytes (sysconf; glibc 2.36, painted). What
 # pthread_setspecific needs is not in it: for a process's 33rd key and above it calls calloc once in each thread.
 BEGIN { FOREIGN = 128 }
-# Where the compiler sees a call through a pointer: whom it may lead to, by the file that it stands in. "": not ours to count
+# Where the compiler sees a call through a pointer: whom it may lead to, by function, or by the file that it stands in. "": not ours to count
 # (the owner who sheds), or code of the kernel's.
 BEGIN {
   to["osmem"] = to["standin"] = "^[^ ]*backend_linux.c:(linux|lazy)_"
+  to["osmem_used"] = "^[^ ]*backend_linux.c:linux_used$"
   to["ledger"] = "^[^ ]*ledger.c:(take|give)$"
   to["regions"] = "^[^ ]*regions.c:(free|unmap)_chunks$"
   to["scavenger"] = "^(fl_heap_reclaim|[^ ]*driver.c:is_worth_it)$"
   to["moves"] = "^fl_pagebits_(set|clear)$"
-  to["growth"] = "^osmem_(no_)?huge_page$"
+  to["growth"] = to["huge"] = "^osmem_(no_)?huge_page$"
   to["upkeep"] = "^[^ ]*scavenger.c:(is_worth_asking|is_any|ask)$"
   to["shed"] = to["system_linux"] = ""
 }
@@ -46,15 +47,16 @@ FNR == 1 { unit = FILENAME; sub(/\.ci$/, "", unit) }
   else calls[part[2]] = calls[part[2]] " " part[4]
 }
 # The deepest from a function on, with the return address that its call pushes.
-function depth(name,   list, count, i, d, best, via) {
+function depth(name,   list, count, i, d, best, via, key) {
   if (left_out(name) || (name in under_way)) return 0
   if (name in known) return known[name]
   if (!(name in own) && name != "pthread_once") { way[name] = name "?"; return known[name] = FOREIGN }
   under_way[name] = 1
   count = split(calls[name], list, " ")
   if (name in pointers) {
-    if (!(pointers[name] in to)) { print "failed: a call through a pointer that this test does not know of, in " name; bad = 1 }
-    else if (to[pointers[name]] != "") for (i in own) if (i ~ to[pointers[name]]) list[++count] = i
+    key = name in to ? name : pointers[name]
+    if (!(key in to)) { print "failed: a call through a pointer that this test does not know of, in " name; bad = 1 }
+    else if (to[key] != "") for (i in own) if (i ~ to[key]) list[++count] = i
   }
   if (name == "pthread_once") for (i in own) if (i ~ /thread\.c:init$/) list[++count] = i
   best = 0; via = ""

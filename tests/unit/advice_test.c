@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advice against huge pages where the system makes them by itself, on a simulated system: which regions get it, when it is
- * taken back, and how many have it at most. The link puts the answer below in the system's place (meson.build).
+ * Advice on huge pages, on a simulated system that makes them by itself: which regions are to have none, which are to have them,
+ * when that changes, and how many regions are advised at most. The link puts the answer below in the system's place (meson.build).
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ static sim_system sys;
 static fl_arena arena;
 
 /* What the system was told. */
-static size_t against, again;
+static size_t against, again, split;
 
 static osmem_result count_against(void *context, void *start, size_t bytes) {
     against++;
@@ -25,17 +25,25 @@ static osmem_result count_against(void *context, void *start, size_t bytes) {
 }
 
 static osmem_result count_again(void *context, void *start, size_t bytes) {
-    CHECK_EQUAL(bytes, FL_REGION_BYTES);
-    again++;
+    CHECK_EQUAL((uintptr_t)start % FL_REGION_BYTES, 0);
+    CHECK_EQUAL(bytes % FL_REGION_BYTES, 0);
+    again += bytes / FL_REGION_BYTES;
     return sim_huge_page(context, start, bytes);
 }
 
+static osmem_result count_split(void *context, void *start, size_t bytes) {
+    (void)context, (void)start, (void)bytes;
+    split++;
+    return OSMEM_OK;
+}
+
 static void start(void) {
-    against = again = 0;
+    against = again = split = 0;
     sim_start(&sys,
               &(osmem_sim_config){.huge_page_bytes = (size_t)2 << 20, .address_bytes = (size_t)1 << 44});
     sys.backend.no_huge_page = count_against;
     sys.backend.huge_page = count_again;
+    sys.backend.split = count_split;
     fl_arena_init(&arena, "advised", &sys.backend, NULL);
     osmem_stat_check(&arena.stat);
 }
@@ -45,11 +53,19 @@ static void end(void) {
     sim_end(&sys);
 }
 
-static char *grant(size_t pages) {
+static char *grant_for(size_t pages, fl_how how) {
     bool zeroed;
-    char *start = fl_grant(&arena, pages, 1, &zeroed);
+    char *start = fl_grant(&arena, pages, 1, how, &zeroed);
     CHECK(start);
     return start;
+}
+
+static char *grant(size_t pages) {
+    return grant_for(pages, FL_FILLED_PERHAPS);
+}
+
+static size_t ready_bytes(void) {
+    return osmem_stat_read(&arena.stat, NULL).ready;
 }
 
 static void give_back(void) {
@@ -125,6 +141,102 @@ static void advice_is_bounded(void) {
     }
 }
 
+#define HUGE_BYTES ((size_t)2 << 20)
+#define SMALL_BYTES ((size_t)32 << 20)
+
+/* An arena that is large enough to ask, and has no room in what is mapped. */
+static char *start_large(void) {
+    start();
+    char *large = grant(SMALL_BYTES >> FL_PAGE_SHIFT);
+    while (fl_region_of(grant(FL_CHUNK_PAGES))->mapped != FL_CHUNKS_ALL || ready_bytes() % FL_REGION_BYTES)
+        ;
+    against = again = 0;
+    return large;
+}
+
+static void asked_for_where_a_large_arena_grows_for_what_is_filled(void) {
+    start();
+    grant_for(SMALL_BYTES / 2 >> FL_PAGE_SHIFT, FL_FILLED);
+    CHECK_EQUAL(again, 0);
+    end();
+    start_large();
+    grant(1);
+    CHECK_EQUAL(again, 0); /* that may stay empty */
+    end();
+    start_large();
+    size_t before = ready_bytes();
+    char *first = grant_for(1, FL_FILLED);
+    CHECK_EQUAL(again, 1);
+    CHECK_EQUAL(against, 0);
+    CHECK_EQUAL(ready_bytes() - before, HUGE_BYTES); /* as much as the first touch makes resident */
+    for (size_t pages = 1; pages < HUGE_BYTES >> FL_PAGE_SHIFT; pages++)
+        CHECK(grant_for(1, FL_FILLED) == first + (pages << FL_PAGE_SHIFT));
+    CHECK_EQUAL(ready_bytes() - before, HUGE_BYTES);
+    grant(1); /* whatever it is for: it lies in a huge page */
+    CHECK_EQUAL(ready_bytes() - before, 2 * HUGE_BYTES);
+    end();
+}
+
+static void asked_for_no_more_where_part_has_gone(void) {
+    start_large();
+    char *first = grant_for(1, FL_FILLED);
+    size_t before = ready_bytes();
+    give_back();
+    CHECK_EQUAL(before - ready_bytes(), HUGE_BYTES - FL_PAGE_BYTES);
+    CHECK_EQUAL(against, 1);
+    CHECK_EQUAL(split, 1);
+    fl_pages_return(&arena, first, 1);
+    CHECK(grant_for(2, FL_FILLED) == first);
+    fl_pages_return(&arena, first, 2);
+    CHECK(grant_for(1, FL_FILLED) == first);
+    give_back();
+    CHECK_EQUAL(split, 1); /* once is enough */
+    CHECK(grant_for(1, FL_FILLED) == first + FL_PAGE_BYTES);
+    CHECK_EQUAL(before - ready_bytes(), HUGE_BYTES - 2 * FL_PAGE_BYTES); /* and not a huge page again */
+    end();
+}
+
+static void asked_for_again_where_all_has_gone(void) {
+    start_large();
+    char *first = grant_for(FL_REGION_PAGES, FL_FILLED);
+    CHECK_EQUAL(again, 1);
+    fl_pages_return(&arena, first, FL_REGION_PAGES);
+    /* Not all at once, and not so that the region leaves. */
+    scavenge(&arena, FL_REGION_PAGES / 2, FL_CAUSE_GOAL);
+    CHECK_EQUAL(against, 1);
+    scavenge(&arena, FL_REGION_PAGES, FL_CAUSE_GOAL);
+    CHECK(fl_region_of(first)->small);
+    size_t before = ready_bytes();
+    CHECK(grant(1) == first);
+    CHECK_EQUAL(ready_bytes() - before, FL_PAGE_BYTES);
+    fl_pages_return(&arena, first, 1);
+    scavenge(&arena, 1, FL_CAUSE_GOAL);
+    CHECK(grant_for(1, FL_FILLED) == first);
+    CHECK_EQUAL(again, 2);
+    CHECK_EQUAL(ready_bytes() - before, HUGE_BYTES);
+    end();
+}
+
+static void asked_for_within_limits(void) {
+    start_large();
+    fl_limits_set(&arena, 0, ready_bytes() + 3 * FL_PAGE_BYTES);
+    size_t before = ready_bytes();
+    grant_for(1, FL_FILLED);
+    CHECK_EQUAL(ready_bytes() - before, FL_PAGE_BYTES);
+    end();
+}
+
+static void asked_for_by_few_rows(void) {
+    enum { ROWS = 5000, BOUND = 4096 };
+    start_large();
+    for (size_t i = 0; i < ROWS; i++) {
+        grant_for(FL_REGION_PAGES, FL_FILLED);
+        grant(FL_REGION_PAGES); /* each row is of one region */
+    }
+    CHECK_EQUAL(again, BOUND);
+    end();
+}
+
 int main(void) {
     CHECK(fl_window_init());
     sim_skip_unless_possible();
@@ -132,5 +244,10 @@ int main(void) {
     RUN(advice_is_taken_back_when_dense);
     RUN(advice_stays_where_slabs_were_purged);
     RUN(advice_is_bounded);
+    RUN(asked_for_where_a_large_arena_grows_for_what_is_filled);
+    RUN(asked_for_no_more_where_part_has_gone);
+    RUN(asked_for_again_where_all_has_gone);
+    RUN(asked_for_within_limits);
+    RUN(asked_for_by_few_rows);
     return 0;
 }

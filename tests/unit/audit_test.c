@@ -12,7 +12,7 @@
 
 #include "../../src/arena/charge.h"
 #include "../../src/arena/grant.h"
-#include "../../src/arena/growth.h"
+#include "../../src/arena/huge.h"
 #include "../../src/arena/moves.h"
 #include "../../src/arena/page_audit.h"
 #include "../../src/arena/pages.h"
@@ -157,7 +157,7 @@ DAMAGE(span_with_owner, fl_entries_write((char *)fl_the_window.base + (*span >> 
 static void span_too_long(void) {
     bool zeroed;
     size_t pages_of_it = FL_SPANS_PAGES_MAX + 8;
-    char *start = fl_grant(&arena->pages, pages_of_it, 1, &zeroed);
+    char *start = fl_grant(&arena->pages, pages_of_it, 1, FL_FILLED_PERHAPS, &zeroed);
     *span = (uint64_t)fl_page_of(start) << 32 | pages_of_it;
 }
 

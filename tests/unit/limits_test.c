@@ -38,7 +38,7 @@ static void end(void) {
 
 static char *grant(fl_arena *arena, size_t mib) {
     bool zeroed;
-    char *v = fl_grant(arena, mib * MIB_PAGES, 1, &zeroed);
+    char *v = fl_grant(arena, mib * MIB_PAGES, 1, FL_FILLED_PERHAPS, &zeroed);
     if (v)
         sim_touch(&sys, v, mib * MIB_PAGES);
     return v;
@@ -205,10 +205,10 @@ static void limits_strict_overcommit(void) {
     bool zeroed;
     start((osmem_sim_config){.overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = 64 * MIB});
     CHECK((a = grant(&one, 64)) != NULL);
-    CHECK(!fl_grant(&two, 1, 1, &zeroed));
+    CHECK(!fl_grant(&two, 1, 1, FL_FILLED_PERHAPS, &zeroed));
     give(&one, a, 64);
     for (int i = 0; i < 100; i++)
-        CHECK(fl_grant(&two, 1, 1, &zeroed));
+        CHECK(fl_grant(&two, 1, 1, FL_FILLED_PERHAPS, &zeroed));
     end();
 }
 
@@ -223,7 +223,7 @@ static void limits_lowered_below_what_the_system_keeps(void) {
     fl_limits_set(&one, 0, 10 * MIB);
     for (int i = 0; i < 10; i++)
         CHECK(grant(&one, 1));
-    CHECK(fl_grant(&one, 1, 1, &zeroed));
+    CHECK(fl_grant(&one, 1, 1, FL_FILLED_PERHAPS, &zeroed));
     osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
     end();
 }
@@ -236,10 +236,10 @@ static void limits_system_refuses_for_another_reason(void) {
         start((osmem_sim_config){.reservations_apart = i == 0});
         osmem_sim_fail(sys.sim, OSMEM_SIM_RESERVE, 0, results[i], 0);
         uint64_t calls = osmem_sim_read(sys.sim).calls;
-        CHECK(!fl_grant(&one, 1, 1, &zeroed));
+        CHECK(!fl_grant(&one, 1, 1, FL_FILLED_PERHAPS, &zeroed));
         CHECK(osmem_sim_read(sys.sim).calls - calls < 100);
         osmem_sim_fail(sys.sim, OSMEM_SIM_ANY, 0, OSMEM_OK, 0);
-        CHECK(fl_grant(&one, 1, 1, &zeroed));
+        CHECK(fl_grant(&one, 1, 1, FL_FILLED_PERHAPS, &zeroed));
         end();
     }
 }
@@ -250,15 +250,16 @@ static void limits_less_than_a_chunk(void) {
     char *v[12];
     bool zeroed;
     for (int i = 0; i < 12; i++) {
-        CHECK((v[i] = fl_grant(&one, MIB_PAGES / 4, 1, &zeroed)) != NULL && zeroed);
+        CHECK((v[i] = fl_grant(&one, MIB_PAGES / 4, 1, FL_FILLED_PERHAPS, &zeroed)) != NULL && zeroed);
         sim_touch(&sys, v[i], MIB_PAGES / 4);
         for (int k = 0; k < i; k++)
             CHECK(v[k] != v[i]);
     }
-    CHECK(!fl_grant(&one, MIB_PAGES / 4, 1, &zeroed) && !fl_grant(&one, 1, 1, &zeroed));
+    CHECK(!fl_grant(&one, MIB_PAGES / 4, 1, FL_FILLED_PERHAPS, &zeroed) &&
+          !fl_grant(&one, 1, 1, FL_FILLED_PERHAPS, &zeroed));
     CHECK_EQUAL(osmem_sim_read(sys.sim).accessible_bytes, 3 * MIB);
     fl_pages_return(&one, v[5], MIB_PAGES / 4);
-    CHECK(fl_grant(&one, MIB_PAGES / 4, 1, &zeroed) == v[5]); /* what is mapped first */
+    CHECK(fl_grant(&one, MIB_PAGES / 4, 1, FL_FILLED_PERHAPS, &zeroed) == v[5]); /* what is mapped first */
     end();
 }
 
@@ -280,7 +281,7 @@ static void limits_no_more_mappings_to_be_had(void) {
     bool zeroed;
     start((osmem_sim_config){0});
     CHECK(grant(&one, 1));
-    char *high = fl_grant(&one, 4 * MIB_PAGES, 16 * MIB_PAGES, &zeroed);
+    char *high = fl_grant(&one, 4 * MIB_PAGES, 16 * MIB_PAGES, FL_FILLED_PERHAPS, &zeroed);
     CHECK(high && high != fl_region_start(one.regions));
     give(&one, high, 4);
     osmem_sim_fail(sys.sim, OSMEM_SIM_RESERVE, 0, OSMEM_NOMEM, 0);

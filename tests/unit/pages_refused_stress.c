@@ -122,7 +122,7 @@ static void get(run *it, fl_arena *arena) {
     bool zeroed = false;
     size_t grain = fl_the_window.grain_pages;
     it->pages = (below(8) ? below(200) + 1 : below(3000) + 1) * grain;
-    it->start = fl_grant(arena, it->pages, below(8) ? 1 : (size_t)1 << below(9), &zeroed);
+    it->start = fl_grant(arena, it->pages, below(8) ? 1 : (size_t)1 << below(9), FL_FILLED_PERHAPS, &zeroed);
     if (!it->start) {
         atomic_fetch_add(&refusals, 1);
         return;

@@ -40,7 +40,7 @@ static void end(void) {
 
 static char *grant(size_t grains) {
     bool zeroed;
-    char *v = fl_grant(&arena, grains * GRAIN, 1, &zeroed);
+    char *v = fl_grant(&arena, grains * GRAIN, 1, FL_FILLED_PERHAPS, &zeroed);
     if (v)
         sim_touch(&sys, v, grains * GRAIN);
     return v;
@@ -183,19 +183,20 @@ static void pages_sim_what_is_scavenged(void) {
 static void pages_sim_nothing_twice(void) {
     bool zeroed;
     start();
-    char *v = fl_grant(&arena, 8 * GRAIN, 1, &zeroed);
+    char *v = fl_grant(&arena, 8 * GRAIN, 1, FL_FILLED_PERHAPS, &zeroed);
     CHECK(zeroed);
     sim_touch(&sys, v, 8 * GRAIN);
     fl_pages_return(&arena, v, 8 * GRAIN);
     CHECK_EQUAL(scavenge(&arena, 4 * GRAIN, FL_CAUSE_LIMIT), 4 * GRAIN);
-    CHECK(fl_grant(&arena, 8 * GRAIN, 1, &zeroed) == v && !zeroed); /* half of it is as it was left */
+    CHECK(fl_grant(&arena, 8 * GRAIN, 1, FL_FILLED_PERHAPS, &zeroed) == v &&
+          !zeroed); /* half of it is as it was left */
     fl_pages_return(&arena, v, 8 * GRAIN);
     CHECK_EQUAL(scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT), 8 * GRAIN);
     CHECK_EQUAL(scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT), 0);
-    CHECK(fl_grant(&arena, 8 * GRAIN, 1, &zeroed) == v && zeroed);
+    CHECK(fl_grant(&arena, 8 * GRAIN, 1, FL_FILLED_PERHAPS, &zeroed) == v && zeroed);
     end();
     start_with((osmem_sim_config){.dirty_after_unused = true});
-    v = fl_grant(&arena, 8 * GRAIN, 1, &zeroed);
+    v = fl_grant(&arena, 8 * GRAIN, 1, FL_FILLED_PERHAPS, &zeroed);
     CHECK(!zeroed);
     end();
 }

@@ -42,7 +42,7 @@ static void end_arena(void) {
 
 static char *grant(size_t pages, size_t alignment) {
     bool zeroed;
-    return fl_grant(&arena, pages, alignment, &zeroed);
+    return fl_grant(&arena, pages, alignment, FL_FILLED_PERHAPS, &zeroed);
 }
 
 static void pages_lowest_address_first(void) {
@@ -63,18 +63,18 @@ static void pages_lowest_address_first(void) {
 static void pages_zeroed_is_told_truly(void) {
     bool zeroed = false;
     start_arena(0);
-    char *v = fl_grant(&arena, 8, 1, &zeroed);
+    char *v = fl_grant(&arena, 8, 1, FL_FILLED_PERHAPS, &zeroed);
     CHECK(zeroed);
     memset(v, 7, 8 * FL_PAGE_BYTES);
     fl_pages_return(&arena, v, 8);
-    CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, 8, 1, FL_FILLED_PERHAPS, &zeroed) == v);
     CHECK(!zeroed);
     CHECK_EQUAL(v[0], 7);
     fl_pages_return(&arena, v, 8);
     CHECK_EQUAL(scavenge(&arena, 4, FL_CAUSE_LIMIT), 4); /* the upper half: highest addresses first */
     CHECK_EQUAL(resident_pages(v, 8), 4);
     CHECK_EQUAL(resident_pages(v, 4), 4);
-    CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, 8, 1, FL_FILLED_PERHAPS, &zeroed) == v);
     CHECK(!zeroed);
     for (size_t i = 4 * FL_PAGE_BYTES; i < 8 * FL_PAGE_BYTES; i++)
         CHECK_EQUAL(v[i], 0);
@@ -82,7 +82,7 @@ static void pages_zeroed_is_told_truly(void) {
     while (scavenge(&arena, SIZE_MAX, FL_CAUSE_LIMIT))
         ;
     CHECK_EQUAL(resident_pages(v, 8), 0);
-    CHECK(fl_grant(&arena, 8, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, 8, 1, FL_FILLED_PERHAPS, &zeroed) == v);
     CHECK(zeroed);
     end_arena();
 }
@@ -105,12 +105,12 @@ static void pages_longer_than_a_region(void) {
     start_arena(0);
     size_t pages = FL_REGION_PAGES * 2 + 17;
     char *small = grant(1, 1);
-    char *v = fl_grant(&arena, pages, 1, &zeroed);
+    char *v = fl_grant(&arena, pages, 1, FL_FILLED_PERHAPS, &zeroed);
     CHECK(v && zeroed);
     v[0] = v[pages * FL_PAGE_BYTES - 1] = 1;
     /* Its last region's rest is used by others; after the end all is found again. */
     fl_pages_return(&arena, v, pages);
-    CHECK(fl_grant(&arena, pages, 1, &zeroed) == v);
+    CHECK(fl_grant(&arena, pages, 1, FL_FILLED_PERHAPS, &zeroed) == v);
     CHECK(!zeroed);
     char *aligned = grant(3, FL_REGION_PAGES * 2);
     CHECK(aligned && (uintptr_t)aligned % (FL_REGION_BYTES * 2) == 0);
@@ -188,7 +188,8 @@ static void pages_refused_end_is_tried_again(void) {
     fl_arena other;
     fl_arena_init(&other, "other", &refusing, &fl_stat_process);
     bool zeroed;
-    CHECK(fl_grant(&other, FL_REGION_PAGES, 1, &zeroed)); /* another region than the kept one */
+    CHECK(fl_grant(&other, FL_REGION_PAGES, 1, FL_FILLED_PERHAPS,
+                   &zeroed)); /* another region than the kept one */
     fl_arena_end(&other);
     CHECK(grant(1, 1));
     end_arena();

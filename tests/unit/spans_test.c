@@ -14,7 +14,7 @@ static fl_spans spans;
 
 static char *grant(size_t pages) {
     bool zeroed;
-    char *v = fl_grant(&arena, pages, 1, &zeroed);
+    char *v = fl_grant(&arena, pages, 1, FL_FILLED_PERHAPS, &zeroed);
     CHECK(v);
     return v;
 }

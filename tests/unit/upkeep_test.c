@@ -295,7 +295,7 @@ static void upkeep_request_ends_in_vain(void) {
     CHECK(fl_upkeep_join(&arena.upkeep));
     for (granted_count = 0; granted_count < 8; granted_count++)
         CHECK(granted[granted_count] =
-                  fl_pages_try(&arena, fl_the_window.grain_pages, 1, false, &zeroed, &shortage));
+                  fl_pages_try(&arena, fl_the_window.grain_pages, 1, FL_FILLED_PERHAPS, &zeroed, &shortage));
     fl_scavenger_init(reclaim_a_little);
     CHECK_EQUAL(fl_scavenger_give_back(&arena, SIZE_MAX, FL_CAUSE_REQUEST, true),
                 8 * fl_the_window.grain_pages << FL_PAGE_SHIFT);

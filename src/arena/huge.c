@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "huge.h"
+
+#include "../system/fatal.h"
+#include "../system/system.h"
+#include "chunks.h"
+
+/* Up to here a huge page, commonly of 2 MiB, is too large a part of an arena. */
+#ifndef FL_SMALL_ARENA_BYTES
+#define FL_SMALL_ARENA_BYTES ((size_t)32 << 20)
+#endif
+
+static bool asks = true;
+
+void fl_huge_pages_ask(bool ask) {
+    asks = ask;
+}
+
+bool fl_huge_pages_come(const fl_arena *arena) {
+    return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
+}
+
+static bool asks_for_them(const fl_arena *arena, fl_how how) {
+    size_t huge = arena->stat.traits.huge_page_bytes;
+    return asks && (how & FL_FILLED) && huge && huge <= FL_REGION_BYTES &&
+           arena->ready_pages << FL_PAGE_SHIFT >= FL_SMALL_ARENA_BYTES &&
+           (fl_system_huge_pages_asked() || fl_system_huge_pages_always());
+}
+
+/* Is the region before it one that asked, so that the system sees one row of memory? */
+static bool goes_on(const fl_region *region) {
+    return fl_region_index(region) > 0 && region[-1].huge;
+}
+
+bool fl_huge_is_wanted(const fl_arena *arena, const fl_region *region, fl_how how) {
+    return asks_for_them(arena, how) &&
+           (goes_on(region) || atomic_load_explicit(&fl_advised, memory_order_relaxed) < FL_ADVISED_MAX);
+}
+
+bool fl_huge_is_unwanted(const fl_arena *arena, const fl_region *region, size_t chunks) {
+    return region->small ||
+           (!region->mapped && arena->chunks_mapped + chunks <= FL_SMALL_ARENA_BYTES / FL_CHUNK_BYTES &&
+            fl_huge_pages_come(arena));
+}
+
+_Atomic size_t fl_advised;
+
+void fl_huge_note(fl_region *region, bool asked, bool small) {
+    FL_ASSERT(!region->mapped && !region->advised);
+    region->small = small;
+    region->huge = asked;
+    region->advised = asked && !goes_on(region);
+    fl_arena_count(&fl_advised, region->advised, true);
+}
+
+static bool may_be_advised(fl_region *region) {
+    if (region->advised)
+        return true;
+    if (atomic_fetch_add_explicit(&fl_advised, 1, memory_order_relaxed) < FL_ADVISED_MAX)
+        return region->advised = true;
+    fl_arena_count(&fl_advised, 1, false);
+    return false;
+}
+
+void fl_huge_forget(fl_region *region) {
+    fl_arena_count(&fl_advised, region->advised, false);
+    region->small = region->huge = region->advised = region->purged = region->unsaid = false;
+    region->split = 0;
+}
+
+size_t fl_huge_make_small(const fl_arena *arena, const osmem_range *pages, osmem_range *mapped, size_t max) {
+    bool come = fl_huge_pages_come(arena);
+    size_t found = 0, page = fl_page_of(pages->start), left = pages->bytes >> FL_PAGE_SHIFT;
+    for (fl_piece piece; fl_next_piece(&page, &left, &piece);) {
+        fl_region *region = piece.region;
+        if (region->small || !(come || region->huge) || found == max || !may_be_advised(region))
+            continue;
+        region->small = true;
+        for (size_t first, end = 0; fl_next_chunks(region->mapped, end, &first, &end);)
+            for (size_t from = first * FL_CHUNK_PAGES, to;
+                 found < max && fl_next_ours(region, &from, &to, end * FL_CHUNK_PAGES); from = to)
+                mapped[found++] = (osmem_range){fl_region_page(region, from), (to - from) << FL_PAGE_SHIFT};
+    }
+    return found;
+}
+
+/* Is the huge page whole that holds this address, which is in the range? */
+static bool is_whole_before(const fl_arena *arena, uintptr_t address) {
+    fl_region *region = fl_region_of((void *)address);
+    uint64_t bit = UINT64_C(1) << (address % FL_REGION_BYTES / arena->stat.traits.huge_page_bytes);
+    if (!(region->huge || fl_huge_pages_come(arena)) || (region->split & bit))
+        return false;
+    region->split |= bit;
+    return true;
+}
+
+bool fl_huge_splits(const fl_arena *arena, const osmem_range *range) {
+    size_t huge = arena->stat.traits.huge_page_bytes;
+    uintptr_t start = (uintptr_t)range->start, end = start + range->bytes;
+    if (huge < FL_REGION_BYTES / 64 || huge > FL_REGION_BYTES)
+        return false;
+    bool splits = start % huge && is_whole_before(arena, start);
+    return (end % huge && end / huge * huge >= start && is_whole_before(arena, end - 1)) || splits;
+}
+
+void fl_huge_note_purged(const fl_arena *arena, fl_region *region) {
+    region->purged |= region->huge || fl_huge_pages_come(arena);
+}
+
+static bool is_whole(const fl_region *region) {
+    return region->mapped == FL_CHUNKS_ALL &&
+           fl_pagebits_next_set(region->gone, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
+}
+
+bool fl_huge_is_new_again(const fl_arena *arena, fl_region *region, fl_how how) {
+    if (!region->small || !region->huge || !asks_for_them(arena, how) || !is_whole(region) ||
+        fl_pagebits_count(region->prepared, 0, FL_REGION_PAGES) < FL_REGION_PAGES)
+        return false;
+    region->small = false;
+    region->split = 0;
+    return region->unsaid = true;
+}
+
+bool fl_huge_is_dense_again(const fl_region *region) {
+    return region->small && region->advised && !region->purged && is_whole(region) &&
+           fl_region_is_dense(region);
+}
+
+/* What is said last is what the region says, however often others change that meanwhile. */
+static void say_again(fl_arena *arena, const fl_region *region) {
+    for (bool said = false, small = false;; said = small) {
+        osmem_result ignored = (said ? osmem_no_huge_page : osmem_huge_page)(fl_region_start(region),
+                                                                             FL_REGION_BYTES, &arena->stat);
+        (void)ignored;
+        fl_lock_take(&arena->lock);
+        arena->system_calls++;
+        small = region->small;
+        fl_lock_drop(&arena->lock);
+        if (small == said)
+            return;
+    }
+}
+
+void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages) {
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        fl_region *region = piece.region;
+        fl_lock_take(&arena->lock);
+        bool dense = fl_huge_is_dense_again(region), says = dense || region->unsaid;
+        region->small &= !dense;
+        region->split = dense ? 0 : region->split; /* what the system collapses */
+        region->unsaid = false;
+        fl_lock_drop(&arena->lock);
+        if (says)
+            say_again(arena, region);
+    }
+}
+
+bool fl_huge_widen(const fl_arena *arena, const fl_region *region, size_t *first, size_t *end) {
+    size_t unit = arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
+    if (!region->huge || region->small || unit < 2)
+        return false;
+    *first = *first / unit * unit;
+    *end = (*end + unit - 1) / unit * unit;
+    return true;
+}

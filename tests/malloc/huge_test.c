@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Huge pages, as the kernel counts them: a small program has none, a large one has them where it grows, and what is freed goes back
+ * whatever it lay in.
+ *
+ * Usage: huge_test [none]   none: with huge_pages:0
+ */
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "../lib/check.h"
+#include "../lib/resident.h"
+
+#define MIB ((size_t)1 << 20)
+#define BLOCK_BYTES ((size_t)1000)
+
+static void *blocks[256 * 1024];
+
+/* Of a line of smaps_rollup; SIZE_MAX: there is none. */
+static size_t kernels(const char *name) {
+    static char text[8192];
+    int file = open("/proc/self/smaps_rollup", O_RDONLY);
+    ssize_t length = file < 0 ? 0 : read(file, text, sizeof text - 1);
+    if (file >= 0)
+        close(file);
+    text[length > 0 ? length : 0] = '\0';
+    const char *line = strstr(text, name);
+    return line ? strtoull(line + strlen(name), NULL, 10) * 1024 : SIZE_MAX;
+}
+
+static bool gives_huge_pages(bool to_all) {
+    char text[64] = "";
+    int file = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY);
+    if (file < 0 || read(file, text, sizeof text - 1) < 0)
+        return false;
+    close(file);
+    return strstr(text, "[always]") || (!to_all && strstr(text, "[madvise]"));
+}
+
+static size_t count;
+
+static void grow(size_t bytes) {
+    for (size_t end = bytes / BLOCK_BYTES; count < end; count++) {
+        CHECK((blocks[count] = malloc(BLOCK_BYTES)) != NULL);
+        memset(blocks[count], 1, BLOCK_BYTES);
+    }
+}
+
+static bool none;
+
+static void a_small_program_has_none(void) {
+    grow(24 * MIB);
+    if (!gives_huge_pages(true))
+        CHECK_EQUAL(kernels("AnonHugePages:"), 0);
+}
+
+static void a_large_one_has_them_and_is_no_larger(void) {
+    grow(160 * MIB);
+    size_t huge = kernels("AnonHugePages:");
+    if (none && !gives_huge_pages(true))
+        CHECK_EQUAL(huge, 0);
+    if (!none && gives_huge_pages(false) && huge < 64 * MIB) {
+        printf("skipped: the system has no more than %zu MiB of huge pages\n", huge / MIB);
+        exit(77);
+    }
+    CHECK(resident_bytes() < 160 * MIB * 106 / 100 + 6 * MIB); /* classes of 1,024 bytes, and the program */
+}
+
+static void what_is_freed_goes_back(void) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (i % 20000 < 1000) /* a twentieth, in runs of a MiB */
+            kept++;
+        else
+            free(blocks[i]);
+    malloc_trim(0);
+    size_t floor = kept * 1024;
+    CHECK(resident_bytes() < floor * 11 / 10 + 8 * MIB);
+    CHECK(kernels("AnonHugePages:") <= floor + 8 * MIB);
+    for (size_t i = 0; i < count; i++)
+        if (i % 20000 < 1000)
+            CHECK(*(char *)blocks[i] == 1);
+}
+
+int main(int argc, char **argv) {
+    none = argc > 1 && strcmp(argv[1], "none") == 0;
+    if (!RESIDENT_IS_OURS || kernels("AnonHugePages:") == SIZE_MAX) {
+        printf("skipped: the kernel does not say\n");
+        return 77;
+    }
+    RUN(a_small_program_has_none);
+    RUN(a_large_one_has_them_and_is_no_larger);
+    RUN(what_is_freed_goes_back);
+    return 0;
+}
