@@ -7,14 +7,14 @@
 
 /* Chunks have numbers as pages have: from the window's start on. */
 
-typedef struct step {
+typedef struct growth_step {
     size_t first,
         end; /* chunks, of regions of the arena, all of them None or all Reserved, all to be small or none */
     bool reserved;
     bool reserves; /* their region whole, first */
     bool small;    /* no huge pages are wanted there */
     bool huge;     /* they are asked for */
-} step;
+} growth_step;
 
 static fl_region *region_of_chunk(size_t chunk) {
     return &fl_the_window.regions[chunk / FL_REGION_CHUNKS];
@@ -52,11 +52,11 @@ static size_t region_end(size_t chunk) {
 }
 
 /* The first chunks that are missing below needed_end; and, so that mappings double until they are 4 MiB, some beyond. */
-static step next_step(const fl_arena *arena, size_t first, size_t needed_end, fl_how how) {
+static growth_step next_step(const fl_arena *arena, size_t first, size_t needed_end, fl_how how) {
     while (fl_has_chunk(region_of_chunk(first)->mapped, first % FL_REGION_CHUNKS))
         first++;
     FL_ASSERT(first < needed_end && can_grow(arena, first));
-    step it = {.first = first, .end = first + 1, .reserved = is_reserved(first)};
+    growth_step it = {.first = first, .end = first + 1, .reserved = is_reserved(first)};
     size_t ahead = arena->chunks_mapped < AHEAD_CHUNKS_MAX ? arena->chunks_mapped : AHEAD_CHUNKS_MAX;
     size_t limit = first + ahead > needed_end ? first + ahead : needed_end;
     it.huge = first % FL_REGION_CHUNKS == 0 && !region_of_chunk(first)->mapped &&
@@ -78,9 +78,9 @@ static step next_step(const fl_arena *arena, size_t first, size_t needed_end, fl
     return it;
 }
 
-typedef enum change { BEGINS, FAILS, GROWS, IS_LOST } change;
+typedef enum chunk_change { BEGINS, FAILS, GROWS, IS_LOST } chunk_change;
 
-static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, change change) {
+static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, chunk_change change) {
     size_t first = (size_t)__builtin_ctz(chunks) * FL_CHUNK_PAGES;
     size_t pages = (size_t)__builtin_popcount(chunks) * FL_CHUNK_PAGES;
     FL_ASSERT((region->growing & chunks) == (change == BEGINS ? 0 : chunks));
@@ -102,7 +102,8 @@ static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, 
     fl_pagetree_update(region);
 }
 
-static void change_all(fl_arena *arena, size_t first, size_t end, change change, const step *step) {
+static void change_all(fl_arena *arena, size_t first, size_t end, chunk_change change,
+                       const growth_step *step) {
     for (size_t chunk = first, next; chunk < end; chunk = next) {
         fl_region *region = region_of_chunk(chunk);
         next = region_end(chunk) < end ? region_end(chunk) : end;
@@ -122,7 +123,7 @@ static char *address_of_chunk(size_t chunk) {
  * that is as it was: mremap of the one before would hand down what the program has made of its blocks at the end of it
  * (locked, read-only, not for children).
  */
-static osmem_result prepare(fl_arena *arena, step *step) {
+static osmem_result prepare(fl_arena *arena, growth_step *step) {
     char *start = address_of_chunk(step->first);
     size_t bytes = (step->end - step->first) * FL_CHUNK_BYTES;
     osmem_result result = OSMEM_OK;
@@ -141,7 +142,7 @@ static osmem_result prepare(fl_arena *arena, step *step) {
 
 /* From the first try on it gets shorter, and so it ends: no chunk beyond what is needed; one chunk, to find out who is in the
  * way. */
-static osmem_result prepare_some(fl_arena *arena, step *step, size_t needed_end, size_t *calls) {
+static osmem_result prepare_some(fl_arena *arena, growth_step *step, size_t needed_end, size_t *calls) {
     osmem_result result;
     for (;; step->end = result == OSMEM_NOMEM ? needed_end : step->first + 1) {
         *calls += step->reserves ? 2 : 1;
@@ -164,7 +165,7 @@ static osmem_result prepare_some(fl_arena *arena, step *step, size_t needed_end,
 
 osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages, fl_how how) {
     size_t needed_end = (page + pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES, calls = 0;
-    step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end, how);
+    growth_step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end, how);
     size_t marked_end = step.end;
     bool was_reserved = step.reserved;
     change_all(arena, step.first, marked_end, BEGINS, &step);

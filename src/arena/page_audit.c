@@ -103,7 +103,7 @@ static size_t audit_tree(const fl_arena *arena) {
 /* Bits. */
 
 /* What those of all regions come to. */
-typedef struct sums {
+typedef struct page_sums {
     size_t regions;
     size_t mapped; /* chunks */
     size_t ready;  /* pages */
@@ -111,7 +111,7 @@ typedef struct sums {
     size_t kept;
     size_t cuts;
     size_t advised; /* regions */
-} sums;
+} page_sums;
 
 static const char *page_at(const fl_region *region, size_t page) {
     return fl_region_start(region) + (page << FL_PAGE_SHIFT);
@@ -123,7 +123,7 @@ static void audit_none(const fl_region *region, size_t word, uint64_t bits, cons
         fl_fatal("audit of", page_at(region, word * 64 + (size_t)__builtin_ctzll(bits)), otherwise);
 }
 
-static void audit_word(const fl_region *region, size_t word, sums *sums) {
+static void audit_word(const fl_region *region, size_t word, page_sums *sums) {
     uint64_t in_use = region->in_use[word], prepared = region->prepared[word];
     uint64_t kept = region->kept[word], gone = region->gone[word];
     fl_region others = {.mapped = region->lost | region->growing};
@@ -182,7 +182,7 @@ static void audit_masks(const fl_arena *arena, const fl_region *region) {
 
 /* What osmem's checker has noted, page by page. */
 
-typedef enum kind { IS_NONE, IS_RESERVED, IS_PREPARED, IS_READY, IS_GRANTED, IS_GROWING } kind;
+typedef enum page_kind { IS_NONE, IS_RESERVED, IS_PREPARED, IS_READY, IS_GRANTED, IS_GROWING } page_kind;
 
 /* Of a granted page, the floor above may have given back a part, or the scavenger be about to give back all. */
 static const struct {
@@ -212,7 +212,7 @@ static const struct {
                     {"", "", "", "to the arena the page's chunk is growing, to osmem the page is Ready"}},
 };
 
-static kind kind_of(const fl_region *region, size_t page) {
+static page_kind kind_of(const fl_region *region, size_t page) {
     size_t word = page / 64, bit = page % 64, chunk = page / FL_CHUNK_PAGES;
     /* Where a region is one reservation, that may be on its way for all of it. */
     bool growing = region->growing >> chunk & 1 || (region->growing && !region->mapped && !region->reserved);
@@ -227,7 +227,7 @@ static kind kind_of(const fl_region *region, size_t page) {
     return region->in_use[word] >> bit & 1 ? IS_GRANTED : IS_READY;
 }
 
-static void audit_states(const fl_arena *arena, const char *start, size_t bytes, kind kind) {
+static void audit_states(const fl_arena *arena, const char *start, size_t bytes, page_kind kind) {
     for (size_t at = 0, alike; at < bytes; at += alike) {
         alike = bytes - at;
         fl_state state = fl_checker_state_of(&arena->stat, start + at, &alike);
@@ -237,7 +237,7 @@ static void audit_states(const fl_arena *arena, const char *start, size_t bytes,
 
 static void audit_ground(const fl_arena *arena, const fl_region *region) {
     for (size_t page = 0, end; page < FL_REGION_PAGES; page = end) {
-        kind kind = kind_of(region, page);
+        page_kind kind = kind_of(region, page);
         for (end = page + 1; end < FL_REGION_PAGES && kind_of(region, end) == kind;)
             end++;
         audit_states(arena, page_at(region, page), (end - page) << FL_PAGE_SHIFT, kind);
@@ -251,7 +251,7 @@ static size_t ready_bytes(const fl_arena *arena) {
            atomic_load_explicit(&arena->away_bytes, memory_order_relaxed);
 }
 
-static void audit_region(const fl_arena *arena, const fl_region *region, sums *sums) {
+static void audit_region(const fl_arena *arena, const fl_region *region, page_sums *sums) {
     const char *start = fl_region_start(region);
     const fl_branch *branch = region->branch;
     fl_audit_that(fl_region_is_of(region, arena), start,
@@ -277,7 +277,7 @@ static size_t count_owned(const fl_arena *arena) {
     return owned;
 }
 
-static void audit_sums(const fl_arena *arena, const sums *sums) {
+static void audit_sums(const fl_arena *arena, const page_sums *sums) {
     fl_audit_equal(arena, "regions that name the arena", count_owned(arena), "its list", sums->regions);
     fl_audit_equal(arena, "chunks_mapped", arena->chunks_mapped, "the bits of mapped chunks", sums->mapped);
     fl_audit_equal(arena, "ready_pages", arena->ready_pages,
@@ -302,7 +302,7 @@ static void audit_sums(const fl_arena *arena, const sums *sums) {
 }
 
 void fl_audit_pages(const fl_arena *arena) {
-    sums sums = {0};
+    page_sums sums = {0};
     const fl_region *previous = NULL;
     for (const fl_region *region = arena->regions; region; previous = region, region = region->next) {
         fl_audit_that(region->previous == previous, fl_region_start(region),

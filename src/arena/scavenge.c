@@ -16,17 +16,17 @@
 #define BATCH_PAGES ((size_t)512)
 #define LOOKS_MAX 1024 /* regions, in one batch */
 
-typedef struct batch {
+typedef struct page_batch {
     osmem_range ranges[FL_BATCH_RANGES];
     size_t count;
     size_t pages;
     size_t wanted_pages;
     bool spare_dense;
-} batch;
+} page_batch;
 
 /* What is under way in an arena. */
 typedef struct room {
-    batch batch;
+    page_batch batch;
     osmem_range small[FL_BATCH_RANGES]; /* mapped ranges of regions that are to stay without huge pages */
 } room;
 
@@ -37,7 +37,7 @@ static room *room_of(const fl_arena *arena) {
 
 _Static_assert(sizeof(room) <= sizeof((fl_workspace *)NULL)->pages, "it has a place");
 
-static void batch_add(batch *batch, const fl_region *region, size_t first, size_t pages) {
+static void batch_add(page_batch *batch, const fl_region *region, size_t first, size_t pages) {
     char *start = fl_region_start(region) + (first << FL_PAGE_SHIFT);
     size_t bytes = pages << FL_PAGE_SHIFT;
     batch->pages += pages;
@@ -50,13 +50,13 @@ static void batch_add(batch *batch, const fl_region *region, size_t first, size_
     batch->ranges[batch->count++] = (osmem_range){start, bytes};
 }
 
-static bool batch_is_full(const batch *batch) {
+static bool batch_is_full(const page_batch *batch) {
     return batch->count == FL_BATCH_RANGES || batch->pages >= BATCH_PAGES ||
            batch->pages >= batch->wanted_pages;
 }
 
 /* Takes idle runs of one word of a region, highest first, in whole grains. */
-static void gather_word(fl_region *region, size_t word, batch *batch) {
+static void gather_word(fl_region *region, size_t word, page_batch *batch) {
     size_t grain = fl_the_window.grain_pages;
     for (uint64_t idle = fl_region_idle_word(region, word); idle && !batch_is_full(batch);) {
         size_t end = 64 - (size_t)__builtin_clzll(idle);
@@ -74,7 +74,7 @@ static void gather_word(fl_region *region, size_t word, batch *batch) {
 }
 
 /* From the highest region below *below downwards; *below is where to go on, SIZE_MAX after the last. */
-static void gather(fl_arena *arena, bool vacant, size_t *below, batch *batch) {
+static void gather(fl_arena *arena, bool vacant, size_t *below, page_batch *batch) {
     for (unsigned looks = 0; looks < LOOKS_MAX && !batch_is_full(batch); looks++) {
         fl_region *region = fl_pagetree_last_idle(&arena->tree, *below, vacant);
         if (!region) {
@@ -93,7 +93,7 @@ static void gather(fl_arena *arena, bool vacant, size_t *below, batch *batch) {
 
 /* Vacant regions first; then on from where the last batch ended, since there may be many that are left alone. Returns whether
  * some have not been looked at since the start. */
-static bool gather_all(fl_arena *arena, size_t wanted_pages, batch *batch) {
+static bool gather_all(fl_arena *arena, size_t wanted_pages, page_batch *batch) {
     size_t top = SIZE_MAX, from = arena->scavenge_below;
     fl_lock_take(&arena->lock);
     size_t idle = fl_arena_idle_pages(arena);
@@ -109,11 +109,11 @@ static bool gather_all(fl_arena *arena, size_t wanted_pages, batch *batch) {
     return arena->scavenge_below != SIZE_MAX || from != SIZE_MAX;
 }
 
-typedef enum fate { WENT, KEPT, REFUSED } fate;
+typedef enum range_fate { WENT, KEPT, REFUSED } range_fate;
 
 /* What went is Prepared; what the system keeps stays free, and is not asked for again soon; what it refused stays idle.
  * Returns the pages that went. */
-static size_t put_back(fl_arena *arena, const osmem_range *range, fate fate) {
+static size_t put_back(fl_arena *arena, const osmem_range *range, range_fate fate) {
     size_t page = fl_page_of(range->start), pages = range->bytes >> FL_PAGE_SHIFT;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_clear(piece.region->in_use, piece.first, piece.pages);
@@ -156,7 +156,7 @@ uint64_t fl_ranges_unused(fl_arena *arena, const osmem_range *ranges, size_t cou
 }
 
 /* Regions that have become empty go, one after the other; without the arena's lock. */
-static void release_empty(fl_arena *arena, const batch *batch) {
+static void release_empty(fl_arena *arena, const page_batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         size_t page = fl_page_of(batch->ranges[i].start), pages = batch->ranges[i].bytes >> FL_PAGE_SHIFT;
         for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
@@ -210,7 +210,7 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
 #define SIFTS_MAX 64 /* calls in one batch, to find out what the system keeps */
 
 /* One grain or more of a range in upkeep's hands gets its fate. */
-static size_t settle(fl_arena *arena, const osmem_range *range, fate fate) {
+static size_t settle(fl_arena *arena, const osmem_range *range, range_fate fate) {
     arena->leaving_pages -= range->bytes >> FL_PAGE_SHIFT;
     size_t went = put_back(arena, range, fate);
     fl_arena_count_ready(arena, went << FL_PAGE_SHIFT, false);
@@ -249,7 +249,7 @@ static size_t sift(fl_arena *arena, fl_cause cause, const osmem_range *range, un
 }
 
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again) {
-    batch *batch = &room_of(arena)->batch;
+    page_batch *batch = &room_of(arena)->batch;
     uint64_t started_ns = fl_system_now_ns();
     batch->count = batch->pages = 0;
     batch->spare_dense = cause == FL_CAUSE_GOAL;

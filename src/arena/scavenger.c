@@ -128,11 +128,11 @@ static bool attend_active(fl_arena *arena, const moment *at) {
     return left;
 }
 
-typedef enum prospect { NOTHING_LEFT, NOT_NOW, WORK_LEFT } prospect;
+typedef enum tick_prospect { NOTHING_LEFT, NOT_NOW, WORK_LEFT } tick_prospect;
 
 /* In the end: what can still be expected of the arena, and has anything gone? */
-static prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before,
-                        bool *gave) {
+static tick_prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before,
+                             bool *gave) {
     fl_lock_take(&arena->lock);
     bool idle = fl_arena_idle_pages(arena) > 0;
     bool keeps = atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed);
@@ -155,7 +155,7 @@ static uint64_t given_bytes(fl_arena *arena, fl_cause cause) {
 }
 
 /* One arena's turn in a tick. */
-static prospect attend(fl_arena *arena, const moment *at, bool *gave) {
+static tick_prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
     bool quiet = look(arena, at);
@@ -195,7 +195,7 @@ static bool take_turns(uint64_t now_ns, uint64_t budget_ns) {
     bool left = false;
     for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
         bool gave;
-        prospect prospect = attend(fl_arena_of_upkeep(upkeep), &at, &gave);
+        tick_prospect prospect = attend(fl_arena_of_upkeep(upkeep), &at, &gave);
         fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
         left |= prospect == WORK_LEFT;
         uint64_t began_ns = at.now_ns;
@@ -217,10 +217,10 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     return left;
 }
 
-typedef enum outcome { ENOUGH, NO_MORE, INTERRUPTED } outcome;
+typedef enum give_back_end { ENOUGH, NO_MORE, INTERRUPTED } give_back_end;
 
 /* A fork waits for no more than a batch of what was asked for; at a limit a request waits, which is not to fail for it. */
-static outcome give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+static give_back_end give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
     size_t all = 0;
     for (bool again = true; again && all < wanted_pages;) {
         all += fl_pages_scavenge(arena, wanted_pages - all, cause, &again);
@@ -231,14 +231,14 @@ static outcome give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause
 }
 
 /* What is idle; in the second round also what the floor above can free. */
-static outcome give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+static give_back_end give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
     if (round == 0)
         return give_back_of(arena, wanted_pages, cause);
     uint64_t before = given_bytes(arena, cause);
     bool left = reclaim(arena, cause, UINT64_MAX);
     /* Inside of what is granted. */
     size_t gone = (size_t)(given_bytes(arena, cause) - before) >> FL_PAGE_SHIFT;
-    outcome outcome = gone < wanted_pages ? give_back_of(arena, wanted_pages - gone, cause) : ENOUGH;
+    give_back_end outcome = gone < wanted_pages ? give_back_of(arena, wanted_pages - gone, cause) : ENOUGH;
     return left && outcome == NO_MORE && cause == FL_CAUSE_REQUEST ? INTERRUPTED : outcome;
 }
 
@@ -251,7 +251,7 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
         fl_pages_forget_kept(arena);
     for (unsigned turns = 0, in_vain = 0; in_vain < IN_VAIN_MAX && turns < TURNS_MAX;) {
         uint64_t before = given_bytes(arena, cause);
-        outcome outcome = give_back_now(arena, wanted_pages, cause, round);
+        give_back_end outcome = give_back_now(arena, wanted_pages, cause, round);
         size_t more = (size_t)(given_bytes(arena, cause) - before);
         given += more;
         in_vain = more ? 0 : in_vain + 1;
@@ -274,16 +274,16 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
 }
 
 /* Whom a give-back asks: those below an arena (NULL: all); in its second round also for what the floor above holds. */
-typedef struct circle {
+typedef struct arena_circle {
     const fl_arena *above;
     int round;
-} circle;
+} arena_circle;
 
 /* Is there anything to be had of it? All of these are hints, but the pins: what somebody gives back at this moment is shown no
  * more, and counts still; a request that is refused for it waits. */
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
     const fl_arena *arena = fl_arena_of_upkeep(upkeep);
-    const circle *circle = context;
+    const arena_circle *circle = context;
     bool has_idle = upkeep->pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
     return (has_idle ||
             (circle->round == 1 && (atomic_load_explicit(&arena->heap_count, memory_order_relaxed) ||
@@ -301,7 +301,7 @@ size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_bytes, fl_cause cau
         if (arena && !atomic_load_explicit(&arena->arenas_below, memory_order_relaxed))
             continue;
         size_t place = 0;
-        circle circle = {arena, round};
+        arena_circle circle = {arena, round};
         for (fl_upkeep *it;
              all < wanted_bytes && (it = fl_upkeep_next(&place, is_worth_asking, &circle)) != NULL;)
             all += give_back_one(it, fl_pages_up(wanted_bytes - all), cause, round);
@@ -327,27 +327,27 @@ void fl_scavenger_unmap_spare(void) {
     }
 }
 
-typedef struct question {
+typedef struct arena_question {
     bool (*is)(const fl_arena *arena);
     bool found;
     size_t sparable_bytes;
-} question;
+} arena_question;
 
 static void ask(const fl_upkeep *upkeep, void *context) {
-    question *question = context;
+    arena_question *question = context;
     const fl_arena *arena = fl_arena_of_upkeep(upkeep);
     question->found |= question->is && question->is(arena);
     question->sparable_bytes += fl_arena_sparable_bytes(arena);
 }
 
 bool fl_scavenger_any(bool (*is)(const fl_arena *arena)) {
-    question question = {.is = is};
+    arena_question question = {.is = is};
     fl_upkeep_each(ask, &question);
     return question.found;
 }
 
 size_t fl_scavenger_sparable_bytes(void) {
-    question question = {.is = NULL};
+    arena_question question = {.is = NULL};
     fl_upkeep_each(ask, &question);
     return question.sparable_bytes;
 }

@@ -6,6 +6,7 @@
 #ifndef FL_POISON_H
 #define FL_POISON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 extern void __asan_poison_memory_region(const volatile void *start, size_t bytes) __attribute__((weak));

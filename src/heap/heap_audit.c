@@ -38,12 +38,12 @@ static void audit_descriptor(const fl_slab *slab, const fallow_arena *arena) {
 }
 
 /* What lists add up to. */
-typedef struct sum {
+typedef struct slab_sum {
     size_t slabs;
     size_t bytes;
-} sum;
+} slab_sum;
 
-static void add(sum *sum, const fl_slab *slab) {
+static void add(slab_sum *sum, const fl_slab *slab) {
     sum->slabs++;
     sum->bytes += bytes_of(slab);
 }
@@ -64,7 +64,7 @@ static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool pur
     fl_audit_entries(slab, 0);
 }
 
-static void audit_list(const fallow_arena *arena, unsigned size_class, bool purged, sum *sum) {
+static void audit_list(const fallow_arena *arena, unsigned size_class, bool purged, slab_sum *sum) {
     const fl_slab_list *list = purged ? &arena->purged[size_class] : &arena->listed[size_class];
     const fl_slab *previous = NULL;
     for (const fl_slab *slab = list->first; slab; previous = slab, slab = slab->next) {
@@ -78,8 +78,8 @@ static void audit_list(const fallow_arena *arena, unsigned size_class, bool purg
 }
 
 /* Returns those that were never purged. */
-static sum audit_lists(const fallow_arena *arena) {
-    sum listed = {0, 0}, purged = {0, 0};
+static slab_sum audit_lists(const fallow_arena *arena) {
+    slab_sum listed = {0, 0}, purged = {0, 0};
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
         audit_list(arena, size_class, false, &listed);
         audit_list(arena, size_class, true, &purged);
@@ -112,7 +112,7 @@ static void audit_parked_slab(const fl_heap *heap, const fl_slab *slab, bool par
 }
 
 static void audit_parked(const fl_heap *heap, const fl_parked *list, bool partial, unsigned size_class,
-                         sum *sum) {
+                         slab_sum *sum) {
     const fl_slab *previous = NULL;
     for (const fl_slab *slab = list->first; slab; previous = slab, slab = slab->next) {
         audit_descriptor(slab, heap->arena);
@@ -127,8 +127,8 @@ static void audit_parked(const fl_heap *heap, const fl_parked *list, bool partia
 }
 
 /* Those that others told of. Who tells only adds in front, and who hears holds the lock. */
-static sum audit_told(const fl_heap *heap) {
-    sum told = {0, 0};
+static slab_sum audit_told(const fl_heap *heap) {
+    slab_sum told = {0, 0};
     const fl_slab *slab = atomic_load_explicit(&heap->told, memory_order_acquire);
     size_t owned = atomic_load_explicit(&heap->owned, memory_order_relaxed);
     if (slab == FL_TOLD_CLOSED)
@@ -145,14 +145,14 @@ static sum audit_told(const fl_heap *heap) {
 }
 
 /* Returns all parked ones. */
-static sum audit_heap_lists(const fl_heap *heap) {
-    sum partial = {0, 0}, full = {0, 0};
+static slab_sum audit_heap_lists(const fl_heap *heap) {
+    slab_sum partial = {0, 0}, full = {0, 0};
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++)
         audit_parked(heap, &heap->partial[size_class], true, size_class, &partial);
     audit_parked(heap, &heap->full, false, 0, &full);
     fl_audit_equal(heap, "partial_bytes", heap->partial_bytes, "the heap's lists of partial slabs",
                    partial.bytes);
-    return (sum){partial.slabs + full.slabs, partial.bytes + full.bytes};
+    return (slab_sum){partial.slabs + full.slabs, partial.bytes + full.bytes};
 }
 
 size_t fl_audit_parked(const fl_heap *heap) {
@@ -193,7 +193,7 @@ void fl_audit_heap(const fl_heap *heap) {
 /* An arena's. */
 
 /* What its heaps and lists say, and what the table leads to. */
-typedef struct books {
+typedef struct heap_books {
     size_t heaps;
     size_t idle;  /* of them: no thread's */
     size_t owned; /* as heaps count it, with one for each of these */
@@ -209,7 +209,7 @@ typedef struct books {
     size_t in_state[FL_WORD_STATE_MASK + 1];
     size_t found_pages; /* of slabs and large blocks */
     size_t away_bytes;
-} books;
+} heap_books;
 
 static size_t pages_in_spans(const fl_spans *spans) {
     size_t pages = 0;
@@ -228,13 +228,13 @@ static void audit_descriptors_kept(const fl_kept *kept) {
                    "those that are linked", count);
 }
 
-static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, books *books) {
+static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, heap_books *books) {
     fl_audit_that(heap->arena == arena, heap, "the heap is in the list of another arena than its own");
     fl_audit_heap(heap);
     fl_audit_spans(&heap->kept.spans, &arena->pages);
     audit_descriptors_kept(&heap->kept);
     size_t kept = pages_in_spans(&heap->kept.spans);
-    sum told = audit_told(heap);
+    slab_sum told = audit_told(heap);
     books->heaps++;
     books->idle += !fl_heap_thread(heap);
     books->owned += atomic_load_explicit(&heap->owned, memory_order_relaxed);
@@ -246,7 +246,7 @@ static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, books 
 }
 
 /* Those in slots are as many as are no thread's, and each is no thread's: they are the same ones. */
-static void audit_idle(const fallow_arena *arena, books *books) {
+static void audit_idle(const fallow_arena *arena, heap_books *books) {
     size_t idle = 0;
     for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
         const fl_heap *heap = fl_idle_heap(atomic_load_explicit(&arena->idle[i], memory_order_acquire));
@@ -264,7 +264,7 @@ static void audit_idle(const fallow_arena *arena, books *books) {
     books->reclaimable_bytes += idle * FL_IDLE_HEAP_BYTES;
 }
 
-static void audit_heaps(const fallow_arena *arena, books *books) {
+static void audit_heaps(const fallow_arena *arena, heap_books *books) {
     const fl_heap *previous = NULL;
     for (const fl_heap *heap = arena->heaps; heap; previous = heap, heap = heap->next) {
         fl_audit_that(heap->previous == previous, heap,
@@ -284,7 +284,7 @@ static bool has_heap(const fallow_arena *arena, uint32_t tag) {
 }
 
 /* Taken by the scavenger from owners that were in the middle of a free. */
-static void audit_unsettled(const fallow_arena *arena, books *books) {
+static void audit_unsettled(const fallow_arena *arena, heap_books *books) {
     for (const fl_slab *slab = arena->unsettled; slab; slab = slab->next) {
         audit_descriptor(slab, arena);
         fl_audit_that(state_of(slab) == FL_CLAIMED && fl_word_owner(word_of(slab)), slab->start,
@@ -295,7 +295,8 @@ static void audit_unsettled(const fallow_arena *arena, books *books) {
     }
 }
 
-static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uint32_t tag, books *books) {
+static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uint32_t tag,
+                             heap_books *books) {
     fl_audit_slab(slab);
     fl_slab_state state = state_of(slab);
     /* A claimer has taken the tag out of the table, and the owner stands in the word until the claim is published. */
@@ -309,7 +310,7 @@ static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uin
 }
 
 /* The descriptor that an entry leads to, at the first of its pages. */
-static void audit_found(const fallow_arena *arena, const fl_slab *slab, fl_entry entry, books *books) {
+static void audit_found(const fallow_arena *arena, const fl_slab *slab, fl_entry entry, heap_books *books) {
     uint32_t tag = (uint32_t)(entry >> FL_ENTRY_HIGH_SHIFT) << FL_ENTRY_LOW_BITS |
                    (uint32_t)(entry & ((1u << FL_ENTRY_LOW_BITS) - 1));
     fl_audit_that(slab->arena == arena, slab->start,
@@ -325,7 +326,7 @@ static void audit_found(const fallow_arena *arena, const fl_slab *slab, fl_entry
                      "the page is a large block's, but not granted to its arena");
 }
 
-static void audit_table(const fallow_arena *arena, const fl_region *region, books *books) {
+static void audit_table(const fallow_arena *arena, const fl_region *region, heap_books *books) {
     for (size_t page = 0; page < FL_REGION_PAGES; page++) {
         const char *at = fl_region_start(region) + (page << FL_PAGE_SHIFT);
         fl_entry entry = fl_entry_of(at);
@@ -341,7 +342,7 @@ static void audit_table(const fallow_arena *arena, const fl_region *region, book
     }
 }
 
-static void audit_places(const fallow_arena *arena, const books *books) {
+static void audit_places(const fallow_arena *arena, const heap_books *books) {
     const size_t *in = books->in_state;
     fl_audit_equal(arena, "the number of CURRENT slabs in the table", in[FL_CURRENT],
                    "the heaps' current ones", books->current);
@@ -358,7 +359,7 @@ static void audit_places(const fallow_arena *arena, const books *books) {
                    books->heaps + in[FL_CURRENT] + in[FL_PARKED] + in[FL_TOLD] + books->claimed_of_heaps);
 }
 
-static void audit_sums(const fallow_arena *arena, const books *books) {
+static void audit_sums(const fallow_arena *arena, const heap_books *books) {
     const fl_arena *pages = &arena->pages;
     fl_audit_equal(arena, "leaving_pages of an arena that nobody uses", pages->leaving_pages,
                    "what the scavenger has in its hands", 0);
@@ -372,7 +373,7 @@ static void audit_sums(const fallow_arena *arena, const books *books) {
 }
 
 void fl_audit_arena_quiet(const fallow_arena *arena) {
-    books books = {0};
+    heap_books books = {0};
     if (arena->forked)
         return;
     fl_audit_pages(&arena->pages);

@@ -24,16 +24,16 @@
 #define BATCH_SLABS 64
 #define QUIET_TICKS 3
 
-typedef struct batch {
+typedef struct slab_batch {
     fl_slab *slabs[BATCH_SLABS];
     unsigned count;
     bool refused; /* the system has no fence, or not this time: of others nothing can be settled */
-} batch;
+} slab_batch;
 
 /* Empty wherever the functions below call others: a purge uses the same room. */
-static batch *batch_of(const fallow_arena *arena) {
+static slab_batch *batch_of(const fallow_arena *arena) {
     FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
-    return (batch *)arena->pages.upkeep.workspace->blocks;
+    return (slab_batch *)arena->pages.upkeep.workspace->blocks;
 }
 
 /* Acquire, with the owner's release: all that it did before. */
@@ -43,7 +43,7 @@ static bool is_inside(fl_heap *heap, const fl_slab *slab) {
 }
 
 /* Steps 1 and 2. Holds heap->lock. */
-static bool claim(fl_slab *slab, fl_slab_state from, batch *batch) {
+static bool claim(fl_slab *slab, fl_slab_state from, slab_batch *batch) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     while (fl_word_state(word) == from)
         if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_CLAIMED),
@@ -56,15 +56,15 @@ static bool claim(fl_slab *slab, fl_slab_state from, batch *batch) {
 }
 
 /* What of an owner may be taken. */
-typedef enum reach {
+typedef enum heap_reach {
     OLD,    /* it is at work: only what has lain in its lists unused for long */
     PARKED, /* it sleeps, so far as is known: what has a fair number free, and current slabs that it has not touched since the last
                look */
     IDLE,   /* whatever may hold a page with no live block */
     ALL     /* whatever it has: from then on what is freed in it is seen (scarce.h) */
-} reach;
+} heap_reach;
 
-static reach reach_of(bool quiet, fl_cause cause) {
+static heap_reach reach_of(bool quiet, fl_cause cause) {
     bool asked = cause == FL_CAUSE_REQUEST || cause == FL_CAUSE_PRESSURE;
     return cause == FL_CAUSE_LIMIT ? ALL : asked ? IDLE : quiet || cause != FL_CAUSE_GOAL ? PARKED : OLD;
 }
@@ -76,7 +76,7 @@ __attribute__((no_sanitize("thread"))) static bool may_hold_idle_unit(const fl_s
 }
 
 /* From the end of a list of parked slabs, where those are that have lain there longest. */
-static void take_parked(fl_heap *heap, const fl_parked *list, reach reach, batch *batch) {
+static void take_parked(fl_heap *heap, const fl_parked *list, heap_reach reach, slab_batch *batch) {
     uint32_t now_s = reach == OLD ? fl_scavenger_ticked_s() : 0;
     for (fl_slab *slab = list->last, *previous; slab && batch->count < BATCH_SLABS; slab = previous) {
         previous = slab->previous;
@@ -108,7 +108,7 @@ static bool is_of_use(const fl_heap *heap, const fl_slab *slab) {
     return is_mine(heap) && !may_hold_idle_unit(slab);
 }
 
-static void take_current(fl_heap *heap, reach reach, batch *batch) {
+static void take_current(fl_heap *heap, heap_reach reach, slab_batch *batch) {
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && batch->count < BATCH_SLABS; size_class++) {
         fl_slab *slab = fl_heap_current(heap, size_class);
         if (slab == &fl_empty_slab || (reach < IDLE && (is_inside(heap, slab) || is_in_use(slab))))
@@ -125,7 +125,7 @@ static void take_current(fl_heap *heap, reach reach, batch *batch) {
     }
 }
 
-static __attribute__((noinline)) void take_from(fl_heap *heap, reach reach, batch *batch) {
+static __attribute__((noinline)) void take_from(fl_heap *heap, heap_reach reach, slab_batch *batch) {
     fl_lock_take(&heap->lock);
     fl_owner_hear_for(heap);
     for (unsigned size_class = 0; heap->partial_bytes && size_class < FL_CLASS_COUNT; size_class++)
@@ -163,7 +163,7 @@ static __attribute__((noinline)) bool can_tell(fl_heap *heap, bool *fenced) {
 }
 
 /* Steps 3 to 5. */
-static void settle(fallow_arena *arena, batch *batch) {
+static void settle(fallow_arena *arena, slab_batch *batch) {
     bool fenced = false;
     for (unsigned i = 0; i < batch->count; i++) {
         fl_slab *slab = batch->slabs[i];
@@ -182,7 +182,7 @@ static void settle(fallow_arena *arena, batch *batch) {
 
 /* Those whose owner was in the middle of a free, at the tick before. */
 static void settle_leftovers(fallow_arena *arena) {
-    batch *batch = batch_of(arena);
+    slab_batch *batch = batch_of(arena);
     for (fl_slab *slab = arena->unsettled, *next; slab && batch->count < BATCH_SLABS; slab = next) {
         next = slab->next;
         arena->unsettled = next;
@@ -194,12 +194,12 @@ static void settle_leftovers(fallow_arena *arena) {
 /* Takes from all heaps; without a fence, only from the calling thread's: it would be for nothing, and with the next request another
  * slab. */
 static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_cause cause) {
-    batch *batch = batch_of(arena);
+    slab_batch *batch = batch_of(arena);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         if (heap->slabs_lost)
             continue;
-        reach reach = reach_of(is_quiet(heap), cause);
+        heap_reach reach = reach_of(is_quiet(heap), cause);
         if (reach != OLD)
             fl_spans_flush(&heap->kept.spans, &arena->pages);
         do {

@@ -10,18 +10,18 @@
 #define PATH_BYTES 1024
 #define FILE_BYTES 4096
 
-typedef struct path {
+typedef struct cgroup_path {
     char text[PATH_BYTES];
     size_t length;
-} path;
+} cgroup_path;
 
 /* Nobody has so much stack to spare where malloc is called. Guarded by the lock of files: the group's folder, the file that is
  * read, its text, and /proc/self/cgroup. */
-static path folder, file;
+static cgroup_path folder, file;
 static char text[FILE_BYTES], groups[FILE_BYTES];
 
 /* False, and unchanged: it would be too long. */
-static bool add(path *path, const char *part, size_t length) {
+static bool add(cgroup_path *path, const char *part, size_t length) {
     if (length >= PATH_BYTES - path->length)
         return false;
     memcpy(path->text + path->length, part, length);
@@ -30,11 +30,11 @@ static bool add(path *path, const char *part, size_t length) {
     return true;
 }
 
-static bool add_text(path *path, const char *part) {
+static bool add_text(cgroup_path *path, const char *part) {
     return add(path, part, strlen(part));
 }
 
-static void cut(path *path, size_t length) {
+static void cut(cgroup_path *path, size_t length) {
     path->length = length;
     path->text[length] = '\0';
 }

@@ -21,27 +21,28 @@
 #define VDSO_BYTES_MAX ((size_t)64 << 10)
 #define HEAD_BYTES_MAX ((size_t)4096) /* mapped for sure: the image begins with a page */
 
-typedef struct image {
+typedef struct vdso_image {
     const char *start;
     size_t bytes;
     uintptr_t moved; /* address in the image less address in its tables */
-} image;
+} vdso_image;
 
 /* `count` things of `each` bytes at an offset; NULL: they are not all in the image, or not aligned. */
-static const void *part(const image *image, size_t at, size_t count, size_t each, size_t alignment) {
+static const void *part(const vdso_image *image, size_t at, size_t count, size_t each, size_t alignment) {
     if (at > image->bytes || at % alignment || (each && count > (image->bytes - at) / each))
         return NULL;
     return image->start + at;
 }
 
-static const void *part_at(const image *image, uintptr_t address, size_t count, size_t each,
+static const void *part_at(const vdso_image *image, uintptr_t address, size_t count, size_t each,
                            size_t alignment) {
     return part(image, address + image->moved, count, each, alignment);
 }
 
 /* The image ends where its first loaded segment does. */
-static const ElfW(Phdr) * find_segments(image *image, size_t *count) {
-    struct image first = {image->start, image->bytes < HEAD_BYTES_MAX ? image->bytes : HEAD_BYTES_MAX, 0};
+static const ElfW(Phdr) * find_segments(vdso_image *image, size_t *count) {
+    struct vdso_image first = {image->start, image->bytes < HEAD_BYTES_MAX ? image->bytes : HEAD_BYTES_MAX,
+                               0};
     const ElfW(Ehdr) *head = part(&first, 0, 1, sizeof *head, _Alignof(ElfW(Ehdr)));
     if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_phentsize != sizeof(ElfW(Phdr)))
         return NULL;
@@ -59,7 +60,7 @@ static const ElfW(Phdr) * find_segments(image *image, size_t *count) {
 }
 
 static const ElfW(Dyn) *
-    find_dynamic(const image *image, const ElfW(Phdr) * segments, size_t count, size_t *entries) {
+    find_dynamic(const vdso_image *image, const ElfW(Phdr) * segments, size_t count, size_t *entries) {
     for (size_t i = 0; i < count; i++)
         if (segments[i].p_type == PT_DYNAMIC) {
             *entries = segments[i].p_memsz / sizeof(ElfW(Dyn));
@@ -69,12 +70,12 @@ static const ElfW(Dyn) *
 }
 
 /* How many symbols there are, which only the tables for looking them up by a hash say. */
-static size_t count_by_hash(const image *image, uintptr_t address) {
+static size_t count_by_hash(const vdso_image *image, uintptr_t address) {
     const uint32_t *head = part_at(image, address, 2, sizeof *head, sizeof *head);
     return head ? head[1] : 0;
 }
 
-static size_t count_by_gnu_hash(const image *image, uintptr_t address) {
+static size_t count_by_gnu_hash(const vdso_image *image, uintptr_t address) {
     const uint32_t *head = part_at(image, address, 4, sizeof *head, sizeof *head);
     if (!head)
         return 0;
@@ -95,7 +96,8 @@ static size_t count_by_gnu_hash(const image *image, uintptr_t address) {
     }
 }
 
-static size_t find_symbol(const image *image, const ElfW(Dyn) * dynamic, size_t entries, const char *name) {
+static size_t find_symbol(const vdso_image *image, const ElfW(Dyn) * dynamic, size_t entries,
+                          const char *name) {
     uintptr_t symbols_at = 0, names_at = 0;
     size_t count = 0, names_bytes = 0, wanted = strlen(name) + 1;
     for (size_t i = 0; i < entries && dynamic[i].d_tag != DT_NULL; i++) {
@@ -124,7 +126,7 @@ static size_t find_symbol(const image *image, const ElfW(Dyn) * dynamic, size_t 
 }
 
 size_t fl_vdso_find(const void *start, size_t bytes, const char *name) {
-    image image = {start, bytes, 0};
+    vdso_image image = {start, bytes, 0};
     size_t count, entries;
     const ElfW(Phdr) *segments = find_segments(&image, &count);
     const ElfW(Dyn) *dynamic = segments ? find_dynamic(&image, segments, count, &entries) : NULL;

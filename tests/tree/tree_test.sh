@@ -49,6 +49,15 @@ for header in include/fallow/*.h include/fallow/*.hpp; do
 done
 passed $before tree_public_headers_compile_alone
 
+before=$failed # So do the others; and sources without names that hide others, or macros that nobody has defined.
+for header in src/*/*.h; do
+  printf '#include "%s"\n' "$header" | cc -std=c11 -x c -D_GNU_SOURCE -Wall -Wextra -Werror -I. -Iinclude -fsyntax-only - || fail "$header does not compile alone"
+done
+for source in src/{system,osmem,arena,slab,heap,embed,malloc,record}/*.c; do
+  cc -std=c11 -DFL_CHECKS=2 -Wshadow -Wundef -Werror -Iinclude -fsyntax-only "$source" || fail "$source has names that hide others, or unknown macros"
+done
+passed $before tree_headers_compile_alone_names_hide_none
+
 family='__libc_(malloc|free|cfree|calloc|realloc|reallocarray|memalign|valloc|pvalloc)|__posix_memalign|free_sized|free_aligned_sized|cfree|malloc_trim|malloc_info|malloc_stats|mallinfo2?|mallopt|malloc|free|calloc|realloc|reallocarray|posix_memalign|aligned_alloc|memalign|valloc|pvalloc|malloc_usable_size|_Zn[wa].*|_Zd[la].*'
 before=$failed # What a linker can see.
 found=$(nm -g --defined-only "$build"/libfallow.a "$build"/libfallow-malloc.a 2>/dev/null | awk 'NF == 3 { print $3 }' |
