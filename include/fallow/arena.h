@@ -184,6 +184,12 @@ FALLOW_API void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) FA
 FALLOW_API void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment,
                                             size_t bytes) FALLOW_MUST_USE;
 
+/* The same of an array: count times each_bytes. NULL with errno ENOMEM also if that is more than a size_t holds. */
+FALLOW_API void *fallow_arena_alloc_array(fallow_arena *arena, size_t count,
+                                          size_t each_bytes) FALLOW_MUST_USE;
+FALLOW_API void *fallow_arena_alloc_zeroed_array(fallow_arena *arena, size_t count,
+                                                 size_t each_bytes) FALLOW_MUST_USE;
+
 /* The same as fallow_arena_alloc; *got becomes what the block really holds, all of which may be used. (C++23's
  * allocate_at_least.) got is untouched on failure. */
 FALLOW_API void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) FALLOW_MUST_USE;
@@ -201,8 +207,23 @@ FALLOW_API bool fallow_arena_resize(fallow_arena *arena, void *block, size_t byt
  */
 FALLOW_API void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) FALLOW_MUST_USE;
 
-/* Frees a block of this arena; NULL does nothing. A pointer that is no block stops the process. */
+/* The same of an array. NULL with errno ENOMEM also if count times each_bytes is more than a size_t holds. */
+FALLOW_API void *fallow_arena_realloc_array(fallow_arena *arena, void *block, size_t count,
+                                            size_t each_bytes) FALLOW_MUST_USE;
+
+/* The same, aligned to a power of two, as the block need not have been. NULL with errno EINVAL if it is none: the block is as it was. */
+FALLOW_API void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alignment,
+                                              size_t bytes) FALLOW_MUST_USE;
+
+/* Frees a block of this arena; NULL does nothing. A pointer that is no block, or another arena's, stops the process. */
 FALLOW_API void fallow_arena_free(fallow_arena *arena, void *block);
+
+/* Frees a block of any arena, for who does not know of which: some nanoseconds more. NULL does nothing. */
+FALLOW_API void fallow_free(void *block);
+
+/* Gives everything back that is idle in an arena and those below it, at once, whatever it takes. Returns how many bytes went.
+ * (fallow_give_back: of all arenas.) */
+FALLOW_API size_t fallow_arena_give_back(fallow_arena *arena);
 
 /*
  * Shows every live block of an arena, with what it holds, in order of addresses but for regions; false from `visit` ends the

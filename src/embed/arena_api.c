@@ -5,9 +5,11 @@
 #include "fallow/arena.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "../arena/driver.h"
 #include "../arena/grant.h"
+#include "../arena/scavenger.h"
 #include "../arena/shed.h"
 #include "../heap/alloc.h"
 #include "../heap/block.h"
@@ -157,8 +159,77 @@ void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
     return finish(heap, heap ? fl_block_move(heap, slab, block, bytes) : NULL);
 }
 
+/* A block that is aligned, of at least `bytes`, in the place of one that is not or cannot be made to fit. */
+static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_t alignment, size_t bytes) {
+    size_t usable = fl_block_usable_bytes(slab);
+    int saved_errno = errno;
+    void *moved = fallow_arena_alloc_aligned(arena, alignment, bytes);
+    if (moved) {
+        memcpy(moved, block, usable < bytes ? usable : bytes);
+        fallow_arena_free(arena, block);
+    } else if (bytes <= usable && (uintptr_t)block % alignment == 0) {
+        errno = saved_errno; /* to become smaller needs no memory */
+        return block;
+    }
+    return moved;
+}
+
+void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alignment, size_t bytes) {
+    if (!block || !fl_is_power_of_two(alignment))
+        return fallow_arena_alloc_aligned(arena, alignment, bytes);
+    fl_slab *slab = slab_here(arena, block, "realloc of");
+    bytes += bytes == 0;
+    if ((uintptr_t)block % alignment == 0 && fl_block_resize(slab, bytes))
+        return block;
+    return move_aligned(arena, slab, block, alignment, bytes);
+}
+
+/* False: more than there are numbers for. */
+static bool multiply(size_t count, size_t each, size_t *bytes) {
+    if (!__builtin_mul_overflow(count, each, bytes))
+        return true;
+    errno = ENOMEM;
+    return false;
+}
+
+void *fallow_arena_alloc_array(fallow_arena *arena, size_t count, size_t each_bytes) {
+    size_t bytes;
+    return multiply(count, each_bytes, &bytes) ? fallow_arena_alloc(arena, bytes) : NULL;
+}
+
+void *fallow_arena_alloc_zeroed_array(fallow_arena *arena, size_t count, size_t each_bytes) {
+    size_t bytes;
+    return multiply(count, each_bytes, &bytes) ? fallow_arena_alloc_zeroed(arena, bytes) : NULL;
+}
+
+void *fallow_arena_realloc_array(fallow_arena *arena, void *block, size_t count, size_t each_bytes) {
+    size_t bytes;
+    return multiply(count, each_bytes, &bytes) ? fallow_arena_realloc(arena, block, bytes) : NULL;
+}
+
+/* From a thread that has no heap in the arena. */
+static __attribute__((noinline)) void free_of_none(fallow_arena *arena, void *block) {
+    if (block)
+        slab_here(arena, block, "free of");
+    fl_heap_free(&fl_empty_heap, block);
+}
+
 void fallow_arena_free(fallow_arena *arena, void *block) {
-    fl_heap_free(fl_thread_heap_if_any(arena), block);
+    fl_heap *heap = fl_thread_heap_if_any(arena);
+    if (__builtin_expect(heap == &fl_empty_heap, 0))
+        free_of_none(arena, block);
+    else
+        fl_heap_free_here(heap, block);
+}
+
+void fallow_free(void *block) {
+    if (block)
+        fl_heap_free(fl_thread_heap_if_any(fl_block_slab(block, "free of")->arena), block);
+}
+
+size_t fallow_arena_give_back(fallow_arena *arena) {
+    fl_arena_check(arena, "give-back of arena");
+    return fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
 }
 
 void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {

@@ -162,3 +162,10 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
     push(slab, block);
     fl_scarce_note(arena, block);
 }
+
+void fl_heap_free_other_here(void *block, fl_heap *heap) {
+    fl_entry entry = fl_entry_of(block);
+    if (entry && fl_entry_slab(entry)->arena != heap->arena)
+        fl_fatal("free of", block, "a block of another arena");
+    fl_heap_free_other(block, heap);
+}

@@ -10,6 +10,7 @@
 
 /* The rest of fl_heap_free, which may have entered the heap. They may be given the empty heap. */
 void fl_heap_free_other(void *block, fl_heap *heap);
+void fl_heap_free_other_here(void *block, fl_heap *heap);
 void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 
 /* The same of a block of the heap's own slab that looks like none, or like a free one. */
@@ -26,11 +27,12 @@ static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
     fl_heap_leave(heap);
 }
 
-/* Frees any block of any arena in the window, or NULL. */
-static inline void fl_heap_free(fl_heap *heap, void *block) {
+/* Frees a block, or has another function do so where it is not of a slab of the heap's. */
+static inline __attribute__((always_inline)) void fl_heap_free_or(fl_heap *heap, void *block,
+                                                                  void (*other)(void *block, fl_heap *heap)) {
     size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
     if (__builtin_expect(page >= heap->window_pages, 0)) {
-        fl_heap_free_other(block, heap);
+        other(block, heap);
         return;
     }
     fl_heap_enter(heap, block);
@@ -38,7 +40,7 @@ static inline void fl_heap_free(fl_heap *heap, void *block) {
     bool not_mine;
     FL_TEST(not_mine, mine, heap->tag_bits);
     if (__builtin_expect(not_mine, 0)) {
-        fl_heap_free_other(block, heap);
+        other(block, heap);
         return;
     }
     fl_slab *slab = (fl_slab *)(uintptr_t)mine;
@@ -49,6 +51,16 @@ static inline void fl_heap_free(fl_heap *heap, void *block) {
         return;
     }
     fl_heap_put(heap, slab, block);
+}
+
+/* Frees any block of any arena in the window, or NULL. */
+static inline void fl_heap_free(fl_heap *heap, void *block) {
+    fl_heap_free_or(heap, block, fl_heap_free_other);
+}
+
+/* The same of a block of the heap's arena: another arena's stops the process. */
+static inline void fl_heap_free_here(fl_heap *heap, void *block) {
+    fl_heap_free_or(heap, block, fl_heap_free_other_here);
 }
 
 #endif
