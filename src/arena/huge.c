@@ -3,7 +3,6 @@
 
 #include "../system/fatal.h"
 #include "../system/system.h"
-#include "chunks.h"
 
 /* Up to here a huge page, commonly of 2 MiB, is too large a part of an arena. */
 #ifndef FL_SMALL_ARENA_BYTES
@@ -20,21 +19,22 @@ bool fl_huge_pages_come(const fl_arena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
+/* May the rest of a huge page be idle? */
+static bool keeps_rest(const fl_arena *arena) {
+    return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >=
+           2 * arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
+}
+
 static bool asks_for_them(const fl_arena *arena, fl_how how) {
     size_t huge = arena->stat.traits.huge_page_bytes;
     return asks && (how & FL_FILLED) && huge && huge <= FL_REGION_BYTES &&
-           arena->ready_pages << FL_PAGE_SHIFT >= FL_SMALL_ARENA_BYTES &&
+           arena->ready_pages << FL_PAGE_SHIFT >= FL_SMALL_ARENA_BYTES && keeps_rest(arena) &&
            (fl_system_huge_pages_asked() || fl_system_huge_pages_always());
 }
 
-/* Is the region before it one that asked, so that the system sees one row of memory? */
-static bool goes_on(const fl_region *region) {
-    return fl_region_index(region) > 0 && region[-1].huge;
-}
-
-bool fl_huge_is_wanted(const fl_arena *arena, const fl_region *region, fl_how how) {
+bool fl_huge_is_wanted(const fl_arena *arena, fl_how how) {
     return asks_for_them(arena, how) &&
-           (goes_on(region) || atomic_load_explicit(&fl_advised, memory_order_relaxed) < FL_ADVISED_MAX);
+           atomic_load_explicit(&fl_advised, memory_order_relaxed) < FL_ADVISED_MAX;
 }
 
 bool fl_huge_is_unwanted(const fl_arena *arena, const fl_region *region, size_t chunks) {
@@ -49,7 +49,7 @@ void fl_huge_note(fl_region *region, bool asked, bool small) {
     FL_ASSERT(!region->mapped && !region->advised);
     region->small = small;
     region->huge = asked;
-    region->advised = asked && !goes_on(region);
+    region->advised = asked;
     fl_arena_count(&fl_advised, region->advised, true);
 }
 
@@ -84,11 +84,18 @@ size_t fl_huge_make_small(const fl_arena *arena, const osmem_range *pages, osmem
     return found;
 }
 
+static _Atomic bool forked; /* guards nothing */
+
+void fl_huge_note_fork(void) {
+    atomic_store_explicit(&forked, true, memory_order_relaxed);
+}
+
 /* Is the huge page whole that holds this address, which is in the range? */
 static bool is_whole_before(const fl_arena *arena, uintptr_t address) {
     fl_region *region = fl_region_of((void *)address);
     uint64_t bit = UINT64_C(1) << (address % FL_REGION_BYTES / arena->stat.traits.huge_page_bytes);
-    if (!(region->huge || fl_huge_pages_come(arena)) || (region->split & bit))
+    bool done = (region->split & bit) && !atomic_load_explicit(&forked, memory_order_relaxed);
+    if (!(region->huge || fl_huge_pages_come(arena)) || done)
         return false;
     region->split |= bit;
     return true;
@@ -112,13 +119,38 @@ static bool is_whole(const fl_region *region) {
            fl_pagebits_next_set(region->gone, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
 }
 
-bool fl_huge_is_new_again(const fl_arena *arena, fl_region *region, fl_how how) {
-    if (!region->small || !region->huge || !asks_for_them(arena, how) || !is_whole(region) ||
-        fl_pagebits_count(region->prepared, 0, FL_REGION_PAGES) < FL_REGION_PAGES)
+/* As it was when it grew, or when it last had huge pages. */
+static bool is_new_again(const fl_region *region) {
+    return region->small && region->huge && is_whole(region) &&
+           fl_pagebits_count(region->prepared, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
+}
+
+/* Does the piece hold a huge page of which nothing was touched? */
+static bool has_new_unit(const fl_arena *arena, const fl_piece *piece) {
+    size_t unit = arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT, end = piece->first + piece->pages;
+    if (!piece->region->huge || piece->region->small || unit == 0)
         return false;
-    region->small = false;
-    region->split = 0;
-    return region->unsaid = true;
+    for (size_t first = (piece->first + unit - 1) / unit * unit; first + unit <= end; first += unit)
+        if (fl_pagebits_count(piece->region->prepared, first, unit) == unit)
+            return true;
+    return false;
+}
+
+bool fl_huge_changes_mind(const fl_arena *arena, const fl_piece *piece, fl_how how) {
+    bool wants = asks_for_them(arena, how) && is_new_again(piece->region);
+    if (!wants && ((how & FL_FILLED) || !has_new_unit(arena, piece)))
+        return false;
+    piece->region->small = !wants;
+    piece->region->purged |= !wants; /* it will look dense, and is not */
+    piece->region->split = wants ? 0 : piece->region->split;
+    return piece->region->unsaid = true;
+}
+
+void fl_huge_stay_small(size_t page, size_t pages) {
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
+        piece.region->small |= piece.region->unsaid;
+        piece.region->unsaid = false;
+    }
 }
 
 bool fl_huge_is_dense_again(const fl_region *region) {
@@ -127,8 +159,8 @@ bool fl_huge_is_dense_again(const fl_region *region) {
 }
 
 /* What is said last is what the region says, however often others change that meanwhile. */
-static void say_again(fl_arena *arena, const fl_region *region) {
-    for (bool said = false, small = false;; said = small) {
+static void say_again(fl_arena *arena, const fl_region *region, bool said) {
+    for (bool small = said;; said = small) {
         osmem_result ignored = (said ? osmem_no_huge_page : osmem_huge_page)(fl_region_start(region),
                                                                              FL_REGION_BYTES, &arena->stat);
         (void)ignored;
@@ -149,9 +181,10 @@ void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages) {
         region->small &= !dense;
         region->split = dense ? 0 : region->split; /* what the system collapses */
         region->unsaid = false;
+        bool small = region->small;
         fl_lock_drop(&arena->lock);
         if (says)
-            say_again(arena, region);
+            say_again(arena, region, small);
     }
 }
 

@@ -14,6 +14,7 @@
 #ifndef FL_HUGE_H
 #define FL_HUGE_H
 
+#include "chunks.h"
 #include "pagearena.h"
 
 /* For the whole process; before any arena grows. */
@@ -22,9 +23,9 @@ void fl_huge_pages_ask(bool asks);
 /* Does the system make huge pages of the arena's memory by itself? */
 bool fl_huge_pages_come(const fl_arena *arena);
 
-/* Of a region of which nothing is mapped yet: are they to be asked for where it is mapped for such a grant? Not wanted, where an
- * arena grows by so many chunks? Under the arena's lock. */
-bool fl_huge_is_wanted(const fl_arena *arena, const fl_region *region, fl_how how);
+/* Are they to be asked for where a region is mapped for such a grant? Not wanted, where an arena grows by so many chunks? Under the
+ * arena's lock. */
+bool fl_huge_is_wanted(const fl_arena *arena, fl_how how);
 bool fl_huge_is_unwanted(const fl_arena *arena, const fl_region *region, size_t chunks);
 
 /* The region is being mapped, and the advice is said. */
@@ -33,7 +34,8 @@ void fl_huge_note(fl_region *region, bool asked, bool small);
 /*
  * Advice for a region that differs from its neighbours' costs two mappings, and so it does when it is taken back: the system
  * knows no way to take back what was never said. So of all regions of the process no more than these are advised after they
- * have grown, or begin a row of such as ask; beyond, the system does as it likes. A region counts until nothing of it is mapped.
+ * have grown, or ask; beyond, the system does as it likes. A region counts until nothing of it is mapped. (One that asked can
+ * be advised again, and has to: or what has gone of it would come back.)
  */
 #define FL_ADVISED_MAX ((size_t)4096)
 
@@ -54,12 +56,19 @@ bool fl_huge_splits(const fl_arena *arena, const osmem_range *range);
 /* Parts of what is in use in a region have gone. */
 void fl_huge_note_purged(const fl_arena *arena, fl_region *region);
 
-/* Before pages of a region are granted: it may have huge pages again, since it is as it was when it grew. After it: since all of it
- * is used. Under the arena's lock; true: who holds it calls fl_huge_leave_small when he has let go of it. */
-bool fl_huge_is_new_again(const fl_arena *arena, fl_region *region, fl_how how);
+/* A fork: its huge pages are not split as long as the child has them too, and nobody says so. */
+void fl_huge_note_fork(void);
+
+/* Before pages of a region are granted: it may have huge pages again, since it is as it was when it grew; or is to have no more, since
+ * what comes to lie in whole new ones may stay empty. After it: may have them again, since all of it is used. Under the arena's lock;
+ * true: who holds it calls fl_huge_leave_small when he has let go of it. */
+bool fl_huge_changes_mind(const fl_arena *arena, const fl_piece *piece, fl_how how);
 bool fl_huge_is_dense_again(const fl_region *region);
 
-/* Advice is taken back for those regions of a run that may have huge pages again: a system call for each, so without the lock. The
+/* The grant has failed: regions that were new again are as they were before. Under the arena's lock. */
+void fl_huge_stay_small(size_t page, size_t pages);
+
+/* Advice is said for those regions of a run of which it has changed: a system call for each, so without the lock. The
  * run was granted and nobody else knows of it yet, so that its regions stay. */
 void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages);
 

@@ -122,6 +122,15 @@ static bool has_room(fl_arena *arena) {
     return false;
 }
 
+/* Is any of a run in a region that asked for huge pages? */
+static bool has_asked(const char *start, size_t pages) {
+    bool asked = false;
+    size_t page = fl_page_of(start);
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
+        asked |= piece.region->huge;
+    return asked;
+}
+
 osmem_result fl_pages_move(fl_arena *arena, char *from, char *to, size_t pages) {
     FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_MOVE)));
     if (!has_room(arena))
@@ -130,7 +139,11 @@ osmem_result fl_pages_move(fl_arena *arena, char *from, char *to, size_t pages) 
     if (moved == OSMEM_OK) {
         fl_lock_take(&arena->lock);
         note(to, pages);
+        bool huge = has_asked(from, pages);
         fl_lock_drop(&arena->lock);
+        /* The advice has come along, and nobody would take it back. */
+        osmem_result ignored = huge ? osmem_no_huge_page(to, pages << FL_PAGE_SHIFT, &arena->stat) : OSMEM_OK;
+        (void)ignored;
     }
     return moved;
 }

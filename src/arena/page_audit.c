@@ -132,6 +132,8 @@ static void audit_word(const fl_region *region, size_t word, page_sums *sums) {
                "the page is prepared, kept or gone, but its chunk is not mapped");
     audit_none(region, word, in_use & ~mapped & ~busy, "the page is in use, but its chunk is not mapped");
     audit_none(region, word, busy & ~in_use, "the page is in a lost or growing chunk, but not in use");
+    audit_none(region, word, region->untouched[word] & (prepared | ~mapped),
+               "the page is untouched since it is Ready, and is not Ready");
     audit_none(region, word, prepared & kept, "the page is prepared and kept at once");
     audit_none(region, word, prepared & gone, "the page is prepared and gone at once");
     audit_none(region, word, kept & in_use, "the page is kept and in use at once");

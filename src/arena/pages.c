@@ -130,6 +130,15 @@ static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment, fl_ho
     return page;
 }
 
+/* Pages that nobody has written to since the system gave them. Not those of a lazy back end. */
+static size_t count_new(const fl_arena *arena, size_t page, size_t pages) {
+    size_t count = 0;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
+        count += fl_pagebits_count(piece.region->prepared, piece.first, piece.pages) +
+                 fl_pagebits_count(piece.region->untouched, piece.first, piece.pages);
+    return arena->stat.traits.zero_after_unused ? count : 0;
+}
+
 static size_t count_prepared(size_t page, size_t pages) {
     size_t prepared = 0;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
@@ -169,6 +178,7 @@ static void mark_used(fl_arena *arena, size_t page, size_t pages) {
     fl_arena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_set(piece.region->in_use, piece.first, piece.pages);
+        fl_pagebits_clear(piece.region->untouched, piece.first, piece.pages);
         fl_pagetree_update(piece.region);
         arena->dense_again |= fl_huge_is_dense_again(piece.region);
     }
@@ -182,14 +192,18 @@ static void use_idle(fl_arena *arena, fl_region *region, size_t first, size_t en
         to = fl_pagebits_next_clear(region->prepared, first, end);
         fl_piece piece = {region, first, to - first};
         size_t bytes = piece.pages << FL_PAGE_SHIFT;
-        if (first < end && fl_arena_charge(arena, bytes, true, &ignored) && !use_piece(arena, &piece))
+        if (first == end || !fl_arena_charge(arena, bytes, true, &ignored))
+            continue;
+        if (use_piece(arena, &piece))
+            fl_pagebits_set(region->untouched, first, piece.pages);
+        else
             fl_arena_count_ready(arena, bytes, false);
     }
 }
 
 /* A run is about to be touched: the rest of the huge pages that it begins and ends in becomes resident too. */
 static void use_rest_of_huge_pages(fl_arena *arena, size_t page, size_t pages) {
-    bool more = false;
+    size_t before = arena->ready_pages;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         size_t first = piece.first, end = piece.first + piece.pages;
         if (!fl_huge_widen(arena, piece.region, &first, &end))
@@ -197,22 +211,24 @@ static void use_rest_of_huge_pages(fl_arena *arena, size_t page, size_t pages) {
         use_idle(arena, piece.region, first, piece.first);
         use_idle(arena, piece.region, piece.first + piece.pages, end);
         fl_pagetree_update(piece.region);
-        more = true;
     }
-    if (more)
+    if (arena->ready_pages > before) {
+        arena->more_idle = true;
         fl_arena_show_idle(arena);
+    }
 }
 
-/* Regions of which nothing is in use or Ready may have huge pages as if they were new. Before the grant. */
-static void renew_huge(fl_arena *arena, size_t page, size_t pages, fl_how how) {
+/* What is to be said of huge pages before a grant. */
+static void advise_before(fl_arena *arena, size_t page, size_t pages, fl_how how) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
-        arena->dense_again |= fl_huge_is_new_again(arena, piece.region, how);
+        arena->dense_again |= fl_huge_changes_mind(arena, &piece, how);
 }
 
 /* A mapped, free run becomes Ready and in use. */
 static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, bool *zeroed,
                  fl_shortage *shortage) {
     size_t prepared = count_prepared(page, pages), more;
+    bool all_new = count_new(arena, page, pages) == pages;
     if (!fl_arena_charge(arena, prepared << FL_PAGE_SHIFT, heed_soft, shortage))
         return false;
     bool used = use_run(arena, page, pages, &more);
@@ -222,7 +238,7 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
         fl_arena_show_idle(arena);
         return false;
     }
-    *zeroed = prepared == pages && arena->stat.traits.zero_after_unused;
+    *zeroed = all_new;
     mark_used(arena, page, pages);
     use_rest_of_huge_pages(arena, page, pages);
     return true;
@@ -232,6 +248,7 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
 static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *zeroed) {
     uint64_t prepared = 0;
     size_t first = page, left = pages;
+    *zeroed = count_new(arena, page, pages) == pages;
     for (fl_piece piece; fl_next_piece(&first, &left, &piece);) {
         size_t at = fl_region_index(piece.region) * FL_REGION_PAGES + piece.first - page;
         for (size_t i = 0; i < piece.pages; i++)
@@ -244,16 +261,17 @@ static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *ze
     size_t count = (size_t)__builtin_popcountll(prepared);
     arena->ready_pages += count;
     fl_arena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, true);
-    *zeroed = count == pages && arena->stat.traits.zero_after_unused;
     mark_used(arena, page, pages);
     return prepared;
 }
 
 /* The end of a grant, or of a try. */
 static void drop_lock(fl_arena *arena, size_t page, size_t pages) {
-    bool dense_again = arena->dense_again;
-    arena->dense_again = false;
+    bool dense_again = arena->dense_again, more_idle = arena->more_idle;
+    arena->dense_again = arena->more_idle = false;
     fl_lock_drop(&arena->lock);
+    if (more_idle)
+        fl_upkeep_note(&arena->upkeep);
     if (dense_again)
         fl_huge_leave_small(arena, page, pages);
 }
@@ -282,9 +300,11 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how
     fl_lock_take(&arena->lock);
     size_t page = find_run(arena, pages, alignment_pages, how, shortage);
     if (page != FL_PAGEBITS_NONE) {
-        renew_huge(arena, page, pages, how);
+        advise_before(arena, page, pages, how);
         if (take(arena, page, pages, how & FL_HEEDS_SOFT, zeroed, shortage))
             start = page_address(page);
+        else
+            fl_huge_stay_small(page, pages);
     }
     drop_lock(arena, start ? page : 0, start ? pages : 0);
     return start;

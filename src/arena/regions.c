@@ -180,6 +180,7 @@ static void forget_contents(osmem_stat *stat, fl_region *region, size_t first, s
             to = fl_pagebits_next_set(region->prepared, at, ours);
             if (osmem_unused(fl_region_page(region, at), (to - at) << FL_PAGE_SHIFT, stat) == OSMEM_OK)
                 fl_pagebits_set(region->prepared, at, to - at);
+            fl_pagebits_clear(region->untouched, at, to - at);
         }
 }
 
@@ -190,6 +191,7 @@ static void chunks_left(fl_region *region, size_t first, size_t end) {
         fl_huge_forget(region);
     fl_pagebits_clear(region->prepared, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
     fl_pagebits_clear(region->gone, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
+    fl_pagebits_clear(region->untouched, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
 }
 
 /* Mapped chunks [first, end) to None. False: the system did not take all of it; what it took is gone. */

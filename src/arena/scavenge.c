@@ -120,6 +120,8 @@ static size_t put_back(fl_arena *arena, const osmem_range *range, range_fate fat
         if (fate != REFUSED)
             fl_pagebits_set(fate == WENT ? piece.region->prepared : piece.region->kept, piece.first,
                             piece.pages);
+        if (fate == WENT)
+            fl_pagebits_clear(piece.region->untouched, piece.first, piece.pages);
         fl_pagetree_update(piece.region);
     }
     size_t all = range->bytes >> FL_PAGE_SHIFT;

@@ -124,6 +124,8 @@ typedef struct fl_region {
     uint64_t prepared[FL_REGION_WORDS];
     uint64_t kept[FL_REGION_WORDS];
     uint64_t gone[FL_REGION_WORDS];
+    uint64_t untouched
+        [FL_REGION_WORDS]; /* idle since they became Ready with the rest of their huge page: they read as zero */
     uint64_t moved[FL_REGION_WORDS]; /* in a mapping that a move made: see moves.h */
     uint64_t cuts[FL_REGION_WORDS];  /* the first of such a mapping, or right behind one */
 } fl_region;

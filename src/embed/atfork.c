@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "../arena/driver.h"
+#include "../arena/huge.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
 #include "../heap/heap_life.h"
@@ -45,6 +46,7 @@ static void each_lock(fl_rank rank, fl_fork_visit *visit) {
 }
 
 static void fork_prepare(void) {
+    fl_huge_note_fork();
     fl_upkeep_hurry(true);
     fl_fork_prepare(each_lock);
     fl_upkeep_hurry(false);

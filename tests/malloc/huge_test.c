@@ -67,6 +67,19 @@ static void a_large_one_has_them_and_is_no_larger(void) {
     CHECK(resident_bytes() < 160 * MIB * 106 / 100 + 6 * MIB); /* classes of 1,024 bytes, and the program */
 }
 
+/* Behind small blocks, in whose huge page it begins. */
+static void a_sparse_table_stays_sparse(void) {
+    size_t before = resident_bytes();
+    for (int i = 0; i < 4; i++) {
+        char *table = calloc(24, MIB);
+        CHECK(table && table[5 * MIB] == 0 && table[24 * MIB - 1] == 0);
+        table[12 * MIB] = 1;
+        grow((count + 1000) * BLOCK_BYTES); /* a MiB between them */
+    }
+    if (!gives_huge_pages(true))
+        CHECK(resident_bytes() - before < 4 * 5 * MIB / 2 + 4 * MIB);
+}
+
 static void what_is_freed_goes_back(void) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
@@ -91,6 +104,7 @@ int main(int argc, char **argv) {
     }
     RUN(a_small_program_has_none);
     RUN(a_large_one_has_them_and_is_no_larger);
+    RUN(a_sparse_table_stays_sparse);
     RUN(what_is_freed_goes_back);
     return 0;
 }
