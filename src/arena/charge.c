@@ -11,30 +11,35 @@ void fl_arena_count_ready(fl_arena *arena, size_t bytes, bool more) {
     fl_arena_count(&fl_process_ready_bytes, bytes, more);
 }
 
-/* By how much do Ready bytes exceed a limit, with what is already counted? */
-static size_t over(const _Atomic size_t *ready, const _Atomic size_t *limit) {
-    return fl_above(atomic_load_explicit(ready, memory_order_relaxed),
+/* By how much do Ready bytes, and so many more, exceed a limit? */
+static size_t over(const _Atomic size_t *ready, size_t more, const _Atomic size_t *limit) {
+    return fl_above(atomic_load_explicit(ready, memory_order_relaxed) + more,
                     atomic_load_explicit(limit, memory_order_relaxed));
 }
 
-/* The first limit that is exceeded, from the arena upwards. */
-static bool exceeds_hard(fl_arena *arena, fl_shortage *shortage) {
+/* The first limit that is exceeded, or would be with so many bytes more, from the arena upwards. */
+static bool exceeds_hard(fl_arena *arena, size_t more, fl_shortage *shortage) {
     for (fl_arena *it = arena; it; it = it->parent) {
-        *shortage = (fl_shortage){FL_REFUSED_ARENA, over(&it->family_bytes, &it->limits.hard_bytes), it};
+        *shortage =
+            (fl_shortage){FL_REFUSED_ARENA, over(&it->family_bytes, more, &it->limits.hard_bytes), it};
         if (shortage->bytes)
             return true;
     }
     *shortage =
-        (fl_shortage){FL_REFUSED_PROCESS, over(&fl_process_ready_bytes, &fl_process_hard_bytes), NULL};
+        (fl_shortage){FL_REFUSED_PROCESS, over(&fl_process_ready_bytes, more, &fl_process_hard_bytes), NULL};
     return shortage->bytes > 0;
+}
+
+bool fl_arena_has_room(fl_arena *arena, size_t bytes, fl_shortage *shortage) {
+    return !exceeds_hard(arena, bytes, shortage);
 }
 
 /* By how much the soft limit is exceeded that is exceeded most, and which that is. */
 static size_t above_soft(const fl_arena *arena, size_t *limit) {
-    size_t most = over(&fl_process_ready_bytes, &fl_process_soft_bytes);
+    size_t most = over(&fl_process_ready_bytes, 0, &fl_process_soft_bytes);
     *limit = atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed);
     for (const fl_arena *it = arena; it; it = it->parent) {
-        size_t above = over(&it->family_bytes, &it->limits.soft_bytes);
+        size_t above = over(&it->family_bytes, 0, &it->limits.soft_bytes);
         if (above > most) {
             most = above;
             *limit = atomic_load_explicit(&it->limits.soft_bytes, memory_order_relaxed);
@@ -98,7 +103,7 @@ bool fl_arena_charge(fl_arena *arena, size_t bytes, bool heed_soft, fl_shortage 
         return true;
     /* Added first and looked at then, so that two arenas cannot both take the last bytes. */
     fl_arena_count_ready(arena, bytes, true);
-    if (!exceeds_hard(arena, shortage) && !(heed_soft && exceeds_soft(arena, shortage))) {
+    if (!exceeds_hard(arena, 0, shortage) && !(heed_soft && exceeds_soft(arena, shortage))) {
         note_crossing(arena, bytes);
         return true;
     }

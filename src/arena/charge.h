@@ -24,6 +24,9 @@ void fl_arena_count_ready(fl_arena *arena, size_t bytes, bool more);
  */
 bool fl_arena_charge(fl_arena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage);
 
+/* Would no hard limit be in the way of so many bytes? A hint; false: *shortage says which would. */
+bool fl_arena_has_room(fl_arena *arena, size_t bytes, fl_shortage *shortage);
+
 /*
  * So many idle bytes of an arena are to go for the sake of a soft limit: the arena's, of one above it, the process's, whichever is
  * exceeded most. What is in use may exceed it alone, though nobody has touched all of that: to give back whatever becomes idle,

@@ -77,21 +77,27 @@ void fl_limits_follow_container(void) {
     put_soft_together();
 }
 
-/* Of a limit, one part goes back at once: then it is a while until the next request is refused. */
+/* Of a limit, one part at most goes back at once: then it is a while until the next request is refused. But
+ * where little more can go than what is wanted, all of it would be wanted again soon, for a page fault each;
+ * so it is twice as much as the last time, as long as there was enough. */
 #define FAIR_PARTS 32
+
+static _Atomic size_t process_share_bytes;
 
 /* At a hard limit. Returns how many bytes went. */
 static size_t give_back_for_limit(fl_arena *whose, size_t wanted) {
     size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
                                         memory_order_relaxed);
-    wanted = wanted > limit / FAIR_PARTS ? wanted : limit / FAIR_PARTS;
-    if (fl_scarce_is_exhausted(whose))
-        return 0;
+    _Atomic size_t *share = whose ? &whose->limits.share_bytes : &process_share_bytes;
+    size_t fair = atomic_load_explicit(share, memory_order_relaxed);
+    fair = fair < limit / FAIR_PARTS ? fair : limit / FAIR_PARTS;
+    wanted = wanted > fair ? wanted : fair;
     fl_scarce_set_exhausted(whose,
                             true); /* before the look, so that what changes during it is not forgotten */
     size_t went = fl_scavenger_give_back(whose, wanted, FL_CAUSE_LIMIT, true);
     if (went >= wanted)
         fl_scarce_set_exhausted(whose, false);
+    atomic_store_explicit(share, went >= wanted ? 2 * wanted : 0, memory_order_relaxed);
     return went;
 }
 
@@ -115,10 +121,13 @@ static size_t give_back(fl_arena *arena, const fl_shortage *shortage) {
                                                 : give_back_for_limit(shortage->whose, shortage->bytes);
 }
 
+static bool is_at_hard_limit(const fl_shortage *shortage) {
+    return shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_PROCESS;
+}
+
 /* Could something go, but for a thread that was in the middle of an operation? */
 static bool is_in_hands(const fl_shortage *shortage) {
-    return (shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_PROCESS) &&
-           fl_scarce_was_in_hands(shortage->whose);
+    return is_at_hard_limit(shortage) && fl_scarce_was_in_hands(shortage->whose);
 }
 
 /* Such a thread works, or waits for a processor. */
@@ -148,7 +157,7 @@ static bool make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *l
     if (shortage->why == FL_REFUSED_NEVER || ladder->tries == TRIES_MAX)
         return false;
     /* As long as something goes; the first time in any case: what was taken from its owners may be of use as it is. */
-    if (!ladder->dry) {
+    if (!ladder->dry && !(is_at_hard_limit(shortage) && fl_scarce_is_exhausted(shortage->whose))) {
         ladder->dry = give_back(arena, shortage) == 0;
         if (!ladder->dry || ladder->tries == 0) {
             ladder->tries++;

@@ -33,8 +33,9 @@ typedef enum fl_how {
 typedef struct fl_limits {
     _Atomic size_t soft_bytes; /* these two hold for the arena and those below it together */
     _Atomic size_t hard_bytes;
-    _Atomic size_t idle_pages; /* no more idle pages than these */
-    _Atomic bool keeps_idle;   /* idle pages go only where a limit, pressure or the program wants them */
+    _Atomic size_t idle_pages;  /* no more idle pages than these */
+    _Atomic bool keeps_idle;    /* idle pages go only where a limit, pressure or the program wants them */
+    _Atomic size_t share_bytes; /* so much goes at the hard limit the next time, if no more is wanted */
     _Atomic size_t soft_grace_bytes; /* see fl_arena_soft_excess */
     _Atomic uint64_t soft_graced_ns;
     bool (*shed)(void *context, size_t bytes); /* these four: see shed.h */
@@ -72,7 +73,7 @@ typedef struct fl_arena {
     _Atomic uint64_t grown_bytes;
     uint64_t system_calls;
     uint64_t chunks_mapped;
-    uint64_t given_bytes[FL_CAUSE_COUNT];
+    _Atomic uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
     fl_lock shed_lock;         /* one thread at a time asks the owner; see shed.h */
@@ -80,7 +81,9 @@ typedef struct fl_arena {
     _Atomic uint64_t sheds;
     _Atomic uintptr_t refused_last; /* the last one: an fl_shortage's whose, with its why in the low bits */
     _Atomic size_t arenas_below;
-    fl_region *changed; /* these four: see scarce.h */
+    size_t wanted_bytes; /* at a limit, of the floor above; upkeep's */
+    fl_region *changed;  /* these five: see scarce.h */
+    _Atomic bool in_heaps;
     _Atomic bool scarce;
     _Atomic bool in_hands;
     _Atomic bool exhausted; /* its limit is */

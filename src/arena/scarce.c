@@ -10,6 +10,7 @@ void fl_scarce_begin(fl_arena *arena) {
     bool was_scarce = atomic_exchange_explicit(&arena->scarce, true, memory_order_seq_cst);
     if (was_scarce)
         return;
+    atomic_store_explicit(&arena->in_heaps, true, memory_order_seq_cst);
     fl_lock_take(&arena->lock);
     for (fl_region *region = arena->regions; region; region = region->next)
         fl_region_set_changed(arena, region, UINT64_MAX);
@@ -25,6 +26,14 @@ fl_region *fl_scarce_next(fl_arena *arena, uint64_t *groups) {
     }
     fl_lock_drop(&arena->lock);
     return region;
+}
+
+void fl_scarce_put_back(fl_arena *arena, fl_region *region, uint64_t groups) {
+    fl_lock_take(&arena->lock);
+    if (groups && fl_region_is_of(region, arena)) /* else it is empty, and has left */
+        fl_region_set_changed(arena, region,
+                              atomic_load_explicit(&region->changed, memory_order_relaxed) | groups);
+    fl_lock_drop(&arena->lock);
 }
 
 static bool is_near(const _Atomic size_t *ready, const _Atomic size_t *limit) {
@@ -45,13 +54,8 @@ void fl_scarce_end(fl_arena *arena) {
 void fl_scarce_mark(fl_arena *arena, const void *at) {
     fl_region *region = fl_region_of(at);
     uint64_t group = UINT64_C(1) << (fl_page_of(at) % FL_REGION_PAGES / FL_GROUP_PAGES);
-    if (!(atomic_load_explicit(&region->changed, memory_order_seq_cst) & group)) {
-        fl_lock_take(&arena->lock);
-        if (fl_region_is_of(region, arena)) /* else it is empty, and has left */
-            fl_region_set_changed(arena, region,
-                                  atomic_load_explicit(&region->changed, memory_order_relaxed) | group);
-        fl_lock_drop(&arena->lock);
-    }
+    if (!(atomic_load_explicit(&region->changed, memory_order_seq_cst) & group))
+        fl_scarce_put_back(arena, region, group);
     fl_scarce_changed(arena);
 }
 
@@ -61,6 +65,15 @@ void fl_scarce_changed(fl_arena *arena) {
             fl_scarce_set_exhausted(it, false);
     if (fl_scarce_is_exhausted(NULL))
         fl_scarce_set_exhausted(NULL, false);
+}
+
+void fl_scarce_in_heaps(fl_arena *arena) {
+    atomic_store_explicit(&arena->in_heaps, true, memory_order_seq_cst);
+    fl_scarce_changed(arena);
+}
+
+bool fl_scarce_was_in_heaps(fl_arena *arena) {
+    return atomic_exchange_explicit(&arena->in_heaps, false, memory_order_seq_cst);
 }
 
 bool fl_scarce_is_exhausted(const fl_arena *whose) {
@@ -79,6 +92,7 @@ void fl_scarce_in_hands(fl_arena *arena) {
 }
 
 bool fl_scarce_was_in_hands(fl_arena *whose) {
-    return atomic_exchange_explicit(whose ? &whose->in_hands : &process_is_in_hands, false,
-                                    memory_order_relaxed);
+    _Atomic bool *in_hands = whose ? &whose->in_hands : &process_is_in_hands;
+    return atomic_load_explicit(in_hands, memory_order_relaxed) &&
+           atomic_exchange_explicit(in_hands, false, memory_order_relaxed);
 }

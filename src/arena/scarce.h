@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scarce.h: what has changed in an arena that is at a limit, so that a give-back for the limit looks at that and at nothing else,
- * and a request that is refused again costs the same however large the arena is.
+ * scarce.h: what has changed in an arena that is at a limit, so that a give-back for the limit looks at that
+ * and at nothing else, and a request that is refused again costs the same however large the arena is.
  *
- * An arena is scarce from its first give-back at a limit on, until it is well below its limits. While it is, whoever frees
- * something in it that no list of idle memory shows, notes the region. A limit is exhausted when a give-back for it has come to
- * its end, until anything below it changes.
+ * An arena is scarce from its first give-back at a limit on, until it is well below its limits. While it is,
+ * whoever frees something in it that no list of idle memory shows, and that may leave a page with no live
+ * block, notes the region, or, in what a heap holds, that heaps are to be asked. A limit is exhausted when a
+ * give-back for it has come to its end, until anything below it changes.
  *
- * A change comes first and is noted then; a give-back says that it looks, and looks then: one of them sees the other. So what is
- * stored and read on both sides is sequentially consistent, or under a lock that both take.
+ * A change comes first and is noted then; a give-back says that it looks, and looks then: one of them sees
+ * the other. So what is stored and read on both sides is sequentially consistent, or under a lock that both
+ * take.
  */
 #ifndef FL_SCARCE_H
 #define FL_SCARCE_H
@@ -24,6 +26,9 @@ void fl_scarce_begin(fl_arena *arena);
  * such. NULL: none has. */
 fl_region *fl_scarce_next(fl_arena *arena, uint64_t *groups);
 
+/* Parts of a region that have not been looked at after all: they count as changed again. */
+void fl_scarce_put_back(fl_arena *arena, fl_region *region, uint64_t groups);
+
 /* If the arena is well below all limits on it, it is scarce no longer. */
 void fl_scarce_end(fl_arena *arena);
 
@@ -38,6 +43,12 @@ static inline void fl_scarce_note(fl_arena *arena, const void *at) {
 
 /* Something in an arena is, or may become, idle: no limit on it is exhausted any more. */
 void fl_scarce_changed(fl_arena *arena);
+
+/* The same of what a heap holds: it is to be asked. */
+void fl_scarce_in_heaps(fl_arena *arena);
+
+/* Has that been so since the last time that this was asked? */
+bool fl_scarce_was_in_heaps(fl_arena *arena);
 
 /* Of the limit of an arena, or (NULL) of the process. */
 bool fl_scarce_is_exhausted(const fl_arena *whose);

@@ -252,6 +252,10 @@ static size_t sift(fl_arena *arena, fl_cause cause, const osmem_range *range, un
 
 size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again) {
     page_batch *batch = &room_of(arena)->batch;
+    if (cause == FL_CAUSE_LIMIT && atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) == 0) {
+        *again = false;
+        return 0;
+    }
     uint64_t started_ns = fl_system_now_ns();
     batch->count = batch->pages = 0;
     batch->spare_dense = cause == FL_CAUSE_GOAL;

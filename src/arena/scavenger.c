@@ -147,11 +147,8 @@ static tick_prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool 
 }
 
 /* What went for this cause so far. */
-static uint64_t given_bytes(fl_arena *arena, fl_cause cause) {
-    fl_lock_take(&arena->lock);
-    uint64_t given = arena->given_bytes[cause];
-    fl_lock_drop(&arena->lock);
-    return given;
+static uint64_t given_bytes(const fl_arena *arena, fl_cause cause) {
+    return atomic_load_explicit(&arena->given_bytes[cause], memory_order_relaxed);
 }
 
 /* One arena's turn in a tick. */
@@ -160,7 +157,7 @@ static tick_prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
     bool quiet = look(arena, at);
     size_t ready_before = really_ready(arena);
-    uint64_t given = arena->given_bytes[FL_CAUSE_LIMIT];
+    uint64_t given = given_bytes(arena, FL_CAUSE_LIMIT);
     fl_lock_drop(&arena->lock);
     if (ask_again)
         fl_pages_forget_kept(arena);
@@ -235,6 +232,7 @@ static give_back_end give_back_now(fl_arena *arena, size_t wanted_pages, fl_caus
     if (round == 0)
         return give_back_of(arena, wanted_pages, cause);
     uint64_t before = given_bytes(arena, cause);
+    arena->wanted_bytes = wanted_pages << FL_PAGE_SHIFT;
     bool left = reclaim(arena, cause, UINT64_MAX);
     /* Inside of what is granted. */
     size_t gone = (size_t)(given_bytes(arena, cause) - before) >> FL_PAGE_SHIFT;
@@ -292,11 +290,16 @@ static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
            (!circle->above || is_below(arena, circle->above));
 }
 
+static bool has_idle(const fl_arena *arena) {
+    return atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) > 0;
+}
+
 size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim_too) {
     size_t all = 0;
     /* What is idle already, before anything is taken out of a heap's hands for it. */
     for (int round = 0; round <= (reclaim_too && reclaim_above); round++) {
-        if (arena && all < wanted_bytes && fl_upkeep_begin(&arena->upkeep))
+        if (arena && all < wanted_bytes && (round == 1 || !reclaim_too || has_idle(arena)) &&
+            fl_upkeep_begin(&arena->upkeep))
             all += give_back_one(&arena->upkeep, fl_pages_up(wanted_bytes - all), cause, round);
         if (arena && !atomic_load_explicit(&arena->arenas_below, memory_order_relaxed))
             continue;

@@ -42,7 +42,7 @@ static void empty_slot(_Atomic uint64_t *slot, fl_arena *arena) {
 static void fill_slot(_Atomic uint64_t *slot, fl_arena *arena, char *start, size_t pages) {
     count_kept(arena, pages, true);
     atomic_store_explicit(slot, (uint64_t)fl_page_of(start) << 32 | pages, memory_order_seq_cst);
-    fl_scarce_changed(arena);
+    fl_scarce_in_heaps(arena);
 }
 
 static char *take(fl_spans *spans, fl_arena *arena, size_t *pages, size_t most) {

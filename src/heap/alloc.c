@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "../arena/charge.h"
 #include "../arena/grant.h"
 #include "../arena/scarce.h"
 #include "../arena/shed.h"
@@ -11,10 +12,12 @@
 #include "../slab/large.h"
 #include "../slab/misused.h"
 #include "../slab/pushes.h"
+#include "../slab/units.h"
 #include "owner.h"
 #include "parked.h"
 #include "startup.h"
 #include "thread.h"
+#include "watch.h"
 
 /* Puts an exhausted current slab among the parked ones. False: others freed blocks of it meanwhile, which
  * are in its free list now. Holds heap->lock. */
@@ -53,6 +56,7 @@ static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
         if (!taken)
             continue;
         fl_parked_unlink(heap, slab);
+        fl_unwatch(slab);
         slab->left -= (int32_t)fl_word_pushed(word);
         fl_slab_splice(slab, fl_word_head(word));
         fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
@@ -64,10 +68,16 @@ static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
 /* False: others freed blocks of it meanwhile, as park. At a limit nobody keeps what is exhausted: what is freed of it is then seen by
  * who looks for something to give back. */
 static bool put_aside(fl_heap *heap, fl_slab *slab) {
-    if (!atomic_load_explicit(&heap->arena->pages.scarce, memory_order_relaxed))
-        return park(heap, slab);
-    if (fl_slab_collect(slab))
+    if (!fl_heap_is_scarce(heap)) {
+        bool parked = park(heap, slab);
+        if (fl_heap_is_scarce(heap)) /* by now */
+            fl_scarce_in_heaps(&heap->arena->pages);
+        return parked;
+    }
+    if (fl_slab_collect(slab)) {
+        fl_unwatch(slab);
         return false;
+    }
     fl_owner_let_go(heap, slab, FL_CURRENT);
     return true;
 }
@@ -103,6 +113,35 @@ static __attribute__((noinline)) bool from_parked_with_free(fl_heap *heap, unsig
     return slab != NULL;
 }
 
+#define CALM_LOOKS 16
+
+/* Is something refused now and then? Then who takes a whole slab will soon have to give it back. */
+static bool is_tight(fl_heap *heap) {
+    uint64_t refusals = atomic_load_explicit(&heap->arena->pages.refusals, memory_order_relaxed);
+    heap->calm = refusals == heap->refusals_seen ? heap->calm + 1 : 0;
+    heap->refusals_seen = refusals;
+    return heap->calm < CALM_LOOKS;
+}
+
+/* At a limit: a block that is free in a slab of nobody's, before memory is asked for that has to come from
+ * somewhere. With *again, there is another current slab instead. */
+static __attribute__((noinline)) void *from_nobodys(fl_heap *heap, unsigned size_class, bool *again) {
+    fl_slab *slab;
+    void *block = fl_slab_take_listed(heap->arena, size_class, is_tight(heap), heap->tag, &slab);
+    *again = slab != NULL;
+    if (!slab)
+        return block;
+    atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_slab *exhausted = fl_heap_current(heap, size_class);
+    fl_heap_set_current(heap, size_class, slab);
+    if (exhausted != &fl_empty_slab)
+        fl_owner_let_go(heap, exhausted, FL_CURRENT);
+    fl_lock_drop(&heap->lock);
+    return NULL;
+}
+
 /* A slab that no list knows yet becomes current; unless there is one already: at a limit the owner was asked to shed, and what it
  * did there has left it behind. */
 static void set_new(fl_heap *heap, fl_slab *slab) {
@@ -113,11 +152,23 @@ static void set_new(fl_heap *heap, fl_slab *slab) {
     else
         fl_owner_let_go(heap, slab, FL_CURRENT);
     fl_lock_drop(&heap->lock);
-    fl_scarce_changed(&heap->arena->pages); /* what its owner frees in it, nobody sees */
 }
 
-/* The next slab to allocate from. False: out of memory. */
-static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_class) {
+/* At a limit, is there memory for a block that comes from somewhere else? */
+static bool has_room(const fl_heap *heap, unsigned size_class, fl_shortage *shortage) {
+    fl_arena *arena = &heap->arena->pages;
+    size_t page_bytes = fl_the_window.os_page_bytes;
+    size_t bytes = (fl_classes[size_class].block_bytes + page_bytes - 1) & ~(page_bytes - 1);
+    if (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
+        fl_arena_has_room(arena, bytes, shortage))
+        *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
+    return shortage->why == FL_REFUSED_NEVER;
+}
+
+/* The next slab to allocate from. False: out of memory, or *shortage says which limit is in the way. */
+static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_class, fl_shortage *shortage) {
+    if (fl_heap_is_scarce(heap) && !has_room(heap, size_class, shortage))
+        return false;
     if (from_parked(heap, size_class))
         return true;
     fl_slab *slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
@@ -130,19 +181,22 @@ static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_cla
 
 /* From a slab that may be kept warm though it was empty: from here on it is due again. */
 static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    fl_unwatch(slab);
     void *block = fl_slab_pop_fresh(slab, heed_soft, shortage);
     if (block)
         fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
     return block;
 }
 
-/* From a list that is not empty: if there is nothing to pop all the same, its first block has been written to. */
-static void *pop_checked(fl_slab *slab) {
-    void *block = fl_slab_pop(slab);
-    if (block)
-        return block;
-    fl_check_free(slab, slab->free, "allocation of");
-    return fl_slab_pop(slab);
+/* At a limit there is no memory for a unit: is that what the slab needs? */
+static bool is_in_want(const fl_slab *slab, fl_shortage *shortage) {
+    fl_arena *arena = &slab->arena->pages;
+    fl_shortage why;
+    bool wants = atomic_load_explicit(&arena->scarce, memory_order_relaxed) && fl_slab_needs_memory(slab) &&
+                 !fl_arena_has_room(arena, (size_t)1 << fl_classes[slab->size_class].unit_shift, &why);
+    if (wants)
+        *shortage = why;
+    return wants;
 }
 
 /* A block of a slab that is free, that others freed, or that was never handed out. NULL: there is none, or no memory for it, and
@@ -150,23 +204,29 @@ static void *pop_checked(fl_slab *slab) {
 static void *take_block(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
     if (fl_slab_has_free(slab))
-        return pop_checked(slab);
+        return fl_slab_pop_checked(slab);
     if (slab == &fl_empty_slab)
         return NULL;
-    if (fl_slab_collect(slab))
-        return pop_checked(slab);
+    if (fl_slab_collect(slab)) {
+        fl_unwatch(slab);
+        return fl_slab_pop_checked(slab);
+    }
+    if ((!slab->away && slab->carved == slab->capacity) || is_in_want(slab, shortage))
+        return NULL;
     void *block = pop_fresh(slab, heed_soft, shortage);
     if (block || shortage->why != FL_REFUSED_NEVER || !fl_slab_carve(slab, heed_soft, shortage))
         return block;
     fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
-    return pop_checked(slab);
+    return fl_slab_pop_checked(slab);
 }
 
 /* The same of the current slab of a class. (Apart, so that its part of the stack is free for what comes then.) */
 static __attribute__((noinline)) void *take_current(fl_heap *heap, unsigned size_class, bool heed_soft,
                                                     fl_shortage *shortage) {
     fl_heap_enter(heap, heap);
-    void *block = take_block(fl_heap_current(heap, size_class), heed_soft, shortage);
+    fl_slab *slab = fl_heap_current(heap, size_class);
+    void *block = take_block(slab, heed_soft, shortage);
+    fl_watch(heap, slab);
     fl_heap_leave(heap);
     return block;
 }
@@ -176,14 +236,17 @@ static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class
     for (fl_ladder ladder = {0};;) {
         fl_shortage shortage;
         void *block = take_current(heap, size_class, ladder.tries == 0, &shortage);
+        bool again = false;
+        if (!block && fl_heap_is_scarce(heap))
+            block = from_nobodys(heap, size_class, &again);
         if (block)
             return block;
-        bool again =
-            shortage.why == FL_REFUSED_NEVER ? next_slab(heap, size_class)
-            : from_parked_with_free(heap, size_class)
-                ? true
-                : fl_make_room(&heap->arena->pages, &shortage, &ladder, fl_classes[size_class].block_bytes);
-        if (!again)
+        again = again || (shortage.why == FL_REFUSED_NEVER
+                              ? next_slab(heap, size_class, &shortage)
+                              : !fl_heap_is_scarce(heap) && from_parked_with_free(heap, size_class));
+        if (!again &&
+            (shortage.why == FL_REFUSED_NEVER ||
+             !fl_make_room(&heap->arena->pages, &shortage, &ladder, fl_classes[size_class].block_bytes)))
             return NULL;
     }
 }
@@ -191,7 +254,9 @@ static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
     fl_shortage ignored;
     fl_heap_enter(heap, heap);
-    void *block = pop_fresh(fl_heap_current(heap, fl_sizeclass_of(bytes)), true, &ignored);
+    fl_slab *slab = fl_heap_current(heap, fl_sizeclass_of(bytes));
+    void *block = pop_fresh(slab, true, &ignored);
+    fl_watch(heap, slab);
     fl_heap_leave(heap);
     return block;
 }

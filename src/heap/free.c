@@ -11,6 +11,7 @@
 #include "owner.h"
 #include "parked.h"
 #include "thread.h"
+#include "watch.h"
 
 /* A heap keeps this much in current slabs that have become empty; what is more goes. */
 #define EMPTY_CURRENT_BYTES_MAX ((size_t)192 << 10)
@@ -92,10 +93,16 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
     fl_lock_drop(&heap->lock);
 }
 
+static void current_drained(fl_heap *heap, fl_slab *slab) {
+    fl_watch_is_over(heap, slab);
+    if (fl_slab_used(slab) == 0)
+        current_emptied(heap, slab);
+}
+
 void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
     fallow_arena *arena = heap->arena;
     if (fl_heap_current(heap, slab->size_class) == slab)
-        current_emptied(heap, slab);
+        current_drained(heap, slab);
     else
         parked_drained(heap, slab);
     fl_heap_leave(heap);
@@ -103,20 +110,21 @@ void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
 }
 
 /* With what the push has to do afterwards. */
-static void push(fl_slab *slab, void *block) {
+static fl_push_news push(fl_slab *slab, void *block) {
     fl_arena *arena = &slab->arena->pages;
     size_t bytes = slab->pages << FL_PAGE_SHIFT;
     uint32_t owner;
+    fl_push_news news;
     bool scarce = atomic_load_explicit(&arena->scarce, memory_order_relaxed);
-    switch (fl_slab_push(slab, block, scarce, &owner)) {
+    switch (fl_slab_push(slab, block, scarce, &owner, &news)) {
     case FL_PUSH_DONE:
-        return;
+        return news;
     case FL_PUSH_NOTE:
         fl_driver_note_freed(arena, bytes);
-        return;
+        return news;
     case FL_PUSH_TELL:
         fl_owner_tell(slab, owner);
-        return;
+        return news;
     case FL_PUSH_UNLIST:
         fl_slab_unlist_and_settle(slab);
         break;
@@ -125,6 +133,7 @@ static void push(fl_slab *slab, void *block) {
         break;
     }
     fl_driver_note(arena);
+    return news;
 }
 
 void fl_heap_free_doubtful(void *block, fl_heap *heap) {
@@ -159,8 +168,13 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         fl_thread_become_known();
     /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
     fl_arena *arena = &slab->arena->pages;
-    push(slab, block);
-    fl_scarce_note(arena, block);
+    fl_push_news news = push(slab, block);
+    if (news != FL_NEWS_NONE && atomic_load_explicit(&arena->scarce, memory_order_seq_cst)) {
+        if (news == FL_NEWS_IDLE)
+            fl_scarce_mark(arena, block);
+        else
+            fl_scarce_in_heaps(arena);
+    }
 }
 
 void fl_heap_free_other_here(void *block, fl_heap *heap) {

@@ -7,14 +7,22 @@
  *   parked    the thread's own, not allocated from: its frees are still plain pushes
  *   any other one atomic push, which also counts (slabword.h)
  *
- * Before its owner works on one of these outside of the heap's lock, it says so in the heap's hazard pointer, and clears that
- * when it is done: a block that it frees, or the heap itself, where it may touch any current slab. So upkeep, and a thread that is
- * at a limit, can take slabs away from threads that are outside: it takes the slab out of `current` and the owner's tag out of
- * the table, fences all threads, and looks at the hazard pointer. The owner stores that and then reads `current` or the tag; the
- * other stores those, fences, and then reads it: one of them sees the other (Dekker, with the whole price on the other's side).
+ * Before its owner works on one of these outside of the heap's lock, it says so in the heap's hazard
+ * pointer, and clears that when it is done: a block that it frees, or the heap itself, where it may touch
+ * any current slab. So upkeep, and a thread that is at a limit, can take slabs away from threads that are
+ * outside: it takes the slab out of `current` and the owner's tag out of the table, fences all threads, and
+ * looks at the hazard pointer. The owner stores that and then reads `current` or the tag; the other stores
+ * those, fences, and then reads it: one of them sees the other (Dekker, with the whole price on the other's
+ * side).
  *
- * Threads: a heap belongs to one thread at a time; a thread that parts with it may leave it to another (idle.h). Which slabs are
- * current, and the lists of parked ones, change under heap->lock; the owner reads the former without it.
+ * In an arena at a limit, a current slab is watched, if so little is free in it that no page can be without
+ * a live block: its countdown is set to the free from which on one may be, which says so (scarce.h). Until
+ * then it is left alone by those at the limit. From slabs of which more is free, single blocks are taken
+ * (fl_slab_take_listed).
+ *
+ * Threads: a heap belongs to one thread at a time; a thread that parts with it may leave it to another
+ * (idle.h). Which slabs are current, and the lists of parked ones, change under heap->lock; the owner reads
+ * the former without it.
  */
 #ifndef FL_HEAP_H
 #define FL_HEAP_H
@@ -64,8 +72,10 @@ typedef struct fl_heap {
     _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
     struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
-    uint64_t visits_seen; /* the scavenger's */
-    uint32_t quiet_ticks; /* the scavenger's */
+    uint64_t refusals_seen; /* of the arena, when at a limit a block was last wanted of nobody's slabs; */
+    uint32_t calm;          /* and how often one was since the last of them */
+    uint64_t visits_seen;   /* the scavenger's */
+    uint32_t quiet_ticks;   /* the scavenger's */
 } fl_heap;
 
 /* What a thread has before it has a heap: nothing can be had from it and no pointer is its own, so the

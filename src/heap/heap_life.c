@@ -28,6 +28,8 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     memset(&heap->kept, 0, sizeof heap->kept);
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
+    heap->refusals_seen = 0;
+    heap->calm = 0;
     heap->pinned = 0;
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);

@@ -4,6 +4,8 @@
 #include "../arena/driver.h"
 #include "../arena/scarce.h"
 #include "../slab/abandoned.h"
+#include "../slab/liveblocks.h"
+#include "../slab/pushes.h"
 #include "../system/fatal.h"
 #include "parked.h"
 #include "registry.h"
@@ -13,10 +15,23 @@
 static bool claim_from(fl_slab *slab, fl_slab_state from) {
     uint32_t used = fl_slab_used(slab);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    atomic_store_explicit(&slab->idle_below, FL_NOT_LOOKED_AT, memory_order_relaxed);
     while (fl_word_state(word) == from)
         if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_published(word, used),
                                                   memory_order_acq_rel, memory_order_relaxed))
             return true;
+    return false;
+}
+
+/* A slab that has just become nobody's: can it hold an idle unit? If not, from which push on (slab.h)? */
+static __attribute__((noinline)) bool may_be_idle(fl_slab *slab) {
+    if (!atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed))
+        return true;
+    uint32_t live = fl_word_live(atomic_load_explicit(&slab->word, memory_order_relaxed));
+    uint32_t whole = fl_slab_whole_blocks(slab), least = fl_slab_least_touching(slab);
+    if (whole - live >= least)
+        return true;
+    atomic_store_explicit(&slab->idle_below, whole > least ? whole - least : 0, memory_order_relaxed);
     return false;
 }
 
@@ -26,8 +41,10 @@ void fl_owner_settle_claimed(fl_slab *slab) {
     fl_arena *arena = &slab->arena->pages;
     const char *start = slab->start;
     claim_from(slab, FL_CLAIMED); /* by us: this publishes */
+    bool changed = may_be_idle(slab);
     fl_slab_settle(slab, NULL);
-    fl_scarce_note(arena, start);
+    if (changed)
+        fl_scarce_note(arena, start);
     fl_heap_disown(heap);
 }
 
@@ -39,9 +56,11 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
     if (slab->linked)
         fl_parked_unlink(heap, slab);
     fl_slab_tag(slab, 0);
+    bool changed = may_be_idle(slab);
     /* Only the heap's own thread puts spans in; who settles a TOLD slab is another. */
     fl_slab_settle(slab, from == FL_TOLD ? NULL : &heap->kept);
-    fl_scarce_note(arena, start);
+    if (changed)
+        fl_scarce_note(arena, start);
     fl_heap_disown(heap);
     return true;
 }

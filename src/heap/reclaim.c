@@ -103,9 +103,11 @@ static bool is_mine(const fl_heap *heap) {
     return thread && thread == fl_thread_record();
 }
 
-/* A slab that stays with the calling thread, though somebody is at a limit: nothing of it can go. */
-static bool is_of_use(const fl_heap *heap, const fl_slab *slab) {
-    return is_mine(heap) && !may_hold_idle_unit(slab);
+/* A slab that stays with its owner, though somebody is at a limit: nothing of it can go, and its owner says
+ * when something can. What others free in it they have said. */
+static bool is_of_use(const fl_slab *slab) {
+    return atomic_load_explicit(&slab->watched, memory_order_seq_cst) &&
+           fl_word_head(atomic_load_explicit(&slab->word, memory_order_seq_cst)) == 0;
 }
 
 static void take_current(fl_heap *heap, heap_reach reach, slab_batch *batch) {
@@ -113,10 +115,8 @@ static void take_current(fl_heap *heap, heap_reach reach, slab_batch *batch) {
         fl_slab *slab = fl_heap_current(heap, size_class);
         if (slab == &fl_empty_slab || (reach < IDLE && (is_inside(heap, slab) || is_in_use(slab))))
             continue;
-        if (reach == ALL && is_of_use(heap, slab)) {
-            fl_scarce_changed(&heap->arena->pages); /* what is freed in it, nobody sees */
+        if (reach == ALL && is_of_use(slab))
             continue;
-        }
         /* First out of the owner's reach, then claimed: it is CURRENT as long as it stands there. */
         fl_heap_set_current(heap, size_class, &fl_empty_slab);
         bool claimed = claim(slab, FL_CURRENT, batch);
@@ -209,6 +209,8 @@ static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_caus
         } while (batch->count == BATCH_SLABS);
     }
     settle(arena, batch);
+    if (batch->refused)
+        fl_scarce_in_heaps(&arena->pages); /* whose turn it is next may take from his own */
     fl_lock_drop(&arena->heaps_lock);
 }
 
@@ -231,7 +233,8 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
         fl_scarce_end(pages);
     settle_leftovers(arena);
     bool left = fl_idle_tend(arena, cause);
-    take_from_all(arena, cause);
+    if (cause != FL_CAUSE_LIMIT || fl_scarce_was_in_heaps(pages))
+        take_from_all(arena, cause);
     if (arena->unsettled)
         fl_scarce_in_hands(pages);
     left |= is_told(arena) || arena->unsettled != NULL;

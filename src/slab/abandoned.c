@@ -4,6 +4,8 @@
 #include "../arena/pages.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
+#include "liveblocks.h"
+#include "misused.h"
 #include "pushes.h"
 #include "units.h"
 
@@ -25,10 +27,8 @@ static void count_listed(const fl_slab *slab, bool more) {
                    slab->pages << FL_PAGE_SHIFT, more);
 }
 
-/* Fresh slabs come first in their list, purged ones last in theirs. */
-static void link_slab(fl_slab *slab) {
+static void link_slab(fl_slab *slab, bool first) {
     fl_slab_list *list = list_of(slab);
-    bool first = slab->purged_live == FL_NOT_PURGED;
     slab->previous = first ? NULL : list->last;
     slab->next = first ? list->first : NULL;
     *(slab->previous ? &slab->previous->next : &list->first) = slab;
@@ -70,30 +70,37 @@ static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
                                                    memory_order_release, memory_order_relaxed);
 }
 
+static bool is_scarce(const fl_slab *slab) {
+    return atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed);
+}
+
+/* Into a list: fresh slabs first in theirs, purged ones last; at a limit those first that have a block at
+ * hand. False: a push came in between. (Apart, so that its part of the stack is free for a slab's death.) */
+static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) {
+    fallow_arena *arena = slab->arena;
+    bool scarce = is_scarce(slab), at_hand = fl_slab_has_free(slab) || fl_word_head(word);
+    /* Under the lock, so that the push that frees its last block finds it in the list. */
+    fl_lock_take(&arena->lists_lock);
+    slab->since_s = fl_scavenger_ticked_s();
+    atomic_store_explicit(&slab->bare, scarce && !at_hand, memory_order_relaxed);
+    bool listed = unclaim(slab, word, FL_LISTED);
+    if (listed)
+        link_slab(slab, scarce ? at_hand : slab->purged_live == FL_NOT_PURGED);
+    fl_lock_drop(&arena->lists_lock);
+    return listed;
+}
+
 void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[slab->size_class];
-    bool scarce = atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed);
-    uint32_t fair_blocks = scarce ? 1 : sizes->fair_blocks; /* at a limit each block counts */
+    /* At a limit each block counts. */
+    uint32_t most = sizes->capacity - (is_scarce(slab) ? 1 : sizes->fair_blocks);
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
         FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
         if (live == 0 && die(slab, kept))
             return;
-        if (live + fair_blocks > sizes->capacity) {
-            if (unclaim(slab, word, FL_FLOATING))
-                return;
-            continue;
-        }
-        /* Under the lock, so that the push that frees its last block finds it in the list. */
-        fallow_arena *arena = slab->arena;
-        fl_lock_take(&arena->lists_lock);
-        slab->since_s = fl_scavenger_ticked_s();
-        bool listed = unclaim(slab, word, FL_LISTED);
-        if (listed)
-            link_slab(slab);
-        fl_lock_drop(&arena->lists_lock);
-        if (listed)
+        if (live > most ? unclaim(slab, word, FL_FLOATING) : list_claimed(slab, word))
             return;
     }
 }
@@ -106,8 +113,9 @@ void fl_slab_unlist_and_settle(fl_slab *slab) {
     fl_slab_settle(slab, NULL);
 }
 
-/* Claims the fullest of the first few in the list, which packs the heap. */
-static fl_slab *claim_fullest(const fl_slab_list *list) {
+/* Claims the fullest of the first few in the list, which packs the heap; of those that are bare, or of the
+ * others. */
+static fl_slab *claim_fullest(const fl_slab_list *list, bool at_hand) {
     for (;;) {
         fl_slab *best = NULL;
         fl_word best_word = 0;
@@ -116,6 +124,8 @@ static fl_slab *claim_fullest(const fl_slab_list *list) {
             fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
             if (fl_word_state(word) != FL_LISTED)
                 continue; /* somebody has just freed its last block */
+            if (at_hand && atomic_load_explicit(&slab->bare, memory_order_relaxed))
+                continue;
             if (!best || fl_word_live(word) > fl_word_live(best_word)) {
                 best = slab;
                 best_word = word;
@@ -156,7 +166,7 @@ static size_t claim_purged(fl_slab_list *list, fl_purge_turn *turn, fl_slab **sl
         if (is_worth_another_purge(slab, word, turn) && claim_listed(slab, word))
             slabs[count++] = slab;
         else {
-            link_slab(slab);
+            link_slab(slab, false);
             stop = stop ? stop : slab;
         }
     }
@@ -191,6 +201,8 @@ __attribute__((no_sanitize("thread"))) static bool is_worth_claiming(const fl_sl
     fl_slab_state state = fl_word_state(word);
     if (every && state == FL_FLOATING && live < slab->capacity)
         return true; /* it gets into a list by that */
+    if (every && live > atomic_load_explicit(&slab->idle_below, memory_order_relaxed))
+        return false;
     return (state == FL_FLOATING || (every && state == FL_LISTED)) && slab->purged_live != live &&
            fl_slab_may_have_idle_unit(slab, live);
 }
@@ -226,21 +238,17 @@ size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, 
     return count;
 }
 
-fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
-    /* Without the lock: what is listed this very moment is found the next time. */
-    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
-        return NULL;
-    fl_lock_take(&arena->lists_lock);
-    fl_slab *slab = claim_fullest(&arena->listed[size_class]);
-    if (!slab)
-        slab = claim_fullest(&arena->purged[size_class]);
-    if (slab)
-        unlink_slab(slab);
-    fl_lock_drop(&arena->lists_lock);
-    if (!slab)
-        return NULL;
+/* Claims a listed slab of a class; it stays in its list. Holds the lists' lock. */
+static fl_slab *claim_one(fallow_arena *arena, unsigned size_class, bool at_hand) {
+    fl_slab *slab = claim_fullest(&arena->listed[size_class], at_hand);
+    return slab ? slab : claim_fullest(&arena->purged[size_class], at_hand);
+}
+
+/* From CLAIMED, out of its list, to CURRENT. */
+static void own(fl_slab *slab, uint32_t tag) {
     slab->next = slab->previous = NULL;
     slab->partial = slab->linked = slab->seen = 0;
+    atomic_store_explicit(&slab->watched, false, memory_order_relaxed);
     slab->purged_live = FL_NOT_PURGED;
     fl_slab_tag(slab, tag);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
@@ -251,5 +259,71 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     slab->left = (int32_t)fl_word_live(word);
     slab->base_used = 0;
     fl_slab_splice(slab, fl_word_head(word));
+}
+
+fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
+    /* Without the lock: what is listed this very moment is found the next time. */
+    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
+        return NULL;
+    fl_lock_take(&arena->lists_lock);
+    fl_slab *slab = claim_one(arena, size_class, false);
+    if (slab)
+        unlink_slab(slab);
+    fl_lock_drop(&arena->lists_lock);
+    if (slab)
+        own(slab, tag);
     return slab;
+}
+
+/* One block of a claimed slab that has some at hand; it lives from now on. Back to where the slab was, or,
+ * with nothing more at hand, to the end of the list, or out of it. Holds the lists' lock. */
+static void *take_one(fl_slab *slab, uint32_t idle_below_most) {
+    fl_word word = fl_slab_take_pushed(slab);
+    fl_slab_splice(slab, fl_word_head(word));
+    void *block = fl_slab_pop_checked(slab);
+    slab->purged_live += slab->purged_live != FL_NOT_PURGED;
+    /* As many pushes later as before, at the earliest; nor before so many blocks are free as touch any unit. */
+    uint32_t idle_below = atomic_load_explicit(&slab->idle_below, memory_order_relaxed);
+    if (idle_below != FL_NOT_LOOKED_AT)
+        atomic_store_explicit(&slab->idle_below,
+                              idle_below < idle_below_most ? idle_below + 1 : idle_below_most,
+                              memory_order_relaxed);
+    bool bare, full;
+    word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    do {
+        bare = !fl_slab_has_free(slab) && fl_word_head(word) == 0;
+        full = fl_word_live(word) + 1 == slab->capacity;
+        atomic_store_explicit(&slab->bare, bare, memory_order_relaxed);
+    } while (!atomic_compare_exchange_weak_explicit(
+        &slab->word, &word, fl_word_with_state(word + FL_WORD_COUNT_ONE, full ? FL_FLOATING : FL_LISTED),
+        memory_order_release, memory_order_relaxed));
+    if (bare)
+        unlink_slab(slab);
+    if (bare && !full)
+        link_slab(slab, false);
+    return block;
+}
+
+void *fl_slab_take_listed(fallow_arena *arena, unsigned size_class, bool sparing, uint32_t tag,
+                          fl_slab **adopted) {
+    *adopted = NULL;
+    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
+        return NULL;
+    void *block = NULL;
+    fl_lock_take(&arena->lists_lock);
+    fl_slab *slab = claim_one(arena, size_class, true);
+    if (slab) {
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        uint32_t whole = fl_slab_whole_blocks(slab), least = fl_slab_least_touching(slab);
+        if (!sparing || whole - fl_word_live(word) <= least ||
+            (!fl_slab_has_free(slab) && fl_word_head(word) == 0)) {
+            unlink_slab(slab);
+            *adopted = slab;
+        } else
+            block = take_one(slab, whole > least ? whole - least : 0);
+    }
+    fl_lock_drop(&arena->lists_lock);
+    if (*adopted)
+        own(*adopted, tag);
+    return block;
 }

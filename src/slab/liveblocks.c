@@ -8,16 +8,62 @@ uint64_t fl_units_of(const fl_slab *slab, uint32_t block) {
     return fl_unit_bits(start >> fl_unit_shift(slab), (start + slab->block_bytes - 1) >> fl_unit_shift(slab));
 }
 
+/* The block in which an offset lies. */
+static uint32_t block_at(const fl_slab *slab, size_t offset) {
+    return (uint32_t)((offset * fl_classes[slab->size_class].inverse) >> FL_CLASS_INVERSE_SHIFT);
+}
+
 void fl_unit_blocks(const fl_slab *slab, size_t unit, uint32_t limit, uint32_t *first, uint32_t *end) {
-    *first = (uint32_t)((unit << fl_unit_shift(slab)) / slab->block_bytes);
-    *end = (uint32_t)((((unit + 1) << fl_unit_shift(slab)) - 1) / slab->block_bytes) + 1;
+    *first = block_at(slab, unit << fl_unit_shift(slab));
+    *end = block_at(slab, ((unit + 1) << fl_unit_shift(slab)) - 1) + 1;
     *first = *first < limit ? *first : limit;
     *end = *end < limit ? *end : limit;
 }
 
-/* The free list follows no order: it is walked faster with all of the slab in the cache, and reading ahead in order is
- * what brings it there (a prefetch instruction measured no better than nothing). What is away is not touched; what is
- * read of live blocks, while their owners may write, is thrown away. */
+/* The blocks that touch a unit and nothing that is away. */
+static uint32_t whole_blocks_of(const fl_slab *slab, size_t unit) {
+    uint32_t first, end;
+    fl_unit_blocks(slab, unit, slab->carved, &first, &end);
+    while (first < end && (fl_units_of(slab, first) & slab->away))
+        first++;
+    while (first < end && (fl_units_of(slab, end - 1) & slab->away))
+        end--;
+    return end - first;
+}
+
+uint32_t fl_slab_whole_blocks(const fl_slab *slab) {
+    uint32_t count = slab->carved;
+    uint32_t behind = 0; /* blocks below this have been looked at */
+    for (uint64_t away = slab->away; away; away &= away - 1) {
+        uint32_t first, end;
+        fl_unit_blocks(slab, fl_unit_first(away), slab->carved, &first, &end);
+        first = first > behind ? first : behind;
+        count -= end > first ? end - first : 0;
+        behind = end > behind ? end : behind;
+    }
+    return count;
+}
+
+uint32_t fl_slab_least_touching(const fl_slab *slab) {
+    const fl_class *sizes = &fl_classes[slab->size_class];
+    size_t units = (slab->pages << FL_PAGE_SHIFT) >> sizes->unit_shift;
+    uint64_t ready = ~slab->away & fl_unit_bits(0, units - 1);
+    /* Whose blocks do not all count: those beside what is away, and from the last one that is carved on. */
+    uint64_t fewer = ready & (slab->away << 1 | slab->away >> 1);
+    size_t carved_unit = ((size_t)slab->carved * slab->block_bytes) >> sizes->unit_shift;
+    if (carved_unit < units)
+        fewer |= ready & fl_unit_bits(carved_unit, units - 1);
+    uint32_t least = ready == fewer ? UINT32_MAX : sizes->unit_blocks;
+    for (; fewer && least > 0; fewer &= fewer - 1) {
+        uint32_t touching = whole_blocks_of(slab, fl_unit_first(fewer));
+        least = touching < least ? touching : least;
+    }
+    return least;
+}
+
+/* The free list follows no order: a long one is walked faster with all of the slab in the cache, and reading
+ * ahead in order is what brings it there (a prefetch instruction measured no better than nothing). What is
+ * away is not touched; what is read of live blocks, while their owners may write, is thrown away. */
 __attribute__((no_sanitize("thread", "address"))) static void read_through(const fl_slab *slab) {
     const volatile char *block = slab->start;
     size_t step = slab->block_bytes > 64 ? slab->block_bytes : 64;
@@ -27,10 +73,15 @@ __attribute__((no_sanitize("thread", "address"))) static void read_through(const
             (void)block[at];
 }
 
+#define LONG_PART 8 /* of the blocks of a slab */
+
 /* Notes the blocks of a list. */
 static void note_free(const fl_slab *slab, const char *block, fl_blocks *blocks) {
     uint64_t inverse = fl_classes[slab->size_class].inverse;
+    uint32_t count = 0;
     for (; block != fl_list_end(slab); block = fl_link_get(block)) {
+        if (count++ == slab->carved / LONG_PART)
+            read_through(slab);
         fl_check_free(slab, block, "look at");
         size_t index = ((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT;
         uint64_t bit = UINT64_C(1) << (index % 64);
@@ -59,7 +110,6 @@ static void find_live(const fl_slab *slab, fl_blocks *blocks) {
 
 void fl_blocks_find(const fl_slab *slab, uint32_t head, fl_blocks *blocks) {
     memset(blocks->free, 0, sizeof blocks->free);
-    read_through(slab);
     note_free(slab, slab->free, blocks);
     if (head)
         note_free(slab, slab->start + (size_t)(head - 1) * 16, blocks);

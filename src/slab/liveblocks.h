@@ -55,6 +55,12 @@ static inline uint64_t fl_units_of_pages(const fl_slab *slab, uint64_t pages) {
 /* The units that a block touches. */
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block);
 
+/* Blocks that are carved and touch nothing that is away. */
+uint32_t fl_slab_whole_blocks(const fl_slab *slab);
+
+/* So many of these touch any unit that is Ready, at least: with fewer free, none is idle. */
+uint32_t fl_slab_least_touching(const fl_slab *slab);
+
 /* The blocks that touch a unit: [*first, *end), bounded by `limit`. */
 void fl_unit_blocks(const fl_slab *slab, size_t unit, uint32_t limit, uint32_t *first, uint32_t *end);
 

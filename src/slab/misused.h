@@ -46,4 +46,13 @@ static inline void fl_check_free(const fl_slab *slab, const void *block, const c
         fl_misuse_of_free(slab, doing, block);
 }
 
+/* From a list that is not empty: if there is nothing to pop all the same, its first block has been written to. */
+static inline void *fl_slab_pop_checked(fl_slab *slab) {
+    void *block = fl_slab_pop(slab);
+    if (block)
+        return block;
+    fl_check_free(slab, slab->free, "allocation of");
+    return fl_slab_pop(slab);
+}
+
 #endif

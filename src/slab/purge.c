@@ -12,33 +12,42 @@
 #include "../system/system.h"
 #include "abandoned.h"
 #include "liveblocks.h"
+#include "pushes.h"
 #include "units.h"
 
 #define BATCH_SLABS 32
 #define LOOKS_MAX 256 /* at purged slabs of a class in one tick, whether more of them can go */
 
-/* Takes the list of what others freed of a claimed slab. Returns its word as it was. */
-static fl_word take_pushed(fl_slab *slab) {
-    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed), taken;
-    do
-        taken = word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT);
-    while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, taken, memory_order_acquire,
-                                                  memory_order_relaxed));
-    return word;
+/* Set bits of [first, end), where there are no more than that. */
+static uint32_t count_some(const uint64_t *bits, uint32_t first, uint32_t end, uint32_t most) {
+    uint32_t count = 0;
+    while (first < end && count < most) {
+        uint32_t part = 64 - first % 64 < end - first ? 64 - first % 64 : end - first;
+        uint64_t rest = bits[first / 64] >> (first % 64) << (64 - part);
+        for (; rest && count < most; rest &= rest - 1)
+            count++;
+        first += part;
+    }
+    return count;
 }
 
-/* Units with no part of a live block in them that are not away yet. */
-static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks) {
+/* Units with no part of a live block in them that are not away yet; and how many touch each of the others, at
+ * least. */
+static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks, uint32_t *least) {
     size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
     FL_ASSERT(count <= 64);
     uint64_t idle = 0;
-    for (size_t unit = 0; unit < count; unit++) {
+    *least = slab->capacity;
+    for (uint64_t rest = fl_unit_bits(0, count - 1) & ~slab->away; rest; rest &= rest - 1) {
         uint32_t first, end;
-        fl_unit_blocks(slab, unit, slab->carved, &first, &end);
-        if (fl_pagebits_next_set(blocks->live, first, end) == end)
-            idle |= UINT64_C(1) << unit;
+        fl_unit_blocks(slab, fl_unit_first(rest), slab->carved, &first, &end);
+        uint32_t live = count_some(blocks->live, first, end, *least);
+        if (live == 0)
+            idle |= rest & -rest;
+        else
+            *least = live;
     }
-    return idle & ~slab->away;
+    return idle;
 }
 
 /* What is under way in an arena. */
@@ -57,10 +66,10 @@ _Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it 
 /* The batch's ranges to the system. A block may lie in several of a slab's, so that it is known only when all of them are
  * through which blocks are free. */
 static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
-    size_t bytes = 0;
-    uint64_t started_ns = fl_system_now_ns(), kept;
     if (batch->range_count == 0)
         return;
+    size_t bytes = 0;
+    uint64_t started_ns = fl_system_now_ns(), kept;
     uint64_t went = fl_ranges_unused(&arena->pages, batch->ranges, batch->range_count, &kept);
     for (size_t i = 0; i < batch->range_count; i++) {
         fl_slab *slab = batch->slabs[batch->slab_of[i]];
@@ -82,10 +91,13 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
 static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     fl_slab *slab = batch->slabs[index];
     fl_blocks *blocks = &batch->blocks;
-    fl_word word = take_pushed(slab);
-    slab->purged_live = fl_word_live(word);
+    fl_word word = fl_slab_take_pushed(slab);
+    uint32_t live = fl_word_live(word), least;
+    slab->purged_live = live;
     fl_blocks_find(slab, fl_word_head(word), blocks);
-    uint64_t idle = find_idle_units(slab, blocks);
+    uint64_t idle = find_idle_units(slab, blocks, &least);
+    if (live > 0)
+        atomic_store_explicit(&slab->idle_below, live - least, memory_order_relaxed);
     fl_blocks_clear(slab, idle, blocks->free);
     fl_slab_relink(slab, blocks->free);
     batch->refused[index] = 0;
@@ -102,20 +114,18 @@ static purge_batch *batch_of(struct fallow_arena *arena) {
     return (purge_batch *)arena->pages.upkeep.workspace->blocks;
 }
 
-/* The slabs in the batch, which are claimed. Returns true where the deadline has come. */
-static bool purge_claimed(struct fallow_arena *arena, purge_batch *batch, fl_cause cause,
-                          uint64_t deadline_ns) {
-    batch->range_count = 0;
-    for (size_t i = 0; i < batch->slab_count; i++)
-        purge(i, batch, cause);
+static void begin_batch(purge_batch *batch) {
+    batch->slab_count = batch->range_count = 0;
+}
+
+/* Of all slabs that are in the batch and have been looked at. */
+static void end_batch(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
     give_ranges(arena, batch, cause);
     for (size_t i = 0; i < batch->slab_count; i++) {
         if (batch->refused[i]) /* Ready still, and its blocks free */
             fl_units_free_blocks(batch->slabs[i], batch->refused[i]);
         fl_slab_settle(batch->slabs[i], NULL);
     }
-    /* At a limit a request waits for all of it: it is not to fail because somebody forks. */
-    return cause != FL_CAUSE_LIMIT && fl_scavenger_time_is_up(deadline_ns);
 }
 
 /* Returns true where the deadline came before the end. *looked_at_all becomes false where looks were used up. */
@@ -123,41 +133,70 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
                         bool *looked_at_all) {
     purge_batch *batch = batch_of(arena);
     fl_purge_turn turn = {cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
-    while ((batch->slab_count =
-                fl_slabs_claim_listed(arena, size_class, cause, &turn, batch->slabs, BATCH_SLABS)) > 0)
-        if (purge_claimed(arena, batch, cause, deadline_ns))
+    for (begin_batch(batch); (batch->slab_count = fl_slabs_claim_listed(arena, size_class, cause, &turn,
+                                                                        batch->slabs, BATCH_SLABS)) > 0;) {
+        for (size_t i = 0; i < batch->slab_count; i++)
+            purge(i, batch, cause);
+        end_batch(arena, batch, cause);
+        if (fl_scavenger_time_is_up(deadline_ns))
             return true;
+    }
     *looked_at_all &= turn.looks > 0;
     return false;
 }
 
-/* In pages [page, end) of the window. */
-static void purge_pages(struct fallow_arena *arena, size_t page, size_t end, fl_cause cause) {
-    purge_batch *batch = batch_of(arena);
-    while (page < end) {
-        size_t found = fl_slabs_claim_in(cause == FL_CAUSE_LIMIT, &page, end, batch->slabs, BATCH_SLABS);
-        batch->slab_count = 0;
-        for (size_t i = 0; i < found; i++)
-            if (batch->slabs[i]->arena == arena)
-                batch->slabs[batch->slab_count++] = batch->slabs[i];
-            else
-                fl_slab_settle(batch->slabs[i], NULL);
-        purge_claimed(arena, batch, cause, UINT64_MAX);
-    }
+static size_t bytes_of_ranges(const purge_batch *batch) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < batch->range_count; i++)
+        bytes += batch->ranges[i].bytes;
+    return bytes;
 }
 
-/* For a limit: all slabs, listed or not, where something has changed. */
-static void purge_changed(struct fallow_arena *arena) {
-    uint64_t groups;
-    for (const fl_region *region; (region = fl_scarce_next(&arena->pages, &groups)) != NULL;)
-        while (groups) {
-            size_t first = fl_unit_first(groups), count = 1; /* a run of groups at a time */
-            while (first + count < 64 && groups >> (first + count) & 1)
-                count++;
-            groups &= ~fl_unit_bits(first, first + count - 1);
-            size_t page = fl_region_index(region) * FL_REGION_PAGES + first * FL_GROUP_PAGES;
-            purge_pages(arena, page, page + count * FL_GROUP_PAGES, FL_CAUSE_LIMIT);
+/* In pages [*page, end) of the window, until so much has gone that all that was given for the cause is
+ * `enough`; *page is then where to go on. */
+static void purge_pages(struct fallow_arena *arena, size_t *page, size_t end, fl_cause cause,
+                        uint64_t enough) {
+    purge_batch *batch = batch_of(arena);
+    _Atomic uint64_t *given = &arena->pages.given_bytes[cause];
+    begin_batch(batch);
+    while (*page < end && *given + bytes_of_ranges(batch) < enough) {
+        fl_slab *slab;
+        if (batch->slab_count == BATCH_SLABS) {
+            end_batch(arena, batch, cause);
+            begin_batch(batch);
         }
+        if (fl_slabs_claim_in(cause == FL_CAUSE_LIMIT, page, end, &slab, 1) == 0)
+            break;
+        if (slab->arena != arena) {
+            fl_slab_settle(slab, NULL);
+            continue;
+        }
+        batch->slabs[batch->slab_count++] = slab;
+        purge(batch->slab_count - 1, batch, cause);
+    }
+    end_batch(arena, batch, cause);
+}
+
+/* For a limit: slabs, listed or not, where something has changed, until enough has gone. */
+static void purge_changed(struct fallow_arena *arena) {
+    uint64_t groups, enough = arena->pages.given_bytes[FL_CAUSE_LIMIT] + arena->pages.wanted_bytes;
+    for (fl_region *region; arena->pages.given_bytes[FL_CAUSE_LIMIT] < enough &&
+                            (region = fl_scarce_next(&arena->pages, &groups)) != NULL;) {
+        size_t base = fl_region_index(region) * FL_REGION_PAGES;
+        while (groups && arena->pages.given_bytes[FL_CAUSE_LIMIT] < enough) {
+            size_t first = fl_unit_first(groups), end = first + 1; /* a run of groups at a time */
+            while (end < 64 && groups >> end & 1)
+                end++;
+            size_t page = base + first * FL_GROUP_PAGES;
+            purge_pages(arena, &page, base + end * FL_GROUP_PAGES, FL_CAUSE_LIMIT, enough);
+            size_t behind =
+                (page - base) / FL_GROUP_PAGES; /* the first that has not been looked at to its end */
+            if (behind > first)
+                groups &= ~fl_unit_bits(first, behind - 1);
+        }
+        if (groups)
+            fl_scarce_put_back(&arena->pages, region, groups);
+    }
 }
 
 /* Slabs with too few free blocks for a list: where somebody asks for all that can go. */
@@ -172,8 +211,10 @@ static void purge_floating(struct fallow_arena *arena) {
             return;
         index = fl_region_index(region);
         while (end < FL_REGION_CHUNKS && fl_next_chunks(mapped, end, &first, &end))
-            purge_pages(arena, index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
-                        index * FL_REGION_PAGES + end * FL_CHUNK_PAGES, FL_CAUSE_REQUEST);
+            for (size_t page = index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
+                        last = index * FL_REGION_PAGES + end * FL_CHUNK_PAGES;
+                 page < last;)
+                purge_pages(arena, &page, last, FL_CAUSE_REQUEST, UINT64_MAX);
     }
 }
 

@@ -36,7 +36,25 @@ bool fl_slab_collect(fl_slab *slab) {
     return true;
 }
 
-fl_push_duty fl_slab_push(fl_slab *slab, void *block, bool scarce, uint32_t *owner) {
+fl_word fl_slab_take_pushed(fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed), taken;
+    do
+        taken = word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT);
+    while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, taken, memory_order_acquire,
+                                                  memory_order_relaxed));
+    return word;
+}
+
+/* Who looked at the slab after this push has seen it, whatever the descriptor is by now; who did so before it
+ * has left its word for us. */
+static fl_push_news news_of(const fl_slab *slab, fl_word pushed) {
+    return fl_word_owner(pushed) ? FL_NEWS_OWNED
+           : fl_word_live(pushed) <= atomic_load_explicit(&slab->idle_below, memory_order_relaxed)
+               ? FL_NEWS_IDLE
+               : FL_NEWS_NONE;
+}
+
+fl_push_duty fl_slab_push(fl_slab *slab, void *block, bool scarce, uint32_t *owner, fl_push_news *news) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
     /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
@@ -48,12 +66,14 @@ fl_push_duty fl_slab_push(fl_slab *slab, void *block, bool scarce, uint32_t *own
         if (before == head)
             fl_misuse(slab, "free of", block, "freed twice (it is the newest block in the list of frees)");
         fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
-        pushed = fl_word_push(word, head, sizes->fair_blocks, listed_blocks, sizes->capacity);
+        pushed = fl_word_push(word, head, sizes->fair_blocks, listed_blocks, sizes->capacity,
+                              atomic_load_explicit(&slab->bare, memory_order_relaxed));
         /* Release: the link, and all that this thread did to the block, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */
         /* (Sequentially consistent: see scarce.h.) */
     } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_seq_cst,
                                                     memory_order_relaxed));
+    *news = news_of(slab, pushed);
     if (fl_word_state(word) == fl_word_state(pushed)) {
         /* Nobody's, and half of what lived in it has gone since the last time: the scavenger may want to know. */
         uint32_t live = fl_word_live(pushed);

@@ -45,6 +45,8 @@ static void describe(fl_class *size_class, size_t block_bytes) {
     size_class->unit_shift = (uint32_t)__builtin_ctzll(page_bytes);
     while (slab_bytes >> size_class->unit_shift > 64)
         size_class->unit_shift++;
+    size_class->unit_blocks =
+        (uint32_t)((((size_t)1 << size_class->unit_shift) + block_bytes - 1) / block_bytes);
     size_class->carve_blocks = at_least_one((uint32_t)(OS_PAGE_USUAL_BYTES / block_bytes));
     /* Slabs start at a page. */
     size_t lowest = block_bytes & -block_bytes;

@@ -29,6 +29,7 @@ typedef struct fl_class {
     uint32_t watermark;    /* an owner lets a parked slab go at so many used blocks */
     uint32_t carve_blocks; /* how many are carved together */
     uint32_t unit_shift;   /* bytes of a unit, in which pages inside the slab are given back */
+    uint32_t unit_blocks;  /* so many blocks touch a unit that lies among them, at least */
     uint32_t inside_bits;  /* who frees an address that has one of these may be wrong */
     uint64_t inverse;      /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
 } fl_class;

@@ -32,6 +32,7 @@ typedef struct fl_slab {
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
     uint8_t partial;      /* parked, with a fair number free */
     uint8_t linked;       /* in one of its heap's lists of parked slabs */
+    _Atomic bool watched; /* current, at a limit: a free that may make a unit idle will say so (heap.h) */
     uint32_t since_s;     /* when it came into the list that it is in, in seconds */
     uint64_t away;        /* units that are Prepared: not carved yet, or purged (purge.h) */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
@@ -51,11 +52,14 @@ typedef struct fl_slab {
     uint32_t block_bytes;
     uint8_t size_class;
     uint8_t kind;
+    _Atomic bool bare;           /* LISTED at a limit with no block at hand: the next push lists it anew */
+    _Atomic uint32_t idle_below; /* nobody's, at a limit: with more live blocks, no unit is idle */
 } fl_slab;
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
 
-#define FL_NOT_PURGED UINT32_MAX /* purged_live, until then */
+#define FL_NOT_PURGED UINT32_MAX    /* purged_live, until then */
+#define FL_NOT_LOOKED_AT UINT32_MAX /* idle_below, until then */
 
 /* The slab from which nothing can be had: what a heap allocates from before it has a slab of a class. */
 extern fl_slab fl_empty_slab;

@@ -24,14 +24,15 @@
  *   TOLD       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
  *              of slabs that others freed a fair number of             that finds the stack closed
  *   LISTED     nobody's, in its arena's list                           an adopter, who purges it, the push that frees
- *                                                                      the last
+ *                                                                      the last, or the first at hand
  *   FLOATING   nobody's, nearly full, in no list                       who purges it, the push that makes it worth
  *                                                                      listing
  *   CLAIMED    in the hands of one thread                              that thread alone
  *
  * A push that changes the state does so in its own compare-and-swap, and thereby holds what it must do next.
- * Any other push never touches the slab again: the slab may be gone the moment after. Nobody waits for a
- * claim. The model of this is tests/model/slabword.pml; change both together.
+ * Any other push never touches the slab again (but for a hint in its descriptor): the slab may be gone the
+ * moment after. Nobody waits for a claim. The model of this is tests/model/slabword.pml; change both
+ * together.
  */
 #ifndef FL_SLABWORD_H
 #define FL_SLABWORD_H
@@ -112,11 +113,12 @@ static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
 }
 
 /*
- * The word after a push of the block at `head`. The state changes where this push is the one that must act: PARKED to TOLD with
- * fair_blocks pushed, FLOATING to CLAIMED with listed_blocks free, LISTED to CLAIMED with all.
+ * The word after a push of the block at `head`. The state changes where this push is the one that must act:
+ * PARKED to TOLD with fair_blocks pushed, FLOATING to CLAIMED with listed_blocks free, LISTED to CLAIMED
+ * with all, or where it is to be listed anew.
  */
 static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_blocks, uint32_t listed_blocks,
-                                   uint32_t capacity) {
+                                   uint32_t capacity, bool anew) {
     fl_word pushed = (word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT)) - FL_WORD_COUNT_ONE;
     pushed |= (fl_word)head << FL_WORD_HEAD_SHIFT;
     switch (fl_word_state(word)) {
@@ -126,7 +128,7 @@ static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_bl
         return fl_word_live(pushed) + listed_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED)
                                                                 : pushed;
     case FL_LISTED:
-        return fl_word_live(pushed) == 0 ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
+        return fl_word_live(pushed) == 0 || anew ? fl_word_with_state(pushed, FL_CLAIMED) : pushed;
     default:
         return pushed;
     }

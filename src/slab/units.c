@@ -106,6 +106,11 @@ bool fl_slab_has_holes(const fl_slab *slab) {
     return slab->carved > 0 && (slab->away & units_of_blocks(slab, 0, slab->carved));
 }
 
+bool fl_slab_needs_memory(const fl_slab *slab) {
+    return slab->away && (fl_slab_has_holes(slab) || slab->carved == slab->capacity ||
+                          (slab->away & fl_units_of(slab, slab->carved)));
+}
+
 /* Those right behind a mask of units that may become Ready with them: three times as many as are so by then, so that a slab takes a
  * few steps however large it is; and where there are limits, a small part of these. */
 static uint64_t ahead_of(const fl_slab *slab, uint64_t units) {

@@ -18,6 +18,9 @@
 /* Are units away below what is carved? */
 bool fl_slab_has_holes(const fl_slab *slab);
 
+/* Can its next block be carved only with a unit that is away? */
+bool fl_slab_needs_memory(const fl_slab *slab);
+
 /* Makes the units of some blocks Ready that are away, and puts all blocks that this makes whole into the free list.
  * False: there are none, or no memory, as fl_slab_carve. */
 bool fl_slab_carve_away(fl_slab *slab, bool heed_soft, fl_shortage *shortage);

@@ -18,6 +18,7 @@
 #define BLOCKS_MAX 60000
 #define THREADS_MAX 64
 #define PLACES ((size_t)1 << 17)
+#define NARROW_LIMIT_MAX ((size_t)1 << 20)  /* what is larger is not filled in so few steps */
 #define SMALL_BYTES_MAX ((size_t)128 << 10) /* above, a block has a run of pages of its own */
 #define RUN_BYTES ((size_t)16 << 10)        /* which is a multiple of this, or of an OS page */
 
@@ -82,8 +83,13 @@ static size_t below(size_t limit) {
     return (size_t)(check_random(&rnd) % limit);
 }
 
-/* Of uniform logarithm, from a byte to half of the limit. */
+static bool narrow;
+
+/* Of uniform logarithm, from a byte to half of the limit; or, narrow, what a cache of small values holds:
+ * then what is free of a size is soon wanted by another value of it. */
 static size_t some_size(void) {
+    if (narrow)
+        return 100 + below(1900);
     size_t bytes = (size_t)1 << below(21);
     bytes += below(bytes);
     return bytes > limit_bytes / 2 ? 1 + below(limit_bytes / 2) : bytes;
@@ -174,8 +180,9 @@ static void *work(void *number) {
     return NULL;
 }
 
-static void try_limit(unsigned threads, size_t limit, size_t steps) {
+static void try_limit(unsigned threads, size_t limit, bool narrow_sizes, size_t steps) {
     pthread_t thread[THREADS_MAX];
+    narrow = narrow_sizes;
     limit_bytes = limit;
     arena = fallow_arena_create("model", limit);
     CHECK(arena);
@@ -212,8 +219,11 @@ int main(int argc, char **argv) {
         CHECK_EQUAL(pthread_cond_init(&turned[i], NULL), 0);
     for (unsigned i = 0; i < sizeof threads / sizeof threads[0]; i++)
         for (size_t limit = (size_t)64 << 10; limit <= (size_t)64 << 20; limit *= 4)
-            if (limit >= 4 * page_bytes)
-                try_limit(threads[i], limit, steps);
+            if (limit >= 4 * page_bytes) {
+                try_limit(threads[i], limit, false, steps);
+                if (limit <= NARROW_LIMIT_MAX)
+                    try_limit(threads[i], limit, true, 3 * steps);
+            }
     printf("ok limit_refuses_only_what_does_not_fit\n");
     return 0;
 }

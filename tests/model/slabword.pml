@@ -6,7 +6,7 @@
  *   owner      allocates some blocks, parks, frees one by plain push, may let go, ends
  *   pusher     (two) free the blocks that they were handed, by atomic push
  *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at the hazard pointer
- *   adopter    takes a listed slab
+ *   adopter    takes a listed slab, or one block of it, which it frees then
  *
  * With -DFORK the first pusher forks before it frees: from one moment on all others have vanished, each wherever it was,
  * and the locks are the child's own; a heap whose lock was held is given up. What is left must be safe: a slab may stay
@@ -47,6 +47,7 @@ bool linked = false;   /* in the owner's list of parked slabs */
 bool heap_lock = false;
 bool list_lock = false;
 bool in_list = false;  /* the arena's */
+bool bare = false;     /* a hint: nothing was at hand when it was listed */
 byte deaths = 0;
 byte touching = 0;     /* who is at work on the owner's line by right of ownership or claim */
 byte in_hands = N;     /* blocks that the program holds */
@@ -73,7 +74,7 @@ inline settle() {
 #endif
            /* the compare-and-swap fails if a push came in between; here: if the last block went */
            if
-           :: atomic { live > 0 -> state = LISTED };
+           :: atomic { live > 0 -> state = LISTED; if :: bare = true :: bare = false fi };
 #ifdef BUG_LISTED_WITHOUT_LOCK
               LOCK(list_lock);
 #endif
@@ -145,6 +146,7 @@ inline push() {
 #endif
         :: state == FLOATING && live + FAIR <= N -> state = CLAIMED; duty = FLOATING
         :: state == LISTED && live == 0 -> state = CLAIMED; duty = LISTED
+        :: state == LISTED && live > 0 && bare -> state = CLAIMED; duty = LISTED /* to be listed anew */
         :: else -> skip
         fi
     }
@@ -280,16 +282,33 @@ proctype scavenger() {
     { scavenge() } unless { forked }
 }
 
-/* Who claims a listed slab: an adopter, or the scavenger that purges it and lists it again. */
+/* Who claims a listed slab: an adopter, or the scavenger that purges it and lists it again; or who takes one block of it, at a limit:
+ * the slab stays in the list for that, or leaves it. */
 proctype adopter() {
-    bool got = false;
+    bool got = false, one = false, last, gone;
+    mtype duty;
     {
     LOCK(list_lock);
     atomic { if :: in_list && state == LISTED -> state = CLAIMED; got = true :: else -> skip fi };
-    if :: got -> in_list = false :: else -> skip fi;
+    if
+    :: got -> in_list = false
+    :: got ->
+        one = true;
+        touch_begin(); touch_end();
+        atomic {
+            live++; in_hands++; pushed = 0;
+            last = live + FAIR > N;
+            state = (last -> FLOATING : LISTED)
+        };
+#ifndef BUG_TAKEN_AND_LEFT_IN_THE_LIST
+        if :: last -> in_list = false :: else -> skip fi
+#endif
+    :: else -> skip
+    fi;
     UNLOCK(list_lock);
     if
-    :: got ->
+    :: one -> push()
+    :: got && !one ->
         touch_begin(); local_free = local_free + 0; touch_end();
         /* it would allocate from it now; here it gives it up again at once */
         settle()

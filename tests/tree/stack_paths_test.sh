@@ -24,6 +24,7 @@ BEGIN { FOREIGN = 128 }
 # (the owner who sheds), or code of the kernel's.
 BEGIN {
   to["osmem"] = to["standin"] = "^[^ ]*backend_linux.c:(linux|lazy)_"
+  to["osmem_unused_ranges"] = "^[^ ]*backend_linux.c:(linux|lazy)_unused$"
   to["osmem_used"] = "^[^ ]*backend_linux.c:linux_used$"
   to["ledger"] = "^[^ ]*ledger.c:(take|give)$"
   to["regions"] = "^[^ ]*regions.c:(free|unmap)_chunks$"
