@@ -8,6 +8,7 @@
 #include "scavenger.h"
 
 #define TICK_NS UINT64_C(50000000)
+#define REST_MAX_NS UINT64_C(10000000000)
 #define LIFE_MIN_NS UINT64_C(1000000000)
 #define TRY_EVERY_NS UINT64_C(1000000000)
 #define START_THREADED_BYTES ((size_t)16 << 20)
@@ -112,9 +113,11 @@ static bool guest_may_be_here(void) {
            !atomic_load_explicit(&main_has_ended, memory_order_seq_cst);
 }
 
-/* After a tick, until the next: as long as it was at work at least. Where others kept it from the processor, that is no work. */
+/* After a tick, until the next: as long as it was at work at least. Where others kept it from the processor, that is no work. No tick
+ * works for as long as the most: then an option has put another clock in the place of processor time meanwhile. */
 static uint64_t rest_of(uint64_t took_ns, uint64_t worked_ns) {
-    return fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
+    uint64_t rest_ns = fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
+    return rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
 }
 
 static void live(bool looks) {

@@ -17,6 +17,7 @@
 #define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it: one tenth */
 #define ALLOWANCE_PART 100
 #define ALLOWANCE_MAX_NS ((int64_t)SECOND_NS / 100)
+#define ALLOWANCE_DEBT_MAX_NS ((int64_t)SECOND_NS) /* made up for in 100 s of CPU time */
 
 static uint64_t patience_ns(const fl_pace *pace) {
     uint64_t patience = QUIET_AFTER_NS;
@@ -127,4 +128,6 @@ uint64_t fl_allowance_look(fl_allowance *allowance, uint64_t process_cpu_ns) {
 
 void fl_allowance_spend(fl_allowance *allowance, uint64_t spent_ns) {
     allowance->left_ns -= (int64_t)spent_ns;
+    if (allowance->left_ns < -ALLOWANCE_DEBT_MAX_NS)
+        allowance->left_ns = -ALLOWANCE_DEBT_MAX_NS;
 }

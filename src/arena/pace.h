@@ -82,6 +82,9 @@ typedef struct fl_allowance {
 
 /* The process has used so much CPU time in all; returns what may be spent now. */
 uint64_t fl_allowance_look(fl_allowance *allowance, uint64_t process_cpu_ns);
+
+/* What is more than may be spent is made up for; within bounds, since where the clock is the wall's, a process that was stopped seems
+ * to have been at work. */
 void fl_allowance_spend(fl_allowance *allowance, uint64_t spent_ns);
 
 #endif

@@ -127,6 +127,10 @@ uint64_t sim_now_ns(void) {
     return UINT64_C(1000000000) + sim.step * NS_A_STEP + sim.jumped_ns;
 }
 
+uint64_t sim_own_ns(void) {
+    return sim.self ? sim.self->steps * NS_A_STEP : 0;
+}
+
 /* Who waits for a lock with a limit of time waits as if nothing had happened: no thread holds one for so long. */
 void sim_jump_ns(uint64_t duration_ns) {
     sim.jumped_ns += duration_ns;

@@ -25,6 +25,7 @@ void sim_yield(void);
 void sim_be_alone(void);
 
 uint64_t sim_now_ns(void);
+uint64_t sim_own_ns(void); /* in which the calling thread ran; the clock goes on without it, by jumps too */
 void sim_jump_ns(uint64_t duration_ns);
 
 /* An operation of the calling thread begins and ends. In between it must come to its end within a bound of its own steps. */

@@ -84,7 +84,7 @@ uint64_t fl_system_process_cpu_ns(void) {
 }
 
 uint64_t fl_system_thread_cpu_ns(void) {
-    return sim_now_ns();
+    return sim_own_ns();
 }
 
 size_t fl_container_limit(const char *root) {

@@ -214,6 +214,9 @@ static void pace_allowance_is_a_hundredth(void) {
     CHECK_EQUAL(fl_allowance_look(&allowance, cpu += SECOND), 0);
     CHECK(fl_allowance_look(&allowance, cpu += SECOND) > 0);
     CHECK_EQUAL(fl_allowance_look(&allowance, cpu), 10 * MS); /* a process that sleeps earns nothing */
+    fl_allowance_spend(&allowance, 3600 * SECOND);            /* by the wall's clock: it was stopped */
+    CHECK_EQUAL(fl_allowance_look(&allowance, cpu += 99 * SECOND), 0);
+    CHECK(fl_allowance_look(&allowance, cpu += 2 * SECOND) > 0);
 }
 
 int main(void) {
