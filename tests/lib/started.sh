@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-# For tests that look at running programs: starts them, checks what is said of them, ends them. Wants $fallow, $work, $failed and fail().
+# For tests that look at running programs: starts them, checks what is said of them, ends them. Wants $fallow;
+# gives $work, a folder that goes at the end, and $failed, which fail() sets.
+work=$(mktemp -d)
+failed=0
+fail() { echo "failed: $*"; failed=1; }
 started=()
 trap 'disown -a; kill -KILL "${started[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 

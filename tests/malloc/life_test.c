@@ -3,7 +3,6 @@
  * malloc before main, after exit began, in the destructors of threads after ours ran; threads that come and
  * go leave nothing behind; a small program stays single-threaded.
  */
-#include <dirent.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 
 #include "../lib/check.h"
 #include "../lib/resident.h"
+#include "../lib/tasks.h"
 
 static char *early;
 
@@ -30,16 +30,6 @@ __attribute__((destructor(101))) static void after_main(void) {
     for (int i = 0; i < 1000; i++)
         CHECK_EQUAL(early[i], 3);
     free(early);
-}
-
-static int thread_count(void) {
-    int count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    CHECK(tasks);
-    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;)
-        count += entry->d_name[0] != '.';
-    closedir(tasks);
-    return count;
 }
 
 static void life_small_program_stays_single_threaded(void) {

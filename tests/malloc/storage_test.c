@@ -6,12 +6,12 @@
  *
  * Usage: storage_test LIBRARY   thread_storage.c's
  */
-#include <dirent.h>
 #include <dlfcn.h>
 #include <pthread.h>
 
 #include "../lib/check.h"
 #include "../lib/resident.h"
+#include "../lib/tasks.h"
 
 #define THREADS 64
 #define STACK_BYTES ((size_t)8 << 20)
@@ -43,23 +43,13 @@ static void storage_of_joined_threads(void) {
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
 }
 
-static int threads_here(void) {
-    int count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    CHECK(tasks);
-    for (struct dirent *task; (task = readdir(tasks)) != NULL;)
-        count += task->d_name[0] != '.';
-    closedir(tasks);
-    return count;
-}
-
 /* They free it themselves, when nothing of fallow's knows them any more. */
 static void storage_of_detached_threads(void) {
     pthread_t threads[THREADS];
     start_all(threads, PTHREAD_CREATE_DETACHED);
     int waits = 0;
     /* Until the one that runs this is alone, but perhaps for fallow's own. */
-    for (; threads_here() > 2 && waits < WAITS_MAX; waits++)
+    for (; thread_count() > 2 && waits < WAITS_MAX; waits++)
         rest_ms(5);
     CHECK(waits < WAITS_MAX);
 }

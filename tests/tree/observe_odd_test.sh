@@ -3,9 +3,6 @@
 # Processes that are odd, or change while they are looked at; and a standard output that takes nothing.
 set -u
 source=$1 build=$2 fallow=$2/fallow
-work=$(mktemp -d)
-failed=0
-fail() { echo "failed: $*"; failed=1; }
 source "$source/tests/lib/started.sh"
 odd=$build/tests/observed_oddly
 

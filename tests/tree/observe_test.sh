@@ -3,9 +3,6 @@
 # Processes are looked into from outside: at rest, at work, with tables written over; and who may not be, for which reason.
 set -u
 source=$1 build=$2 fallow=$2/fallow
-work=$(mktemp -d)
-failed=0
-fail() { echo "failed: $*"; failed=1; }
 
 source "$source/tests/lib/started.sh"
 export -n COLUMNS
