@@ -50,6 +50,11 @@ void fl_scarce_in_heaps(fl_arena *arena);
 /* Has that been so since the last time that this was asked? */
 bool fl_scarce_was_in_heaps(fl_arena *arena);
 
+/* A hint: who must not miss a change of it loads it by himself, sequentially consistent. */
+static inline bool fl_arena_is_scarce(const fl_arena *arena) {
+    return atomic_load_explicit(&arena->scarce, memory_order_relaxed);
+}
+
 /* Of the limit of an arena, or (NULL) of the process. */
 bool fl_scarce_is_exhausted(const fl_arena *whose);
 void fl_scarce_set_exhausted(fl_arena *whose, bool exhausted);

@@ -192,7 +192,7 @@ static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
 static bool is_in_want(const fl_slab *slab, fl_shortage *shortage) {
     fl_arena *arena = &slab->arena->pages;
     fl_shortage why;
-    bool wants = atomic_load_explicit(&arena->scarce, memory_order_relaxed) && fl_slab_needs_memory(slab) &&
+    bool wants = fl_arena_is_scarce(arena) && fl_slab_needs_memory(slab) &&
                  !fl_arena_has_room(arena, (size_t)1 << fl_classes[slab->size_class].unit_shift, &why);
     if (wants)
         *shortage = why;

@@ -115,7 +115,7 @@ static fl_push_news push(fl_slab *slab, void *block) {
     size_t bytes = slab->pages << FL_PAGE_SHIFT;
     uint32_t owner;
     fl_push_news news;
-    bool scarce = atomic_load_explicit(&arena->scarce, memory_order_relaxed);
+    bool scarce = fl_arena_is_scarce(arena);
     switch (fl_slab_push(slab, block, scarce, &owner, &news)) {
     case FL_PUSH_DONE:
         return news;

@@ -25,7 +25,7 @@ static bool claim_from(fl_slab *slab, fl_slab_state from) {
 
 /* A slab that has just become nobody's: can it hold an idle unit? If not, from which push on (slab.h)? */
 static __attribute__((noinline)) bool may_be_idle(fl_slab *slab) {
-    if (!atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed))
+    if (!fl_arena_is_scarce(&slab->arena->pages))
         return true;
     uint32_t live = fl_word_live(atomic_load_explicit(&slab->word, memory_order_relaxed));
     uint32_t whole = fl_slab_whole_blocks(slab), least = fl_slab_least_touching(slab);

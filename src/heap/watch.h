@@ -12,10 +12,11 @@
 #ifndef FL_WATCH_H
 #define FL_WATCH_H
 
+#include "../arena/scarce.h"
 #include "heap.h"
 
 static inline bool fl_heap_is_scarce(const fl_heap *heap) {
-    return atomic_load_explicit(&heap->arena->pages.scarce, memory_order_relaxed);
+    return fl_arena_is_scarce(&heap->arena->pages);
 }
 
 /* The rest of fl_watch. */

@@ -2,6 +2,7 @@
 #include "abandoned.h"
 
 #include "../arena/pages.h"
+#include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "liveblocks.h"
@@ -71,7 +72,7 @@ static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
 }
 
 static bool is_scarce(const fl_slab *slab) {
-    return atomic_load_explicit(&slab->arena->pages.scarce, memory_order_relaxed);
+    return fl_arena_is_scarce(&slab->arena->pages);
 }
 
 /* Into a list: fresh slabs first in theirs, purged ones last; at a limit those first that have a block at
