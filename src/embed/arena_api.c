@@ -168,8 +168,8 @@ static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_
         memcpy(moved, block, usable < bytes ? usable : bytes);
         fallow_arena_free(arena, block);
     } else if (bytes <= usable && (uintptr_t)block % alignment == 0) {
-        errno = saved_errno; /* to become smaller needs no memory */
-        return block;
+        errno = saved_errno;
+        return fl_block_keep(slab, block, bytes);
     }
     return moved;
 }

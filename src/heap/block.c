@@ -98,6 +98,12 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
     return bytes > FL_CLASS_BYTES_MAX && fl_large_resize(slab, bytes);
 }
 
+void *fl_block_keep(fl_slab *slab, void *block, size_t bytes) {
+    if (slab->kind == FL_KIND_LARGE)
+        fl_large_resize(slab, bytes);
+    return block;
+}
+
 void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
     if (slab->kind == FL_KIND_LARGE && bytes > usable)
@@ -108,11 +114,8 @@ void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
         memcpy(moved, block, usable < bytes ? usable : bytes);
         fl_heap_free(heap, block);
     } else if (bytes <= usable) {
-        /* To become smaller needs no memory: it stays where it is, with what of it can go. */
         errno = saved_errno;
-        if (slab->kind == FL_KIND_LARGE)
-            fl_large_resize(slab, bytes);
-        return block;
+        return fl_block_keep(slab, block, bytes);
     }
     return moved;
 }

@@ -28,4 +28,7 @@ bool fl_block_resize(fl_slab *slab, size_t bytes);
  * the block's arena. NULL: out of memory, and the block is as it was. */
 void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes);
 
+/* To become smaller needs no memory: the block stays where it is, with what of it can go. Returns it. */
+void *fl_block_keep(fl_slab *slab, void *block, size_t bytes);
+
 #endif
