@@ -19,10 +19,14 @@ bool fl_huge_pages_come(const fl_arena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
+/* A huge page, in pages. */
+static size_t unit_pages(const fl_arena *arena) {
+    return arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
+}
+
 /* May the rest of a huge page be idle? */
 static bool keeps_rest(const fl_arena *arena) {
-    return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >=
-           2 * arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
+    return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >= 2 * unit_pages(arena);
 }
 
 static bool asks_for_them(const fl_arena *arena, fl_how how) {
@@ -127,7 +131,7 @@ static bool is_new_again(const fl_region *region) {
 
 /* Does the piece hold a huge page of which nothing was touched? */
 static bool has_new_unit(const fl_arena *arena, const fl_piece *piece) {
-    size_t unit = arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT, end = piece->first + piece->pages;
+    size_t unit = unit_pages(arena), end = piece->first + piece->pages;
     if (!piece->region->huge || piece->region->small || unit == 0)
         return false;
     for (size_t first = (piece->first + unit - 1) / unit * unit; first + unit <= end; first += unit)
@@ -189,7 +193,7 @@ void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages) {
 }
 
 bool fl_huge_widen(const fl_arena *arena, const fl_region *region, size_t *first, size_t *end) {
-    size_t unit = arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
+    size_t unit = unit_pages(arena);
     if (!region->huge || region->small || unit < 2)
         return false;
     *first = *first / unit * unit;

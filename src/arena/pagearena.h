@@ -22,7 +22,6 @@ typedef enum fl_cause {
     FL_CAUSE_COUNT
 } fl_cause;
 
-/* An arena's limits, SIZE_MAX for none, and whom to ask for memory at the hard one. */
 /* How pages are granted: flags. */
 typedef enum fl_how {
     FL_FILLED_PERHAPS = 0,
@@ -30,6 +29,7 @@ typedef enum fl_how {
     FL_HEEDS_SOFT = 2 /* a soft limit that is exceeded while pages are idle counts as a refusal */
 } fl_how;
 
+/* An arena's limits, SIZE_MAX for none, and whom to ask for memory at the hard one. */
 typedef struct fl_limits {
     _Atomic size_t soft_bytes; /* these two hold for the arena and those below it together */
     _Atomic size_t hard_bytes;

@@ -130,20 +130,19 @@ static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment, fl_ho
     return page;
 }
 
-/* Pages that nobody has written to since the system gave them. Not those of a lazy back end. */
-static size_t count_new(const fl_arena *arena, size_t page, size_t pages) {
-    size_t count = 0;
-    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
-        count += fl_pagebits_count(piece.region->prepared, piece.first, piece.pages) +
-                 fl_pagebits_count(piece.region->untouched, piece.first, piece.pages);
-    return arena->stat.traits.zero_after_unused ? count : 0;
-}
-
 static size_t count_prepared(size_t page, size_t pages) {
     size_t prepared = 0;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         prepared += fl_pagebits_count(piece.region->prepared, piece.first, piece.pages);
     return prepared;
+}
+
+/* With so many Prepared, is a run as the system gave it, written to by nobody? Never that of a lazy back end. */
+static bool is_new(const fl_arena *arena, size_t page, size_t pages, size_t prepared) {
+    size_t untouched = 0, left = pages;
+    for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
+        untouched += fl_pagebits_count(piece.region->untouched, piece.first, piece.pages);
+    return prepared + untouched == pages && arena->stat.traits.zero_after_unused;
 }
 
 /* One piece of a run becomes Ready. False: the system has refused; it is as it was. */
@@ -225,20 +224,21 @@ static void advise_before(fl_arena *arena, size_t page, size_t pages, fl_how how
 }
 
 /* A mapped, free run becomes Ready and in use. */
-static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, bool *zeroed,
+static bool take(fl_arena *arena, size_t page, size_t pages, fl_how how, bool *zeroed,
                  fl_shortage *shortage) {
     size_t prepared = count_prepared(page, pages), more;
-    bool all_new = count_new(arena, page, pages) == pages;
-    if (!fl_arena_charge(arena, prepared << FL_PAGE_SHIFT, heed_soft, shortage))
+    if (!fl_arena_charge(arena, prepared << FL_PAGE_SHIFT, how & FL_HEEDS_SOFT, shortage))
         return false;
+    *zeroed = is_new(arena, page, pages, prepared);
+    advise_before(arena, page, pages, how);
     bool used = use_run(arena, page, pages, &more);
     if (!used) {
+        fl_huge_stay_small(page, pages);
         fl_arena_count_ready(arena, (prepared - more) << FL_PAGE_SHIFT, false);
         *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages << FL_PAGE_SHIFT, NULL};
         fl_arena_show_idle(arena);
         return false;
     }
-    *zeroed = all_new;
     mark_used(arena, page, pages);
     use_rest_of_huge_pages(arena, page, pages);
     return true;
@@ -248,7 +248,6 @@ static bool take(fl_arena *arena, size_t page, size_t pages, bool heed_soft, boo
 static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *zeroed) {
     uint64_t prepared = 0;
     size_t first = page, left = pages;
-    *zeroed = count_new(arena, page, pages) == pages;
     for (fl_piece piece; fl_next_piece(&first, &left, &piece);) {
         size_t at = fl_region_index(piece.region) * FL_REGION_PAGES + piece.first - page;
         for (size_t i = 0; i < piece.pages; i++)
@@ -261,6 +260,7 @@ static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *ze
     size_t count = (size_t)__builtin_popcountll(prepared);
     arena->ready_pages += count;
     fl_arena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, true);
+    *zeroed = is_new(arena, page, pages, count);
     mark_used(arena, page, pages);
     return prepared;
 }
@@ -299,13 +299,8 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how
         return NULL;
     fl_lock_take(&arena->lock);
     size_t page = find_run(arena, pages, alignment_pages, how, shortage);
-    if (page != FL_PAGEBITS_NONE) {
-        advise_before(arena, page, pages, how);
-        if (take(arena, page, pages, how & FL_HEEDS_SOFT, zeroed, shortage))
-            start = page_address(page);
-        else
-            fl_huge_stay_small(page, pages);
-    }
+    if (page != FL_PAGEBITS_NONE && take(arena, page, pages, how, zeroed, shortage))
+        start = page_address(page);
     drop_lock(arena, start ? page : 0, start ? pages : 0);
     return start;
 }
@@ -358,7 +353,7 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
     arena->activity++;
     if (is_free(arena, page, more_pages) &&
         (fl_growth_is_done(page, more_pages) || grow_into(arena, page, more_pages)))
-        extended = take(arena, page, more_pages, false, &zeroed, &shortage);
+        extended = take(arena, page, more_pages, FL_FILLED_PERHAPS, &zeroed, &shortage);
     drop_lock(arena, page, extended ? more_pages : 0);
     return extended;
 }

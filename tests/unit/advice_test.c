@@ -217,6 +217,25 @@ static void asked_for_again_where_all_has_gone(void) {
     end();
 }
 
+/* What may stay empty, and has a whole huge page that nobody has touched: granted, or grown into. */
+static void asked_for_no_more_where_blocks_may_stay_empty(void) {
+    start_large();
+    char *first = grant_for(1, FL_FILLED);
+    CHECK(grant(1) == first + FL_PAGE_BYTES);
+    CHECK_EQUAL(against, 0); /* it has no whole one */
+    CHECK(grant(FL_REGION_PAGES - 2) == first + 2 * FL_PAGE_BYTES);
+    CHECK_EQUAL(against, 1);
+    CHECK_EQUAL(again, 1); /* though the region looks dense */
+    end();
+    start_large();
+    first = grant_for(1, FL_FILLED);
+    char *block = grant(1);
+    CHECK(block == first + FL_PAGE_BYTES && fl_pages_extend(&arena, block, 1, FL_REGION_PAGES - 2));
+    CHECK_EQUAL(against, 1);
+    CHECK_EQUAL(again, 1);
+    end();
+}
+
 static void asked_for_within_limits(void) {
     start_large();
     fl_limits_set(&arena, 0, ready_bytes() + 3 * FL_PAGE_BYTES);
@@ -247,6 +266,7 @@ int main(void) {
     RUN(asked_for_where_a_large_arena_grows_for_what_is_filled);
     RUN(asked_for_no_more_where_part_has_gone);
     RUN(asked_for_again_where_all_has_gone);
+    RUN(asked_for_no_more_where_blocks_may_stay_empty);
     RUN(asked_for_within_limits);
     RUN(asked_for_by_few_rows);
     return 0;
