@@ -4,7 +4,8 @@
 #include "../system/fatal.h"
 #include "heap_life.h"
 
-#define IDLE_TICKS_MAX 3 /* in the low bits of the word: heaps lie on lines of the cache */
+#define IDLE_SLABS_MAX 128 /* a thread that uses each class to a KiB has some 40 */
+#define IDLE_TICKS_MAX 3   /* in the low bits of the word: heaps lie on lines of the cache */
 
 static unsigned ticks_in(uintptr_t word) {
     return (unsigned)(word & 63);
@@ -24,7 +25,8 @@ static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {
 void fl_idle_put(fl_heap *heap) {
     fallow_arena *arena = heap->arena;
     FL_ASSERT(fl_heap_thread(heap) && heap->pinned == 0 && heap != arena->only_heap);
-    _Atomic uintptr_t *slot = empty_slot(arena);
+    bool small = atomic_load_explicit(&heap->owned, memory_order_relaxed) <= IDLE_SLABS_MAX;
+    _Atomic uintptr_t *slot = small ? empty_slot(arena) : NULL;
     if (!slot) {
         fl_heap_release(heap);
         return;

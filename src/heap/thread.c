@@ -128,6 +128,14 @@ static void unlink_heap(fl_thread *self, const fl_heap *heap) {
         set_recent(self, NULL, NULL);
 }
 
+/* The heap goes to its arena, for the next thread. NULL: there is none. Holds the lock of threads. */
+static void part_with(fl_thread *self, fl_heap *heap) {
+    if (!heap)
+        return;
+    unlink_heap(self, heap);
+    fl_idle_put(heap);
+}
+
 /* A place that is empty, or could be: the hand goes round, and takes from who was not looked up since it came by the last time.
  * 0: all are pinned. Holds the lock of threads. */
 static unsigned choose_place(fl_directory *directory) {
@@ -146,11 +154,7 @@ static unsigned choose_place(fl_directory *directory) {
 /* The heap goes to a place, and the one that was there to its arena. Holds the lock of threads. */
 static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
     fl_directory *directory = self->directory;
-    fl_heap *before = directory->heaps[place - 1];
-    if (before) {
-        unlink_heap(self, before);
-        fl_idle_put(before);
-    }
+    part_with(self, directory->heaps[place - 1]);
     FL_ASSERT(!(directory->taken & bit_of(place)));
     directory->heaps[place - 1] = heap;
     directory->taken |= bit_of(place);
@@ -178,7 +182,11 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
 
 /* Nobody else looks for it: the process's arena does not end. */
 static fl_heap *add_process_heap(fl_thread *self) {
-    fl_heap *heap = fl_heap_acquire(fl_process_arena, self);
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
+    fl_heap *heap = fl_idle_take(fl_process_arena, self);
+    if (!heap)
+        heap = fl_heap_acquire(fl_process_arena, self);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
     if (!heap)
         return NULL;
     self->process_heap = fl_thread_heap = heap;
@@ -218,14 +226,6 @@ fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena) {
     return heap ? heap : &fl_empty_heap;
 }
 
-/* Holds the lock of threads. */
-static void release(fl_thread *self, fl_heap *heap) {
-    if (!heap)
-        return;
-    unlink_heap(self, heap);
-    fl_heap_release(heap);
-}
-
 static void thread_end(void *argument) {
     fl_thread *self = argument;
     if (fl_system_is_first_thread())
@@ -233,9 +233,9 @@ static void thread_end(void *argument) {
     fl_thread_heap = &fl_empty_heap;
     fl_thread_self = &fl_thread_ended.recent;
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
-    release(self, self->process_heap);
+    part_with(self, self->process_heap);
     for (unsigned i = 0; self->directory && i < FL_HEAPS_OF_A_THREAD; i++)
-        release(self, self->directory->heaps[i]);
+        part_with(self, self->directory->heaps[i]);
     self->next = recycled;
     recycled = self;
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
