@@ -9,6 +9,11 @@
 #define FL_SMALL_ARENA_BYTES ((size_t)32 << 20)
 #endif
 
+/* From so much on that is filled they are asked for. */
+#ifndef FL_FILLED_ENOUGH_BYTES
+#define FL_FILLED_ENOUGH_BYTES ((size_t)16 << 20)
+#endif
+
 static bool asks = true;
 
 void fl_huge_pages_ask(bool ask) {
@@ -29,11 +34,16 @@ static bool keeps_rest(const fl_arena *arena) {
     return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >= 2 * unit_pages(arena);
 }
 
+/* By what is known to be resident. What is Ready may be far more: slabs of many threads, each of a block or two, and large blocks of
+ * which little is touched. */
+static bool is_large(const fl_arena *arena) {
+    return atomic_load_explicit(&arena->filled_bytes, memory_order_relaxed) >= FL_FILLED_ENOUGH_BYTES;
+}
+
 static bool asks_for_them(const fl_arena *arena, fl_how how) {
     size_t huge = arena->stat.traits.huge_page_bytes;
-    return asks && (how & FL_FILLED) && huge && huge <= FL_REGION_BYTES &&
-           arena->ready_pages << FL_PAGE_SHIFT >= FL_SMALL_ARENA_BYTES && keeps_rest(arena) &&
-           (fl_system_huge_pages_asked() || fl_system_huge_pages_always());
+    return asks && (how & FL_FILLED) && huge && huge <= FL_REGION_BYTES && is_large(arena) &&
+           keeps_rest(arena) && (fl_system_huge_pages_asked() || fl_system_huge_pages_always());
 }
 
 bool fl_huge_is_wanted(const fl_arena *arena, fl_how how) {

@@ -4,7 +4,8 @@
  * nothing here may depend on whether the system heeds it.
  *
  * Asked for are they where a large arena grows for what is filled from its start to its end: a page fault for 2 MiB in place of 512,
- * and, as it begins with 32 MiB, at most 1/16 of the arena resident before it is used. What becomes resident with the first touch becomes Ready then: the
+ * and, as it begins with 16 MiB in slabs all of whose blocks have been handed out, an eighth of the arena at most, and less the larger
+ * it is, resident before it is used. What becomes resident with the first touch becomes Ready then: the
  * rest of such a huge page is idle, counts for limits, and goes back as other idle pages do.
  *
  * Not wanted are they (THP "always") in a small arena, whose first touch would cost 2 MiB; and in a region of which something

@@ -63,8 +63,9 @@ typedef struct fl_arena {
     uint64_t kept_since_ns;      /* when it last said so */
     size_t scavenge_below;       /* the index of a region: the next batch goes on below it; upkeep's */
     _Atomic size_t
-        away_bytes;    /* Prepared inside what is granted: not used yet, or given back by the floor above */
-    bool more_idle;    /* a grant has made more Ready than its own: upkeep is to know */
+        away_bytes; /* Prepared inside what is granted: not used yet, or given back by the floor above */
+    _Atomic size_t filled_bytes; /* of what is granted, what the floor above has filled; see huge.h */
+    bool more_idle;              /* a grant has made more Ready than its own: upkeep is to know */
     bool dense_again;  /* a grant has made a region so: who holds the lock looks, and lets go of it first */
     uint64_t activity; /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;

@@ -460,6 +460,7 @@ void fl_pages_return_all(fl_arena *arena) {
     fl_lock_take(&arena->lock);
     arena->used_pages = 0;
     atomic_store_explicit(&arena->away_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->filled_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->reclaimable_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->purged_bytes, 0, memory_order_relaxed);
     for (fl_region *region = arena->regions; region; region = region->next) {

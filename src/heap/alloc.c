@@ -34,6 +34,7 @@ static bool park(fl_heap *heap, fl_slab *slab) {
             return false;
     }
     /* Exhausted, so in use to the last block: due again when a fair number is free. */
+    fl_slab_set_filled(slab, !slab->away);
     fl_slab_set_due(slab, (int32_t)(fl_slab_used(slab) - sizes->fair_blocks));
     slab->partial = 0;
     fl_parked_link(heap, slab);

@@ -209,6 +209,7 @@ typedef struct heap_books {
     size_t in_state[FL_WORD_STATE_MASK + 1];
     size_t found_pages; /* of slabs and large blocks */
     size_t away_bytes;
+    size_t filled_bytes;
 } heap_books;
 
 static size_t pages_in_spans(const fl_spans *spans) {
@@ -306,6 +307,7 @@ static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uin
     fl_audit_granted(&arena->pages, slab->start, slab->pages,
                      "the page is a slab's, but not granted to its arena");
     books->in_state[state]++;
+    books->filled_bytes += slab->filled ? slab->pages << FL_PAGE_SHIFT : 0;
     books->away_bytes += (size_t)__builtin_popcountll(slab->away) << fl_classes[slab->size_class].unit_shift;
 }
 
@@ -365,6 +367,8 @@ static void audit_sums(const fallow_arena *arena, const heap_books *books) {
                    "what the scavenger has in its hands", 0);
     fl_audit_equal(arena, "used_pages", pages->used_pages, "slabs, large blocks, spans and pools",
                    books->found_pages + books->pages);
+    fl_audit_equal(arena, "filled_bytes", atomic_load_explicit(&pages->filled_bytes, memory_order_relaxed),
+                   "what slabs say", books->filled_bytes);
     fl_audit_equal(arena, "away_bytes", atomic_load_explicit(&pages->away_bytes, memory_order_relaxed),
                    "the units that are away", books->away_bytes);
     fl_audit_equal(arena, "reclaimable_bytes",

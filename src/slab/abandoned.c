@@ -52,6 +52,7 @@ static bool die(fl_slab *slab, fl_kept *kept) {
     uint64_t prepared = 0;
     if (slab->away && !fl_slab_level(slab, &prepared))
         return false;
+    fl_slab_set_filled(slab, false);
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
     if (prepared)

@@ -50,6 +50,15 @@ static inline void fl_slab_count_reclaimable(const fl_slab *slab, bool more) {
     fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
 }
 
+/* All blocks of a slab have been handed out, or memory of it goes, or the slab: the arena counts those of which all is resident. For
+ * who has the slab in hand. */
+static inline void fl_slab_set_filled(fl_slab *slab, bool filled) {
+    if (slab->filled == filled)
+        return;
+    slab->filled = filled;
+    fl_arena_count(&slab->arena->pages.filled_bytes, slab->pages << FL_PAGE_SHIFT, filled);
+}
+
 /* All there ever were, by slot, living or not; and how many slots have been used. Guarded by the lock of arenas. */
 extern fallow_arena *fl_arenas[FL_ARENAS_MAX];
 extern uint32_t fl_arenas_used;

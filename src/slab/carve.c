@@ -50,7 +50,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->purged_live = FL_NOT_PURGED;
     slab->capacity = sizes->capacity;
     slab->next = slab->previous = NULL;
-    slab->partial = slab->linked = slab->seen = 0;
+    slab->partial = slab->linked = slab->filled = slab->seen = 0;
     atomic_store_explicit(&slab->watched, false, memory_order_relaxed);
     atomic_store_explicit(&slab->bare, false, memory_order_relaxed);
     atomic_store_explicit(&slab->idle_below, FL_NOT_LOOKED_AT, memory_order_relaxed);

@@ -76,6 +76,7 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         size_t first = (size_t)((char *)batch->ranges[i].start - slab->start) >> fl_unit_shift(slab);
         uint64_t units = fl_unit_bits(first, first + (batch->ranges[i].bytes >> fl_unit_shift(slab)) - 1);
         if (went >> i & 1) {
+            fl_slab_set_filled(slab, false);
             slab->away |= units;
             bytes += batch->ranges[i].bytes;
         } else

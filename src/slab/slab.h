@@ -33,6 +33,7 @@ typedef struct fl_slab {
     uint8_t partial;      /* parked, with a fair number free */
     uint8_t linked;       /* in one of its heap's lists of parked slabs */
     _Atomic bool watched; /* current, at a limit: a free that may make a unit idle will say so (heap.h) */
+    uint8_t filled;       /* all blocks were handed out since memory of it last went: the arena counts it */
     uint32_t since_s;     /* when it came into the list that it is in, in seconds */
     uint64_t away;        /* units that are Prepared: not carved yet, or purged (purge.h) */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../src/arena/scavenger.h"
+#include "../../src/heap/idle.h"
 #include "../../src/heap/thread.h"
 #include "check.h"
 #include "fallow/fallow.h"
@@ -131,6 +132,13 @@ static void find_free_region(void) {
     free_region = index < books.reached ? &fl_the_window.regions[index] : NULL;
 }
 
+/* The heaps of threads that have ended, which wait for the next ones. */
+static void let_idle_go(void) {
+    CHECK(fl_upkeep_begin(&arena->pages.upkeep));
+    fl_idle_tend(arena, FL_CAUSE_REQUEST);
+    fl_upkeep_end(&arena->pages.upkeep);
+}
+
 static void set_up(void) {
     fallow_arena *before = fallow_arena_create("before", 0);
     CHECK(fallow_arena_alloc(before, 100));
@@ -139,6 +147,7 @@ static void set_up(void) {
     fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
     in_a_thread(leave_listed_slab, NULL);
     in_a_thread(leave_full_slab, NULL);
+    let_idle_go();
     other = fallow_arena_create("other", 0);
     CHECK(fallow_arena_alloc(other, 100));
     CHECK(fallow_pool_create(arena));

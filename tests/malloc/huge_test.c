@@ -6,6 +6,7 @@
  * Usage: huge_test [none]   none: with huge_pages:0
  */
 #include <malloc.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -50,7 +51,34 @@ static void grow(size_t bytes) {
 static bool none;
 
 static void a_small_program_has_none(void) {
-    grow(24 * MIB);
+    grow(12 * MIB);
+    if (!gives_huge_pages(true))
+        CHECK_EQUAL(kernels("AnonHugePages:"), 0);
+}
+
+#define THREADS 16
+static pthread_barrier_t all;
+
+static void *use_each_size_once(void *unused) {
+    (void)unused;
+    void *mine[64];
+    size_t used = 0;
+    for (size_t bytes = 16; bytes <= 32 << 10; bytes += bytes / 4 > 16 ? bytes / 4 : 16)
+        CHECK(used < 64 && (mine[used++] = malloc(bytes)) != NULL);
+    pthread_barrier_wait(&all);
+    while (used > 0)
+        free(mine[--used]);
+    return NULL;
+}
+
+/* Far more is granted then, in slabs of a block or two, than is used. */
+static void many_threads_that_use_little_have_none(void) {
+    pthread_t threads[THREADS];
+    CHECK(pthread_barrier_init(&all, NULL, THREADS) == 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, use_each_size_once, NULL) == 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
     if (!gives_huge_pages(true))
         CHECK_EQUAL(kernels("AnonHugePages:"), 0);
 }
@@ -102,6 +130,7 @@ int main(int argc, char **argv) {
         printf("skipped: the kernel does not say\n");
         return 77;
     }
+    RUN(many_threads_that_use_little_have_none);
     RUN(a_small_program_has_none);
     RUN(a_large_one_has_them_and_is_no_larger);
     RUN(a_sparse_table_stays_sparse);

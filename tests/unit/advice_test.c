@@ -143,6 +143,7 @@ static void advice_is_bounded(void) {
 
 #define HUGE_BYTES ((size_t)2 << 20)
 #define SMALL_BYTES ((size_t)32 << 20)
+#define ENOUGH_BYTES ((size_t)16 << 20)
 
 /* An arena that is large enough to ask, and has no room in what is mapped. */
 static char *start_large(void) {
@@ -150,13 +151,19 @@ static char *start_large(void) {
     char *large = grant(SMALL_BYTES >> FL_PAGE_SHIFT);
     while (fl_region_of(grant(FL_CHUNK_PAGES))->mapped != FL_CHUNKS_ALL || ready_bytes() % FL_REGION_BYTES)
         ;
+    arena.filled_bytes = ENOUGH_BYTES; /* the floor above says so */
     against = again = 0;
     return large;
 }
 
 static void asked_for_where_a_large_arena_grows_for_what_is_filled(void) {
     start();
-    grant_for(SMALL_BYTES / 2 >> FL_PAGE_SHIFT, FL_FILLED);
+    grant_for(2 * SMALL_BYTES >> FL_PAGE_SHIFT, FL_FILLED);
+    CHECK_EQUAL(again, 0); /* granted, but not filled */
+    end();
+    start_large();
+    arena.filled_bytes--;
+    grant_for(1, FL_FILLED);
     CHECK_EQUAL(again, 0);
     end();
     start_large();

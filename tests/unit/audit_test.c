@@ -282,6 +282,7 @@ DAMAGE(previous_heap, arena->heaps->previous = heap)
 DAMAGE(arena_of_heap, heap->arena = other)
 DAMAGE(pool_pages, arena->pool_pages--)
 DAMAGE(away_bytes, arena->pages.away_bytes++)
+DAMAGE(filled_bytes, arena->pages.filled_bytes++)
 DAMAGE(reclaimable_bytes, arena->pages.reclaimable_bytes++)
 static void leaving_pages(void) {
     arena->pages.used_pages--;
@@ -416,6 +417,7 @@ static const struct damage {
     CASE(arena_of_heap, quiet, "the heap is in the list of another arena"),
     CASE(pool_pages, quiet, "used_pages is"),
     CASE(away_bytes, quiet, "away_bytes is"),
+    CASE(filled_bytes, quiet, "filled_bytes is"),
     CASE(reclaimable_bytes, quiet, "reclaimable_bytes is"),
     CASE(leaving_pages, quiet, "leaving_pages of an arena that nobody uses is 1"),
     CASE(slab_not_granted, quiet, "the page is a slab's, but not granted"),
