@@ -64,7 +64,7 @@ static void frees_alternating_on_full_slabs(void) {
         blocks[k] = malloc(BYTES);
         memset(blocks[k], (int)(k & 0xff), BYTES);
     }
-    CHECK(resident_bytes() <= once + MIB);
+    CHECK(resident_bytes() <= once + 3 * MIB); /* with a huge page, if there is one where it grows */
     free_all();
 }
 
