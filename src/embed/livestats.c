@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "../arena/chunks.h"
+#include "../heap/batches.h"
 #include "../heap/startup.h"
 #include "../system/arithmetic.h"
 #include "../system/sized.h"
@@ -94,6 +95,7 @@ static void add_pages(const fallow_arena *arena, size_t page, size_t end, fl_liv
 
 fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
     fl_live sum = {0};
+    fl_batches_flush((fallow_arena *)(uintptr_t)arena, false); /* what it has is not live to who asks */
     fl_lock *lock = (fl_lock *)&arena->pages.lock;
     for (size_t index = 0;; index++) {
         size_t first, end = 0;

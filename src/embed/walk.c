@@ -2,6 +2,7 @@
 /*
  * walk.c: every live block of an arena that nobody uses meanwhile, by what the table and the slabs say.
  */
+#include "../heap/batches.h"
 #include "../heap/heap_audit.h"
 #include "../heap/thread.h"
 #include "../slab/liveblocks.h"
@@ -67,6 +68,7 @@ bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) 
     /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
      * held while the program is shown a block. */
     fl_upkeep_pause(&arena->pages.upkeep);
+    fl_batches_flush(arena, false);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
     fl_upkeep_go_on(&arena->pages.upkeep);

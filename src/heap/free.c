@@ -2,12 +2,10 @@
 #include "free.h"
 
 #include "../arena/driver.h"
-#include "../arena/scarce.h"
-#include "../slab/abandoned.h"
 #include "../slab/large.h"
 #include "../slab/misused.h"
-#include "../slab/pushes.h"
 #include "../system/fatal.h"
+#include "batches.h"
 #include "owner.h"
 #include "parked.h"
 #include "thread.h"
@@ -109,31 +107,17 @@ void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
     fl_driver_note(&arena->pages);
 }
 
-/* With what the push has to do afterwards. */
-static fl_push_news push(fl_slab *slab, void *block) {
+static void hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
+    /* Read while the slab is within reach. */
     fl_arena *arena = &slab->arena->pages;
     size_t bytes = slab->pages << FL_PAGE_SHIFT;
-    uint32_t owner;
-    fl_push_news news;
-    bool scarce = fl_arena_is_scarce(arena);
-    switch (fl_slab_push(slab, block, scarce, &owner, &news)) {
-    case FL_PUSH_DONE:
-        return news;
-    case FL_PUSH_NOTE:
+    fl_handed handed = fl_hand_over(slab, first, last, count);
+    if (__builtin_expect(handed == FL_HANDED_QUIETLY, 1))
+        return;
+    if (handed == FL_HANDED_HALF)
         fl_driver_note_freed(arena, bytes);
-        return news;
-    case FL_PUSH_TELL:
-        fl_owner_tell(slab, owner);
-        return news;
-    case FL_PUSH_UNLIST:
-        fl_slab_unlist_and_settle(slab);
-        break;
-    case FL_PUSH_SETTLE:
-        fl_slab_settle(slab, NULL);
-        break;
-    }
-    fl_driver_note(arena);
-    return news;
+    else
+        fl_driver_note(arena);
 }
 
 void fl_heap_free_doubtful(void *block, fl_heap *heap) {
@@ -166,15 +150,13 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
         fl_thread_become_known();
-    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
-    fl_arena *arena = &slab->arena->pages;
-    fl_push_news news = push(slab, block);
-    if (news != FL_NEWS_NONE && atomic_load_explicit(&arena->scarce, memory_order_seq_cst)) {
-        if (news == FL_NEWS_IDLE)
-            fl_scarce_mark(arena, block);
-        else
-            fl_scarce_in_heaps(arena);
+    if (!fl_batches_are_for(heap, slab)) {
+        hand_over(slab, block, block, 1);
+        return;
     }
+    fl_batch batch = fl_batches_add(heap, slab, block);
+    if (batch.slab)
+        hand_over(batch.slab, batch.first, batch.last, batch.count);
 }
 
 void fl_heap_free_other_here(void *block, fl_heap *heap) {

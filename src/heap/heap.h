@@ -5,7 +5,7 @@
  * For its thread a slab is one of three things:
  *   current   at most one for each class: allocation pops from it, frees push to it
  *   parked    the thread's own, not allocated from: its frees are still plain pushes
- *   any other one atomic push, which also counts (slabword.h)
+ *   any other one atomic push, which also counts (slabword.h), for a block or for several that were gathered (batches.h)
  *
  * Before its owner works on one of these outside of the heap's lock, it says so in the heap's hazard
  * pointer, and clears that when it is done: a block that it frees, or the heap itself, where it may touch
@@ -34,6 +34,7 @@
 
 #define FL_TAG_NEVER FL_TAG_MAX            /* no entry of the table ever has this tag */
 #define FL_DIRECT_BYTES_MAX ((size_t)1024) /* up to here one load finds the slab for a size */
+#define FL_BATCHES 16                      /* other owners' slabs for which a heap gathers frees */
 
 struct fl_thread;
 
@@ -42,6 +43,14 @@ typedef struct fl_parked {
     fl_slab *first;
     fl_slab *last;
 } fl_parked;
+
+/* Blocks of one slab, linked from the newest to the oldest. */
+typedef struct fl_batch {
+    fl_slab *slab; /* NULL: there are none */
+    void *first;
+    void *last;
+    uint32_t count;
+} fl_batch;
 
 typedef struct fl_heap {
     /* What the fast paths touch: with a slab and a block, all of it. The window's part stands here once more. */
@@ -58,6 +67,11 @@ typedef struct fl_heap {
     _Atomic(fl_slab *)
         direct[FL_DIRECT_BYTES_MAX / 16 + 1];   /* by (size + 15) / 16: current slabs once more */
     _Atomic(fl_slab *) current[FL_CLASS_COUNT]; /* never NULL */
+
+    fl_batch
+        batches[FL_BATCHES]; /* each slab's in the place that its descriptor's address gives; see batches.h */
+    _Atomic uint32_t batches_used; /* places with a slab; to others a hint */
+    _Atomic bool batches_closed;   /* another thread is at them, or comes for them */
 
     fl_lock lock;
     fl_parked partial[FL_CLASS_COUNT]; /* parked, with a fair number free */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap_life.h"
 
+#include "../system/fatal.h"
+#include "batches.h"
 #include "owner.h"
 #include "parked.h"
 #include "registry.h"
@@ -34,6 +36,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->told, NULL, memory_order_relaxed);
+    fl_batches_init(heap);
 
     fl_lock_take(&arena->heaps_lock);
     heap->previous = NULL;
@@ -78,6 +81,7 @@ static void let_all_go(fl_heap *heap) {
 
 void fl_heap_release(fl_heap *heap) {
     fallow_arena *arena = heap->arena;
+    FL_ASSERT(atomic_load_explicit(&heap->batches_used, memory_order_relaxed) == 0);
     fl_lock_take(&arena->heaps_lock);
     *(heap->previous ? &heap->previous->next : &arena->heaps) = heap->next;
     if (heap->next)
@@ -115,6 +119,7 @@ void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
          * an unknown state and are given up: what it owned stays where it is, and its blocks can still be freed. */
         if (atomic_load_explicit(&heap->hazard, memory_order_relaxed) || !fl_lock_is_free(&heap->lock)) {
             lose_slabs(heap);
+            fl_batches_init(heap);
             fl_lock_renew(&heap->lock);
             fl_heap_leave(heap);
         }

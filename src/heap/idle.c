@@ -2,6 +2,7 @@
 #include "idle.h"
 
 #include "../system/fatal.h"
+#include "batches.h"
 #include "heap_life.h"
 
 #define IDLE_SLABS_MAX 128 /* a thread that uses each class to a KiB has some 40 */
@@ -25,6 +26,7 @@ static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {
 void fl_idle_put(fl_heap *heap) {
     fallow_arena *arena = heap->arena;
     FL_ASSERT(fl_heap_thread(heap) && heap->pinned == 0 && heap != arena->only_heap);
+    fl_batches_empty(heap);
     bool small = atomic_load_explicit(&heap->owned, memory_order_relaxed) <= IDLE_SLABS_MAX;
     _Atomic uintptr_t *slot = small ? empty_slot(arena) : NULL;
     if (!slot) {

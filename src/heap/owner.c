@@ -115,7 +115,6 @@ static void settle_orphan(fl_heap *heap, fl_slab *slab) {
 
 void fl_owner_tell(fl_slab *slab, uint32_t tag) {
     fl_heap *heap = fl_heap_by_tag(tag);
-    fl_arena *pages = &slab->arena->pages;
     fl_slab_count_reclaimable(slab, true);
     fl_slab *top = atomic_load_explicit(&heap->told, memory_order_acquire);
     do {
@@ -128,5 +127,4 @@ void fl_owner_tell(fl_slab *slab, uint32_t tag) {
         /* Release: the link. From here on the slab is the hearer's. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->told, &top, slab, memory_order_release,
                                                     memory_order_acquire));
-    fl_driver_note(pages);
 }

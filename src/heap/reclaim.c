@@ -15,6 +15,7 @@
 #include "../slab/purge.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "batches.h"
 #include "idle.h"
 #include "owner.h"
 #include "parked.h"
@@ -233,8 +234,10 @@ bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
         fl_scarce_end(pages);
     settle_leftovers(arena);
     bool left = fl_idle_tend(arena, cause);
-    if (cause != FL_CAUSE_LIMIT || fl_scarce_was_in_heaps(pages))
+    if (cause != FL_CAUSE_LIMIT || fl_scarce_was_in_heaps(pages)) {
+        fl_batches_flush(arena, cause == FL_CAUSE_LIMIT);
         take_from_all(arena, cause);
+    }
     if (arena->unsettled)
         fl_scarce_in_hands(pages);
     left |= is_told(arena) || arena->unsettled != NULL;

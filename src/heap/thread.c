@@ -6,6 +6,7 @@
 #include "../arena/driver.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "batches.h"
 #include "heap_life.h"
 #include "idle.h"
 #include "registry.h"
@@ -210,6 +211,7 @@ fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
 void fl_thread_moment_over(fl_heap *heap) {
     if (heap == heap->arena->only_heap)
         return;
+    fl_batches_empty(heap);
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* as wherever one is released: not in the middle of a fork */
     fl_heap_release(heap);
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pushes.h"
 
+#include "../arena/scarce.h"
+#include "arenas.h"
 #include "misused.h"
 
 void fl_slab_splice(fl_slab *slab, uint32_t head) {
@@ -45,42 +47,40 @@ fl_word fl_slab_take_pushed(fl_slab *slab) {
     return word;
 }
 
-/* Who looked at the slab after this push has seen it, whatever the descriptor is by now; who did so before it
- * has left its word for us. */
-static fl_push_news news_of(const fl_slab *slab, fl_word pushed) {
-    return fl_word_owner(pushed) ? FL_NEWS_OWNED
-           : fl_word_live(pushed) <= atomic_load_explicit(&slab->idle_below, memory_order_relaxed)
-               ? FL_NEWS_IDLE
-               : FL_NEWS_NONE;
-}
-
-fl_push_duty fl_slab_push(fl_slab *slab, void *block, bool scarce, uint32_t *owner, fl_push_news *news) {
+fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
     const fl_class *sizes = &fl_classes[slab->size_class];
-    uint32_t head = (uint32_t)(((char *)block - slab->start) / 16 + 1);
+    uint32_t head = (uint32_t)((size_t)((char *)first - slab->start) / 16 + 1);
     /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
-    uint32_t listed_blocks = scarce ? 1 : sizes->fair_blocks;
+    uint32_t listed_blocks = fl_arena_is_scarce(&slab->arena->pages) ? 1 : sizes->fair_blocks;
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_word pushed;
     do {
         uint32_t before = fl_word_head(word);
         if (before == head)
-            fl_misuse(slab, "free of", block, "freed twice (it is the newest block in the list of frees)");
-        fl_link_set(block, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
-        pushed = fl_word_push(word, head, sizes->fair_blocks, listed_blocks, sizes->capacity,
+            fl_misuse(slab, "free of", first, "freed twice (it is the newest block in the list of frees)");
+        fl_link_set(last, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
+        pushed = fl_word_push(word, head, count, sizes->fair_blocks, listed_blocks, sizes->capacity,
                               atomic_load_explicit(&slab->bare, memory_order_relaxed));
-        /* Release: the link, and all that this thread did to the block, before the owner takes the list.
+        /* Release: the links, and all that this thread did to the blocks, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */
         /* (Sequentially consistent: see scarce.h.) */
     } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_seq_cst,
                                                     memory_order_relaxed));
-    *news = news_of(slab, pushed);
-    if (fl_word_state(word) == fl_word_state(pushed)) {
-        /* Nobody's, and half of what lived in it has gone since the last time: the scavenger may want to know. */
-        uint32_t live = fl_word_live(pushed);
-        return fl_word_state(word) == FL_LISTED && (live & (live - 1)) == 0 ? FL_PUSH_NOTE : FL_PUSH_DONE;
-    }
-    *owner = fl_word_owner(word);
-    switch (fl_word_state(word)) {
+    return (fl_pushed){word, pushed};
+}
+
+/* Has half of what lived in a slab gone since the last time that this was so? */
+static bool is_halved(uint32_t live_before, uint32_t live) {
+    return live == 0 || __builtin_clz(live_before * 2 - 1) != __builtin_clz(live * 2 - 1);
+}
+
+fl_push_duty fl_push_duty_of(fl_pushed pushed) {
+    if (fl_push_has_no_duty(pushed))
+        return FL_PUSH_DONE;
+    if (fl_word_state(pushed.before) == fl_word_state(pushed.after)) /* the scavenger may want to know */
+        return is_halved(fl_word_live(pushed.before), fl_word_live(pushed.after)) ? FL_PUSH_NOTE
+                                                                                  : FL_PUSH_DONE;
+    switch (fl_word_state(pushed.before)) {
     case FL_PARKED:
         return FL_PUSH_TELL;
     case FL_LISTED:

@@ -8,8 +8,8 @@
  *     └───────────┴────────────┴──────────┴───────┘
  *
  *   head    the newest block of the list of blocks that other threads freed: offset / 16 + 1; 0: none.
- *           Only "push one" and "take all" happen to the list, so it needs no generation.
- *   count   every push takes one off, modulo 2^20. While a heap owns the slab it starts at 0, so it is minus
+ *           Only "push some" and "take all" happen to the list, so it needs no generation.
+ *   count   every push takes off how many it brings, modulo 2^20. While a heap owns the slab it starts at 0, so it is minus
  *           the pushes not yet collected; once nobody owns it, it is the number of live blocks. A claimer that
  *           takes a slab from its owner adds the owner's count of used blocks and so turns one into the other.
  *   owner   the tag of the owning heap, in CURRENT, PARKED and TOLD; so a compare-and-swap from "parked,
@@ -113,17 +113,19 @@ static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
 }
 
 /*
- * The word after a push of the block at `head`. The state changes where this push is the one that must act:
- * PARKED to TOLD with fair_blocks pushed, FLOATING to CLAIMED with listed_blocks free, LISTED to CLAIMED
- * with all, or where it is to be listed anew.
+ * The word after a push of `count` blocks, of which the one at `head` is the newest. The state changes where this push is the one
+ * that must act: PARKED to TOLD where it brings what was pushed to fair_blocks, FLOATING to CLAIMED with listed_blocks free, LISTED
+ * to CLAIMED with all, or where it is to be listed anew.
  */
-static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t fair_blocks, uint32_t listed_blocks,
-                                   uint32_t capacity, bool anew) {
-    fl_word pushed = (word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT)) - FL_WORD_COUNT_ONE;
+static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, uint32_t fair_blocks,
+                                   uint32_t listed_blocks, uint32_t capacity, bool anew) {
+    fl_word pushed = (word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT)) - count * FL_WORD_COUNT_ONE;
     pushed |= (fl_word)head << FL_WORD_HEAD_SHIFT;
     switch (fl_word_state(word)) {
     case FL_PARKED:
-        return fl_word_pushed(pushed) == fair_blocks ? fl_word_with_state(pushed, FL_TOLD) : pushed;
+        return fl_word_pushed(word) < fair_blocks && fl_word_pushed(pushed) >= fair_blocks
+                   ? fl_word_with_state(pushed, FL_TOLD)
+                   : pushed;
     case FL_FLOATING:
         return fl_word_live(pushed) + listed_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED)
                                                                 : pushed;

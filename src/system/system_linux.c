@@ -149,19 +149,27 @@ void fl_system_sleep_ns(uint64_t duration_ns) {
     fl_system_sleep_while(&nothing, 0, duration_ns);
 }
 
+static _Atomic int fence_known; /* 0 unknown, 1 works, 2 does not; the same whoever writes it */
+
+static void know_fence(bool works) {
+    atomic_store_explicit(&fence_known, works ? 1 : 2, memory_order_relaxed);
+}
+
 bool fl_system_has_fence(void) {
-    static _Atomic int known; /* 0 unknown, 1 works, 2 does not; the same whoever writes it */
     if (fl_system_keeps_to_memory())
         return false;
-    if (atomic_load_explicit(&known, memory_order_relaxed) == 0) {
-        long code = fl_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0);
-        atomic_store_explicit(&known, code == 0 ? 1 : 2, memory_order_relaxed);
-    }
-    return atomic_load_explicit(&known, memory_order_relaxed) == 1;
+    if (atomic_load_explicit(&fence_known, memory_order_relaxed) == 0)
+        know_fence(fl_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0) == 0);
+    return atomic_load_explicit(&fence_known, memory_order_relaxed) == 1;
 }
 
 bool fl_system_fence_everywhere(void) {
-    return fl_system_has_fence() && fl_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
+    if (!fl_system_has_fence())
+        return false;
+    long code = fl_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0);
+    if (code == -EPERM || code == -ENOSYS)
+        know_fence(false); /* a filter that came later */
+    return code == 0;
 }
 
 bool fl_system_is_threaded(void) {

@@ -4,7 +4,7 @@
  *
  * One slab of N blocks, one descriptor that is recycled once it is dead. Processes:
  *   owner      allocates some blocks, parks, frees one by plain push, may let go, ends
- *   pusher     (two) free the blocks that they were handed, by atomic push
+ *   pusher     (two) free the blocks that they were handed, by atomic push: a block each, or one of them both at once
  *   scavenger  takes the parked slab from its owner: claim, untag, fence, look at the hazard pointer
  *   adopter    takes a listed slab, or one block of it, which it frees then
  *
@@ -125,24 +125,24 @@ inline owner_free() {
         local_free++;
         atomic { used--; in_hands--; touching-- }
         freeing = false
-    :: else -> freeing = false; push()
+    :: else -> freeing = false; push(1)
     fi
 }
 
-/* The atomic push, and the duty that it brings. */
-inline push() {
+/* The atomic push of some blocks, and the duty that it brings. */
+inline push(blocks) {
     duty = DEAD;
     atomic {
         assert(deaths == 0 && state != DEAD); /* a live block holds its slab */
-        in_hands--;
-        pushed++;
-        if :: published -> live-- :: else -> skip fi;
+        in_hands = in_hands - blocks;
+        pushed = pushed + blocks;
+        if :: published -> live = live - blocks :: else -> skip fi;
         if
 #ifdef BUG_PUSH_TELLS_EACH_TIME
         :: state == PARKED && pushed >= FAIR -> state = TOLD; duty = TOLD
         :: state == TOLD -> duty = TOLD
 #else
-        :: state == PARKED && pushed == FAIR -> state = TOLD; duty = TOLD
+        :: state == PARKED && pushed - blocks < FAIR && pushed >= FAIR -> state = TOLD; duty = TOLD
 #endif
         :: state == FLOATING && live + FAIR <= N -> state = CLAIMED; duty = FLOATING
         :: state == LISTED && live == 0 -> state = CLAIMED; duty = LISTED
@@ -209,7 +209,7 @@ inline fork_here() {
     }
 }
 
-proctype pusher(bool forks) {
+proctype pusher(bool forks; byte blocks) {
     bool gone, taken;
     mtype duty;
     {
@@ -219,7 +219,10 @@ proctype pusher(bool forks) {
 #endif
         :: skip
         fi;
-        push();
+        if
+        :: blocks > 0 -> push(blocks)
+        :: else -> skip
+        fi;
 #ifdef FORK
         if
         :: forks && forked -> scavenge()
@@ -271,7 +274,7 @@ proctype owner() {
     fi;
     UNLOCK(heap_lock);
     if
-    :: holds_one -> push()
+    :: holds_one -> push(1)
     :: else -> skip
     fi
     } unless { forked }
@@ -307,7 +310,7 @@ proctype adopter() {
     fi;
     UNLOCK(list_lock);
     if
-    :: one -> push()
+    :: one -> push(1)
     :: got && !one ->
         touch_begin(); local_free = local_free + 0; touch_end();
         /* it would allocate from it now; here it gives it up again at once */
@@ -318,7 +321,14 @@ proctype adopter() {
 }
 
 init {
-    atomic { run owner(); run pusher(true); run pusher(false); run scavenger(); run adopter() }
+    atomic {
+        run owner(); run scavenger(); run adopter();
+        if
+        :: run pusher(true, 1); run pusher(false, 1)
+        :: run pusher(true, 2)
+        :: run pusher(true, 0); run pusher(false, 2)
+        fi
+    }
     /* when all have ended, every block has been freed exactly once and the slab is dead */
     (_nr_pr == 1);
     if :: forked -> goto end_of_child :: else -> skip fi;

@@ -62,12 +62,17 @@ static void audit(const slot *it) {
                 (void)fl_audit_parked(heap);
 }
 
-/* Regions' bits and what the process counts of them change together under their arena's lock. */
+/* Regions' bits and what the process counts of them change together, under their arena's lock; where a region comes or leaves, in the
+ * hands of who holds another one of the arena's, or ends it. */
+static bool are_still(const fl_arena *pages) {
+    return is_free(&pages->lock) && is_free(&pages->ground_lock) && is_free(&pages->upkeep.lock);
+}
+
 static bool pages_are_still(void) {
     for (unsigned i = 0; i < ARENAS_MAX; i++)
-        if (slots[i].arena && !is_free(&slots[i].arena->pages.lock))
+        if (slots[i].exclusive || (slots[i].arena && !are_still(&slots[i].arena->pages)))
             return false;
-    return true;
+    return are_still(&fl_process_arena->pages);
 }
 
 void oracle_full(void) {

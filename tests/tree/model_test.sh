@@ -28,7 +28,7 @@ holds() { # model, name of the case, options
   if [ "$errors" = 0 ]; then echo "ok model_$1_$2 ($states states)"; else echo "failed: $1 has errors: $2"; cat pan.out; failed=1; fi
 }
 
-for model in slabword hazard regions upkeep; do
+for model in slabword hazard batches regions upkeep; do
   holds $model holds
   fork=$(grep -o '^#ifdef FORK$' "$models/$model.pml" | sort -u) # else fork is in it anyway
   [ -z "$fork" ] || holds $model holds_after_a_fork -DFORK

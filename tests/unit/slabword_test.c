@@ -60,8 +60,8 @@ static void slabword_push_cases(void) {
         const struct push_case *it = &push_cases[i];
         for (int anew = 0; anew < 2; anew++) { /* which means something of a listed slab alone */
             fl_slab_state wanted = anew && it->state == FL_LISTED ? FL_CLAIMED : it->wanted;
-            fl_word got =
-                fl_word_push(fl_word_make(it->state, OWNER_MAX, it->count, HEAD_MAX), 77, 6, 12, 100, anew);
+            fl_word got = fl_word_push(fl_word_make(it->state, OWNER_MAX, it->count, HEAD_MAX), 77, 1, 6, 12,
+                                       100, anew);
             if (fl_word_state(got) != wanted)
                 fprintf(stderr, "case '%s', anew %d\n", it->name, anew);
             expect(got, wanted, OWNER_MAX, (it->count - 1) & COUNT_MAX, 77);
@@ -82,7 +82,7 @@ static void slabword_random_against_model(void) {
         fl_word word = fl_word_make(FL_CURRENT, owner, 0, 0);
         for (; pushed < published_at; pushed++) {
             head = 1 + (uint32_t)check_random(&random) % HEAD_MAX;
-            word = fl_word_push(word, head, capacity + 1, capacity + 1, capacity, false);
+            word = fl_word_push(word, head, 1, capacity + 1, capacity + 1, capacity, false);
             CHECK_EQUAL(fl_word_pushed(word), pushed + 1);
             expect(word, FL_CURRENT, owner, -(pushed + 1) & COUNT_MAX, head);
         }
@@ -90,7 +90,7 @@ static void slabword_random_against_model(void) {
         expect(word, FL_CLAIMED, 0, used - pushed, head);
         for (word = fl_word_with_state(word, FL_LISTED); pushed < used; pushed++) {
             CHECK_EQUAL(fl_word_state(word), FL_LISTED);
-            word = fl_word_push(word, 1, 1, 1, capacity, false);
+            word = fl_word_push(word, 1, 1, 1, 1, capacity, false);
             CHECK_EQUAL(fl_word_live(word), used - pushed - 1);
         }
         CHECK_EQUAL(fl_word_state(word), used == published_at ? FL_LISTED : FL_CLAIMED);

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "batches.h"
+
+#include "../arena/scarce.h"
+#include "../slab/abandoned.h"
+#include "../slab/misused.h"
+#include "../slab/pushes.h"
+#include "../system/fatal.h"
+#include "../system/system.h"
+#include "owner.h"
+
+/* A batch is full with so much. */
+#define BATCH_BLOCKS_MAX 16
+#define BATCH_BYTES_MAX ((size_t)4 << 10)
+_Static_assert(FL_BATCHED_BYTES_MAX <= BATCH_BYTES_MAX / 2, "two at least");
+_Static_assert(FL_BATCHES *BATCH_BYTES_MAX == (size_t)64 << 10, "as documented");
+
+void fl_batches_init(fl_heap *heap) {
+    memset(heap->batches, 0, sizeof heap->batches);
+    atomic_store_explicit(&heap->batches_used, 0, memory_order_relaxed);
+    atomic_store_explicit(&heap->batches_closed, !fl_system_has_fence(), memory_order_relaxed);
+}
+
+static void count_used(fl_heap *heap, int change) {
+    uint32_t used = atomic_load_explicit(&heap->batches_used, memory_order_relaxed);
+    atomic_store_explicit(&heap->batches_used, used + (uint32_t)change, memory_order_relaxed);
+}
+
+/* Empties a place. */
+static fl_batch take(fl_heap *heap, fl_batch *place) {
+    fl_batch batch = *place;
+    place->slab = NULL;
+    if (batch.slab)
+        count_used(heap, -1);
+    return batch;
+}
+
+/* Acquire: what another thread did to the batches while they were closed. */
+static bool is_closed(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->batches_closed, memory_order_acquire);
+}
+
+static bool is_full(const fl_batch *batch, size_t block_bytes) {
+    return batch->count == BATCH_BLOCKS_MAX || (batch->count + 1) * block_bytes > BATCH_BYTES_MAX;
+}
+
+/* What is in the place is for another slab, or there is nothing. */
+static fl_batch take_place(fl_heap *heap, fl_batch *place, fl_slab *slab, void *block) {
+    fl_batch other = take(heap, place);
+    fl_link_set(block, fl_list_end(slab));
+    *place = (fl_batch){slab, block, block, 1};
+    count_used(heap, 1);
+    return other;
+}
+
+static fl_batch join(fl_heap *heap, fl_batch *place, void *block) {
+    if (block == place->first)
+        fl_misuse(place->slab, "free of", block, "freed twice (it is the newest block in the list of frees)");
+    fl_link_set(block, place->first);
+    place->first = block;
+    place->count++;
+    return is_full(place, place->slab->block_bytes) ? take(heap, place) : (fl_batch){0};
+}
+
+fl_batch fl_batches_add(fl_heap *heap, fl_slab *slab, void *block) {
+    fl_batch now = {slab, block, block, 1};
+    fl_heap_enter(heap, heap);
+    if (!is_closed(heap) && !fl_arena_is_scarce(&heap->arena->pages)) {
+        fl_batch *place = &heap->batches[(uintptr_t)slab / sizeof *slab % FL_BATCHES];
+        now = place->slab == slab ? join(heap, place, block) : take_place(heap, place, slab, block);
+    }
+    fl_heap_leave(heap);
+    return now;
+}
+
+static bool is_scarce(const fl_arena *arena) {
+    return atomic_load_explicit(&arena->scarce, memory_order_seq_cst);
+}
+
+/* Who is at a limit hears of what may have become idle. (A batch's blocks lie in two groups of a region at most.) */
+static void say(fl_arena *arena, const void *first, const void *last, fl_push_news news) {
+    if (news == FL_NEWS_IDLE) {
+        fl_scarce_mark(arena, first);
+        fl_scarce_mark(arena, last);
+    } else if (news == FL_NEWS_OWNED)
+        fl_scarce_in_heaps(arena);
+}
+
+/* The rest of fl_hand_over; apart, for the stack: where the owner is told of a slab, and where nobody owns it. */
+static __attribute__((noinline)) fl_handed tell(fl_slab *slab, fl_arena *arena, fl_pushed pushed) {
+    fl_owner_tell(slab, fl_word_owner(pushed.before));
+    if (is_scarce(arena))
+        fl_scarce_in_heaps(arena);
+    return FL_HANDED_SLAB;
+}
+
+static __attribute__((noinline)) fl_handed follow(fl_slab *slab, fl_arena *arena, const void *first,
+                                                  const void *last, fl_pushed pushed) {
+    fl_push_news news = fl_push_news_of(slab, pushed);
+    fl_push_duty duty = fl_push_duty_of(pushed);
+    if (duty == FL_PUSH_UNLIST)
+        fl_slab_unlist_and_settle(slab);
+    else if (duty == FL_PUSH_SETTLE)
+        fl_slab_settle(slab, NULL);
+    if (is_scarce(arena)) /* now, when all that the push brings about has happened */
+        say(arena, first, last, news);
+    return duty == FL_PUSH_DONE ? FL_HANDED_QUIETLY : duty == FL_PUSH_NOTE ? FL_HANDED_HALF : FL_HANDED_SLAB;
+}
+
+/* Apart, also in this file: it ends in a jump, so that nothing of it is on the stack then. */
+__attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
+    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
+    fl_arena *arena = &slab->arena->pages;
+    fl_pushed pushed = fl_slab_push(slab, first, last, count);
+    if (__builtin_expect(fl_push_has_no_duty(pushed) && !is_scarce(arena), 1))
+        return FL_HANDED_QUIETLY;
+    return fl_push_duty_of(pushed) == FL_PUSH_TELL ? tell(slab, arena, pushed)
+                                                   : follow(slab, arena, first, last, pushed);
+}
+
+/* (Field by field, for the stack.) */
+static void hand_over_all(fl_heap *heap) {
+    for (fl_batch *place = heap->batches; place < heap->batches + FL_BATCHES; place++) {
+        fl_slab *slab = place->slab;
+        if (!slab)
+            continue;
+        place->slab = NULL;
+        count_used(heap, -1);
+        fl_hand_over(slab, place->first, place->last, place->count);
+    }
+}
+
+void fl_batches_empty(fl_heap *heap) {
+    if (atomic_load_explicit(&heap->batches_used, memory_order_relaxed) == 0)
+        return;
+    fl_lock_take(&heap->arena->heaps_lock); /* nobody else is at them */
+    hand_over_all(heap);
+    fl_lock_drop(&heap->arena->heaps_lock);
+}
+
+static bool has_any(const fallow_arena *arena) {
+    for (const fl_heap *heap = arena->heaps; heap; heap = heap->next)
+        if (atomic_load_explicit(&heap->batches_used, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* Closed, and after the fence: they are ours, unless their thread is in the middle. Acquire, with its release: all that it did. */
+static bool flush(fl_heap *heap) {
+    if (atomic_load_explicit(&heap->hazard, memory_order_acquire) == heap)
+        return false;
+    hand_over_all(heap);
+    return true;
+}
+
+/* Holds heaps_lock. */
+static void flush_all(fallow_arena *arena, bool at_limit) {
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
+        atomic_store_explicit(&heap->batches_closed, true, memory_order_relaxed);
+    bool fenced = fl_system_fence_everywhere(), in_hands = false;
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
+        in_hands |= fenced && !flush(heap);
+        /* Release: what was done to them. Without a fence they stay closed: nothing more is gathered. */
+        atomic_store_explicit(&heap->batches_closed, !fenced, memory_order_release);
+    }
+    if (at_limit && (in_hands || !fenced))
+        fl_scarce_in_heaps(&arena->pages);
+    if (at_limit && in_hands)
+        fl_scarce_in_hands(&arena->pages);
+}
+
+void fl_batches_flush(fallow_arena *arena, bool at_limit) {
+    if (!fl_system_has_fence())
+        return;
+    fl_lock_take(&arena->heaps_lock);
+    if (at_limit || has_any(arena))
+        flush_all(arena, at_limit);
+    fl_lock_drop(&arena->heaps_lock);
+}
