@@ -101,11 +101,13 @@ bool fl_system_has_fence(void) {
     return true;
 }
 
-/* One thread after the other, as their processors are interrupted; they go on meanwhile. */
+/* First the caller's own, as membarrier has it (membarrier_private_expedited in the kernel's source), so that what it has stored is there when
+ * others come out of theirs; then one thread after the other, as their processors are interrupted; they go on meanwhile. */
 bool fl_system_fence_everywhere(void) {
     POINT();
     if (sim_fault_of_fence())
         return false;
+    sim_memory_release(sim.self);
     unsigned first = sim.threads ? (unsigned)sim_below(SIM_MEMORY, sim.threads) : 0;
     for (unsigned i = 0, count = sim.threads; i < count; i++) {
         sim_memory_release(&sim.thread[(first + i) % count]);
