@@ -59,10 +59,12 @@ static growth_step next_step(const fl_arena *arena, size_t first, size_t needed_
     growth_step it = {.first = first, .end = first + 1, .reserved = is_reserved(first)};
     size_t ahead = arena->chunks_mapped < AHEAD_CHUNKS_MAX ? arena->chunks_mapped : AHEAD_CHUNKS_MAX;
     size_t limit = first + ahead > needed_end ? first + ahead : needed_end;
-    it.huge =
-        first % FL_REGION_CHUNKS == 0 && !region_of_chunk(first)->mapped && fl_huge_is_wanted(arena, how);
+    bool wanted = fl_huge_is_wanted(arena, how);
+    it.huge = wanted && first % FL_REGION_CHUNKS == 0 && !region_of_chunk(first)->mapped;
     if (it.huge)
         limit = region_end(limit - 1); /* whole regions, so that what comes next is one too */
+    else if (wanted && limit > region_end(first))
+        limit = region_end(first); /* and this step for the same reason */
     if (limit > chunks_reached())
         limit = chunks_reached();
     if (arena->stat.traits.reservations_apart) {

@@ -184,6 +184,21 @@ static void asked_for_where_a_large_arena_grows_for_what_is_filled(void) {
     end();
 }
 
+/* What is mapped ends in the middle of a region, which is not asked for any more; those behind it are. */
+static void asked_for_behind_what_was_not(void) {
+    start_large();
+    grant(FL_REGION_PAGES + FL_CHUNK_PAGES);
+    for (size_t pages = 0; pages < 3 * FL_REGION_PAGES; pages += FL_CHUNK_PAGES)
+        grant_for(FL_CHUNK_PAGES, FL_FILLED);
+    CHECK_EQUAL(again, 3);
+    end();
+    start_large();
+    grant(FL_REGION_PAGES + FL_CHUNK_PAGES);
+    grant_for(3 * FL_REGION_PAGES, FL_FILLED);
+    CHECK_EQUAL(again, 3);
+    end();
+}
+
 static void asked_for_no_more_where_part_has_gone(void) {
     start_large();
     char *first = grant_for(1, FL_FILLED);
@@ -271,6 +286,7 @@ int main(void) {
     RUN(advice_stays_where_slabs_were_purged);
     RUN(advice_is_bounded);
     RUN(asked_for_where_a_large_arena_grows_for_what_is_filled);
+    RUN(asked_for_behind_what_was_not);
     RUN(asked_for_no_more_where_part_has_gone);
     RUN(asked_for_again_where_all_has_gone);
     RUN(asked_for_no_more_where_blocks_may_stay_empty);
