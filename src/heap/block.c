@@ -27,7 +27,7 @@ void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
     size_t least = bytes < alignment ? alignment : bytes;
     if (alignment <= FL_PAGE_BYTES && least <= FL_CLASS_BYTES_MAX)
         for (unsigned size_class = fl_sizeclass_of(least); size_class < FL_CLASS_COUNT; size_class++)
-            if (fl_classes[size_class].block_bytes % alignment == 0)
+            if ((fl_classes[size_class].block_bytes & (alignment - 1)) == 0)
                 return fl_heap_alloc(heap, fl_classes[size_class].block_bytes);
     size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;
     return fl_large_alloc(heap->arena, &heap->kept, bytes, alignment_pages);

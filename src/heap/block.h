@@ -6,6 +6,7 @@
 #ifndef FL_BLOCK_H
 #define FL_BLOCK_H
 
+#include "../slab/misused.h"
 #include "heap.h"
 
 /* alignment is a power of two. NULL: out of memory. */
@@ -23,6 +24,20 @@ size_t fl_block_usable_bytes(const fl_slab *slab);
 
 /* Makes a block fit `bytes` where it is, if that neither moves it nor wastes half. */
 bool fl_block_resize(fl_slab *slab, size_t bytes);
+
+/* Does a block of one of the heap's own slabs fit so? For the fast path: of others' blocks, large ones, and what is no live block it
+ * says that it does not. A live block holds its slab, so that nothing need be entered for this. */
+static inline bool fl_block_fits(const fl_heap *heap, const void *block, size_t bytes) {
+    size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
+    if (page >= heap->window_pages)
+        return false;
+    fl_entry mine = heap->entry_tag ^ atomic_load_explicit(&heap->table[page], memory_order_relaxed);
+    if (mine & heap->tag_bits)
+        return false;
+    const fl_slab *slab = (const fl_slab *)(uintptr_t)mine;
+    return bytes <= slab->block_bytes && bytes >= slab->block_bytes / 2 && fl_is_start(slab, block) &&
+           !fl_is_marked(block);
+}
 
 /* Another block in its place, of at least `bytes`, with the same contents as far as they fit. heap: the calling thread's, in
  * the block's arena. NULL: out of memory, and the block is as it was. */

@@ -40,14 +40,23 @@ EXPORT void free(void *block) {
     fl_heap_free(fl_thread_heap, block);
 }
 
-EXPORT void *calloc(size_t count, size_t bytes) {
-    size_t total;
-    fl_heap *heap;
-    if (__builtin_mul_overflow(count, bytes, &total) || !(heap = heap_here()))
+static __attribute__((noinline)) void *calloc_more(size_t bytes) {
+    fl_heap *heap = heap_here();
+    if (!heap)
         return no_memory();
-    void *block = fl_block_alloc_zeroed(heap, total);
+    void *block = fl_block_alloc_zeroed(heap, bytes);
     fl_thread_heap_done(heap);
     return block ? block : no_memory();
+}
+
+EXPORT void *calloc(size_t count, size_t bytes) {
+    size_t total;
+    if (__builtin_mul_overflow(count, bytes, &total))
+        return no_memory();
+    if (total > FL_DIRECT_BYTES_MAX) /* where it pays to know what is zero already */
+        return calloc_more(total);
+    void *block = fl_heap_alloc(fl_thread_heap, total);
+    return block ? memset(block, 0, total) : NULL;
 }
 
 /* Apart: realloc ends in a jump to it, and has needed less of the stack before. */
@@ -56,7 +65,7 @@ static __attribute__((noinline)) void *done(fl_heap *heap, void *block) {
     return block ? block : no_memory();
 }
 
-EXPORT void *realloc(void *block, size_t bytes) {
+static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
     if (!block)
         return malloc(bytes);
     if (bytes == 0) { /* as glibc does */
@@ -72,11 +81,16 @@ EXPORT void *realloc(void *block, size_t bytes) {
     return done(heap, fl_block_move(heap, slab, block, bytes));
 }
 
-/* Ends in a jump: what realloc may need of the stack is just what there is. */
+/* These two end in a jump: what realloc_more may need of the stack is just what there is. */
+EXPORT void *realloc(void *block, size_t bytes) {
+    return fl_block_fits(fl_thread_heap, block, bytes) ? block : realloc_more(block, bytes);
+}
+
 EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
-    if (bytes && count > SIZE_MAX / bytes)
+    size_t total;
+    if (__builtin_mul_overflow(count, bytes, &total))
         return no_memory();
-    return realloc(block, count * bytes);
+    return fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
 }
 
 static void *alloc_aligned(size_t alignment, size_t bytes) {

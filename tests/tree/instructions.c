@@ -34,7 +34,7 @@ int main(int argc, char **argv) {
     if (argc != 3)
         return 2;
     /* A digit, so that choosing costs the same for all: 0 nothing, 1 malloc and free, 2 calloc and free, 3 realloc, 4 a
-     * thread's life. */
+     * thread's life, 5 aligned_alloc and free. */
     int operation = atoi(argv[1]);
     long n = atol(argv[2]);
     char *grown = malloc(64);
@@ -52,6 +52,9 @@ int main(int argc, char **argv) {
     if (operation == 4)
         for (long i = 0; i < n; i++)
             live_and_end();
+    if (operation == 5)
+        for (long i = 0; i < n; i++)
+            free(sink = aligned_alloc(64, 192));
     free(grown);
     return 0;
 }

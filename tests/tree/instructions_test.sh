@@ -15,7 +15,7 @@ count() { # OPERATION TIMES: instructions in our library alone, so that neither 
   callgrind_annotate --threshold=100 "$folder/out" | awk '/libfallow-malloc/ { gsub(",", "", $1); n += $1 } END { print n + 0 }'
 }
 each() { echo $((($(count "$1" 3000) - $(count "$1" 1000) + 1000) / 2000)); }
-{ echo "malloc+free $(each 1)"; echo "calloc+free $(each 2)"; echo "realloc $(each 3)"
+{ echo "malloc+free $(each 1)"; echo "calloc+free $(each 2)"; echo "realloc $(each 3)"; echo "aligned_alloc+free $(each 5)"
   echo "a thread's life, in hundreds $((($(each 4) + 50) / 100))"; } >"$folder/counts"
 [ "${3:-}" = --golden ] && { cp "$folder/counts" "$golden"; cat "$golden"; exit 0; }
 diff "$golden" "$folder/counts" && echo "ok instructions: $(paste -sd' ' "$folder/counts")" ||
