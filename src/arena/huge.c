@@ -191,7 +191,8 @@ void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_region *region = piece.region;
         fl_lock_take(&arena->lock);
-        bool dense = fl_huge_is_dense_again(region), says = dense || region->unsaid;
+        /* (Where the system has a page against our will, nothing more is said of the region.) */
+        bool dense = fl_huge_is_dense_again(region), says = (dense || region->unsaid) && is_whole(region);
         region->small &= !dense;
         region->split = dense ? 0 : region->split; /* what the system collapses */
         region->unsaid = false;

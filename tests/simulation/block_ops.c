@@ -20,6 +20,8 @@ static block *take(worker *self, void *start, size_t bytes, size_t alignment, in
     ops_return(start);
     if (!start) {
         ops_refused(arena, bytes);
+        if (alignment <= 16)
+            ops_refused_at_limit(arena, bytes);
         return NULL;
     }
     block *it = blocks_add(start, bytes, alignment, arena, self->number);

@@ -260,6 +260,10 @@ bool sim_faults_are_there(void) {
     return false;
 }
 
+bool sim_fences_fail(void) {
+    return faults.fence_chance != 0;
+}
+
 bool sim_fault_of_fence(void) {
     return faults.on && faults.fence_chance && sim_chance(SIM_FAULTS, faults.fence_chance);
 }

@@ -26,6 +26,7 @@ bool sim_faults_has_happened(void);
 bool sim_faults_are_there(void);
 
 bool sim_fault_of_fence(void);
+bool sim_fences_fail(void); /* now and then */
 bool sim_fault_of_thread(void);
 
 osmem_sim *sim_system(void);

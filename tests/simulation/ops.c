@@ -29,8 +29,60 @@ void ops_refused(int arena, size_t bytes) {
         sim_fail("refused: %zu bytes, where nothing is in the way", bytes);
 }
 
+static uint64_t switches_when_called;
+
+/* Nobody else has run since the operation began, and none is in the middle of one. */
+static bool was_alone(void) {
+    for (unsigned i = 0; i < sim.threads; i++)
+        if (&sim.thread[i] != sim.self && sim.thread[i].op)
+            return false;
+    return sim.switches == switches_when_called;
+}
+
+static bool has_family(int which) {
+    for (int i = 0; i < ARENAS_MAX; i++)
+        if (slots[i].arena && slots[i].parent == which)
+            return true;
+    return slots[which].parent >= 0;
+}
+
+/* OS pages in which a block of an arena lies, as bytes. */
+static size_t live_page_bytes(int arena) {
+    static uint64_t seen[(1 << 18) / 64];
+    size_t page_bytes = fl_the_window.os_page_bytes, pages = 0;
+    memset(seen, 0, sizeof seen);
+    BLOCKS_EACH(it)
+    if (it->start && it->arena == arena) {
+        size_t first = ((uintptr_t)it->start - fl_the_window.base) / page_bytes;
+        size_t last = ((uintptr_t)it->start + fallow_arena_usable_bytes(it->start) - 1 - fl_the_window.base) /
+                      page_bytes;
+        for (size_t page = first; page <= last && page < sizeof seen * 8; page++) {
+            pages += !(seen[page / 64] >> page % 64 & 1);
+            seen[page / 64] |= UINT64_C(1) << page % 64;
+        }
+    }
+    return pages * page_bytes;
+}
+
+/* What a limit means (tests/embed/limit_model_test.c): of one arena, asked by a thread that was alone, and where no fence fails. */
+void ops_refused_at_limit(int arena, size_t bytes) {
+    size_t limit = arena > 0 ? slots[arena].limit_bytes : 0;
+    if (!limit || has_family(arena) || program_has_pools(arena) || the_program.process_limit_bytes ||
+        sim_faults_are_there() || sim_fences_fail() || !was_alone())
+        return;
+    sim.deaf++;
+    size_t live = live_page_bytes(arena), grain = 16384;
+    size_t needed = (bytes + bytes / 4 + grain) / grain * grain + fl_the_window.os_page_bytes;
+    if (live + needed <= limit)
+        sim_fail(
+            "refused: %zu bytes, which need %zu at most, with %zu in pages of live blocks and a limit of %zu",
+            bytes, needed, live, limit);
+    sim.deaf--;
+}
+
 void ops_call(const char *name, int arena, size_t bytes) {
     sim_op_begin(name);
+    switches_when_called = sim.switches;
     sim_note("%s, arena %d (%p), %zu bytes", name, arena, (void *)slots[arena].arena, bytes);
 }
 

@@ -17,6 +17,7 @@ void ops_return(const void *result);
 
 /* It was refused: for a reason? */
 void ops_refused(int arena, size_t bytes);
+void ops_refused_at_limit(int arena, size_t bytes);
 
 /* NULL: it was refused, or the program keeps to its own bounds. */
 block *ops_allocate(worker *self, int arena, size_t bytes);
