@@ -13,6 +13,7 @@
 #include "../slab/misused.h"
 #include "../slab/pushes.h"
 #include "../slab/units.h"
+#include "idle.h"
 #include "owner.h"
 #include "parked.h"
 #include "startup.h"
@@ -173,6 +174,8 @@ static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_cla
     if (from_parked(heap, size_class))
         return true;
     fl_slab *slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
+    if (!slab && fl_idle_release_told(heap->arena))
+        slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
     if (!slab)
         slab = fl_slab_new(heap->arena, size_class, heap->tag, &heap->kept);
     if (slab)

@@ -8,6 +8,7 @@
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "owner.h"
+#include "self.h"
 
 /* A batch is full with so much. */
 #define BATCH_BLOCKS_MAX 16
@@ -44,6 +45,10 @@ static bool is_full(const fl_batch *batch, size_t block_bytes) {
     return batch->count == BATCH_BLOCKS_MAX || (batch->count + 1) * block_bytes > BATCH_BYTES_MAX;
 }
 
+static fl_batch *place_of(fl_heap *heap, const fl_slab *slab) {
+    return &heap->batches[(uintptr_t)slab / sizeof *slab % FL_BATCHES];
+}
+
 /* What is in the place is for another slab, or there is nothing. */
 static fl_batch take_place(fl_heap *heap, fl_batch *place, fl_slab *slab, void *block) {
     fl_batch other = take(heap, place);
@@ -53,23 +58,41 @@ static fl_batch take_place(fl_heap *heap, fl_batch *place, fl_slab *slab, void *
     return other;
 }
 
-static fl_batch join(fl_heap *heap, fl_batch *place, void *block) {
-    if (block == place->first)
-        fl_misuse(place->slab, "free of", block, "freed twice (it is the newest block in the list of frees)");
+/* Of who owns it, what he has freed himself is not known: he is at work in it. */
+static bool has_little_live(const fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    uint32_t live = fl_word_owner(word) ? slab->capacity - fl_word_pushed(word) : fl_word_live(word);
+    return live <= slab->capacity / 8 + BATCH_BLOCKS_MAX;
+}
+
+static fl_batch join(fl_heap *heap, fl_batch *place, void *block, bool last) {
     fl_link_set(block, place->first);
     place->first = block;
     place->count++;
-    return is_full(place, place->slab->block_bytes) ? take(heap, place) : (fl_batch){0};
+    return last || is_full(place, place->slab->block_bytes) ? take(heap, place) : (fl_batch){0};
+}
+
+/* Nobody can ask for what waits here: there is no fence any more, and nobody has come for it since. */
+static __attribute__((noinline)) void give_up(fl_heap *heap) {
+    if (!fl_system_has_fence())
+        fl_batches_empty(heap);
 }
 
 fl_batch fl_batches_add(fl_heap *heap, fl_slab *slab, void *block) {
     fl_batch now = {slab, block, block, 1};
     fl_heap_enter(heap, heap);
-    if (!is_closed(heap) && !fl_arena_is_scarce(&heap->arena->pages)) {
-        fl_batch *place = &heap->batches[(uintptr_t)slab / sizeof *slab % FL_BATCHES];
-        now = place->slab == slab ? join(heap, place, block) : take_place(heap, place, slab, block);
+    bool closed = is_closed(heap);
+    if (!closed && !fl_arena_is_scarce(&heap->arena->pages)) {
+        fl_batch *place = place_of(heap, slab);
+        bool last = has_little_live(slab);
+        if (place->slab == slab)
+            now = join(heap, place, block, last);
+        else if (!last)
+            now = take_place(heap, place, slab, block);
     }
     fl_heap_leave(heap);
+    if (closed)
+        give_up(heap);
     return now;
 }
 
@@ -138,40 +161,50 @@ void fl_batches_empty(fl_heap *heap) {
     fl_lock_drop(&heap->arena->heaps_lock);
 }
 
+static bool is_used(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->batches_used, memory_order_relaxed) != 0;
+}
+
 static bool has_any(const fallow_arena *arena) {
     for (const fl_heap *heap = arena->heaps; heap; heap = heap->next)
-        if (atomic_load_explicit(&heap->batches_used, memory_order_relaxed))
+        if (is_used(heap))
             return true;
     return false;
 }
 
-/* Closed, and after the fence: they are ours, unless their thread is in the middle. Acquire, with its release: all that it did. */
-static bool flush(fl_heap *heap) {
-    if (atomic_load_explicit(&heap->hazard, memory_order_acquire) == heap)
-        return false;
-    hand_over_all(heap);
-    return true;
+/* Closed, and after the fence they are ours, unless their thread is in the middle; without one, where it is the calling thread.
+ * Acquire, with the owner's release: all that it did. */
+static bool are_ours(fl_heap *heap, bool fenced) {
+    if (fenced)
+        return atomic_load_explicit(&heap->hazard, memory_order_acquire) != heap;
+    const struct fl_thread *self = fl_thread_record();
+    return self && fl_heap_thread(heap) == self;
 }
 
 /* Holds heaps_lock. */
 static void flush_all(fallow_arena *arena, bool at_limit) {
+    bool fences = fl_system_has_fence(), in_hands = false;
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
-        atomic_store_explicit(&heap->batches_closed, true, memory_order_relaxed);
-    bool fenced = fl_system_fence_everywhere(), in_hands = false;
+        if (at_limit || !fences || is_used(heap))
+            atomic_store_explicit(&heap->batches_closed, true, memory_order_relaxed);
+    bool fenced = fences && fl_system_fence_everywhere();
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        in_hands |= fenced && !flush(heap);
+        if (!atomic_load_explicit(&heap->batches_closed, memory_order_relaxed))
+            continue;
+        if (are_ours(heap, fenced))
+            hand_over_all(heap);
+        else
+            in_hands = true;
         /* Release: what was done to them. Without a fence they stay closed: nothing more is gathered. */
         atomic_store_explicit(&heap->batches_closed, !fenced, memory_order_release);
     }
-    if (at_limit && (in_hands || !fenced))
+    if (at_limit && in_hands && fences)
         fl_scarce_in_heaps(&arena->pages);
-    if (at_limit && in_hands)
+    if (at_limit && in_hands && fenced)
         fl_scarce_in_hands(&arena->pages);
 }
 
 void fl_batches_flush(fallow_arena *arena, bool at_limit) {
-    if (!fl_system_has_fence())
-        return;
     fl_lock_take(&arena->heaps_lock);
     if (at_limit || has_any(arena))
         flush_all(arena, at_limit);

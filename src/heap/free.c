@@ -120,11 +120,25 @@ static void hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
         fl_driver_note(arena);
 }
 
+/* A block of one of the heap's slabs that looks free. What others have freed, or this thread itself before the slab was its own, may
+ * wait to be handed over: then it is not in the slab's lists yet. True: the slab is the heap's still, and entered. */
+static bool has_it_in_hand(fl_heap *heap, const fl_slab *slab, const void *block) {
+    fl_heap_leave(heap);
+    fl_batches_flush(heap->arena, false);
+    fl_heap_enter(heap, block);
+    return fl_entry_of(block) == fl_entry_make(slab, heap->tag);
+}
+
 void fl_heap_free_doubtful(void *block, fl_heap *heap) {
     fl_slab *slab = fl_entry_slab(fl_entry_of(block));
     fl_check_start(slab, block, "free of");
-    if (fl_is_marked(block))
-        fl_check_unlisted(slab, block, "free of"); /* entered, and so in hand */
+    if (fl_looks_free(slab, block)) {
+        if (!has_it_in_hand(heap, slab, block)) {
+            fl_heap_free_other(block, heap);
+            return;
+        }
+        fl_check_unlisted(slab, block, "free of");
+    }
     fl_heap_put(heap, slab, block);
 }
 
@@ -150,7 +164,9 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
         fl_thread_become_known();
-    if (!fl_batches_are_for(heap, slab)) {
+    if (__builtin_expect(fl_is_marked(block), 0) && fl_looks_free(slab, block))
+        fl_batches_flush(slab->arena, false); /* if it was freed before, it is the newest of its slab now */
+    if (!fl_batches_are_for(heap, slab, block)) {
         hand_over(slab, block, block, 1);
         return;
     }

@@ -5,8 +5,10 @@
 #include "batches.h"
 #include "heap_life.h"
 
-#define IDLE_SLABS_MAX 128 /* a thread that uses each class to a KiB has some 40 */
-#define IDLE_TICKS_MAX 3   /* in the low bits of the word: heaps lie on lines of the cache */
+/* With more, a heap does not wait. Slabs: a thread that uses each class to a KiB has some 40. */
+#define IDLE_SLABS_MAX 64
+#define IDLE_PARTIAL_BYTES_MAX ((size_t)256 << 10)
+#define IDLE_TICKS_MAX 3 /* in the low bits of the word: heaps lie on lines of the cache */
 
 static unsigned ticks_in(uintptr_t word) {
     return (unsigned)(word & 63);
@@ -23,12 +25,20 @@ static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {
     return NULL;
 }
 
+/* partial_bytes is guarded by the heap's lock: others make it less alone. */
+static bool may_wait(fl_heap *heap) {
+    fl_lock_take(&heap->lock);
+    bool little_free = heap->partial_bytes <= IDLE_PARTIAL_BYTES_MAX;
+    fl_lock_drop(&heap->lock);
+    return little_free && atomic_load_explicit(&heap->owned, memory_order_relaxed) <= IDLE_SLABS_MAX;
+}
+
 void fl_idle_put(fl_heap *heap) {
     fallow_arena *arena = heap->arena;
-    FL_ASSERT(fl_heap_thread(heap) && heap->pinned == 0 && heap != arena->only_heap);
+    FL_ASSERT(fl_heap_thread(heap) && heap != arena->only_heap);
     fl_batches_empty(heap);
-    bool small = atomic_load_explicit(&heap->owned, memory_order_relaxed) <= IDLE_SLABS_MAX;
-    _Atomic uintptr_t *slot = small ? empty_slot(arena) : NULL;
+    heap->pinned = 0; /* a thread may have ended in a call-back */
+    _Atomic uintptr_t *slot = may_wait(heap) ? empty_slot(arena) : NULL;
     if (!slot) {
         fl_heap_release(heap);
         return;
@@ -56,6 +66,25 @@ fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread) {
         return heap;
     }
     return NULL;
+}
+
+bool fl_idle_release_told(fallow_arena *arena) {
+    bool released = false;
+    for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
+        uintptr_t word = atomic_load_explicit(&arena->idle[i], memory_order_relaxed);
+        /* A hint: by now it may be another's. Heaps stay heaps for ever. */
+        if (word == 0 || !atomic_load_explicit(&fl_idle_heap(word)->told, memory_order_relaxed))
+            continue;
+        fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* not in the middle of a fork */
+        fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[i], 0, memory_order_acquire));
+        if (heap) {
+            count_idle(arena, false);
+            fl_heap_release(heap);
+            released = true;
+        }
+        fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
+    }
+    return released;
 }
 
 /* Nobody has come for it so long, or it cannot be waited for. */

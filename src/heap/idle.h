@@ -8,7 +8,8 @@
  * been there, and whoever takes the word out has the heap: a thread, to go on with it, or upkeep, to let its slabs go when nobody
  * has come for a few ticks, or as soon as memory is wanted.
  *
- * What is free in an idle heap's slabs is nobody's to use meanwhile, so a heap of many slabs does not wait: it is released.
+ * What is free in an idle heap's slabs is nobody's to use meanwhile, so a heap of many slabs, or with much that is free, does not
+ * wait: it is released. So is one in whose slabs others free much, by who is about to ask for another slab.
  *
  * Threads: heaps are put in with the lock of threads held, so that a slot is filled by one thread at a time, and neither in the
  * middle of a fork nor after the arena's end has looked for its heaps; they are taken out with that lock or in upkeep.
@@ -27,6 +28,9 @@ void fl_idle_put(fl_heap *heap);
 
 /* An idle heap becomes a thread's; NULL: there is none. Holds the lock of threads. */
 fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread);
+
+/* Idle heaps in whose slabs others have freed much meanwhile let them go, for who is about to ask for another slab. True: some did. */
+bool fl_idle_release_told(fallow_arena *arena);
 
 /* Upkeep's part: a tick goes by, or memory is wanted. True: some are idle still, and will have to go. */
 bool fl_idle_tend(fallow_arena *arena, fl_cause cause);

@@ -64,13 +64,13 @@ static bool is_listed(const fl_slab *slab, const void *block) {
 }
 
 /* What lies behind the mark of a free block leads on. So a program that has such a word in every block seldom pays for a walk. */
-static bool is_linked(const fl_slab *slab, const void *block) {
+bool fl_looks_free(const fl_slab *slab, const void *block) {
     const void *next = fl_link_get(block);
-    return next == fl_list_end(slab) || fl_is_free(slab, next);
+    return fl_is_marked(block) && (next == fl_list_end(slab) || fl_is_free(slab, next));
 }
 
 void fl_check_unlisted(const fl_slab *slab, const void *block, const char *doing) {
-    if (is_linked(slab, block) && is_listed(slab, block))
+    if (is_listed(slab, block))
         fl_misuse(slab, doing, block,
                   "freed twice, or used after it was freed (it is in a list of free blocks)");
 }

@@ -16,7 +16,10 @@ _Noreturn void fl_misuse(const fl_slab *slab, const char *doing, const void *blo
 /* What fl_check_free has found wrong, said. */
 _Noreturn void fl_misuse_of_free(const fl_slab *slab, const char *doing, const void *block);
 
-/* Of a block that is marked, for who has the slab in hand: stops the process unless the mark is the program's own. */
+/* Has a block a mark and a link, as in a list? It proves nothing: the program may have written both. */
+bool fl_looks_free(const fl_slab *slab, const void *block);
+
+/* Of a block that looks free, for who has the slab in hand: stops the process unless what it looks like is the program's own. */
 void fl_check_unlisted(const fl_slab *slab, const void *block, const char *doing);
 
 /* For who has the slab in hand: the newest blocks of its list. */

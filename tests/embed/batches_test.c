@@ -5,9 +5,15 @@
  *
  * A second thread frees what it is told to, and sleeps in between, with what it has gathered.
  */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "../lib/check.h"
@@ -19,7 +25,7 @@
 #define BLOCK_BYTES ((size_t)112)
 
 static fallow_arena *arena;
-static void *to_free[64];
+static void *to_free[10000];
 static size_t to_free_count;
 static sem_t asked, done;
 static pthread_t freer;
@@ -226,6 +232,91 @@ static void gathered_is_free_in_a_child(void) {
     fallow_arena_destroy(arena);
 }
 
+static size_t left_count;
+
+static void *leave_blocks(void *blocks) {
+    alloc_many(blocks, left_count, BLOCK_BYTES);
+    for (size_t i = 0; i < left_count; i++)
+        memset(((void **)blocks)[i], 1, BLOCK_BYTES);
+    return NULL;
+}
+
+/* Of a thread that ends. */
+static void have_left(void **blocks, size_t count) {
+    pthread_t owner;
+    left_count = count;
+    CHECK_EQUAL(pthread_create(&owner, NULL, leave_blocks, blocks), 0);
+    CHECK_EQUAL(pthread_join(owner, NULL), 0);
+}
+
+/* Whole slabs, to the last block, by a thread that sleeps then. */
+static void gathered_keeps_no_slab_from_dying(void) {
+    static void *blocks[10000];
+    start(0);
+    alloc_many(blocks, 1, BLOCK_BYTES);
+    free_elsewhere(blocks, 1); /* it has a heap of its own now, and not that of the thread that ends */
+    have_left(blocks, 10000);
+    free_elsewhere(blocks, 10000);
+    size_t before = resident_bytes();
+    for (size_t i = 0; i < 10000 * BLOCK_BYTES / 4096; i++) {
+        char *other = fallow_arena_alloc(arena, 4000);
+        CHECK(other);
+        memset(other, 1, 4000);
+    }
+    if (RESIDENT_IS_OURS)
+        CHECK(resident_bytes() - before < (size_t)300 << 10);
+    end_freer();
+    fallow_arena_destroy(arena);
+}
+
+/* A filter of system calls that comes when something is gathered: what the thread itself has, it finds. */
+static void confine_and_free(void) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    static void *blocks[1000];
+    fallow_stats stats;
+    CHECK((arena = fallow_arena_create("confined", 0)) != NULL);
+    have_left(blocks, 1000);
+    fallow_arena_free(arena, fallow_arena_alloc(arena, BLOCK_BYTES * 2));
+    fallow_arena_free(arena, blocks[500]);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+        return;
+    for (size_t freed = 1; freed < 500; freed++) {
+        CHECK(fallow_arena_stats(arena, &stats, sizeof stats));
+        CHECK_EQUAL(stats.live_blocks, 1000 - freed);
+        fallow_arena_free(arena, blocks[500 + freed]);
+    }
+}
+
+static void gathered_is_found_where_a_filter_came(void) {
+    int signal_number;
+    CHECK_EQUAL(strlen(last_words(confine_and_free, &signal_number)), 0);
+    CHECK_EQUAL(signal_number, 0);
+}
+
+/* Others of many slabs between, so that the first has been handed over by then. */
+static void free_again_later(void) {
+    static void *blocks[40000];
+    start(0);
+    alloc_many(blocks, 40000, BLOCK_BYTES);
+    size_t count = 0;
+    for (size_t i = 0; i < 40000; i += 900)
+        to_free[count++] = blocks[i];
+    to_free[count++] = blocks[0];
+    to_free_count = count;
+    sem_post(&asked);
+    sem_wait(&done);
+}
+
+static void freed_twice_is_found_behind_others(void) {
+    expect_stop(free_again_later, "freed twice");
+}
+
 static void free_twice(void) {
     void *both[2];
     start(0);
@@ -247,6 +338,9 @@ int main(void) {
     RUN(gathered_ends_with_a_destroyed_arena);
     RUN(gathered_ends_with_a_reset);
     RUN(gathered_is_free_in_a_child);
+    RUN(gathered_keeps_no_slab_from_dying);
+    RUN(gathered_is_found_where_a_filter_came);
     RUN(freed_twice_is_found_while_it_is_gathered);
+    RUN(freed_twice_is_found_behind_others);
     return 0;
 }
