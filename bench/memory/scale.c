@@ -16,7 +16,7 @@
 #define STEPS 200000
 
 static sim_system sys;
-static fl_arena arena;
+static fl_pagearena arena;
 static struct {
     char *start;
     size_t pages;
@@ -75,7 +75,7 @@ static void measure(size_t bytes) {
     osmem_sim_config config = {.address_bytes = (size_t)1 << 44};
     double pages_each;
     sim_start(&sys, &config);
-    fl_arena_init(&arena, "scale", &sys.backend, NULL);
+    fl_pagearena_init(&arena, "scale", &sys.backend, NULL);
     for (size_t i = 0; i < count; i++)
         grant(i, 1 + check_random(&random_state) % (2 * mean - 1));
     for (size_t i = 0; i < count; i++)
@@ -85,7 +85,7 @@ static void measure(size_t bytes) {
     double step = scavenge_steps(&pages_each);
     printf("%8zu MiB %7zu spans  mix %7.0f ns  slab %7.0f ns  scavenger's batch %8.0f ns, %4.0f pages\n",
            bytes >> 20, count, mix, slab, step, pages_each);
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
     sim_end(&sys);
 }
 

@@ -5,10 +5,10 @@ _Atomic size_t fl_process_ready_bytes;
 _Atomic size_t fl_process_hard_bytes = SIZE_MAX;
 _Atomic size_t fl_process_soft_bytes = SIZE_MAX;
 
-void fl_arena_count_ready(fl_arena *arena, size_t bytes, bool more) {
-    for (fl_arena *it = arena; it; it = it->parent)
-        fl_arena_count(&it->family_bytes, bytes, more);
-    fl_arena_count(&fl_process_ready_bytes, bytes, more);
+void fl_pagearena_count_ready(fl_pagearena *arena, size_t bytes, bool more) {
+    for (fl_pagearena *it = arena; it; it = it->parent)
+        fl_pagearena_count(&it->family_bytes, bytes, more);
+    fl_pagearena_count(&fl_process_ready_bytes, bytes, more);
 }
 
 /* By how much do Ready bytes, and so many more, exceed a limit? */
@@ -18,8 +18,8 @@ static size_t over(const _Atomic size_t *ready, size_t more, const _Atomic size_
 }
 
 /* The first limit that is exceeded, or would be with so many bytes more, from the arena upwards. */
-static bool exceeds_hard(fl_arena *arena, size_t more, fl_shortage *shortage) {
-    for (fl_arena *it = arena; it; it = it->parent) {
+static bool exceeds_hard(fl_pagearena *arena, size_t more, fl_shortage *shortage) {
+    for (fl_pagearena *it = arena; it; it = it->parent) {
         *shortage =
             (fl_shortage){FL_REFUSED_ARENA, over(&it->family_bytes, more, &it->limits.hard_bytes), it};
         if (shortage->bytes)
@@ -30,15 +30,15 @@ static bool exceeds_hard(fl_arena *arena, size_t more, fl_shortage *shortage) {
     return shortage->bytes > 0;
 }
 
-bool fl_arena_has_room(fl_arena *arena, size_t bytes, fl_shortage *shortage) {
+bool fl_pagearena_has_room(fl_pagearena *arena, size_t bytes, fl_shortage *shortage) {
     return !exceeds_hard(arena, bytes, shortage);
 }
 
 /* By how much the soft limit is exceeded that is exceeded most, and which that is. */
-static size_t above_soft(const fl_arena *arena, size_t *limit) {
+static size_t above_soft(const fl_pagearena *arena, size_t *limit) {
     size_t most = over(&fl_process_ready_bytes, 0, &fl_process_soft_bytes);
     *limit = atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed);
-    for (const fl_arena *it = arena; it; it = it->parent) {
+    for (const fl_pagearena *it = arena; it; it = it->parent) {
         size_t above = over(&it->family_bytes, 0, &it->limits.soft_bytes);
         if (above > most) {
             most = above;
@@ -51,7 +51,7 @@ static size_t above_soft(const fl_arena *arena, size_t *limit) {
 #define GRACE_PARTS 32 /* of a soft limit */
 #define GRACE_NS UINT64_C(1000000000)
 
-size_t fl_arena_soft_excess(const fl_arena *arena) {
+size_t fl_pagearena_soft_excess(const fl_pagearena *arena) {
     size_t limit, idle = atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT;
     size_t above = idle ? above_soft(arena, &limit) : 0;
     if (above <= idle)
@@ -61,7 +61,7 @@ size_t fl_arena_soft_excess(const fl_arena *arena) {
     return idle >= grace ? idle : 0;
 }
 
-void fl_arena_soft_given(fl_arena *arena, size_t bytes, uint64_t now_ns) {
+void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns) {
     size_t limit, grace = above_soft(arena, &limit) ? 2 * bytes : 0;
     size_t before = atomic_load_explicit(&arena->limits.soft_grace_bytes, memory_order_relaxed);
     bool is_over =
@@ -73,16 +73,16 @@ void fl_arena_soft_given(fl_arena *arena, size_t bytes, uint64_t now_ns) {
 }
 
 /* A soft limit, and idle pages of the arena that could go first. */
-static bool exceeds_soft(fl_arena *arena, fl_shortage *shortage) {
-    *shortage = (fl_shortage){FL_REFUSED_SOFT, fl_arena_soft_excess(arena), arena};
+static bool exceeds_soft(fl_pagearena *arena, fl_shortage *shortage) {
+    *shortage = (fl_shortage){FL_REFUSED_SOFT, fl_pagearena_soft_excess(arena), arena};
     return shortage->bytes > 0;
 }
 
 _Atomic bool fl_soft_limit_crossed;
 
 /* After so many bytes have been counted. */
-static void note_crossing(fl_arena *arena, size_t bytes) {
-    for (fl_arena *it = arena; it; it = it->parent) {
+static void note_crossing(fl_pagearena *arena, size_t bytes) {
+    for (fl_pagearena *it = arena; it; it = it->parent) {
         if (!atomic_load_explicit(&it->limits.soft_asks, memory_order_relaxed))
             continue;
         size_t now = atomic_load_explicit(&it->family_bytes, memory_order_relaxed);
@@ -97,16 +97,16 @@ static void note_crossing(fl_arena *arena, size_t bytes) {
     }
 }
 
-bool fl_arena_charge(fl_arena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage) {
+bool fl_pagearena_charge(fl_pagearena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage) {
     /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
     if (bytes == 0)
         return true;
     /* Added first and looked at then, so that two arenas cannot both take the last bytes. */
-    fl_arena_count_ready(arena, bytes, true);
+    fl_pagearena_count_ready(arena, bytes, true);
     if (!exceeds_hard(arena, 0, shortage) && !(heed_soft && exceeds_soft(arena, shortage))) {
         note_crossing(arena, bytes);
         return true;
     }
-    fl_arena_count_ready(arena, bytes, false);
+    fl_pagearena_count_ready(arena, bytes, false);
     return false;
 }

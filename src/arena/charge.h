@@ -16,16 +16,16 @@ extern _Atomic size_t fl_process_hard_bytes;
 extern _Atomic size_t fl_process_soft_bytes;
 
 /* So many bytes are Ready that were not, or the other way: for the limits of all who count them. */
-void fl_arena_count_ready(fl_arena *arena, size_t bytes, bool more);
+void fl_pagearena_count_ready(fl_pagearena *arena, size_t bytes, bool more);
 
 /*
  * Counts so many Ready bytes more, where no limit is in the way; false: nothing is counted, and *shortage says which is. With
  * heed_soft, a soft limit that is exceeded while pages are idle is in the way as well.
  */
-bool fl_arena_charge(fl_arena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage);
+bool fl_pagearena_charge(fl_pagearena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage);
 
 /* Would no hard limit be in the way of so many bytes? A hint; false: *shortage says which would. */
-bool fl_arena_has_room(fl_arena *arena, size_t bytes, fl_shortage *shortage);
+bool fl_pagearena_has_room(fl_pagearena *arena, size_t bytes, fl_shortage *shortage);
 
 /*
  * So many idle bytes of an arena are to go for the sake of a soft limit: the arena's, of one above it, the process's, whichever is
@@ -33,10 +33,10 @@ bool fl_arena_has_room(fl_arena *arena, size_t bytes, fl_shortage *shortage);
  * each time, would then cost a fault for each page used and gain nothing. So there is a grace, which doubles with each give-back
  * in vain, for a second.
  */
-size_t fl_arena_soft_excess(const fl_arena *arena);
+size_t fl_pagearena_soft_excess(const fl_pagearena *arena);
 
 /* So many bytes of it have gone. */
-void fl_arena_soft_given(fl_arena *arena, size_t bytes, uint64_t now_ns);
+void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns);
 
 /* Has any soft limit been crossed whose owner is to be asked? */
 extern _Atomic bool fl_soft_limit_crossed;

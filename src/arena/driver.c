@@ -78,18 +78,18 @@ static size_t worth_bytes(void) {
     return fl_system_is_threaded() ? START_THREADED_BYTES : START_SINGLE_BYTES;
 }
 
-static bool is_worth_it(const fl_arena *arena) {
+static bool is_worth_it(const fl_pagearena *arena) {
     size_t freed = atomic_load_explicit(&freed_bytes, memory_order_relaxed);
     size_t purged = atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed);
-    return fl_arena_sparable_bytes(arena) + (freed < purged ? freed : purged) >= worth_bytes() ||
+    return fl_pagearena_sparable_bytes(arena) + (freed < purged ? freed : purged) >= worth_bytes() ||
            atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) >
                atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
 }
 
 /* Many that are not worth it one by one may be so together. To sum them up takes longer, so it is done each time when a quarter of
  * what is worth it has been gained by any. What an arena had when it was last noted is not gained once more. */
-static bool are_worth_it_together(fl_arena *arena) {
-    size_t bytes = fl_arena_sparable_bytes(arena);
+static bool are_worth_it_together(fl_pagearena *arena) {
+    size_t bytes = fl_pagearena_sparable_bytes(arena);
     size_t before = atomic_load_explicit(&arena->sparable_noted, memory_order_relaxed);
     if (bytes != before)
         atomic_store_explicit(&arena->sparable_noted, bytes, memory_order_relaxed);
@@ -205,7 +205,7 @@ static void drive(void) {
         tick(PIGGY_BACK_NS);
 }
 
-void fl_driver_note(fl_arena *arena) {
+void fl_driver_note(fl_pagearena *arena) {
     fl_upkeep_note(&arena->upkeep);
     if (!atomic_load_explicit(&noted, memory_order_relaxed))
         atomic_store_explicit(&noted, true, memory_order_seq_cst);
@@ -214,7 +214,7 @@ void fl_driver_note(fl_arena *arena) {
         drive();
 }
 
-void fl_driver_note_freed(fl_arena *arena, size_t bytes) {
+void fl_driver_note_freed(fl_pagearena *arena, size_t bytes) {
     atomic_fetch_add_explicit(&freed_bytes, bytes, memory_order_relaxed);
     fl_driver_note(arena);
 }

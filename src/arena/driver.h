@@ -28,10 +28,10 @@ void fl_driver_allow_thread(bool allowed);
 void fl_driver_switch(bool on);
 
 /* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
-void fl_driver_note(fl_arena *arena);
+void fl_driver_note(fl_pagearena *arena);
 
 /* The same; about so many bytes have become free, perhaps in what was purged before. */
-void fl_driver_note_freed(fl_arena *arena, size_t bytes);
+void fl_driver_note_freed(fl_pagearena *arena, size_t bytes);
 
 /* The program's tick: does what is due now, for at most budget_ns. Returns true while something is left to do. */
 bool fl_driver_tick(uint64_t budget_ns);

@@ -26,24 +26,24 @@ static size_t limit_of(size_t bytes) {
 }
 
 /* What is above a hard limit that has just been set. */
-static void give_back_above(fl_arena *whose, const _Atomic size_t *ready, size_t hard_bytes) {
+static void give_back_above(fl_pagearena *whose, const _Atomic size_t *ready, size_t hard_bytes) {
     size_t above = fl_above(atomic_load_explicit(ready, memory_order_relaxed), limit_of(hard_bytes));
     if (above)
         fl_scavenger_give_back(whose, above, FL_CAUSE_LIMIT, true);
 }
 
-void fl_limits_set(fl_arena *arena, size_t soft_bytes, size_t hard_bytes) {
+void fl_limits_set(fl_pagearena *arena, size_t soft_bytes, size_t hard_bytes) {
     atomic_store_explicit(&arena->limits.soft_bytes, limit_of(soft_bytes), memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
     give_back_above(arena, &arena->family_bytes, hard_bytes);
 }
 
-void fl_limits_set_idle_max(fl_arena *arena, size_t bytes) {
+void fl_limits_set_idle_max(fl_pagearena *arena, size_t bytes) {
     atomic_store_explicit(&arena->limits.idle_pages, bytes ? bytes >> FL_PAGE_SHIFT : SIZE_MAX,
                           memory_order_relaxed);
 }
 
-void fl_limits_set_policy(fl_arena *arena, bool keeps, bool at_once) {
+void fl_limits_set_policy(fl_pagearena *arena, bool keeps, bool at_once) {
     atomic_store_explicit(&arena->limits.keeps_idle, keeps, memory_order_relaxed);
     if (at_once)
         atomic_store_explicit(&arena->limits.idle_pages, 0, memory_order_relaxed);
@@ -85,7 +85,7 @@ void fl_limits_follow_container(void) {
 static _Atomic size_t process_share_bytes;
 
 /* At a hard limit. Returns how many bytes went. */
-static size_t give_back_for_limit(fl_arena *whose, size_t wanted) {
+static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
     size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
                                         memory_order_relaxed);
     _Atomic size_t *share = whose ? &whose->limits.share_bytes : &process_share_bytes;
@@ -101,9 +101,9 @@ static size_t give_back_for_limit(fl_arena *whose, size_t wanted) {
     return went;
 }
 
-static size_t give_back_for_soft(fl_arena *arena, size_t wanted) {
+static size_t give_back_for_soft(fl_pagearena *arena, size_t wanted) {
     size_t went = fl_scavenger_give_back(arena, wanted, FL_CAUSE_LIMIT, false);
-    fl_arena_soft_given(arena, went, fl_system_now_ns());
+    fl_pagearena_soft_given(arena, went, fl_system_now_ns());
     return went;
 }
 
@@ -115,7 +115,7 @@ static size_t give_back_for_system(size_t wanted) {
     return went;
 }
 
-static size_t give_back(fl_arena *arena, const fl_shortage *shortage) {
+static size_t give_back(fl_pagearena *arena, const fl_shortage *shortage) {
     return shortage->why == FL_REFUSED_SOFT     ? give_back_for_soft(arena, shortage->bytes)
            : shortage->why == FL_REFUSED_SYSTEM ? give_back_for_system(shortage->bytes)
                                                 : give_back_for_limit(shortage->whose, shortage->bytes);
@@ -138,22 +138,22 @@ static __attribute__((noinline)) void wait_a_moment(void) {
 
 #define WHY_MASK ((uintptr_t)15)
 
-static __attribute__((noinline)) void note_refusal(fl_arena *arena, const fl_shortage *shortage) {
+static __attribute__((noinline)) void note_refusal(fl_pagearena *arena, const fl_shortage *shortage) {
     uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
     atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
     if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)
         atomic_store_explicit(&arena->refused_last, last, memory_order_relaxed);
 }
 
-bool fl_last_refusal(const fl_arena *arena, fl_shortage *shortage) {
+bool fl_last_refusal(const fl_pagearena *arena, fl_shortage *shortage) {
     uintptr_t last = atomic_load_explicit(&arena->refused_last, memory_order_relaxed);
     if (last == 0)
         return false;
-    *shortage = (fl_shortage){(fl_refusal)((last & WHY_MASK) - 1), 0, (fl_arena *)(last & ~WHY_MASK)};
+    *shortage = (fl_shortage){(fl_refusal)((last & WHY_MASK) - 1), 0, (fl_pagearena *)(last & ~WHY_MASK)};
     return true;
 }
 
-static bool make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
+static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
     if (shortage->why == FL_REFUSED_NEVER || ladder->tries == TRIES_MAX)
         return false;
     /* As long as something goes; the first time in any case: what was taken from its owners may be of use as it is. */
@@ -175,14 +175,14 @@ static bool make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *l
                                            (shortage->whose != arena && fl_shed_ask(arena, bytes)));
 }
 
-bool fl_make_room(fl_arena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
+bool fl_make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
     bool again = make_room(arena, shortage, ladder, bytes);
     if (!again)
         note_refusal(arena, shortage);
     return again;
 }
 
-char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed) {
+char *fl_grant(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed) {
     fl_shortage shortage;
     for (fl_ladder ladder = {0};;) {
         char *start = fl_pages_try(arena, pages, alignment_pages,
@@ -192,7 +192,7 @@ char *fl_grant(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how
     }
 }
 
-char *fl_grant_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed) {
+char *fl_grant_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared, bool *zeroed) {
     fl_shortage shortage;
     for (fl_ladder ladder = {0};;) {
         char *start = fl_pages_try_lazily(arena, pages, prepared, zeroed, &shortage);
@@ -206,10 +206,10 @@ static bool is_far(const _Atomic size_t *ready, const _Atomic size_t *limit, siz
            atomic_load_explicit(limit, memory_order_relaxed) / 2;
 }
 
-bool fl_limits_are_far(const fl_arena *arena, size_t bytes) {
+bool fl_limits_are_far(const fl_pagearena *arena, size_t bytes) {
     bool far = is_far(&fl_process_ready_bytes, &fl_process_hard_bytes, bytes) &&
                is_far(&fl_process_ready_bytes, &fl_process_soft_bytes, bytes);
-    for (const fl_arena *it = arena; far && it; it = it->parent)
+    for (const fl_pagearena *it = arena; far && it; it = it->parent)
         far = is_far(&it->family_bytes, &it->limits.hard_bytes, bytes) &&
               is_far(&it->family_bytes, &it->limits.soft_bytes, bytes);
     return far;
@@ -217,9 +217,9 @@ bool fl_limits_are_far(const fl_arena *arena, size_t bytes) {
 
 #define AHEAD_PARTS 64 /* of a limit, so many are ahead in all owners' hands at most */
 
-size_t fl_limits_ahead_bytes(const fl_arena *arena, size_t owners) {
+size_t fl_limits_ahead_bytes(const fl_pagearena *arena, size_t owners) {
     size_t least = atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed);
-    for (const fl_arena *it = arena; it; it = it->parent) {
+    for (const fl_pagearena *it = arena; it; it = it->parent) {
         size_t limit = atomic_load_explicit(&it->limits.hard_bytes, memory_order_relaxed);
         least = limit < least ? limit : least;
     }

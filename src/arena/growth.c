@@ -25,7 +25,7 @@ static size_t chunks_reached(void) {
 }
 
 /* Free, and the arena's, and not mapped. */
-static bool can_grow(const fl_arena *arena, size_t chunk) {
+static bool can_grow(const fl_pagearena *arena, size_t chunk) {
     const fl_region *region = region_of_chunk(chunk);
     return fl_region_is_of(region, arena) &&
            !fl_has_chunk(region->mapped | region->lost, chunk % FL_REGION_CHUNKS);
@@ -52,7 +52,7 @@ static size_t region_end(size_t chunk) {
 }
 
 /* The first chunks that are missing below needed_end; and, so that mappings double until they are 4 MiB, some beyond. */
-static growth_step next_step(const fl_arena *arena, size_t first, size_t needed_end, fl_how how) {
+static growth_step next_step(const fl_pagearena *arena, size_t first, size_t needed_end, fl_how how) {
     while (fl_has_chunk(region_of_chunk(first)->mapped, first % FL_REGION_CHUNKS))
         first++;
     FL_ASSERT(first < needed_end && can_grow(arena, first));
@@ -82,7 +82,7 @@ static growth_step next_step(const fl_arena *arena, size_t first, size_t needed_
 
 typedef enum chunk_change { BEGINS, FAILS, GROWS, IS_LOST } chunk_change;
 
-static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, chunk_change change) {
+static void change_chunks(fl_pagearena *arena, fl_region *region, fl_chunks chunks, chunk_change change) {
     size_t first = (size_t)__builtin_ctz(chunks) * FL_CHUNK_PAGES;
     size_t pages = (size_t)__builtin_popcount(chunks) * FL_CHUNK_PAGES;
     FL_ASSERT((region->growing & chunks) == (change == BEGINS ? 0 : chunks));
@@ -104,7 +104,7 @@ static void change_chunks(fl_arena *arena, fl_region *region, fl_chunks chunks, 
     fl_pagetree_update(region);
 }
 
-static void change_all(fl_arena *arena, size_t first, size_t end, chunk_change change,
+static void change_all(fl_pagearena *arena, size_t first, size_t end, chunk_change change,
                        const growth_step *step) {
     for (size_t chunk = first, next; chunk < end; chunk = next) {
         fl_region *region = region_of_chunk(chunk);
@@ -125,7 +125,7 @@ static char *address_of_chunk(size_t chunk) {
  * that is as it was: mremap of the one before would hand down what the program has made of its blocks at the end of it
  * (locked, read-only, not for children).
  */
-static osmem_result prepare(fl_arena *arena, growth_step *step) {
+static osmem_result prepare(fl_pagearena *arena, growth_step *step) {
     char *start = address_of_chunk(step->first);
     size_t bytes = (step->end - step->first) * FL_CHUNK_BYTES;
     osmem_result result = OSMEM_OK;
@@ -144,7 +144,7 @@ static osmem_result prepare(fl_arena *arena, growth_step *step) {
 
 /* From the first try on it gets shorter, and so it ends: no chunk beyond what is needed; one chunk, to find out who is in the
  * way. */
-static osmem_result prepare_some(fl_arena *arena, growth_step *step, size_t needed_end, size_t *calls) {
+static osmem_result prepare_some(fl_pagearena *arena, growth_step *step, size_t needed_end, size_t *calls) {
     osmem_result result;
     for (;; step->end = result == OSMEM_NOMEM ? needed_end : step->first + 1) {
         *calls += step->reserves ? 2 : 1;
@@ -165,7 +165,7 @@ static osmem_result prepare_some(fl_arena *arena, growth_step *step, size_t need
     return result;
 }
 
-osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages, fl_how how) {
+osmem_result fl_growth_step(fl_pagearena *arena, size_t page, size_t pages, fl_how how) {
     size_t needed_end = (page + pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES, calls = 0;
     growth_step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end, how);
     size_t marked_end = step.end;

@@ -22,6 +22,6 @@ bool fl_growth_is_done(size_t page, size_t pages);
  * OSMEM_OK, or OSMEM_TAKEN (somebody else sits in a chunk, which counts as in use from now on): others may have been granted
  * what was free before, look again. OSMEM_NOMEM: not now. Under the ground lock and the arena's, which it lets go of in between.
  */
-osmem_result fl_growth_step(fl_arena *arena, size_t page, size_t pages, fl_how how);
+osmem_result fl_growth_step(fl_pagearena *arena, size_t page, size_t pages, fl_how how);
 
 #endif

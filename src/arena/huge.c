@@ -20,38 +20,38 @@ void fl_huge_pages_ask(bool ask) {
     asks = ask;
 }
 
-bool fl_huge_pages_come(const fl_arena *arena) {
+bool fl_huge_pages_come(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
 /* A huge page, in pages. */
-static size_t unit_pages(const fl_arena *arena) {
+static size_t unit_pages(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
 }
 
 /* May the rest of a huge page be idle? */
-static bool keeps_rest(const fl_arena *arena) {
+static bool keeps_rest(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >= 2 * unit_pages(arena);
 }
 
 /* By what is known to be resident. What is Ready may be far more: slabs of many threads, each of a block or two, and large blocks of
  * which little is touched. */
-static bool is_large(const fl_arena *arena) {
+static bool is_large(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->filled_bytes, memory_order_relaxed) >= FL_FILLED_ENOUGH_BYTES;
 }
 
-static bool asks_for_them(const fl_arena *arena, fl_how how) {
+static bool asks_for_them(const fl_pagearena *arena, fl_how how) {
     size_t huge = arena->stat.traits.huge_page_bytes;
     return asks && (how & FL_FILLED) && huge && huge <= FL_REGION_BYTES && is_large(arena) &&
            keeps_rest(arena) && (fl_system_huge_pages_asked() || fl_system_huge_pages_always());
 }
 
-bool fl_huge_is_wanted(const fl_arena *arena, fl_how how) {
+bool fl_huge_is_wanted(const fl_pagearena *arena, fl_how how) {
     return asks_for_them(arena, how) &&
            atomic_load_explicit(&fl_advised, memory_order_relaxed) < FL_ADVISED_MAX;
 }
 
-bool fl_huge_is_unwanted(const fl_arena *arena, const fl_region *region, size_t chunks) {
+bool fl_huge_is_unwanted(const fl_pagearena *arena, const fl_region *region, size_t chunks) {
     return region->small ||
            (!region->mapped && arena->chunks_mapped + chunks <= FL_SMALL_ARENA_BYTES / FL_CHUNK_BYTES &&
             fl_huge_pages_come(arena));
@@ -64,7 +64,7 @@ void fl_huge_note(fl_region *region, bool asked, bool small) {
     region->small = small;
     region->huge = asked;
     region->advised = asked;
-    fl_arena_count(&fl_advised, region->advised, true);
+    fl_pagearena_count(&fl_advised, region->advised, true);
 }
 
 static bool may_be_advised(fl_region *region) {
@@ -72,17 +72,18 @@ static bool may_be_advised(fl_region *region) {
         return true;
     if (atomic_fetch_add_explicit(&fl_advised, 1, memory_order_relaxed) < FL_ADVISED_MAX)
         return region->advised = true;
-    fl_arena_count(&fl_advised, 1, false);
+    fl_pagearena_count(&fl_advised, 1, false);
     return false;
 }
 
 void fl_huge_forget(fl_region *region) {
-    fl_arena_count(&fl_advised, region->advised, false);
+    fl_pagearena_count(&fl_advised, region->advised, false);
     region->small = region->huge = region->advised = region->purged = region->unsaid = false;
     region->split = 0;
 }
 
-size_t fl_huge_make_small(const fl_arena *arena, const osmem_range *pages, osmem_range *mapped, size_t max) {
+size_t fl_huge_make_small(const fl_pagearena *arena, const osmem_range *pages, osmem_range *mapped,
+                          size_t max) {
     bool come = fl_huge_pages_come(arena);
     size_t found = 0, page = fl_page_of(pages->start), left = pages->bytes >> FL_PAGE_SHIFT;
     for (fl_piece piece; fl_next_piece(&page, &left, &piece);) {
@@ -105,7 +106,7 @@ void fl_huge_note_fork(void) {
 }
 
 /* Is the huge page whole that holds this address, which is in the range? */
-static bool is_whole_before(const fl_arena *arena, uintptr_t address) {
+static bool is_whole_before(const fl_pagearena *arena, uintptr_t address) {
     fl_region *region = fl_region_of((void *)address);
     uint64_t bit = UINT64_C(1) << (address % FL_REGION_BYTES / arena->stat.traits.huge_page_bytes);
     bool done = (region->split & bit) && !atomic_load_explicit(&forked, memory_order_relaxed);
@@ -115,7 +116,7 @@ static bool is_whole_before(const fl_arena *arena, uintptr_t address) {
     return true;
 }
 
-bool fl_huge_splits(const fl_arena *arena, const osmem_range *range) {
+bool fl_huge_splits(const fl_pagearena *arena, const osmem_range *range) {
     size_t huge = arena->stat.traits.huge_page_bytes;
     uintptr_t start = (uintptr_t)range->start, end = start + range->bytes;
     if (huge < FL_REGION_BYTES / 64 || huge > FL_REGION_BYTES)
@@ -124,7 +125,7 @@ bool fl_huge_splits(const fl_arena *arena, const osmem_range *range) {
     return (end % huge && end / huge * huge >= start && is_whole_before(arena, end - 1)) || splits;
 }
 
-void fl_huge_note_purged(const fl_arena *arena, fl_region *region) {
+void fl_huge_note_purged(const fl_pagearena *arena, fl_region *region) {
     region->purged |= region->huge || fl_huge_pages_come(arena);
 }
 
@@ -140,7 +141,7 @@ static bool is_new_again(const fl_region *region) {
 }
 
 /* Does the piece hold a huge page of which nothing was touched? */
-static bool has_new_unit(const fl_arena *arena, const fl_piece *piece) {
+static bool has_new_unit(const fl_pagearena *arena, const fl_piece *piece) {
     size_t unit = unit_pages(arena), end = piece->first + piece->pages;
     if (!piece->region->huge || piece->region->small || unit == 0)
         return false;
@@ -150,7 +151,7 @@ static bool has_new_unit(const fl_arena *arena, const fl_piece *piece) {
     return false;
 }
 
-bool fl_huge_changes_mind(const fl_arena *arena, const fl_piece *piece, fl_how how) {
+bool fl_huge_changes_mind(const fl_pagearena *arena, const fl_piece *piece, fl_how how) {
     bool wants = asks_for_them(arena, how) && is_new_again(piece->region);
     if (!wants && ((how & FL_FILLED) || !has_new_unit(arena, piece)))
         return false;
@@ -173,7 +174,7 @@ bool fl_huge_is_dense_again(const fl_region *region) {
 }
 
 /* What is said last is what the region says, however often others change that meanwhile. */
-static void say_again(fl_arena *arena, const fl_region *region, bool said) {
+static void say_again(fl_pagearena *arena, const fl_region *region, bool said) {
     for (bool small = said;; said = small) {
         osmem_result ignored = (said ? osmem_no_huge_page : osmem_huge_page)(fl_region_start(region),
                                                                              FL_REGION_BYTES, &arena->stat);
@@ -187,7 +188,7 @@ static void say_again(fl_arena *arena, const fl_region *region, bool said) {
     }
 }
 
-void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages) {
+void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_region *region = piece.region;
         fl_lock_take(&arena->lock);
@@ -203,7 +204,7 @@ void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages) {
     }
 }
 
-bool fl_huge_widen(const fl_arena *arena, const fl_region *region, size_t *first, size_t *end) {
+bool fl_huge_widen(const fl_pagearena *arena, const fl_region *region, size_t *first, size_t *end) {
     size_t unit = unit_pages(arena);
     if (!region->huge || region->small || unit < 2)
         return false;

@@ -22,12 +22,12 @@
 void fl_huge_pages_ask(bool asks);
 
 /* Does the system make huge pages of the arena's memory by itself? */
-bool fl_huge_pages_come(const fl_arena *arena);
+bool fl_huge_pages_come(const fl_pagearena *arena);
 
 /* Are they to be asked for where a region is mapped for such a grant? Not wanted, where an arena grows by so many chunks? Under the
  * arena's lock. */
-bool fl_huge_is_wanted(const fl_arena *arena, fl_how how);
-bool fl_huge_is_unwanted(const fl_arena *arena, const fl_region *region, size_t chunks);
+bool fl_huge_is_wanted(const fl_pagearena *arena, fl_how how);
+bool fl_huge_is_unwanted(const fl_pagearena *arena, const fl_region *region, size_t chunks);
 
 /* The region is being mapped, and the advice is said. */
 void fl_huge_note(fl_region *region, bool asked, bool small);
@@ -48,14 +48,15 @@ extern _Atomic size_t fl_advised;
  * ranges for osmem_no_huge_page, to be called without the lock: at most max, of regions that are not small yet. Under
  * the arena's lock.
  */
-size_t fl_huge_make_small(const fl_arena *arena, const osmem_range *pages, osmem_range *mapped, size_t max);
+size_t fl_huge_make_small(const fl_pagearena *arena, const osmem_range *pages, osmem_range *mapped,
+                          size_t max);
 
 /* A range of Ready pages is about to go: does it end within a huge page that is whole, as far as is known, and is to be split?
  * From then on it is. Under the arena's lock. */
-bool fl_huge_splits(const fl_arena *arena, const osmem_range *range);
+bool fl_huge_splits(const fl_pagearena *arena, const osmem_range *range);
 
 /* Parts of what is in use in a region have gone. */
-void fl_huge_note_purged(const fl_arena *arena, fl_region *region);
+void fl_huge_note_purged(const fl_pagearena *arena, fl_region *region);
 
 /* A fork: its huge pages are not split as long as the child has them too, and nobody says so. */
 void fl_huge_note_fork(void);
@@ -63,7 +64,7 @@ void fl_huge_note_fork(void);
 /* Before pages of a region are granted: it may have huge pages again, since it is as it was when it grew; or is to have no more, since
  * what comes to lie in whole new ones may stay empty. After it: may have them again, since all of it is used. Under the arena's lock;
  * true: who holds it calls fl_huge_leave_small when he has let go of it. */
-bool fl_huge_changes_mind(const fl_arena *arena, const fl_piece *piece, fl_how how);
+bool fl_huge_changes_mind(const fl_pagearena *arena, const fl_piece *piece, fl_how how);
 bool fl_huge_is_dense_again(const fl_region *region);
 
 /* The grant has failed: regions that were new again are as they were before. Under the arena's lock. */
@@ -71,11 +72,11 @@ void fl_huge_stay_small(size_t page, size_t pages);
 
 /* Advice is said for those regions of a run of which it has changed: a system call for each, so without the lock. The
  * run was granted and nobody else knows of it yet, so that its regions stay. */
-void fl_huge_leave_small(fl_arena *arena, size_t page, size_t pages);
+void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages);
 
 /* Of a region that is in huge pages as far as anybody knows, these pages are about to be touched: [*first, *end) becomes resident.
  * False: only they do. Under the arena's lock. */
-bool fl_huge_widen(const fl_arena *arena, const fl_region *region, size_t *first, size_t *end);
+bool fl_huge_widen(const fl_pagearena *arena, const fl_region *region, size_t *first, size_t *end);
 
 /* Nothing of a region is mapped any more. Has what guards its chunks. */
 void fl_huge_forget(fl_region *region);

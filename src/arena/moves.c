@@ -11,7 +11,7 @@ static bool has_moved(const fl_region *region, size_t page) {
 }
 
 static void count(const fl_region *region, bool more) {
-    fl_arena_count(&fl_cuts, fl_pagebits_count(region->cuts, 0, FL_REGION_PAGES), more);
+    fl_pagearena_count(&fl_cuts, fl_pagebits_count(region->cuts, 0, FL_REGION_PAGES), more);
 }
 
 /* Is one mapping made by a move now, or none: whatever was cut inside. */
@@ -38,7 +38,7 @@ static void note(const char *to, size_t pages) {
         set_moved(piece.region, piece.first, piece.first + piece.pages, true);
         if (page - piece.pages == start && piece.first == 0) { /* begins where the region does */
             fl_pagebits_set(piece.region->cuts, 0, 1);
-            fl_arena_count(&fl_cuts, 1, true);
+            fl_pagearena_count(&fl_cuts, 1, true);
         }
     }
 }
@@ -47,7 +47,7 @@ static void note(const char *to, size_t pages) {
  * Prepared before and after; None in between. If somebody is quicker, or the system has no memory for it, the pages are gone:
  * free and Prepared they count nowhere, so that no figure changes. Holds both of the arena's locks.
  */
-static void map_afresh(fl_arena *arena, fl_region *region, size_t first, size_t end) {
+static void map_afresh(fl_pagearena *arena, fl_region *region, size_t first, size_t end) {
     char *start = fl_region_page(region, first);
     size_t bytes = (end - first) << FL_PAGE_SHIFT;
     if (osmem_free(start, bytes, (osmem_bytes){.prepared = bytes}, &arena->stat) != OSMEM_OK)
@@ -90,7 +90,7 @@ static size_t room(void) {
     return cuts < FL_CUTS_MAX ? FL_CUTS_MAX - cuts : 0;
 }
 
-static void make_room(fl_arena *arena) {
+static void make_room(fl_pagearena *arena) {
     if (fl_window_is_reserved()) /* nothing of it may become None */
         return;
     fl_lock_take(&arena->ground_lock);
@@ -107,7 +107,7 @@ static void make_room(fl_arena *arena) {
 #define CUTS_OF_A_MOVE 2
 #define WAIT_MOVES 64 /* after room was made in vain, which has looked at every region */
 
-static bool has_room(fl_arena *arena) {
+static bool has_room(fl_pagearena *arena) {
     static unsigned wait; /* guarded by the move lock */
     if (room() >= CUTS_OF_A_MOVE)
         return true;
@@ -131,7 +131,7 @@ static bool has_asked(const char *start, size_t pages) {
     return asked;
 }
 
-osmem_result fl_pages_move(fl_arena *arena, char *from, char *to, size_t pages) {
+osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages) {
     FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_MOVE)));
     if (!has_room(arena))
         return OSMEM_UNSUPPORTED;

@@ -26,7 +26,7 @@ extern _Atomic size_t fl_cuts;
 
 /* osmem_move between two granted runs of an arena; OSMEM_UNSUPPORTED also where there are as many cuts as may be. Holds the
  * move lock; takes the arena's two. */
-osmem_result fl_pages_move(fl_arena *arena, char *from, char *to, size_t pages);
+osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages);
 
 /* Pages [first, end) of a region are no longer mapped, or mapped afresh. Has what guards the region's chunks. */
 void fl_moves_forget(fl_region *region, size_t first, size_t end);

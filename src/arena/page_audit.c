@@ -53,7 +53,7 @@ static void audit_entry(const fl_branch *branch, size_t place, fl_runs runs, boo
                   "a bit for vacant regions in this branch is not what lies below it says");
 }
 
-static void audit_leaf(const fl_arena *arena, const fl_branch *branch, size_t place, size_t index) {
+static void audit_leaf(const fl_pagearena *arena, const fl_branch *branch, size_t place, size_t index) {
     const fl_region *region = branch->child[place];
     fl_audit_that(region == &fl_the_window.regions[index], branch,
                   "a region in this branch is not the one for its place");
@@ -66,7 +66,7 @@ static void audit_leaf(const fl_arena *arena, const fl_branch *branch, size_t pl
 }
 
 /* Returns how many regions lie below. As deep as the tree: six levels reach through the window. */
-static size_t audit_branch(const fl_arena *arena, const fl_branch *branch, size_t first_region) {
+static size_t audit_branch(const fl_pagearena *arena, const fl_branch *branch, size_t first_region) {
     size_t regions = 0, width = child_regions(branch);
     for (size_t place = 0; place < FL_FANOUT; place++) {
         size_t index = first_region + place * width;
@@ -90,7 +90,7 @@ static size_t audit_branch(const fl_arena *arena, const fl_branch *branch, size_
     return regions;
 }
 
-static size_t audit_tree(const fl_arena *arena) {
+static size_t audit_tree(const fl_pagearena *arena) {
     const fl_branch *root = arena->tree.root;
     if (!root)
         return 0;
@@ -167,7 +167,7 @@ static void audit_summary(const fl_region *region) {
                   "the region's bit for vacancy is not what its bits say");
 }
 
-static void audit_masks(const fl_arena *arena, const fl_region *region) {
+static void audit_masks(const fl_pagearena *arena, const fl_region *region) {
     const char *start = fl_region_start(region);
     fl_audit_that(!(region->mapped & region->reserved), start, "a chunk is mapped and reserved at once");
     fl_audit_that(!(region->mapped & region->lost), start, "a chunk is mapped and lost at once");
@@ -229,7 +229,7 @@ static page_kind kind_of(const fl_region *region, size_t page) {
     return region->in_use[word] >> bit & 1 ? IS_GRANTED : IS_READY;
 }
 
-static void audit_states(const fl_arena *arena, const char *start, size_t bytes, page_kind kind) {
+static void audit_states(const fl_pagearena *arena, const char *start, size_t bytes, page_kind kind) {
     for (size_t at = 0, alike; at < bytes; at += alike) {
         alike = bytes - at;
         fl_state state = fl_checker_state_of(&arena->stat, start + at, &alike);
@@ -237,7 +237,7 @@ static void audit_states(const fl_arena *arena, const char *start, size_t bytes,
     }
 }
 
-static void audit_ground(const fl_arena *arena, const fl_region *region) {
+static void audit_ground(const fl_pagearena *arena, const fl_region *region) {
     for (size_t page = 0, end; page < FL_REGION_PAGES; page = end) {
         page_kind kind = kind_of(region, page);
         for (end = page + 1; end < FL_REGION_PAGES && kind_of(region, end) == kind;)
@@ -248,12 +248,12 @@ static void audit_ground(const fl_arena *arena, const fl_region *region) {
 
 /* The arena. */
 
-static size_t ready_bytes(const fl_arena *arena) {
+static size_t ready_bytes(const fl_pagearena *arena) {
     return (arena->ready_pages << FL_PAGE_SHIFT) -
            atomic_load_explicit(&arena->away_bytes, memory_order_relaxed);
 }
 
-static void audit_region(const fl_arena *arena, const fl_region *region, page_sums *sums) {
+static void audit_region(const fl_pagearena *arena, const fl_region *region, page_sums *sums) {
     const char *start = fl_region_start(region);
     const fl_branch *branch = region->branch;
     fl_audit_that(fl_region_is_of(region, arena), start,
@@ -271,7 +271,7 @@ static void audit_region(const fl_arena *arena, const fl_region *region, page_su
 }
 
 /* By the owners that regions have: of others' the arena learns no more than that. */
-static size_t count_owned(const fl_arena *arena) {
+static size_t count_owned(const fl_pagearena *arena) {
     size_t owned = 0;
     size_t regions = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire) / FL_REGION_PAGES;
     for (size_t i = 0; i < regions; i++)
@@ -279,7 +279,7 @@ static size_t count_owned(const fl_arena *arena) {
     return owned;
 }
 
-static void audit_sums(const fl_arena *arena, const page_sums *sums) {
+static void audit_sums(const fl_pagearena *arena, const page_sums *sums) {
     fl_audit_equal(arena, "regions that name the arena", count_owned(arena), "its list", sums->regions);
     fl_audit_equal(arena, "chunks_mapped", arena->chunks_mapped, "the bits of mapped chunks", sums->mapped);
     fl_audit_equal(arena, "ready_pages", arena->ready_pages,
@@ -290,9 +290,9 @@ static void audit_sums(const fl_arena *arena, const page_sums *sums) {
     fl_audit_that(arena->used_pages + arena->leaving_pages + arena->kept_pages <= arena->ready_pages, arena,
                   "more pages are used, leaving and kept than are Ready");
     fl_audit_equal(arena, "idle_shown", atomic_load_explicit(&arena->idle_shown, memory_order_relaxed),
-                   "the idle pages", fl_arena_idle_pages(arena));
+                   "the idle pages", fl_pagearena_idle_pages(arena));
     /* The pages of arenas below, and what is charged before it is granted, come on top. */
-    for (const fl_arena *it = arena; it; it = it->parent)
+    for (const fl_pagearena *it = arena; it; it = it->parent)
         fl_audit_that(atomic_load_explicit(&it->family_bytes, memory_order_relaxed) >= ready_bytes(arena), it,
                       "the family's Ready pages are fewer than one arena's of it");
     fl_audit_that(atomic_load_explicit(&fl_cuts, memory_order_relaxed) >= sums->cuts, arena,
@@ -303,7 +303,7 @@ static void audit_sums(const fl_arena *arena, const page_sums *sums) {
                   arena, "the process's Ready pages are fewer than the arena's");
 }
 
-void fl_audit_pages(const fl_arena *arena) {
+void fl_audit_pages(const fl_pagearena *arena) {
     page_sums sums = {0};
     const fl_region *previous = NULL;
     for (const fl_region *region = arena->regions; region; previous = region, region = region->next) {
@@ -317,7 +317,7 @@ void fl_audit_pages(const fl_arena *arena) {
 
 /* Spans. */
 
-void fl_audit_granted(const fl_arena *arena, const char *start, size_t pages, const char *otherwise) {
+void fl_audit_granted(const fl_pagearena *arena, const char *start, size_t pages, const char *otherwise) {
     size_t page = fl_page_of(start), limit = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
     fl_audit_that(page < limit && pages <= limit - page, start, otherwise);
     for (size_t end = page + pages; page < end; page++) {
@@ -333,7 +333,7 @@ static bool overlap(uint64_t a, uint64_t b) {
     return a >> 32 < (b >> 32) + (uint32_t)b && b >> 32 < (a >> 32) + (uint32_t)a;
 }
 
-void fl_audit_spans(const fl_spans *spans, const fl_arena *arena) {
+void fl_audit_spans(const fl_spans *spans, const fl_pagearena *arena) {
     size_t all = 0;
     uint64_t slots[FL_SPANS_SLOTS];
     for (size_t i = 0; i < FL_SPANS_SLOTS; i++) {

@@ -16,21 +16,21 @@
 #if FL_CHECKS >= 2
 
 /*
- * Regions, tree, bits, sums, and page by page what osmem's checker has noted. Under arena->lock. Not from fl_arena_end on, which
+ * Regions, tree, bits, sums, and page by page what osmem's checker has noted. Under arena->lock. Not from fl_pagearena_end on, which
  * works without it.
  */
-void fl_audit_pages(const fl_arena *arena);
+void fl_audit_pages(const fl_pagearena *arena);
 
 /* The pages of spans in their slots: granted, nobody's in the table, each in one slot. Threads that take spans out or grant
  * pages are stopped, or have none of this arena's in their hands. */
-void fl_audit_spans(const fl_spans *spans, const fl_arena *arena);
+void fl_audit_spans(const fl_spans *spans, const fl_pagearena *arena);
 
 /* Regions taken, owned, kept. Under the lock of the window. Returns how many are on their way: taken and nobody's, in the hands
  * of who releases them. */
 size_t fl_audit_window(void);
 
 /* These pages are granted to the arena, and Ready as far as its books say. */
-void fl_audit_granted(const fl_arena *arena, const char *start, size_t pages, const char *otherwise);
+void fl_audit_granted(const fl_pagearena *arena, const char *start, size_t pages, const char *otherwise);
 
 /* What audits say of what they find. */
 void fl_audit_that(bool holds, const void *address, const char *otherwise);

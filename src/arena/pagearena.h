@@ -36,7 +36,7 @@ typedef struct fl_limits {
     _Atomic size_t idle_pages;  /* no more idle pages than these */
     _Atomic bool keeps_idle;    /* idle pages go only where a limit, pressure or the program wants them */
     _Atomic size_t share_bytes; /* so much goes at the hard limit the next time, if no more is wanted */
-    _Atomic size_t soft_grace_bytes; /* see fl_arena_soft_excess */
+    _Atomic size_t soft_grace_bytes; /* see fl_pagearena_soft_excess */
     _Atomic uint64_t soft_graced_ns;
     bool (*shed)(void *context, size_t bytes); /* these four: see shed.h */
     void *shed_context;
@@ -47,11 +47,12 @@ typedef struct fl_limits {
     _Atomic bool soft_crossed; /* it was not before, and the owner has not been asked since */
 } fl_limits;
 
-typedef struct fl_arena {
+typedef struct fl_pagearena {
     fl_lock ground_lock; /* regions and their chunks, while they change: see window.h */
     fl_lock lock;
-    struct fl_arena *parent; /* whose limits count this one's pages as well; NULL: only the process's do */
-    fl_region *regions;      /* all of them */
+    struct fl_pagearena
+        *parent;        /* whose limits count this one's pages as well; NULL: only the process's do */
+    fl_region *regions; /* all of them */
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;
@@ -95,11 +96,11 @@ typedef struct fl_arena {
     _Atomic size_t purged_bytes;
     _Atomic uint32_t heap_count;   /* of the floor above; guarded there. Something may be had from each */
     _Atomic size_t idle_shown;     /* idle pages, for who does not take the lock */
-    _Atomic size_t sparable_noted; /* fl_arena_sparable_bytes when the driver was last told of it */
-} fl_arena;
+    _Atomic size_t sparable_noted; /* fl_pagearena_sparable_bytes when the driver was last told of it */
+} fl_pagearena;
 
-static inline fl_arena *fl_arena_of_upkeep(const fl_upkeep *upkeep) {
-    return (fl_arena *)((char *)(uintptr_t)upkeep - offsetof(fl_arena, upkeep));
+static inline fl_pagearena *fl_pagearena_of_upkeep(const fl_upkeep *upkeep) {
+    return (fl_pagearena *)((char *)(uintptr_t)upkeep - offsetof(fl_pagearena, upkeep));
 }
 
 /* Why a grant was not made. */
@@ -113,21 +114,21 @@ typedef enum fl_refusal {
 
 typedef struct fl_shortage {
     fl_refusal why;
-    size_t bytes;    /* so many too many */
-    fl_arena *whose; /* limit it is; NULL: the process's, or none */
+    size_t bytes;        /* so many too many */
+    fl_pagearena *whose; /* limit it is; NULL: the process's, or none */
 } fl_shortage;
 
-static inline size_t fl_arena_idle_pages(const fl_arena *arena) {
+static inline size_t fl_pagearena_idle_pages(const fl_pagearena *arena) {
     return arena->ready_pages - arena->used_pages - arena->leaving_pages - arena->kept_pages;
 }
 
 /* To be called, with the lock, whenever the number of idle pages has changed. */
-static inline void fl_arena_show_idle(fl_arena *arena) {
-    atomic_store_explicit(&arena->idle_shown, fl_arena_idle_pages(arena), memory_order_relaxed);
+static inline void fl_pagearena_show_idle(fl_pagearena *arena) {
+    atomic_store_explicit(&arena->idle_shown, fl_pagearena_idle_pages(arena), memory_order_relaxed);
 }
 
 /* For these two. Counted with no order: they are hints. */
-static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool more) {
+static inline void fl_pagearena_count(_Atomic size_t *counter, size_t bytes, bool more) {
     if (more)
         atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
     else
@@ -135,12 +136,12 @@ static inline void fl_arena_count(_Atomic size_t *counter, size_t bytes, bool mo
 }
 
 /* So much went from Prepared to Ready: a figure. */
-static inline void fl_arena_count_grown(fl_arena *arena, size_t bytes) {
+static inline void fl_pagearena_count_grown(fl_pagearena *arena, size_t bytes) {
     atomic_fetch_add_explicit(&arena->grown_bytes, bytes, memory_order_relaxed);
 }
 
 /* What is idle, and what the floor above thinks that it could free: a hint, for who does not take the lock. */
-static inline size_t fl_arena_sparable_bytes(const fl_arena *arena) {
+static inline size_t fl_pagearena_sparable_bytes(const fl_pagearena *arena) {
     return (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT) +
            atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
 }

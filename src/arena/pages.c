@@ -15,7 +15,8 @@
 #include "regions.h"
 #include "scarce.h"
 
-void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent) {
+void fl_pagearena_init(fl_pagearena *arena, const char *name, const osmem_backend *backend,
+                       osmem_stat *parent) {
     memset(arena, 0, sizeof *arena);
     fl_lock_init(&arena->ground_lock, FL_LOCK_GROUND);
     fl_lock_init(&arena->lock, FL_LOCK_PAGES);
@@ -29,18 +30,19 @@ void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backe
 }
 
 /* All that it is below. */
-static void count_below(const fl_arena *arena, bool more) {
-    for (fl_arena *it = arena->parent; it; it = it->parent)
-        fl_arena_count(&it->arenas_below, 1, more);
+static void count_below(const fl_pagearena *arena, bool more) {
+    for (fl_pagearena *it = arena->parent; it; it = it->parent)
+        fl_pagearena_count(&it->arenas_below, 1, more);
 }
 
-void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent) {
-    fl_arena_init(arena, name, backend, &parent->stat);
+void fl_pagearena_init_below(fl_pagearena *arena, const char *name, const osmem_backend *backend,
+                             fl_pagearena *parent) {
+    fl_pagearena_init(arena, name, backend, &parent->stat);
     arena->parent = parent;
     count_below(arena, true);
 }
 
-void fl_arena_end(fl_arena *arena) {
+void fl_pagearena_end(fl_pagearena *arena) {
     FL_ASSERT(!arena->upkeep.joined && !arena->upkeep.workspace); /* nobody is at work in it */
     for (fl_region *region = arena->regions; region;) {
         fl_lock_take(&arena->ground_lock);
@@ -52,7 +54,7 @@ void fl_arena_end(fl_arena *arena) {
     count_below(arena, false);
     fl_pagetree_clear(&arena->tree);
     FL_ASSERT(atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) == 0);
-    fl_arena_count_ready(arena, arena->ready_pages << FL_PAGE_SHIFT, false);
+    fl_pagearena_count_ready(arena, arena->ready_pages << FL_PAGE_SHIFT, false);
     arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
 }
 
@@ -66,7 +68,7 @@ static size_t aligned_up(size_t page, size_t alignment) {
 }
 
 /* The lowest run, if it is long enough from an aligned page on; else the lowest that is long enough for any. */
-static size_t find_aligned(const fl_arena *arena, size_t pages, size_t alignment) {
+static size_t find_aligned(const fl_pagearena *arena, size_t pages, size_t alignment) {
     size_t page = fl_pagetree_find(&arena->tree, pages);
     if (page == FL_PAGEBITS_NONE || aligned_up(page, alignment) == page)
         return page;
@@ -75,7 +77,7 @@ static size_t find_aligned(const fl_arena *arena, size_t pages, size_t alignment
 }
 
 /* The lowest free run that is mapped, without growth; where no more can be mapped. Looks everywhere. */
-static size_t find_mapped(const fl_arena *arena, size_t pages, size_t alignment) {
+static size_t find_mapped(const fl_pagearena *arena, size_t pages, size_t alignment) {
     size_t start = 0, end = 0; /* of the run so far */
     for (size_t index = 0;; index++) {
         const fl_region *region = fl_pagetree_next(&arena->tree, index);
@@ -100,7 +102,7 @@ static size_t find_mapped(const fl_arena *arena, size_t pages, size_t alignment)
 }
 
 /* The same, after growth where that is needed. Holds the ground lock too, and lets go of the arena's in between. */
-static size_t grow_ground(fl_arena *arena, size_t pages, size_t alignment, fl_how how) {
+static size_t grow_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
     for (;;) {
         size_t page = find_aligned(arena, pages, alignment);
         if (page == FL_PAGEBITS_NONE) {
@@ -118,7 +120,7 @@ static size_t grow_ground(fl_arena *arena, size_t pages, size_t alignment, fl_ho
 }
 
 /* A free run, mapped; FL_PAGEBITS_NONE: the system has no memory. */
-static size_t find_ground(fl_arena *arena, size_t pages, size_t alignment, fl_how how) {
+static size_t find_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
     size_t page = find_aligned(arena, pages, alignment);
     if (page != FL_PAGEBITS_NONE && fl_growth_is_done(page, pages))
         return page;
@@ -138,7 +140,7 @@ static size_t count_prepared(size_t page, size_t pages) {
 }
 
 /* With so many Prepared, is a run as the system gave it, written to by nobody? Never that of a lazy back end. */
-static bool is_new(const fl_arena *arena, size_t page, size_t pages, size_t prepared) {
+static bool is_new(const fl_pagearena *arena, size_t page, size_t pages, size_t prepared) {
     size_t untouched = 0, left = pages;
     for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
         untouched += fl_pagebits_count(piece.region->untouched, piece.first, piece.pages);
@@ -146,20 +148,20 @@ static bool is_new(const fl_arena *arena, size_t page, size_t pages, size_t prep
 }
 
 /* One piece of a run becomes Ready. False: the system has refused; it is as it was. */
-static bool use_piece(fl_arena *arena, const fl_piece *piece) {
+static bool use_piece(fl_pagearena *arena, const fl_piece *piece) {
     char *start = fl_region_start(piece->region) + (piece->first << FL_PAGE_SHIFT);
     size_t prepared = fl_pagebits_count(piece->region->prepared, piece->first, piece->pages);
     if (osmem_used(start, piece->pages << FL_PAGE_SHIFT, prepared << FL_PAGE_SHIFT, &arena->stat) != OSMEM_OK)
         return false;
     fl_pagebits_clear(piece->region->prepared, piece->first, piece->pages);
-    fl_arena_unkeep(arena, piece->region, piece->first, piece->pages);
+    fl_pagearena_unkeep(arena, piece->region, piece->first, piece->pages);
     arena->ready_pages += prepared;
-    fl_arena_count_grown(arena, prepared << FL_PAGE_SHIFT);
+    fl_pagearena_count_grown(arena, prepared << FL_PAGE_SHIFT);
     return true;
 }
 
 /* Ready, all of a run; false: not all of it. What became Ready stays so, and is idle. *more is how many pages did. */
-static bool use_run(fl_arena *arena, size_t page, size_t pages, size_t *more) {
+static bool use_run(fl_pagearena *arena, size_t page, size_t pages, size_t *more) {
     size_t before = arena->ready_pages;
     bool used = true;
     for (fl_piece piece; used && fl_next_piece(&page, &pages, &piece);) {
@@ -171,10 +173,10 @@ static bool use_run(fl_arena *arena, size_t page, size_t pages, size_t *more) {
 }
 
 /* A mapped, free run is in use from here on. */
-static void mark_used(fl_arena *arena, size_t page, size_t pages) {
+static void mark_used(fl_pagearena *arena, size_t page, size_t pages) {
     arena->used_pages += pages;
     fl_pace_use(&arena->pace, arena->used_pages);
-    fl_arena_show_idle(arena);
+    fl_pagearena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_set(piece.region->in_use, piece.first, piece.pages);
         fl_pagebits_clear(piece.region->untouched, piece.first, piece.pages);
@@ -184,24 +186,24 @@ static void mark_used(fl_arena *arena, size_t page, size_t pages) {
 }
 
 /* Free pages of a region, Prepared from `first` on, that become resident with others: idle, within all limits. */
-static void use_idle(fl_arena *arena, fl_region *region, size_t first, size_t end) {
+static void use_idle(fl_pagearena *arena, fl_region *region, size_t first, size_t end) {
     fl_shortage ignored;
     for (size_t to; first < end; first = to) {
         first = fl_pagebits_next_set(region->prepared, first, end);
         to = fl_pagebits_next_clear(region->prepared, first, end);
         fl_piece piece = {region, first, to - first};
         size_t bytes = piece.pages << FL_PAGE_SHIFT;
-        if (first == end || !fl_arena_charge(arena, bytes, true, &ignored))
+        if (first == end || !fl_pagearena_charge(arena, bytes, true, &ignored))
             continue;
         if (use_piece(arena, &piece))
             fl_pagebits_set(region->untouched, first, piece.pages);
         else
-            fl_arena_count_ready(arena, bytes, false);
+            fl_pagearena_count_ready(arena, bytes, false);
     }
 }
 
 /* A run is about to be touched: the rest of the huge pages that it begins and ends in becomes resident too. */
-static void use_rest_of_huge_pages(fl_arena *arena, size_t page, size_t pages) {
+static void use_rest_of_huge_pages(fl_pagearena *arena, size_t page, size_t pages) {
     size_t before = arena->ready_pages;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         size_t first = piece.first, end = piece.first + piece.pages;
@@ -213,30 +215,30 @@ static void use_rest_of_huge_pages(fl_arena *arena, size_t page, size_t pages) {
     }
     if (arena->ready_pages > before) {
         arena->more_idle = true;
-        fl_arena_show_idle(arena);
+        fl_pagearena_show_idle(arena);
     }
 }
 
 /* What is to be said of huge pages before a grant. */
-static void advise_before(fl_arena *arena, size_t page, size_t pages, fl_how how) {
+static void advise_before(fl_pagearena *arena, size_t page, size_t pages, fl_how how) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         arena->dense_again |= fl_huge_changes_mind(arena, &piece, how);
 }
 
 /* A mapped, free run becomes Ready and in use. */
-static bool take(fl_arena *arena, size_t page, size_t pages, fl_how how, bool *zeroed,
+static bool take(fl_pagearena *arena, size_t page, size_t pages, fl_how how, bool *zeroed,
                  fl_shortage *shortage) {
     size_t prepared = count_prepared(page, pages), more;
-    if (!fl_arena_charge(arena, prepared << FL_PAGE_SHIFT, how & FL_HEEDS_SOFT, shortage))
+    if (!fl_pagearena_charge(arena, prepared << FL_PAGE_SHIFT, how & FL_HEEDS_SOFT, shortage))
         return false;
     *zeroed = is_new(arena, page, pages, prepared);
     advise_before(arena, page, pages, how);
     bool used = use_run(arena, page, pages, &more);
     if (!used) {
         fl_huge_stay_small(page, pages);
-        fl_arena_count_ready(arena, (prepared - more) << FL_PAGE_SHIFT, false);
+        fl_pagearena_count_ready(arena, (prepared - more) << FL_PAGE_SHIFT, false);
         *shortage = (fl_shortage){FL_REFUSED_SYSTEM, pages << FL_PAGE_SHIFT, NULL};
-        fl_arena_show_idle(arena);
+        fl_pagearena_show_idle(arena);
         return false;
     }
     mark_used(arena, page, pages);
@@ -245,7 +247,7 @@ static bool take(fl_arena *arena, size_t page, size_t pages, fl_how how, bool *z
 }
 
 /* The same, but what is Prepared stays so: it is away from now on. Returns its bits. */
-static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *zeroed) {
+static uint64_t take_lazily(fl_pagearena *arena, size_t page, size_t pages, bool *zeroed) {
     uint64_t prepared = 0;
     size_t first = page, left = pages;
     for (fl_piece piece; fl_next_piece(&first, &left, &piece);) {
@@ -255,18 +257,18 @@ static uint64_t take_lazily(fl_arena *arena, size_t page, size_t pages, bool *ze
                 piece.first + i)
                 prepared |= UINT64_C(1) << (at + i);
         fl_pagebits_clear(piece.region->prepared, piece.first, piece.pages);
-        fl_arena_unkeep(arena, piece.region, piece.first, piece.pages);
+        fl_pagearena_unkeep(arena, piece.region, piece.first, piece.pages);
     }
     size_t count = (size_t)__builtin_popcountll(prepared);
     arena->ready_pages += count;
-    fl_arena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, true);
+    fl_pagearena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, true);
     *zeroed = is_new(arena, page, pages, count);
     mark_used(arena, page, pages);
     return prepared;
 }
 
 /* The end of a grant, or of a try. */
-static void drop_lock(fl_arena *arena, size_t page, size_t pages) {
+static void drop_lock(fl_pagearena *arena, size_t page, size_t pages) {
     bool dense_again = arena->dense_again, more_idle = arena->more_idle;
     arena->dense_again = arena->more_idle = false;
     fl_lock_drop(&arena->lock);
@@ -277,7 +279,7 @@ static void drop_lock(fl_arena *arena, size_t page, size_t pages) {
 }
 
 /* The lowest run for a grant; FL_PAGEBITS_NONE: *shortage says why there is none. */
-static size_t find_run(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how,
+static size_t find_run(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how,
                        fl_shortage *shortage) {
     arena->activity++;
     size_t page = find_ground(arena, pages, alignment_pages, how);
@@ -287,7 +289,7 @@ static size_t find_run(fl_arena *arena, size_t pages, size_t alignment_pages, fl
     return page;
 }
 
-char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
+char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
                    fl_shortage *shortage) {
     char *start = NULL;
     *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
@@ -305,7 +307,7 @@ char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how
     return start;
 }
 
-char *fl_pages_try_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed,
+char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared, bool *zeroed,
                           fl_shortage *shortage) {
     FL_ASSERT(pages <= 64);
     fl_lock_take(&arena->lock);
@@ -318,7 +320,7 @@ char *fl_pages_try_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, boo
 }
 
 /* Is a run all the arena's, and free? */
-static bool is_free(const fl_arena *arena, size_t page, size_t pages) {
+static bool is_free(const fl_pagearena *arena, size_t page, size_t pages) {
     if (page + pages > atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
         return false;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
@@ -330,7 +332,7 @@ static bool is_free(const fl_arena *arena, size_t page, size_t pages) {
 }
 
 /* Growth into that run and no other; as long as nobody is quicker. Lets go of the arena's lock in between. */
-static bool grow_into(fl_arena *arena, size_t page, size_t pages) {
+static bool grow_into(fl_pagearena *arena, size_t page, size_t pages) {
     bool grown = false, refused = false;
     fl_lock_drop(&arena->lock);
     fl_lock_take(&arena->ground_lock);
@@ -343,7 +345,7 @@ static bool grow_into(fl_arena *arena, size_t page, size_t pages) {
     return grown;
 }
 
-bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pages) {
+bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more_pages) {
     size_t page = fl_page_of(start) + pages;
     bool extended = false, zeroed;
     fl_shortage shortage;
@@ -359,7 +361,7 @@ bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pag
 }
 
 /* Granted pages become free; what of them went to the system already is Prepared, and does not count any more. Holds the lock. */
-static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
+static void give_piece(fl_pagearena *arena, const fl_piece *piece, bool prepared) {
     FL_ASSERT_AT(2, fl_pagebits_count(piece->region->in_use, piece->first, piece->pages) == piece->pages);
     arena->used_pages -= piece->pages;
     fl_pace_use(&arena->pace, arena->used_pages);
@@ -372,19 +374,19 @@ static void give_piece(fl_arena *arena, const fl_piece *piece, bool prepared) {
     piece->region->purged &= !piece->region->vacant;
 }
 
-void fl_pages_return(fl_arena *arena, char *start, size_t pages) {
+void fl_pages_return(fl_pagearena *arena, char *start, size_t pages) {
     size_t page = fl_page_of(start);
     fl_lock_take(&arena->lock);
     arena->activity++;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         give_piece(arena, &piece, false);
-    fl_arena_show_idle(arena);
+    fl_pagearena_show_idle(arena);
     fl_lock_drop(&arena->lock);
     fl_scarce_changed(arena);
     fl_upkeep_note(&arena->upkeep);
 }
 
-void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
+void fl_pages_return_empty(fl_pagearena *arena, char *start, size_t pages) {
     size_t page = fl_page_of(start);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         char *at = fl_region_start(piece.region) + (piece.first << FL_PAGE_SHIFT);
@@ -393,8 +395,8 @@ void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages) {
         arena->activity++;
         give_piece(arena, &piece, prepared);
         if (prepared)
-            fl_arena_count_ready(arena, piece.pages << FL_PAGE_SHIFT, false);
-        fl_arena_show_idle(arena);
+            fl_pagearena_count_ready(arena, piece.pages << FL_PAGE_SHIFT, false);
+        fl_pagearena_show_idle(arena);
         fl_lock_drop(&arena->lock);
     }
 }
@@ -408,7 +410,7 @@ static size_t alike(uint64_t prepared, size_t at, size_t pages, bool *is_prepare
     return end;
 }
 
-void fl_pages_return_partly(fl_arena *arena, char *start, size_t pages, uint64_t prepared) {
+void fl_pages_return_partly(fl_pagearena *arena, char *start, size_t pages, uint64_t prepared) {
     bool is_prepared;
     fl_lock_take(&arena->lock);
     arena->activity++;
@@ -418,14 +420,14 @@ void fl_pages_return_partly(fl_arena *arena, char *start, size_t pages, uint64_t
         for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
             give_piece(arena, &piece, is_prepared);
     }
-    fl_arena_count(&arena->away_bytes, (size_t)__builtin_popcountll(prepared) << FL_PAGE_SHIFT, false);
-    fl_arena_show_idle(arena);
+    fl_pagearena_count(&arena->away_bytes, (size_t)__builtin_popcountll(prepared) << FL_PAGE_SHIFT, false);
+    fl_pagearena_show_idle(arena);
     fl_lock_drop(&arena->lock);
     fl_scarce_changed(arena);
     fl_upkeep_note(&arena->upkeep);
 }
 
-void fl_pages_note_prepared(fl_arena *arena, const char *start, uint64_t prepared) {
+void fl_pages_note_prepared(fl_pagearena *arena, const char *start, uint64_t prepared) {
     size_t count = (size_t)__builtin_popcountll(prepared);
     fl_lock_take(&arena->lock);
     for (uint64_t rest = prepared; rest; rest &= rest - 1) {
@@ -436,27 +438,27 @@ void fl_pages_note_prepared(fl_arena *arena, const char *start, uint64_t prepare
     }
     arena->used_pages -= count; /* in use by their bits until then, but not Ready any more */
     arena->ready_pages -= count;
-    fl_arena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, false);
+    fl_pagearena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, false);
     fl_lock_drop(&arena->lock);
 }
 
-void fl_pages_lose(fl_arena *arena, const char *start, size_t pages) {
+void fl_pages_lose(fl_pagearena *arena, const char *start, size_t pages) {
     fl_lock_take(&arena->lock);
     fl_regions_lose(arena, start, pages);
     fl_lock_drop(&arena->lock);
 }
 
-void fl_pages_forget_kept(fl_arena *arena) {
+void fl_pages_forget_kept(fl_pagearena *arena) {
     fl_lock_take(&arena->lock);
     for (fl_region *region = arena->regions; region && arena->kept_pages; region = region->next) {
-        fl_arena_unkeep(arena, region, 0, FL_REGION_PAGES);
+        fl_pagearena_unkeep(arena, region, 0, FL_REGION_PAGES);
         fl_pagetree_update(region);
     }
-    fl_arena_show_idle(arena);
+    fl_pagearena_show_idle(arena);
     fl_lock_drop(&arena->lock);
 }
 
-void fl_pages_return_all(fl_arena *arena) {
+void fl_pages_return_all(fl_pagearena *arena) {
     fl_lock_take(&arena->lock);
     arena->used_pages = 0;
     atomic_store_explicit(&arena->away_bytes, 0, memory_order_relaxed);
@@ -470,7 +472,7 @@ void fl_pages_return_all(fl_arena *arena) {
                 fl_pagebits_set(region->in_use, chunk * FL_CHUNK_PAGES, FL_CHUNK_PAGES);
         fl_pagetree_update(region);
     }
-    fl_arena_show_idle(arena);
+    fl_pagearena_show_idle(arena);
     fl_lock_drop(&arena->lock);
     fl_scarce_changed(arena);
 }

@@ -17,51 +17,53 @@
 #include "pagearena.h"
 
 /* parent: the stat that includes this arena's. backend NULL: the system's. name is kept, not copied. */
-void fl_arena_init(fl_arena *arena, const char *name, const osmem_backend *backend, osmem_stat *parent);
+void fl_pagearena_init(fl_pagearena *arena, const char *name, const osmem_backend *backend,
+                       osmem_stat *parent);
 
 /* The same, below another arena, which must outlive it. */
-void fl_arena_init_below(fl_arena *arena, const char *name, const osmem_backend *backend, fl_arena *parent);
+void fl_pagearena_init_below(fl_pagearena *arena, const char *name, const osmem_backend *backend,
+                             fl_pagearena *parent);
 
 /* Everything to None; what the system does not take back now is tried again when another region is given back. Nobody may
  * use the arena or anything in it; table entries must be cleared before. */
-void fl_arena_end(fl_arena *arena);
+void fl_pagearena_end(fl_pagearena *arena);
 
 /*
  * Grants pages (a multiple of the window's grain) at an alignment in pages (a power of two), at the lowest address
  * where they fit. *zeroed says whether all of it reads as zero. NULL: *shortage says why; nothing is lost.
  */
-char *fl_pages_try(fl_arena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
+char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
                    fl_shortage *shortage);
 
 /*
  * The same for who makes Ready himself, by and by, what he uses: pages that are Prepared stay so, are not counted for limits,
  * and get a bit in *prepared. At most 64 pages. The system alone can refuse this.
  */
-char *fl_pages_try_lazily(fl_arena *arena, size_t pages, uint64_t *prepared, bool *zeroed,
+char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared, bool *zeroed,
                           fl_shortage *shortage);
 
 /* Grants the pages right behind [start, start + pages) as well, if they are free and no limit is in the way. */
-bool fl_pages_extend(fl_arena *arena, char *start, size_t pages, size_t more_pages);
+bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more_pages);
 
 /* Takes pages back; they need not be all that was granted together. */
-void fl_pages_return(fl_arena *arena, char *start, size_t pages);
+void fl_pages_return(fl_pagearena *arena, char *start, size_t pages);
 
 /* The same of pages behind which there is no memory any more: Prepared, not idle. */
-void fl_pages_return_empty(fl_arena *arena, char *start, size_t pages);
+void fl_pages_return_empty(fl_pagearena *arena, char *start, size_t pages);
 
 /* The same of at most 64 pages, of which those with a bit in `prepared` are Prepared, count as away, and no longer for limits. */
-void fl_pages_return_partly(fl_arena *arena, char *start, size_t pages, uint64_t prepared);
+void fl_pages_return_partly(fl_pagearena *arena, char *start, size_t pages, uint64_t prepared);
 
 /* Of granted pages, those with a bit in `prepared` are Prepared, likewise; all are about to be returned with all others. */
-void fl_pages_note_prepared(fl_arena *arena, const char *start, uint64_t prepared);
+void fl_pages_note_prepared(fl_pagearena *arena, const char *start, uint64_t prepared);
 
 /* Pages that were granted are None: the system took them away (OSMEM_LOST). Nobody is granted them again. */
-void fl_pages_lose(fl_arena *arena, const char *start, size_t pages);
+void fl_pages_lose(fl_pagearena *arena, const char *start, size_t pages);
 
 /* What the system kept (locked memory) counts as idle again, and is asked for again. */
-void fl_pages_forget_kept(fl_arena *arena);
+void fl_pages_forget_kept(fl_pagearena *arena);
 
 /* All that was granted, at once; nobody uses the arena or anything in it, the scavenger neither. */
-void fl_pages_return_all(fl_arena *arena);
+void fl_pages_return_all(fl_pagearena *arena);
 
 #endif

@@ -7,7 +7,7 @@
 #include "huge.h"
 #include "moves.h"
 
-static void list_add(fl_arena *arena, fl_region *region) {
+static void list_add(fl_pagearena *arena, fl_region *region) {
     region->previous = NULL;
     region->next = arena->regions;
     if (region->next)
@@ -15,7 +15,7 @@ static void list_add(fl_arena *arena, fl_region *region) {
     arena->regions = region;
 }
 
-void fl_region_set_changed(fl_arena *arena, fl_region *region, uint64_t groups) {
+void fl_region_set_changed(fl_pagearena *arena, fl_region *region, uint64_t groups) {
     fl_region *first = arena->changed;
     bool is_listed = atomic_load_explicit(&region->changed, memory_order_relaxed) != 0;
     if (groups && !is_listed) {
@@ -34,7 +34,7 @@ void fl_region_set_changed(fl_arena *arena, fl_region *region, uint64_t groups) 
     atomic_store_explicit(&region->changed, groups, memory_order_seq_cst);
 }
 
-static void list_remove(fl_arena *arena, fl_region *region) {
+static void list_remove(fl_pagearena *arena, fl_region *region) {
     fl_region_set_changed(arena, region, 0);
     *(region->previous ? &region->previous->next : &arena->regions) = region->next;
     if (region->next)
@@ -86,39 +86,39 @@ static size_t ready_pages(const fl_region *region) {
 }
 
 /* A region that was taken is the arena's, with what is left in it of an earlier owner, if the limits have room for that. */
-static bool adopt(fl_arena *arena, fl_region *region) {
+static bool adopt(fl_pagearena *arena, fl_region *region) {
     size_t ready = ready_pages(region);
     fl_shortage ignored;
-    if (!fl_arena_charge(arena, ready << FL_PAGE_SHIFT, false, &ignored))
+    if (!fl_pagearena_charge(arena, ready << FL_PAGE_SHIFT, false, &ignored))
         return false;
     if (!fl_pagetree_insert(&arena->tree, region)) {
-        fl_arena_count_ready(arena, ready << FL_PAGE_SHIFT, false);
+        fl_pagearena_count_ready(arena, ready << FL_PAGE_SHIFT, false);
         return false;
     }
     atomic_store_explicit(&region->arena, arena, memory_order_relaxed);
     list_add(arena, region);
     transfer(region, &fl_stat_meta, &arena->stat);
     arena->ready_pages += ready;
-    fl_arena_show_idle(arena);
+    fl_pagearena_show_idle(arena);
     arena->chunks_mapped += (size_t)__builtin_popcount(region->mapped);
     return true;
 }
 
 /* The other way: of its pages none is in use. */
-static void disown(fl_arena *arena, fl_region *region) {
+static void disown(fl_pagearena *arena, fl_region *region) {
     size_t ready = ready_pages(region);
-    fl_arena_unkeep(arena, region, 0, FL_REGION_PAGES); /* what is locked goes with its mapping */
+    fl_pagearena_unkeep(arena, region, 0, FL_REGION_PAGES); /* what is locked goes with its mapping */
     fl_pagetree_remove(region);
     list_remove(arena, region);
     arena->chunks_mapped -= (size_t)__builtin_popcount(region->mapped);
     arena->ready_pages -= ready;
-    fl_arena_count_ready(arena, ready << FL_PAGE_SHIFT, false);
-    fl_arena_show_idle(arena);
+    fl_pagearena_count_ready(arena, ready << FL_PAGE_SHIFT, false);
+    fl_pagearena_show_idle(arena);
     atomic_store_explicit(&region->arena, NULL, memory_order_relaxed);
 }
 
 /* All of them, or none. */
-static bool adopt_all(fl_arena *arena, fl_region *first, size_t count) {
+static bool adopt_all(fl_pagearena *arena, fl_region *first, size_t count) {
     size_t adopted = 0, disowned;
     fl_lock_take(&arena->lock);
     while (adopted < count && adopt(arena, &first[adopted]))
@@ -134,7 +134,7 @@ static bool adopt_all(fl_arena *arena, fl_region *first, size_t count) {
 }
 
 /* keeper: regions are welcome that were kept by it. */
-static bool add(fl_arena *arena, size_t count, const osmem_backend *keeper) {
+static bool add(fl_pagearena *arena, size_t count, const osmem_backend *keeper) {
     fl_region *first = fl_window_take(count, keeper);
     return first && adopt_all(arena, first, count);
 }
@@ -142,7 +142,7 @@ static bool add(fl_arena *arena, size_t count, const osmem_backend *keeper) {
 #define ASKED_ABOUT_REGIONS 16 /* more than 64 MiB at once */
 #define TOGETHER_REGIONS 16    /* so that what grows in place finds room behind it */
 
-bool fl_regions_add(fl_arena *arena, size_t pages) {
+bool fl_regions_add(fl_pagearena *arena, size_t pages) {
     size_t count = (pages + FL_REGION_PAGES - 1) / FL_REGION_PAGES;
     size_t together = arena->chunks_mapped / FL_REGION_CHUNKS;
     if (count > ASKED_ABOUT_REGIONS && !system_has_room(pages << FL_PAGE_SHIFT, &arena->stat))
@@ -153,7 +153,7 @@ bool fl_regions_add(fl_arena *arena, size_t pages) {
            add(arena, count, NULL);
 }
 
-void fl_arena_unkeep(fl_arena *arena, fl_region *region, size_t first, size_t pages) {
+void fl_pagearena_unkeep(fl_pagearena *arena, fl_region *region, size_t first, size_t pages) {
     size_t kept = arena->kept_pages ? fl_pagebits_count(region->kept, first, pages) : 0;
     if (kept == 0)
         return;
@@ -161,12 +161,12 @@ void fl_arena_unkeep(fl_arena *arena, fl_region *region, size_t first, size_t pa
     arena->kept_pages -= kept;
 }
 
-void fl_regions_lose(fl_arena *arena, const char *start, size_t pages) {
+void fl_regions_lose(fl_pagearena *arena, const char *start, size_t pages) {
     size_t page = fl_page_of(start);
     arena->used_pages -= pages;
     arena->ready_pages -= pages;
-    fl_arena_count_ready(arena, pages << FL_PAGE_SHIFT, false);
-    fl_arena_show_idle(arena);
+    fl_pagearena_count_ready(arena, pages << FL_PAGE_SHIFT, false);
+    fl_pagearena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         fl_pagebits_set(piece.region->gone, piece.first, piece.pages); /* in use they are already */
 }
@@ -237,7 +237,7 @@ static fl_chunks spare_chunks(const fl_region *region) {
     return spare;
 }
 
-size_t fl_regions_unmap_spare(fl_arena *arena) {
+size_t fl_regions_unmap_spare(fl_pagearena *arena) {
     size_t unmapped = 0;
     bool (*leave)(osmem_stat *, fl_region *, size_t, size_t) =
         may_be_freed(&arena->stat) ? free_chunks : unmap_chunks;
@@ -250,14 +250,14 @@ size_t fl_regions_unmap_spare(fl_arena *arena) {
     return unmapped;
 }
 
-bool fl_region_leave_if_empty(fl_arena *arena, fl_region *region) {
+bool fl_region_leave_if_empty(fl_pagearena *arena, fl_region *region) {
     if (region->idle || fl_pagebits_next_set(region->in_use, 0, FL_REGION_PAGES) < FL_REGION_PAGES)
         return false;
     disown(arena, region);
     return true;
 }
 
-fl_region *fl_region_leave_at_end(fl_arena *arena) {
+fl_region *fl_region_leave_at_end(fl_pagearena *arena) {
     fl_region *region = arena->regions;
     if (!region)
         return NULL;
@@ -308,13 +308,13 @@ static void give_back(osmem_stat *stat, fl_region *region) {
 }
 
 /* What is left is bookkeeping's until the next arena takes the region. */
-static void release(fl_arena *arena, fl_region *region) {
+static void release(fl_pagearena *arena, fl_region *region) {
     give_back(&arena->stat, region);
     transfer(region, &arena->stat, &fl_stat_meta);
     fl_window_give(region, arena->stat.backend);
 }
 
-void fl_region_release(fl_arena *arena, fl_region *region) {
+void fl_region_release(fl_pagearena *arena, fl_region *region) {
     /* What the system did not take back earlier, for it had no mappings left for the split, it may take now. */
     fl_region *again = arena->stat.traits.never_frees ? NULL : fl_window_take_kept(arena->stat.backend);
     if (again) {

@@ -6,7 +6,7 @@
 
 static _Atomic bool process_is_exhausted, process_is_in_hands;
 
-void fl_scarce_begin(fl_arena *arena) {
+void fl_scarce_begin(fl_pagearena *arena) {
     bool was_scarce = atomic_exchange_explicit(&arena->scarce, true, memory_order_seq_cst);
     if (was_scarce)
         return;
@@ -17,7 +17,7 @@ void fl_scarce_begin(fl_arena *arena) {
     fl_lock_drop(&arena->lock);
 }
 
-fl_region *fl_scarce_next(fl_arena *arena, uint64_t *groups) {
+fl_region *fl_scarce_next(fl_pagearena *arena, uint64_t *groups) {
     fl_lock_take(&arena->lock);
     fl_region *region = arena->changed;
     if (region) {
@@ -28,7 +28,7 @@ fl_region *fl_scarce_next(fl_arena *arena, uint64_t *groups) {
     return region;
 }
 
-void fl_scarce_put_back(fl_arena *arena, fl_region *region, uint64_t groups) {
+void fl_scarce_put_back(fl_pagearena *arena, fl_region *region, uint64_t groups) {
     fl_lock_take(&arena->lock);
     if (groups && fl_region_is_of(region, arena)) /* else it is empty, and has left */
         fl_region_set_changed(arena, region,
@@ -41,17 +41,17 @@ static bool is_near(const _Atomic size_t *ready, const _Atomic size_t *limit) {
     return atomic_load_explicit(ready, memory_order_relaxed) > most - most / 8;
 }
 
-void fl_scarce_end(fl_arena *arena) {
+void fl_scarce_end(fl_pagearena *arena) {
     if (!atomic_load_explicit(&arena->scarce, memory_order_relaxed) ||
         is_near(&fl_process_ready_bytes, &fl_process_hard_bytes))
         return;
-    for (const fl_arena *it = arena; it; it = it->parent)
+    for (const fl_pagearena *it = arena; it; it = it->parent)
         if (is_near(&it->family_bytes, &it->limits.hard_bytes))
             return;
     atomic_store_explicit(&arena->scarce, false, memory_order_relaxed);
 }
 
-void fl_scarce_mark(fl_arena *arena, const void *at) {
+void fl_scarce_mark(fl_pagearena *arena, const void *at) {
     fl_region *region = fl_region_of(at);
     uint64_t group = UINT64_C(1) << (fl_page_of(at) % FL_REGION_PAGES / FL_GROUP_PAGES);
     if (!(atomic_load_explicit(&region->changed, memory_order_seq_cst) & group))
@@ -59,39 +59,39 @@ void fl_scarce_mark(fl_arena *arena, const void *at) {
     fl_scarce_changed(arena);
 }
 
-void fl_scarce_changed(fl_arena *arena) {
-    for (fl_arena *it = arena; it; it = it->parent)
+void fl_scarce_changed(fl_pagearena *arena) {
+    for (fl_pagearena *it = arena; it; it = it->parent)
         if (fl_scarce_is_exhausted(it))
             fl_scarce_set_exhausted(it, false);
     if (fl_scarce_is_exhausted(NULL))
         fl_scarce_set_exhausted(NULL, false);
 }
 
-void fl_scarce_in_heaps(fl_arena *arena) {
+void fl_scarce_in_heaps(fl_pagearena *arena) {
     atomic_store_explicit(&arena->in_heaps, true, memory_order_seq_cst);
     fl_scarce_changed(arena);
 }
 
-bool fl_scarce_was_in_heaps(fl_arena *arena) {
+bool fl_scarce_was_in_heaps(fl_pagearena *arena) {
     return atomic_exchange_explicit(&arena->in_heaps, false, memory_order_seq_cst);
 }
 
-bool fl_scarce_is_exhausted(const fl_arena *whose) {
+bool fl_scarce_is_exhausted(const fl_pagearena *whose) {
     return atomic_load_explicit(whose ? &whose->exhausted : &process_is_exhausted, memory_order_seq_cst);
 }
 
-void fl_scarce_set_exhausted(fl_arena *whose, bool exhausted) {
+void fl_scarce_set_exhausted(fl_pagearena *whose, bool exhausted) {
     atomic_store_explicit(whose ? &whose->exhausted : &process_is_exhausted, exhausted, memory_order_seq_cst);
 }
 
-void fl_scarce_in_hands(fl_arena *arena) {
+void fl_scarce_in_hands(fl_pagearena *arena) {
     fl_scarce_changed(arena);
-    for (fl_arena *it = arena; it; it = it->parent)
+    for (fl_pagearena *it = arena; it; it = it->parent)
         atomic_store_explicit(&it->in_hands, true, memory_order_relaxed);
     atomic_store_explicit(&process_is_in_hands, true, memory_order_relaxed);
 }
 
-bool fl_scarce_was_in_hands(fl_arena *whose) {
+bool fl_scarce_was_in_hands(fl_pagearena *whose) {
     _Atomic bool *in_hands = whose ? &whose->in_hands : &process_is_in_hands;
     return atomic_load_explicit(in_hands, memory_order_relaxed) &&
            atomic_exchange_explicit(in_hands, false, memory_order_relaxed);

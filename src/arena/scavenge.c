@@ -30,7 +30,7 @@ typedef struct room {
     osmem_range small[FL_BATCH_RANGES]; /* mapped ranges of regions that are to stay without huge pages */
 } room;
 
-static room *room_of(const fl_arena *arena) {
+static room *room_of(const fl_pagearena *arena) {
     FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->upkeep));
     return (room *)arena->upkeep.workspace->pages;
 }
@@ -74,7 +74,7 @@ static void gather_word(fl_region *region, size_t word, page_batch *batch) {
 }
 
 /* From the highest region below *below downwards; *below is where to go on, SIZE_MAX after the last. */
-static void gather(fl_arena *arena, bool vacant, size_t *below, page_batch *batch) {
+static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *batch) {
     for (unsigned looks = 0; looks < LOOKS_MAX && !batch_is_full(batch); looks++) {
         fl_region *region = fl_pagetree_last_idle(&arena->tree, *below, vacant);
         if (!region) {
@@ -93,10 +93,10 @@ static void gather(fl_arena *arena, bool vacant, size_t *below, page_batch *batc
 
 /* Vacant regions first; then on from where the last batch ended, since there may be many that are left alone. Returns whether
  * some have not been looked at since the start. */
-static bool gather_all(fl_arena *arena, size_t wanted_pages, page_batch *batch) {
+static bool gather_all(fl_pagearena *arena, size_t wanted_pages, page_batch *batch) {
     size_t top = SIZE_MAX, from = arena->scavenge_below;
     fl_lock_take(&arena->lock);
-    size_t idle = fl_arena_idle_pages(arena);
+    size_t idle = fl_pagearena_idle_pages(arena);
     batch->wanted_pages = wanted_pages < idle ? wanted_pages : idle;
     gather(arena, true, &top, batch);
     if (idle > 0)
@@ -104,7 +104,7 @@ static bool gather_all(fl_arena *arena, size_t wanted_pages, page_batch *batch) 
     else
         arena->scavenge_below = from = SIZE_MAX;
     arena->leaving_pages += batch->pages;
-    fl_arena_show_idle(arena);
+    fl_pagearena_show_idle(arena);
     fl_lock_drop(&arena->lock);
     return arena->scavenge_below != SIZE_MAX || from != SIZE_MAX;
 }
@@ -113,7 +113,7 @@ typedef enum range_fate { WENT, KEPT, REFUSED } range_fate;
 
 /* What went is Prepared; what the system keeps stays free, and is not asked for again soon; what it refused stays idle.
  * Returns the pages that went. */
-static size_t put_back(fl_arena *arena, const osmem_range *range, range_fate fate) {
+static size_t put_back(fl_pagearena *arena, const osmem_range *range, range_fate fate) {
     size_t page = fl_page_of(range->start), pages = range->bytes >> FL_PAGE_SHIFT;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_pagebits_clear(piece.region->in_use, piece.first, piece.pages);
@@ -131,7 +131,7 @@ static size_t put_back(fl_arena *arena, const osmem_range *range, range_fate fat
 }
 
 /* So that the system has back at once what goes of huge pages. */
-static void split_ends(fl_arena *arena, const osmem_range *range) {
+static void split_ends(fl_pagearena *arena, const osmem_range *range) {
     fl_lock_take(&arena->lock);
     bool splits = fl_huge_splits(arena, range);
     arena->system_calls += splits;
@@ -140,7 +140,7 @@ static void split_ends(fl_arena *arena, const osmem_range *range) {
     (void)ignored;
 }
 
-uint64_t fl_ranges_unused(fl_arena *arena, const osmem_range *ranges, size_t count, uint64_t *kept) {
+uint64_t fl_ranges_unused(fl_pagearena *arena, const osmem_range *ranges, size_t count, uint64_t *kept) {
     uint64_t went = 0;
     for (size_t i = 0; i < count; i++)
         split_ends(arena, &ranges[i]);
@@ -158,7 +158,7 @@ uint64_t fl_ranges_unused(fl_arena *arena, const osmem_range *ranges, size_t cou
 }
 
 /* Regions that have become empty go, one after the other; without the arena's lock. */
-static void release_empty(fl_arena *arena, const page_batch *batch) {
+static void release_empty(fl_pagearena *arena, const page_batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         size_t page = fl_page_of(batch->ranges[i].start), pages = batch->ranges[i].bytes >> FL_PAGE_SHIFT;
         for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
@@ -176,7 +176,7 @@ static void release_empty(fl_arena *arena, const page_batch *batch) {
 }
 
 /* Where there are huge pages, what has gone in part must not come back as one. Without the arena's lock. */
-static void stay_small(fl_arena *arena, size_t count) {
+static void stay_small(fl_pagearena *arena, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const osmem_range *range = &room_of(arena)->small[i];
         osmem_result ignored = osmem_no_huge_page(range->start, range->bytes, &arena->stat);
@@ -185,7 +185,7 @@ static void stay_small(fl_arena *arena, size_t count) {
 }
 
 /* Holds the arena's lock. Returns how many ranges there are in room->small. */
-static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
+static size_t count_given(fl_pagearena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                           uint64_t started_ns) {
     size_t count = 0;
     arena->system_calls++;
@@ -199,8 +199,8 @@ static size_t count_given(fl_arena *arena, fl_cause cause, const osmem_range *ra
     return count;
 }
 
-void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
-                    uint64_t started_ns) {
+void fl_pagearena_given(fl_pagearena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
+                        uint64_t started_ns) {
     fl_lock_take(&arena->lock);
     for (uint64_t rest = went; rest; rest &= rest - 1)
         fl_huge_note_purged(arena, fl_region_of(ranges[__builtin_ctzll(rest)].start));
@@ -212,11 +212,11 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
 #define SIFTS_MAX 64 /* calls in one batch, to find out what the system keeps */
 
 /* One grain or more of a range in upkeep's hands gets its fate. */
-static size_t settle(fl_arena *arena, const osmem_range *range, range_fate fate) {
+static size_t settle(fl_pagearena *arena, const osmem_range *range, range_fate fate) {
     arena->leaving_pages -= range->bytes >> FL_PAGE_SHIFT;
     size_t went = put_back(arena, range, fate);
-    fl_arena_count_ready(arena, went << FL_PAGE_SHIFT, false);
-    fl_arena_show_idle(arena);
+    fl_pagearena_count_ready(arena, went << FL_PAGE_SHIFT, false);
+    fl_pagearena_show_idle(arena);
     return went;
 }
 
@@ -224,7 +224,7 @@ static size_t settle(fl_arena *arena, const osmem_range *range, range_fate fate)
  * A range of which the system keeps something: which grains? It is asked about pieces, each half of the one before until it
  * goes or is a grain, then twice as long again. What is left when the calls are used up counts as kept. Returns the pages that went.
  */
-static size_t sift(fl_arena *arena, fl_cause cause, const osmem_range *range, unsigned *calls) {
+static size_t sift(fl_pagearena *arena, fl_cause cause, const osmem_range *range, unsigned *calls) {
     size_t grain = fl_the_window.grain_pages << FL_PAGE_SHIFT, step = range->bytes, went = 0;
     for (size_t at = 0; at < range->bytes;) {
         osmem_range piece = {(char *)range->start + at, step < range->bytes - at ? step : range->bytes - at};
@@ -250,7 +250,7 @@ static size_t sift(fl_arena *arena, fl_cause cause, const osmem_range *range, un
     return went;
 }
 
-size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again) {
+size_t fl_pages_scavenge(fl_pagearena *arena, size_t wanted_pages, fl_cause cause, bool *again) {
     page_batch *batch = &room_of(arena)->batch;
     if (cause == FL_CAUSE_LIMIT && atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) == 0) {
         *again = false;

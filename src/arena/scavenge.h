@@ -12,11 +12,11 @@
  * Ready → Prepared for as many of at most FL_BATCH_RANGES ranges as the system takes: one that it keeps is left out.
  * Returns a bit for each that went; *kept gets one for each that is not worth asking for again soon.
  */
-uint64_t fl_ranges_unused(fl_arena *arena, const osmem_range *ranges, size_t count, uint64_t *kept);
+uint64_t fl_ranges_unused(fl_pagearena *arena, const osmem_range *ranges, size_t count, uint64_t *kept);
 
 /* The floor above has given back those ranges inside what is granted that have a bit in `went`. In the arena's upkeep. */
-void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
-                    uint64_t started_ns);
+void fl_pagearena_given(fl_pagearena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
+                        uint64_t started_ns);
 
 /*
  * Gives back to the system up to wanted_pages of what is idle, in one batch of bounded length: vacant regions
@@ -24,6 +24,6 @@ void fl_arena_given(fl_arena *arena, fl_cause cause, const osmem_range *ranges, 
  * FL_CAUSE_LIMIT, those that the batch has made empty leave the arena. Returns how many pages went. *again: another batch may find more; false: nothing is
  * idle, or the system refuses. In the arena's upkeep.
  */
-size_t fl_pages_scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause, bool *again);
+size_t fl_pages_scavenge(fl_pagearena *arena, size_t wanted_pages, fl_cause cause, bool *again);
 
 #endif

@@ -31,25 +31,25 @@ void fl_scavenger_press(uint64_t until_ns) {
 
 /* The idle pages that a limit forbids to keep: a soft one of the arena or of the process, or one on what is idle. Holds
  * the arena's lock. */
-static size_t above_limits(const fl_arena *arena) {
-    size_t idle = fl_arena_idle_pages(arena);
+static size_t above_limits(const fl_pagearena *arena) {
+    size_t idle = fl_pagearena_idle_pages(arena);
     size_t above =
-        fl_larger(fl_pages_up(fl_arena_soft_excess(arena)),
+        fl_larger(fl_pages_up(fl_pagearena_soft_excess(arena)),
                   fl_above(idle, atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed)));
     return above < idle ? above : idle;
 }
 
 /* Those above what the recent peak makes likely to be used again. Holds the arena's lock. */
-static size_t above_goal(const fl_arena *arena) {
-    return fl_above(fl_arena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
+static size_t above_goal(const fl_pagearena *arena) {
+    return fl_above(fl_pagearena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
 }
 
 /* Those above what a program at work takes and returns all the time. Holds the arena's lock. */
-static size_t above_stir(const fl_arena *arena) {
-    return fl_above(fl_arena_idle_pages(arena), fl_pace_keep_quiet(&arena->pace, arena->used_pages));
+static size_t above_stir(const fl_pagearena *arena) {
+    return fl_above(fl_pagearena_idle_pages(arena), fl_pace_keep_quiet(&arena->pace, arena->used_pages));
 }
 
-static size_t really_ready(const fl_arena *arena) {
+static size_t really_ready(const fl_pagearena *arena) {
     return arena->ready_pages -
            (atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
 }
@@ -62,20 +62,20 @@ typedef struct moment {
 } moment;
 
 /* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
-static bool look(fl_arena *arena, const moment *at) {
+static bool look(fl_pagearena *arena, const moment *at) {
     fl_look look = {at->now_ns,        at->process_cpu_ns,  arena->activity,
-                    arena->used_pages, really_ready(arena), fl_pages_up(fl_arena_sparable_bytes(arena))};
+                    arena->used_pages, really_ready(arena), fl_pages_up(fl_pagearena_sparable_bytes(arena))};
     return fl_pace_look(&arena->pace, &look);
 }
 
 /* Apart, for the stack of who comes here from a request. */
-static __attribute__((noinline)) void upkeep_begins(fl_arena *arena) {
+static __attribute__((noinline)) void upkeep_begins(fl_pagearena *arena) {
     fl_lock_take(&arena->lock);
     fl_pace_upkeep_begins(&arena->pace, arena->used_pages);
     fl_lock_drop(&arena->lock);
 }
 
-static __attribute__((noinline)) void upkeep_ends(fl_arena *arena) {
+static __attribute__((noinline)) void upkeep_ends(fl_pagearena *arena) {
     fl_lock_take(&arena->lock);
     arena->pace.activity_seen = arena->activity;
     fl_pace_upkeep_ends(&arena->pace, arena->used_pages);
@@ -83,7 +83,7 @@ static __attribute__((noinline)) void upkeep_ends(fl_arena *arena) {
 }
 
 /* What the floor above can free; its returns of pages must not look like the program's doing. */
-static bool reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+static bool reclaim(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns) {
     upkeep_begins(arena);
     bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
     upkeep_ends(arena);
@@ -95,13 +95,13 @@ bool fl_scavenger_time_is_up(uint64_t deadline_ns) {
 }
 
 /* Batches of what is too much for a reason. Returns true where some is left for the next tick. */
-static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+static bool give_excess(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns) {
     for (;;) {
         fl_lock_take(&arena->lock);
         size_t pages = cause == FL_CAUSE_GOAL    ? above_goal(arena)
                        : cause == FL_CAUSE_QUIET ? above_stir(arena)
                        : cause == FL_CAUSE_LIMIT ? above_limits(arena)
-                                                 : fl_arena_idle_pages(arena);
+                                                 : fl_pagearena_idle_pages(arena);
         fl_lock_drop(&arena->lock);
         if (pages == 0)
             return false;
@@ -115,7 +115,7 @@ static bool give_excess(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
 }
 
 /* The active regime: as long as the allowance lasts. */
-static bool attend_active(fl_arena *arena, const moment *at) {
+static bool attend_active(fl_pagearena *arena, const moment *at) {
     uint64_t started_ns = fl_system_thread_cpu_ns(), deadline_ns = at->deadline_ns;
     uint64_t allowed_ns = fl_allowance_look(&allowance, at->process_cpu_ns);
     if (allowed_ns == 0)
@@ -131,10 +131,10 @@ static bool attend_active(fl_arena *arena, const moment *at) {
 typedef enum tick_prospect { NOTHING_LEFT, NOT_NOW, WORK_LEFT } tick_prospect;
 
 /* In the end: what can still be expected of the arena, and has anything gone? */
-static tick_prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before,
+static tick_prospect foresee(fl_pagearena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before,
                              bool *gave) {
     fl_lock_take(&arena->lock);
-    bool idle = fl_arena_idle_pages(arena) > 0;
+    bool idle = fl_pagearena_idle_pages(arena) > 0;
     bool keeps = atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed);
     left |= !quiet && idle && !keeps; /* it will be quiet some day */
     bool waits = idle || arena->kept_pages ||
@@ -147,12 +147,12 @@ static tick_prospect foresee(fl_arena *arena, uint64_t now_ns, bool quiet, bool 
 }
 
 /* What went for this cause so far. */
-static uint64_t given_bytes(const fl_arena *arena, fl_cause cause) {
+static uint64_t given_bytes(const fl_pagearena *arena, fl_cause cause) {
     return atomic_load_explicit(&arena->given_bytes[cause], memory_order_relaxed);
 }
 
 /* One arena's turn in a tick. */
-static tick_prospect attend(fl_arena *arena, const moment *at, bool *gave) {
+static tick_prospect attend(fl_pagearena *arena, const moment *at, bool *gave) {
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
     bool quiet = look(arena, at);
@@ -162,7 +162,7 @@ static tick_prospect attend(fl_arena *arena, const moment *at, bool *gave) {
     if (ask_again)
         fl_pages_forget_kept(arena);
     bool left = give_excess(arena, FL_CAUSE_LIMIT, at->deadline_ns);
-    fl_arena_soft_given(arena, (size_t)(given_bytes(arena, FL_CAUSE_LIMIT) - given), at->now_ns);
+    fl_pagearena_soft_given(arena, (size_t)(given_bytes(arena, FL_CAUSE_LIMIT) - given), at->now_ns);
     bool pressed = at->now_ns < atomic_load_explicit(&pressed_until_ns, memory_order_relaxed);
     if (atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed) && !pressed)
         quiet = false;
@@ -192,7 +192,7 @@ static bool take_turns(uint64_t now_ns, uint64_t budget_ns) {
     bool left = false;
     for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
         bool gave;
-        tick_prospect prospect = attend(fl_arena_of_upkeep(upkeep), &at, &gave);
+        tick_prospect prospect = attend(fl_pagearena_of_upkeep(upkeep), &at, &gave);
         fl_upkeep_end_turn(upkeep, prospect != NOTHING_LEFT);
         left |= prospect == WORK_LEFT;
         uint64_t began_ns = at.now_ns;
@@ -217,7 +217,7 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
 typedef enum give_back_end { ENOUGH, NO_MORE, INTERRUPTED } give_back_end;
 
 /* A fork waits for no more than a batch of what was asked for; at a limit a request waits, which is not to fail for it. */
-static give_back_end give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+static give_back_end give_back_of(fl_pagearena *arena, size_t wanted_pages, fl_cause cause) {
     size_t all = 0;
     for (bool again = true; again && all < wanted_pages;) {
         all += fl_pages_scavenge(arena, wanted_pages - all, cause, &again);
@@ -228,7 +228,7 @@ static give_back_end give_back_of(fl_arena *arena, size_t wanted_pages, fl_cause
 }
 
 /* What is idle; in the second round also what the floor above can free. */
-static give_back_end give_back_now(fl_arena *arena, size_t wanted_pages, fl_cause cause, int round) {
+static give_back_end give_back_now(fl_pagearena *arena, size_t wanted_pages, fl_cause cause, int round) {
     if (round == 0)
         return give_back_of(arena, wanted_pages, cause);
     uint64_t before = given_bytes(arena, cause);
@@ -243,7 +243,7 @@ static give_back_end give_back_now(fl_arena *arena, size_t wanted_pages, fl_caus
 /* Of an arena that is in the caller's hands until here. Others come in between where they wait for it; what is asked for is
  * done in the end all the same. Returns the bytes that went. */
 static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cause, int round) {
-    fl_arena *arena = fl_arena_of_upkeep(upkeep);
+    fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     size_t given = 0;
     if (round == 0 && cause == FL_CAUSE_REQUEST)
         fl_pages_forget_kept(arena);
@@ -264,7 +264,7 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
     return given;
 }
 
-static bool is_below(const fl_arena *arena, const fl_arena *other) {
+static bool is_below(const fl_pagearena *arena, const fl_pagearena *other) {
     do
         arena = arena->parent;
     while (arena && arena != other);
@@ -273,14 +273,14 @@ static bool is_below(const fl_arena *arena, const fl_arena *other) {
 
 /* Whom a give-back asks: those below an arena (NULL: all); in its second round also for what the floor above holds. */
 typedef struct arena_circle {
-    const fl_arena *above;
+    const fl_pagearena *above;
     int round;
 } arena_circle;
 
 /* Is there anything to be had of it? All of these are hints, but the pins: what somebody gives back at this moment is shown no
  * more, and counts still; a request that is refused for it waits. */
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
-    const fl_arena *arena = fl_arena_of_upkeep(upkeep);
+    const fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     const arena_circle *circle = context;
     bool has_idle = upkeep->pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
     return (has_idle ||
@@ -290,11 +290,11 @@ static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
            (!circle->above || is_below(arena, circle->above));
 }
 
-static bool has_idle(const fl_arena *arena) {
+static bool has_idle(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) > 0;
 }
 
-size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim_too) {
+size_t fl_scavenger_give_back(fl_pagearena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim_too) {
     size_t all = 0;
     /* What is idle already, before anything is taken out of a heap's hands for it. */
     for (int round = 0; round <= (reclaim_too && reclaim_above); round++) {
@@ -320,7 +320,7 @@ static bool is_any(const fl_upkeep *upkeep, const void *context) {
 void fl_scavenger_unmap_spare(void) {
     size_t place = 0;
     for (fl_upkeep *it; (it = fl_upkeep_next(&place, is_any, NULL)) != NULL;) {
-        fl_arena *arena = fl_arena_of_upkeep(it);
+        fl_pagearena *arena = fl_pagearena_of_upkeep(it);
         fl_lock_take(&arena->ground_lock);
         fl_lock_take(&arena->lock);
         fl_regions_unmap_spare(arena);
@@ -331,19 +331,19 @@ void fl_scavenger_unmap_spare(void) {
 }
 
 typedef struct arena_question {
-    bool (*is)(const fl_arena *arena);
+    bool (*is)(const fl_pagearena *arena);
     bool found;
     size_t sparable_bytes;
 } arena_question;
 
 static void ask(const fl_upkeep *upkeep, void *context) {
     arena_question *question = context;
-    const fl_arena *arena = fl_arena_of_upkeep(upkeep);
+    const fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     question->found |= question->is && question->is(arena);
-    question->sparable_bytes += fl_arena_sparable_bytes(arena);
+    question->sparable_bytes += fl_pagearena_sparable_bytes(arena);
 }
 
-bool fl_scavenger_any(bool (*is)(const fl_arena *arena)) {
+bool fl_scavenger_any(bool (*is)(const fl_pagearena *arena)) {
     arena_question question = {.is = is};
     fl_upkeep_each(ask, &question);
     return question.found;

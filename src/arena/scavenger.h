@@ -9,7 +9,7 @@
 
 /* What a floor above does before pages are given back: free what it can in an arena, until the deadline. Returns true
  * while it has work left. For FL_CAUSE_GOAL the program is at work in the arena, and what it may want soon stays. */
-typedef bool fl_scavenger_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
+typedef bool fl_scavenger_reclaim(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns);
 
 void fl_scavenger_init(fl_scavenger_reclaim *reclaim);
 
@@ -29,14 +29,14 @@ uint32_t fl_scavenger_ticked_s(void);
 bool fl_scavenger_tick(uint64_t budget_ns);
 
 /* Is it so of any arena that is looked after? No lock may be held; `is` runs with the queue's. */
-bool fl_scavenger_any(bool (*is)(const fl_arena *arena));
+bool fl_scavenger_any(bool (*is)(const fl_pagearena *arena));
 
-/* What all of them could spare, as fl_arena_sparable_bytes. */
+/* What all of them could spare, as fl_pagearena_sparable_bytes. */
 size_t fl_scavenger_sparable_bytes(void);
 
 /* Gives back idle pages at once, of one arena and those below it or (NULL) of all; with reclaim, also what the floor above can free
  * for it. Returns how many bytes went. No lock may be held. */
-size_t fl_scavenger_give_back(fl_arena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim);
+size_t fl_scavenger_give_back(fl_pagearena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim);
 
 /* Commit charge of all arenas' chunks that are wholly Prepared goes back to the system. */
 void fl_scavenger_unmap_spare(void);

@@ -19,7 +19,7 @@ static uintptr_t self(void) {
     return (uintptr_t)pthread_self();
 }
 
-void fl_shed_set(fl_arena *arena, fl_shed_function *function, void *context) {
+void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context) {
     fl_lock_take(&arena->lock);
     arena->limits.shed = function;
     arena->limits.shed_context = context;
@@ -53,7 +53,7 @@ static void end(const asking *it) {
     fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
 }
 
-void fl_shed_set_soft(fl_arena *arena, fl_shed_function *function, void *context) {
+void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *context) {
     fl_lock_take(&arena->lock);
     arena->limits.soft_shed = function;
     arena->limits.soft_context = context;
@@ -62,7 +62,7 @@ void fl_shed_set_soft(fl_arena *arena, fl_shed_function *function, void *context
 }
 
 /* One of an arena's two owners. */
-static bool ask(fl_arena *arena, bool soft, size_t bytes) {
+static bool ask(fl_pagearena *arena, bool soft, size_t bytes) {
     fl_lock_take(&arena->lock);
     fl_shed_function *function = soft ? arena->limits.soft_shed : arena->limits.shed;
     void *context = soft ? arena->limits.soft_context : arena->limits.shed_context;
@@ -80,7 +80,7 @@ static bool ask(fl_arena *arena, bool soft, size_t bytes) {
     return worth_it;
 }
 
-bool fl_shed_ask(fl_arena *arena, size_t bytes) {
+bool fl_shed_ask(fl_pagearena *arena, size_t bytes) {
     return ask(arena, false, bytes);
 }
 
@@ -88,18 +88,18 @@ bool fl_shed_ask(fl_arena *arena, size_t bytes) {
 
 static _Atomic uint64_t ticked_ns; /* by the program, last */
 
-static void ask_soft(fl_arena *arena) {
+static void ask_soft(fl_pagearena *arena) {
     size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
     size_t above = fl_above(atomic_load_explicit(&arena->family_bytes, memory_order_relaxed), limit);
     if (above)
         ask(arena, true, above);
 }
 
-void fl_shed_ask_soft(fl_arena *arena) {
+void fl_shed_ask_soft(fl_pagearena *arena) {
     if (!atomic_load_explicit(&fl_soft_limit_crossed, memory_order_relaxed) ||
         fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) < TICKS_COME_NS)
         return;
-    for (fl_arena *it = arena; it; it = it->parent)
+    for (fl_pagearena *it = arena; it; it = it->parent)
         if (atomic_load_explicit(&it->limits.soft_crossed, memory_order_relaxed) &&
             atomic_exchange_explicit(&it->limits.soft_crossed, false, memory_order_relaxed))
             ask_soft(it);
@@ -107,7 +107,7 @@ void fl_shed_ask_soft(fl_arena *arena) {
 
 static bool is_crossed(const fl_upkeep *upkeep, const void *unused) {
     (void)unused;
-    return atomic_load_explicit(&fl_arena_of_upkeep(upkeep)->limits.soft_crossed, memory_order_relaxed);
+    return atomic_load_explicit(&fl_pagearena_of_upkeep(upkeep)->limits.soft_crossed, memory_order_relaxed);
 }
 
 void fl_shed_tick(void) {
@@ -117,9 +117,9 @@ void fl_shed_tick(void) {
         return;
     size_t place = 0;
     for (fl_upkeep *it; (it = fl_upkeep_hold_next(&place, is_crossed, NULL)) != NULL; fl_upkeep_let_go(it))
-        if (atomic_exchange_explicit(&fl_arena_of_upkeep(it)->limits.soft_crossed, false,
+        if (atomic_exchange_explicit(&fl_pagearena_of_upkeep(it)->limits.soft_crossed, false,
                                      memory_order_relaxed))
-            ask_soft(fl_arena_of_upkeep(it));
+            ask_soft(fl_pagearena_of_upkeep(it));
 }
 
 void fl_shed_fork_child(void) {
@@ -131,7 +131,7 @@ void fl_shed_fork_child(void) {
             *place = (*place)->next;
 }
 
-void fl_shed_fork_child_of(fl_arena *arena) {
+void fl_shed_fork_child_of(fl_pagearena *arena) {
     if (!fl_lock_is_free(&arena->shed_lock))
         fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);
 }

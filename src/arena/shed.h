@@ -18,22 +18,22 @@
 typedef bool fl_shed_function(void *context, size_t bytes);
 
 /* Whom to ask; NULL: nobody. */
-void fl_shed_set(fl_arena *arena, fl_shed_function *function, void *context);
+void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context);
 
 /* Asks the owner for so many bytes. False: there is none, it has nothing, it is the one that is asking, or it is busy with somebody
  * and the caller may not wait. */
-bool fl_shed_ask(fl_arena *arena, size_t bytes);
+bool fl_shed_ask(fl_pagearena *arena, size_t bytes);
 
 /* The same for the soft limit. */
-void fl_shed_set_soft(fl_arena *arena, fl_shed_function *function, void *context);
+void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *context);
 
 /* To be called when a request has been served, and in each tick that the program makes. One load where no soft limit has been
  * crossed. */
-void fl_shed_ask_soft(fl_arena *arena);
+void fl_shed_ask_soft(fl_pagearena *arena);
 void fl_shed_tick(void);
 
 /* In the child of a fork, once for all, and for each arena: who was asking in another thread is not here. */
 void fl_shed_fork_child(void);
-void fl_shed_fork_child_of(fl_arena *arena);
+void fl_shed_fork_child_of(fl_pagearena *arena);
 
 #endif

@@ -20,11 +20,11 @@ static uint64_t take_slot(_Atomic uint64_t *slot) {
 }
 
 /* What is kept is granted, but could be had back. */
-static void count_kept(fl_arena *arena, size_t pages, bool more) {
-    fl_arena_count(&arena->reclaimable_bytes, pages << FL_PAGE_SHIFT, more);
+static void count_kept(fl_pagearena *arena, size_t pages, bool more) {
+    fl_pagearena_count(&arena->reclaimable_bytes, pages << FL_PAGE_SHIFT, more);
 }
 
-static void give_up(fl_arena *arena, uint64_t span) {
+static void give_up(fl_pagearena *arena, uint64_t span) {
     count_kept(arena, pages_in(span), false);
     fl_pages_return(arena, start_of(span), pages_in(span));
 }
@@ -33,19 +33,19 @@ static bool is_large(size_t pages) {
     return pages > FL_SPANS_PAGES_MAX / 2;
 }
 
-static void empty_slot(_Atomic uint64_t *slot, fl_arena *arena) {
+static void empty_slot(_Atomic uint64_t *slot, fl_pagearena *arena) {
     uint64_t span = take_slot(slot);
     if (span)
         give_up(arena, span);
 }
 
-static void fill_slot(_Atomic uint64_t *slot, fl_arena *arena, char *start, size_t pages) {
+static void fill_slot(_Atomic uint64_t *slot, fl_pagearena *arena, char *start, size_t pages) {
     count_kept(arena, pages, true);
     atomic_store_explicit(slot, (uint64_t)fl_page_of(start) << 32 | pages, memory_order_seq_cst);
     fl_scarce_in_heaps(arena);
 }
 
-static char *take(fl_spans *spans, fl_arena *arena, size_t *pages, size_t most) {
+static char *take(fl_spans *spans, fl_pagearena *arena, size_t *pages, size_t most) {
     for (size_t i = is_large(*pages) ? FL_SPANS_LARGE : 0; i < FL_SPANS_SLOTS; i++) {
         uint64_t span = atomic_load_explicit(&spans->slots[i], memory_order_relaxed);
         size_t have = pages_in(span);
@@ -63,15 +63,15 @@ static char *take(fl_spans *spans, fl_arena *arena, size_t *pages, size_t most) 
     return NULL;
 }
 
-char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t pages) {
+char *fl_spans_take(fl_spans *spans, fl_pagearena *arena, size_t pages) {
     return take(spans, arena, &pages, pages);
 }
 
-char *fl_spans_take_longer(fl_spans *spans, fl_arena *arena, size_t *pages) {
+char *fl_spans_take_longer(fl_spans *spans, fl_pagearena *arena, size_t *pages) {
     return take(spans, arena, pages, *pages + *pages / 8);
 }
 
-static void put_large(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
+static void put_large(fl_spans *spans, fl_pagearena *arena, char *start, size_t pages) {
     if (pages > FL_SPANS_PAGES_MAX) {
         fl_pages_return(arena, start, pages);
         return;
@@ -80,7 +80,7 @@ static void put_large(fl_spans *spans, fl_arena *arena, char *start, size_t page
     fill_slot(&spans->slots[FL_SPANS_LARGE], arena, start, pages);
 }
 
-void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
+void fl_spans_put(fl_spans *spans, fl_pagearena *arena, char *start, size_t pages) {
     if (is_large(pages)) {
         put_large(spans, arena, start, pages);
         return;
@@ -103,7 +103,7 @@ void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages) {
     fill_slot(&spans->slots[empty], arena, start, pages);
 }
 
-void fl_spans_flush(fl_spans *spans, fl_arena *arena) {
+void fl_spans_flush(fl_spans *spans, fl_pagearena *arena) {
     for (size_t i = 0; i < FL_SPANS_SLOTS; i++)
         empty_slot(&spans->slots[i], arena);
 }

@@ -26,15 +26,15 @@ typedef struct fl_spans {
 } fl_spans;
 
 /* A span of so many pages. NULL: there is none, and the long one has been returned. */
-char *fl_spans_take(fl_spans *spans, fl_arena *arena, size_t pages);
+char *fl_spans_take(fl_spans *spans, fl_pagearena *arena, size_t pages);
 
 /* The same of an eighth more at most; *pages becomes its length. */
-char *fl_spans_take_longer(fl_spans *spans, fl_arena *arena, size_t *pages);
+char *fl_spans_take_longer(fl_spans *spans, fl_pagearena *arena, size_t *pages);
 
 /* Keeps a span, or returns it to the arena; an older one may have to go for it. Owner only. */
-void fl_spans_put(fl_spans *spans, fl_arena *arena, char *start, size_t pages);
+void fl_spans_put(fl_spans *spans, fl_pagearena *arena, char *start, size_t pages);
 
 /* Returns all to the arena. From any thread. */
-void fl_spans_flush(fl_spans *spans, fl_arena *arena);
+void fl_spans_flush(fl_spans *spans, fl_pagearena *arena);
 
 #endif

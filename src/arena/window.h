@@ -68,7 +68,7 @@ static inline void *fl_entry_descriptor(fl_entry entry) {
     return (void *)(uintptr_t)(entry & ~FL_ENTRY_TAG_BITS);
 }
 
-struct fl_arena;
+struct fl_pagearena;
 
 /* A bit for each chunk of a region. */
 typedef uint32_t fl_chunks;
@@ -100,9 +100,9 @@ _Static_assert(FL_REGION_CHUNKS == 32, "as many bits as chunks");
  * other value it learns only that it does not. (spin explores all of it: tests/model/regions.pml.)
  */
 typedef struct fl_region {
-    _Atomic(struct fl_arena *) arena; /* NULL: free, leaving or kept */
-    const osmem_backend *keeper;      /* kept: by this one */
-    struct fl_region *next;           /* of the same arena, in no order */
+    _Atomic(struct fl_pagearena *) arena; /* NULL: free, leaving or kept */
+    const osmem_backend *keeper;          /* kept: by this one */
+    struct fl_region *next;               /* of the same arena, in no order */
     struct fl_region *previous;
     struct fl_branch *branch; /* above it in the arena's tree */
     fl_chunks mapped;         /* these: a bit for each chunk */
@@ -192,7 +192,7 @@ typedef struct fl_window_books {
 fl_window_books fl_window_look(void);
 #endif
 
-static inline bool fl_region_is_of(const fl_region *region, const struct fl_arena *arena) {
+static inline bool fl_region_is_of(const fl_region *region, const struct fl_pagearena *arena) {
     return atomic_load_explicit(&region->arena, memory_order_relaxed) == arena;
 }
 

@@ -277,7 +277,7 @@ _Static_assert((int)FALLOW_CAUSE_REQUEST + 1 == (int)FL_CAUSE_COUNT && FL_CAUSE_
 
 fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     fallow_arena_figures figures = {0};
-    const fl_arena *pages = &arena->pages;
+    const fl_pagearena *pages = &arena->pages;
     fl_lock *lock = (fl_lock *)&pages->lock;
     fl_lock_take(lock);
     osmem_bytes bytes = osmem_stat_read(&pages->stat, &figures.ready_peak_bytes);
@@ -285,7 +285,7 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     figures.ready_bytes = bytes.ready;
     figures.granted_bytes = pages->used_pages << FL_PAGE_SHIFT;
     figures.away_bytes = atomic_load_explicit(&pages->away_bytes, memory_order_relaxed);
-    figures.idle_bytes = fl_arena_idle_pages(pages) << FL_PAGE_SHIFT;
+    figures.idle_bytes = fl_pagearena_idle_pages(pages) << FL_PAGE_SHIFT;
     figures.largest_free_bytes = fl_pagetree_longest(&pages->tree) << FL_PAGE_SHIFT;
     figures.soft_limit_bytes = fl_limit_shown(pages->limits.soft_bytes);
     figures.limit_bytes = fl_limit_shown(pages->limits.hard_bytes);

@@ -102,6 +102,6 @@ void fl_arena_destroy(fallow_arena *arena) {
     fl_audit_arena_unused(arena);
     fl_arena_leave(arena);
     forget_everything(arena);
-    fl_arena_end(&arena->pages);
+    fl_pagearena_end(&arena->pages);
     fl_arena_gone(arena);
 }

@@ -108,7 +108,7 @@ static void poison_chunk(const chunk *it) {
 /* For audits: no table and no list leads to a pool's pages. */
 static void count_for_audit(fallow_arena *arena, size_t pages, bool more) {
 #if FL_CHECKS >= 2
-    fl_arena_count(&arena->pool_pages, pages, more);
+    fl_pagearena_count(&arena->pool_pages, pages, more);
 #else
     (void)arena, (void)pages, (void)more;
 #endif

@@ -158,11 +158,11 @@ static void set_new(fl_heap *heap, fl_slab *slab) {
 
 /* At a limit, is there memory for a block that comes from somewhere else? */
 static bool has_room(const fl_heap *heap, unsigned size_class, fl_shortage *shortage) {
-    fl_arena *arena = &heap->arena->pages;
+    fl_pagearena *arena = &heap->arena->pages;
     size_t page_bytes = fl_the_window.os_page_bytes;
     size_t bytes = (fl_classes[size_class].block_bytes + page_bytes - 1) & ~(page_bytes - 1);
     if (atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
-        fl_arena_has_room(arena, bytes, shortage))
+        fl_pagearena_has_room(arena, bytes, shortage))
         *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
     return shortage->why == FL_REFUSED_NEVER;
 }
@@ -194,10 +194,10 @@ static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
 
 /* At a limit there is no memory for a unit: is that what the slab needs? */
 static bool is_in_want(const fl_slab *slab, fl_shortage *shortage) {
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     fl_shortage why;
-    bool wants = fl_arena_is_scarce(arena) && fl_slab_needs_memory(slab) &&
-                 !fl_arena_has_room(arena, (size_t)1 << fl_classes[slab->size_class].unit_shift, &why);
+    bool wants = fl_pagearena_is_scarce(arena) && fl_slab_needs_memory(slab) &&
+                 !fl_pagearena_has_room(arena, (size_t)1 << fl_classes[slab->size_class].unit_shift, &why);
     if (wants)
         *shortage = why;
     return wants;

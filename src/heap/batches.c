@@ -82,7 +82,7 @@ fl_batch fl_batches_add(fl_heap *heap, fl_slab *slab, void *block) {
     fl_batch now = {slab, block, block, 1};
     fl_heap_enter(heap, heap);
     bool closed = is_closed(heap);
-    if (!closed && !fl_arena_is_scarce(&heap->arena->pages)) {
+    if (!closed && !fl_pagearena_is_scarce(&heap->arena->pages)) {
         fl_batch *place = place_of(heap, slab);
         bool last = has_little_live(slab);
         if (place->slab == slab)
@@ -96,12 +96,12 @@ fl_batch fl_batches_add(fl_heap *heap, fl_slab *slab, void *block) {
     return now;
 }
 
-static bool is_scarce(const fl_arena *arena) {
+static bool is_scarce(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->scarce, memory_order_seq_cst);
 }
 
 /* Who is at a limit hears of what may have become idle. (A batch's blocks lie in two groups of a region at most.) */
-static void say(fl_arena *arena, const void *first, const void *last, fl_push_news news) {
+static void say(fl_pagearena *arena, const void *first, const void *last, fl_push_news news) {
     if (news == FL_NEWS_IDLE) {
         fl_scarce_mark(arena, first);
         fl_scarce_mark(arena, last);
@@ -110,14 +110,14 @@ static void say(fl_arena *arena, const void *first, const void *last, fl_push_ne
 }
 
 /* The rest of fl_hand_over; apart, for the stack: where the owner is told of a slab, and where nobody owns it. */
-static __attribute__((noinline)) fl_handed tell(fl_slab *slab, fl_arena *arena, fl_pushed pushed) {
+static __attribute__((noinline)) fl_handed tell(fl_slab *slab, fl_pagearena *arena, fl_pushed pushed) {
     fl_owner_tell(slab, fl_word_owner(pushed.before));
     if (is_scarce(arena))
         fl_scarce_in_heaps(arena);
     return FL_HANDED_SLAB;
 }
 
-static __attribute__((noinline)) fl_handed follow(fl_slab *slab, fl_arena *arena, const void *first,
+static __attribute__((noinline)) fl_handed follow(fl_slab *slab, fl_pagearena *arena, const void *first,
                                                   const void *last, fl_pushed pushed) {
     fl_push_news news = fl_push_news_of(slab, pushed);
     fl_push_duty duty = fl_push_duty_of(pushed);
@@ -133,7 +133,7 @@ static __attribute__((noinline)) fl_handed follow(fl_slab *slab, fl_arena *arena
 /* Apart, also in this file: it ends in a jump, so that nothing of it is on the stack then. */
 __attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
     /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     fl_pushed pushed = fl_slab_push(slab, first, last, count);
     if (__builtin_expect(fl_push_has_no_duty(pushed) && !is_scarce(arena), 1))
         return FL_HANDED_QUIETLY;

@@ -109,7 +109,7 @@ void fl_heap_drained(fl_slab *slab, fl_heap *heap) {
 
 static void hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
     /* Read while the slab is within reach. */
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     size_t bytes = slab->pages << FL_PAGE_SHIFT;
     fl_handed handed = fl_hand_over(slab, first, last, count);
     if (__builtin_expect(handed == FL_HANDED_QUIETLY, 1))

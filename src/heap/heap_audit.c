@@ -362,7 +362,7 @@ static void audit_places(const fallow_arena *arena, const heap_books *books) {
 }
 
 static void audit_sums(const fallow_arena *arena, const heap_books *books) {
-    const fl_arena *pages = &arena->pages;
+    const fl_pagearena *pages = &arena->pages;
     fl_audit_equal(arena, "leaving_pages of an arena that nobody uses", pages->leaving_pages,
                    "what the scavenger has in its hands", 0);
     fl_audit_equal(arena, "used_pages", pages->used_pages, "slabs, large blocks, spans and pools",

@@ -105,7 +105,7 @@ static void lose_slabs(fl_heap *heap) {
         heap->partial[size_class] = (fl_parked){NULL, NULL};
     heap->full = (fl_parked){NULL, NULL};
     heap->slabs_lost = true;
-    fl_arena_count(&heap->arena->pages.reclaimable_bytes, heap->partial_bytes, false);
+    fl_pagearena_count(&heap->arena->pages.reclaimable_bytes, heap->partial_bytes, false);
     heap->partial_bytes = 0;
 }
 

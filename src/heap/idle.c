@@ -15,7 +15,7 @@ static unsigned ticks_in(uintptr_t word) {
 }
 
 static void count_idle(fallow_arena *arena, bool more) {
-    fl_arena_count(&arena->pages.reclaimable_bytes, FL_IDLE_HEAP_BYTES, more);
+    fl_pagearena_count(&arena->pages.reclaimable_bytes, FL_IDLE_HEAP_BYTES, more);
 }
 
 static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {

@@ -25,7 +25,7 @@ static bool claim_from(fl_slab *slab, fl_slab_state from) {
 
 /* A slab that has just become nobody's: can it hold an idle unit? If not, from which push on (slab.h)? */
 static __attribute__((noinline)) bool may_be_idle(fl_slab *slab) {
-    if (!fl_arena_is_scarce(&slab->arena->pages))
+    if (!fl_pagearena_is_scarce(&slab->arena->pages))
         return true;
     uint32_t live = fl_word_live(atomic_load_explicit(&slab->word, memory_order_relaxed));
     uint32_t whole = fl_slab_whole_blocks(slab), least = fl_slab_least_touching(slab);
@@ -38,7 +38,7 @@ static __attribute__((noinline)) bool may_be_idle(fl_slab *slab) {
 void fl_owner_settle_claimed(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     const char *start = slab->start;
     claim_from(slab, FL_CLAIMED); /* by us: this publishes */
     bool changed = may_be_idle(slab);
@@ -49,7 +49,7 @@ void fl_owner_settle_claimed(fl_slab *slab) {
 }
 
 bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     const char *start = slab->start;
     if (!claim_from(slab, from))
         return false;

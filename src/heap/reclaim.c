@@ -224,7 +224,7 @@ static bool is_told(fallow_arena *arena) {
     return told;
 }
 
-bool fl_heap_reclaim(fl_arena *pages, fl_cause cause, uint64_t deadline_ns) {
+bool fl_heap_reclaim(fl_pagearena *pages, fl_cause cause, uint64_t deadline_ns) {
     fallow_arena *arena = (fallow_arena *)pages; /* its first member */
     batch_of(arena)->count = 0;
     batch_of(arena)->refused = !fl_system_has_fence();

@@ -9,7 +9,7 @@
 #include "heap.h"
 
 /* The scavenger's part of this floor (fl_scavenger_reclaim). Holds its lock. */
-bool fl_heap_reclaim(fl_arena *arena, fl_cause cause, uint64_t deadline_ns);
+bool fl_heap_reclaim(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns);
 
 /* In the child of a fork, while hazard pointers stand as they stood: gives up slabs that were taken from an owner who was in the
  * middle of them and is not there. (Nobody would ever find him outside, or all would.) */

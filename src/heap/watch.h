@@ -16,7 +16,7 @@
 #include "heap.h"
 
 static inline bool fl_heap_is_scarce(const fl_heap *heap) {
-    return fl_arena_is_scarce(&heap->arena->pages);
+    return fl_pagearena_is_scarce(&heap->arena->pages);
 }
 
 /* The rest of fl_watch. */

@@ -111,7 +111,7 @@ EXPORT int malloc_info(int options, FILE *stream) {
 EXPORT int mallopt(int parameter, int value) {
     if (!fl_process_init())
         return 0;
-    fl_arena *pages = &fl_process_arena->pages;
+    fl_pagearena *pages = &fl_process_arena->pages;
     switch (parameter) {
     case M_TRIM_THRESHOLD:
         fl_limits_set_policy(pages, value < 0, value == 0);

@@ -23,9 +23,9 @@ static void count_listed(const fl_slab *slab, bool more) {
     fallow_arena *arena = slab->arena;
     uint32_t count = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
     atomic_store_explicit(&arena->listed_count, more ? count + 1 : count - 1, memory_order_relaxed);
-    fl_arena_count(slab->purged_live == FL_NOT_PURGED ? &arena->pages.reclaimable_bytes
-                                                      : &arena->pages.purged_bytes,
-                   slab->pages << FL_PAGE_SHIFT, more);
+    fl_pagearena_count(slab->purged_live == FL_NOT_PURGED ? &arena->pages.reclaimable_bytes
+                                                          : &arena->pages.purged_bytes,
+                       slab->pages << FL_PAGE_SHIFT, more);
 }
 
 static void link_slab(fl_slab *slab, bool first) {
@@ -48,7 +48,7 @@ static void unlink_slab(fl_slab *slab) {
  * then the pages may be somebody else's, and the descriptor last. False: the system refused to make it whole; it can be
  * listed, for the next owner or another try. */
 static bool die(fl_slab *slab, fl_kept *kept) {
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     uint64_t prepared = 0;
     if (slab->away && !fl_slab_level(slab, &prepared))
         return false;
@@ -73,7 +73,7 @@ static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
 }
 
 static bool is_scarce(const fl_slab *slab) {
-    return fl_arena_is_scarce(&slab->arena->pages);
+    return fl_pagearena_is_scarce(&slab->arena->pages);
 }
 
 /* Into a list: fresh slabs first in theirs, purged ones last; at a limit those first that have a block at

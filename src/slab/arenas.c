@@ -92,9 +92,9 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     }
     arena->name[length] = '\0';
     if (parent)
-        fl_arena_init_below(&arena->pages, arena->name, backend, &parent->pages);
+        fl_pagearena_init_below(&arena->pages, arena->name, backend, &parent->pages);
     else
-        fl_arena_init(&arena->pages, arena->name, backend, &fl_stat_process);
+        fl_pagearena_init(&arena->pages, arena->name, backend, &fl_stat_process);
     arena->parent = parent;
     arena->children = NULL;
     arena->only_heap = NULL;

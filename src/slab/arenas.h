@@ -19,7 +19,7 @@ typedef struct fl_slab_list {
 } fl_slab_list;
 
 typedef struct fallow_arena {
-    fl_arena pages;
+    fl_pagearena pages;
     struct fl_heap *only_heap;                 /* of an arena that one thread uses; else NULL */
     uint32_t slot;                             /* its place in every thread's directory */
     _Atomic uintptr_t idle[FL_IDLE_HEAPS_MAX]; /* heaps that are no thread's now; 0: empty. See idle.h */
@@ -47,7 +47,7 @@ typedef struct fallow_arena {
 
 /* What of a slab a tick could free counts, or no longer does. */
 static inline void fl_slab_count_reclaimable(const fl_slab *slab, bool more) {
-    fl_arena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
+    fl_pagearena_count(&slab->arena->pages.reclaimable_bytes, slab->pages << FL_PAGE_SHIFT, more);
 }
 
 /* All blocks of a slab have been handed out, or memory of it goes, or the slab: the arena counts those of which all is resident. For
@@ -56,7 +56,7 @@ static inline void fl_slab_set_filled(fl_slab *slab, bool filled) {
     if (slab->filled == filled)
         return;
     slab->filled = filled;
-    fl_arena_count(&slab->arena->pages.filled_bytes, slab->pages << FL_PAGE_SHIFT, filled);
+    fl_pagearena_count(&slab->arena->pages.filled_bytes, slab->pages << FL_PAGE_SHIFT, filled);
 }
 
 /* All there ever were, by slot, living or not; and how many slots have been used. Guarded by the lock of arenas. */

@@ -13,7 +13,7 @@
 fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t tag, fl_kept *kept);
 
 /* Carves a few more blocks into the free list of an owned slab, lowest first. False: all are carved; or there is no memory for
- * them, and *shortage, which is FL_REFUSED_NEVER before, says why (heed_soft: see fl_arena_charge). */
+ * them, and *shortage, which is FL_REFUSED_NEVER before, says why (heed_soft: see fl_pagearena_charge). */
 bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage);
 
 /*

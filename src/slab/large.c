@@ -87,7 +87,7 @@ static void forget(const fl_slab *run, const void *block) {
 
 /* A run that nobody has seen yet: its first pages are None, against our will. The others are free again. */
 static void lose(fl_slab *run, size_t pages) {
-    fl_arena *arena = &run->arena->pages;
+    fl_pagearena *arena = &run->arena->pages;
     forget(run, run->start);
     fl_pages_lose(arena, run->start, pages);
     if (run->pages > pages)
@@ -97,7 +97,7 @@ static void lose(fl_slab *run, size_t pages) {
 
 void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
     forget(run, block);
-    fl_arena *arena = &run->arena->pages;
+    fl_pagearena *arena = &run->arena->pages;
     if (kept)
         fl_spans_put(&kept->spans, arena, run->start, run->pages);
     else
@@ -115,7 +115,7 @@ void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
  * held from the move to the end of the books that follow it, for fork: a child must not find the one without the other.
  */
 static osmem_result move_pages(const fl_slab *run, char *to) {
-    fl_arena *arena = &run->arena->pages;
+    fl_pagearena *arena = &run->arena->pages;
     fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
     osmem_result moved = fl_pages_move(arena, run->start, to, run->pages);
     if (moved == OSMEM_OK) {
@@ -152,7 +152,7 @@ void *fl_large_move(fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t byt
 bool fl_large_resize(fl_slab *run, size_t bytes) {
     if (bytes > PTRDIFF_MAX)
         return false;
-    fl_arena *arena = &run->arena->pages;
+    fl_pagearena *arena = &run->arena->pages;
     size_t pages = fl_pages_for(bytes);
     if (pages < run->pages) {
         write_entries(run, tabled(pages), tabled(run->pages), 0);

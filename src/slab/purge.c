@@ -82,9 +82,9 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         } else
             batch->refused[batch->slab_of[i]] |= units;
     }
-    fl_arena_count(&arena->pages.away_bytes, bytes, true);
-    fl_arena_count_ready(&arena->pages, bytes, false);
-    fl_arena_given(&arena->pages, cause, batch->ranges, went, started_ns);
+    fl_pagearena_count(&arena->pages.away_bytes, bytes, true);
+    fl_pagearena_count_ready(&arena->pages, bytes, false);
+    fl_pagearena_given(&arena->pages, cause, batch->ranges, went, started_ns);
     batch->range_count = 0;
 }
 

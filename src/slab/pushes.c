@@ -51,7 +51,7 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)((size_t)((char *)first - slab->start) / 16 + 1);
     /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
-    uint32_t listed_blocks = fl_arena_is_scarce(&slab->arena->pages) ? 1 : sizes->fair_blocks;
+    uint32_t listed_blocks = fl_pagearena_is_scarce(&slab->arena->pages) ? 1 : sizes->fair_blocks;
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_word pushed;
     do {

@@ -22,20 +22,20 @@ osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units) {
 
 /* The lowest range of some units from away to Ready, if limits and the system allow it. Takes it off *units. */
 static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortage *shortage) {
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     uint64_t before = *units;
     osmem_range range = fl_units_take_range(slab, units);
     fl_lock_take(&arena->lock);
-    bool used = fl_arena_charge(arena, range.bytes, heed_soft, shortage);
+    bool used = fl_pagearena_charge(arena, range.bytes, heed_soft, shortage);
     if (used && osmem_used(range.start, range.bytes, range.bytes, &arena->stat) != OSMEM_OK) {
-        fl_arena_count_ready(arena, range.bytes, false);
+        fl_pagearena_count_ready(arena, range.bytes, false);
         *shortage = (fl_shortage){FL_REFUSED_SYSTEM, range.bytes, NULL};
         used = false;
     }
     if (used) {
         slab->away &= ~(before & ~*units);
-        fl_arena_count(&arena->away_bytes, range.bytes, false);
-        fl_arena_count_grown(arena, range.bytes);
+        fl_pagearena_count(&arena->away_bytes, range.bytes, false);
+        fl_pagearena_count_grown(arena, range.bytes);
     }
     fl_lock_drop(&arena->lock);
     return used;
@@ -43,15 +43,15 @@ static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortag
 
 /* The other way. */
 static bool unuse_range(fl_slab *slab, uint64_t *units) {
-    fl_arena *arena = &slab->arena->pages;
+    fl_pagearena *arena = &slab->arena->pages;
     uint64_t before = *units;
     osmem_range range = fl_units_take_range(slab, units);
     fl_lock_take(&arena->lock);
     bool unused = osmem_unused(range.start, range.bytes, &arena->stat) == OSMEM_OK;
     if (unused) {
         slab->away |= before & ~*units;
-        fl_arena_count(&arena->away_bytes, range.bytes, true);
-        fl_arena_count_ready(arena, range.bytes, false);
+        fl_pagearena_count(&arena->away_bytes, range.bytes, true);
+        fl_pagearena_count_ready(arena, range.bytes, false);
     }
     fl_lock_drop(&arena->lock);
     return unused;

@@ -6,7 +6,7 @@
 #include "../../src/arena/pages.h"
 #include "../../src/arena/scavenge.h"
 
-static inline size_t scavenge(fl_arena *arena, size_t wanted_pages, fl_cause cause) {
+static inline size_t scavenge(fl_pagearena *arena, size_t wanted_pages, fl_cause cause) {
     static _Thread_local fl_workspace workspace;
     bool again;
     fl_lock_take(&arena->upkeep.lock);

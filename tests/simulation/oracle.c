@@ -64,7 +64,7 @@ static void audit(const slot *it) {
 
 /* Regions' bits and what the process counts of them change together, under their arena's lock; where a region comes or leaves, in the
  * hands of who holds another one of the arena's, or ends it. */
-static bool are_still(const fl_arena *pages) {
+static bool are_still(const fl_pagearena *pages) {
     return is_free(&pages->lock) && is_free(&pages->ground_lock) && is_free(&pages->upkeep.lock);
 }
 
@@ -132,7 +132,7 @@ void oracle_quiet(void) {
     sim.deaf--;
 }
 
-static void show_use(const fl_arena *pages) {
+static void show_use(const fl_pagearena *pages) {
     for (const fl_region *region = pages->regions; region; region = region->next)
         for (size_t page = 0; page < FL_REGION_PAGES; page++) {
             const char *start = fl_region_start(region) + (page << FL_PAGE_SHIFT);
@@ -162,7 +162,7 @@ static void check_nobodys_regions(void) {
 }
 
 void oracle_end(void) {
-    const fl_arena *pages = &fl_process_arena->pages;
+    const fl_pagearena *pages = &fl_process_arena->pages;
     oracle_quiet();
     sim.deaf++;
     check_ledger();

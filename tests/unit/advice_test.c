@@ -14,7 +14,7 @@ bool __wrap_fl_system_huge_pages_always(void) {
 }
 
 static sim_system sys;
-static fl_arena arena;
+static fl_pagearena arena;
 
 /* What the system was told. */
 static size_t against, again, split;
@@ -44,12 +44,12 @@ static void start(void) {
     sys.backend.no_huge_page = count_against;
     sys.backend.huge_page = count_again;
     sys.backend.split = count_split;
-    fl_arena_init(&arena, "advised", &sys.backend, NULL);
+    fl_pagearena_init(&arena, "advised", &sys.backend, NULL);
     osmem_stat_check(&arena.stat);
 }
 
 static void end(void) {
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
     sim_end(&sys);
 }
 
@@ -113,7 +113,7 @@ static void advice_stays_where_slabs_were_purged(void) {
     fl_lock_take(&arena.upkeep.lock);
     arena.upkeep.workspace = &workspace;
     CHECK_EQUAL(osmem_unused(part.start, part.bytes, &arena.stat), OSMEM_OK);
-    fl_arena_given(&arena, FL_CAUSE_QUIET, &part, 1, 0);
+    fl_pagearena_given(&arena, FL_CAUSE_QUIET, &part, 1, 0);
     arena.upkeep.workspace = NULL;
     fl_lock_drop(&arena.upkeep.lock);
     CHECK_EQUAL(against, 1);

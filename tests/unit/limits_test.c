@@ -15,13 +15,13 @@
 #define MIB_PAGES (MIB >> FL_PAGE_SHIFT)
 
 static sim_system sys;
-static fl_arena one, two;
+static fl_pagearena one, two;
 
 static void start(osmem_sim_config config) {
     config.address_bytes = (size_t)1 << 44;
     sim_start(&sys, &config);
-    fl_arena_init(&one, "one", &sys.backend, NULL);
-    fl_arena_init(&two, "two", &sys.backend, NULL);
+    fl_pagearena_init(&one, "one", &sys.backend, NULL);
+    fl_pagearena_init(&two, "two", &sys.backend, NULL);
     CHECK(fl_upkeep_join(&one.upkeep));
     CHECK(fl_upkeep_join(&two.upkeep));
 }
@@ -29,14 +29,14 @@ static void start(osmem_sim_config config) {
 static void end(void) {
     fl_upkeep_leave(&one.upkeep);
     fl_upkeep_leave(&two.upkeep);
-    fl_arena_end(&one);
-    fl_arena_end(&two);
+    fl_pagearena_end(&one);
+    fl_pagearena_end(&two);
     fl_limits_set_process_soft(0);
     fl_limits_set_process_hard(0);
     sim_end(&sys);
 }
 
-static char *grant(fl_arena *arena, size_t mib) {
+static char *grant(fl_pagearena *arena, size_t mib) {
     bool zeroed;
     char *v = fl_grant(arena, mib * MIB_PAGES, 1, FL_FILLED_PERHAPS, &zeroed);
     if (v)
@@ -44,7 +44,7 @@ static char *grant(fl_arena *arena, size_t mib) {
     return v;
 }
 
-static void give(fl_arena *arena, char *v, size_t mib) {
+static void give(fl_pagearena *arena, char *v, size_t mib) {
     fl_pages_return(arena, v, mib * MIB_PAGES);
 }
 
@@ -138,7 +138,7 @@ static struct {
 } shed;
 
 static bool shed_some(void *context, size_t bytes) {
-    fl_arena *arena = context;
+    fl_pagearena *arena = context;
     shed.calls++;
     shed.bytes = bytes;
     if (shed.grants_itself)

@@ -26,7 +26,7 @@ static osmem_backend moody_by_rules[RULES]; /* what one kept, another must not f
 static enum rules rules;
 static _Atomic bool refuses, stop;
 static _Atomic unsigned long steps, refusals;
-static fl_arena shared[2];
+static fl_pagearena shared[2];
 static uint64_t seed;
 static _Thread_local uint64_t random_state;
 
@@ -94,7 +94,7 @@ static osmem_result moody_free(void *context, void *start, size_t bytes) {
 
 /* A run of pages, with its number and a mark at both ends of each. */
 typedef struct run {
-    fl_arena *arena;
+    fl_pagearena *arena;
     char *start;
     size_t pages;
     uint64_t mark;
@@ -118,7 +118,7 @@ static void verify(const run *it) {
     }
 }
 
-static void get(run *it, fl_arena *arena) {
+static void get(run *it, fl_pagearena *arena) {
     bool zeroed = false;
     size_t grain = fl_the_window.grain_pages;
     it->pages = (below(8) ? below(200) + 1 : below(3000) + 1) * grain;
@@ -159,9 +159,9 @@ static void halve(run *it) {
 }
 
 /* The thread's own arena begins, or ends with all that is in it. */
-static void begin_or_end(fl_arena *own, bool *is_there, run *runs) {
+static void begin_or_end(fl_pagearena *own, bool *is_there, run *runs) {
     if (!*is_there) {
-        fl_arena_init(own, "own", &moody, &fl_stat_process);
+        fl_pagearena_init(own, "own", &moody, &fl_stat_process);
         if (below(2))
             fl_limits_set(own, 0, (size_t)2000 << FL_PAGE_SHIFT);
         *is_there = true;
@@ -176,7 +176,7 @@ static void begin_or_end(fl_arena *own, bool *is_there, run *runs) {
         fl_pages_return_all(own);
         return;
     }
-    fl_arena_end(own);
+    fl_pagearena_end(own);
     osmem_bytes left = osmem_stat_read(&own->stat, NULL);
     CHECK_EQUAL(left.reserved + left.prepared + left.ready, 0);
     *is_there = false;
@@ -185,12 +185,12 @@ static void begin_or_end(fl_arena *own, bool *is_there, run *runs) {
 static void *work(void *number) {
     static const fl_cause causes[] = {FL_CAUSE_GOAL, FL_CAUSE_QUIET, FL_CAUSE_LIMIT, FL_CAUSE_REQUEST};
     run runs[RUNS] = {{0}};
-    fl_arena own;
+    fl_pagearena own;
     bool is_there = false;
     random_state = seed + (uintptr_t)number;
     while (!atomic_load(&stop)) {
         run *it = &runs[below(RUNS)];
-        fl_arena *arena = &shared[below(2)];
+        fl_pagearena *arena = &shared[below(2)];
         atomic_fetch_add(&steps, 1);
         switch (below(12)) {
         case 0 ... 4:
@@ -231,12 +231,12 @@ static void *work(void *number) {
         if (runs[i].start)
             let_go(&runs[i], false);
     if (is_there)
-        fl_arena_end(&own);
+        fl_pagearena_end(&own);
     return NULL;
 }
 
 /* All that was granted has been returned. */
-static void books_agree(fl_arena *arena) {
+static void books_agree(fl_pagearena *arena) {
     size_t mapped = 0;
     fl_pages_forget_kept(arena);
     for (const fl_region *region = arena->regions; region; region = region->next)
@@ -247,7 +247,7 @@ static void books_agree(fl_arena *arena) {
     CHECK_EQUAL(arena->ready_pages, osmem_stat_read(&arena->stat, NULL).ready >> FL_PAGE_SHIFT);
     CHECK_EQUAL(arena->chunks_mapped, mapped);
     fl_upkeep_leave(&arena->upkeep);
-    fl_arena_end(arena);
+    fl_pagearena_end(arena);
     osmem_bytes left = osmem_stat_read(&arena->stat, NULL);
     CHECK_EQUAL(left.reserved + left.prepared + left.ready, 0);
 }
@@ -259,7 +259,7 @@ static void run_under(double seconds) {
     atomic_store(&stop, false);
     atomic_store(&refuses, true);
     for (int i = 0; i < 2; i++) {
-        fl_arena_init(&shared[i], "shared", &moody, &fl_stat_process);
+        fl_pagearena_init(&shared[i], "shared", &moody, &fl_stat_process);
         CHECK(fl_upkeep_join(&shared[i].upkeep));
     }
     for (uintptr_t i = 0; i < THREADS; i++)

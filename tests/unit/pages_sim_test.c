@@ -12,7 +12,7 @@
 
 static uint64_t seed;
 static sim_system sys;
-static fl_arena arena;
+static fl_pagearena arena;
 static size_t os_page_bytes;
 static bool windows; /* the rules of reservations that are apart */
 
@@ -25,7 +25,7 @@ static void start_with(osmem_sim_config config) {
     config.reserve_bytes = windows ? 65536 : 0;
     config.address_bytes = (size_t)1 << 44;
     sim_start(&sys, &config);
-    fl_arena_init(&arena, "sim", &sys.backend, NULL);
+    fl_pagearena_init(&arena, "sim", &sys.backend, NULL);
     osmem_stat_check(&arena.stat);
 }
 
@@ -34,7 +34,7 @@ static void start(void) {
 }
 
 static void end(void) {
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
     sim_end(&sys);
 }
 
@@ -269,7 +269,7 @@ static void pages_sim_somebody_else_sits_there(void) {
     char *b = grant(REGION + 1); /* would need that one */
     CHECK(b == a + 3 * FL_REGION_BYTES);
     CHECK(grant(REGION) == a + FL_REGION_BYTES);
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
     CHECK_EQUAL(sys.inner->free(sys.inner->context, theirs.start, FL_REGION_BYTES), OSMEM_OK);
     sim_end(&sys);
 }

@@ -12,7 +12,7 @@
 #include "../lib/check.h"
 #include "../lib/one_batch.h"
 
-static fl_arena arena;
+static fl_pagearena arena;
 static uint64_t seed;
 
 static size_t resident_pages(const char *start, size_t pages) {
@@ -27,7 +27,7 @@ static size_t resident_pages(const char *start, size_t pages) {
 }
 
 static void start_arena(size_t limit_bytes) {
-    fl_arena_init(&arena, "test", NULL, &fl_stat_process);
+    fl_pagearena_init(&arena, "test", NULL, &fl_stat_process);
     CHECK(fl_upkeep_join(&arena.upkeep));
     fl_limits_set(&arena, 0, limit_bytes);
 }
@@ -35,7 +35,7 @@ static void start_arena(size_t limit_bytes) {
 static void end_arena(void) {
     if (arena.upkeep.joined)
         fl_upkeep_leave(&arena.upkeep);
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
     osmem_bytes left = osmem_stat_read(&arena.stat, NULL);
     CHECK_EQUAL(left.reserved + left.prepared + left.ready, 0);
 }
@@ -164,7 +164,7 @@ static void pages_refused_end_is_tried_again(void) {
     osmem_backend refusing = *osmem_backend_system();
     refusing.free = refuse_free;
     refusing.unmap = refuse_unmap;
-    fl_arena_init(&arena, "test", &refusing, &fl_stat_process);
+    fl_pagearena_init(&arena, "test", &refusing, &fl_stat_process);
     char *v = grant(100, 1);
     memset(v, 1, 100 * FL_PAGE_BYTES);
     refuses = true;
@@ -177,20 +177,20 @@ static void pages_refused_end_is_tried_again(void) {
     char *w = grant(1, 1);
     CHECK(fl_region_of(w) != fl_region_of(v));
     end_arena();
-    fl_arena_init(&arena, "test", &refusing, &fl_stat_process);
+    fl_pagearena_init(&arena, "test", &refusing, &fl_stat_process);
     CHECK(grant(100, 1) == v);
     for (size_t i = 0; i < 100 * FL_PAGE_BYTES; i += 512)
         CHECK_EQUAL(v[i], 0);
     CHECK(osmem_stat_read(&fl_stat_meta, NULL).prepared < kept);
     end_arena();
     refuses = false;
-    fl_arena_init(&arena, "test", &refusing, &fl_stat_process);
-    fl_arena other;
-    fl_arena_init(&other, "other", &refusing, &fl_stat_process);
+    fl_pagearena_init(&arena, "test", &refusing, &fl_stat_process);
+    fl_pagearena other;
+    fl_pagearena_init(&other, "other", &refusing, &fl_stat_process);
     bool zeroed;
     CHECK(fl_grant(&other, FL_REGION_PAGES, 1, FL_FILLED_PERHAPS,
                    &zeroed)); /* another region than the kept one */
-    fl_arena_end(&other);
+    fl_pagearena_end(&other);
     CHECK(grant(1, 1));
     end_arena();
     if (!fl_window_is_reserved() && !arena.stat.traits.never_frees)
@@ -353,7 +353,7 @@ static void pages_extend_not_into_a_region_that_leaves(void) {
     osmem_backend asking = *osmem_backend_system();
     asking.free = free_and_ask;
     asking.unmap = unmap_and_ask;
-    fl_arena_init(&arena, "test", &asking, &fl_stat_process);
+    fl_pagearena_init(&arena, "test", &asking, &fl_stat_process);
     char *first = grant(64, 1);
     size_t rest =
         FL_REGION_PAGES - (size_t)(first - fl_region_start(fl_region_of(first))) / FL_PAGE_BYTES - 64;

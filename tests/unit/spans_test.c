@@ -9,7 +9,7 @@
 #include "../../src/arena/spans.h"
 #include "../lib/check.h"
 
-static fl_arena arena;
+static fl_pagearena arena;
 static fl_spans spans;
 
 static char *grant(size_t pages) {
@@ -143,12 +143,12 @@ int main(void) {
         printf("skipped: lengths here are in pages of 16 KiB\n");
         return 77;
     }
-    fl_arena_init(&arena, "spans", NULL, &fl_stat_process);
+    fl_pagearena_init(&arena, "spans", NULL, &fl_stat_process);
     RUN(spans_take_what_fits);
     RUN(spans_are_bounded);
     RUN(spans_long_one_gives_way);
     RUN(spans_emptied_by_another);
     RUN(spans_give_way_while_emptied_by_another);
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
     return 0;
 }

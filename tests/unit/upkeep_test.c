@@ -280,7 +280,7 @@ static char *granted[8];
 static size_t granted_count;
 
 /* Something each time, then nothing; and each time something is left that does not go. */
-static bool reclaim_a_little(fl_arena *arena, fl_cause cause, uint64_t deadline_ns) {
+static bool reclaim_a_little(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns) {
     (void)cause, (void)deadline_ns;
     if (granted_count)
         fl_pages_return(arena, granted[--granted_count], fl_the_window.grain_pages);
@@ -288,10 +288,10 @@ static bool reclaim_a_little(fl_arena *arena, fl_cause cause, uint64_t deadline_
 }
 
 static void upkeep_request_ends_in_vain(void) {
-    static fl_arena arena;
+    static fl_pagearena arena;
     bool zeroed;
     fl_shortage shortage;
-    fl_arena_init(&arena, "in vain", NULL, &fl_stat_process);
+    fl_pagearena_init(&arena, "in vain", NULL, &fl_stat_process);
     CHECK(fl_upkeep_join(&arena.upkeep));
     for (granted_count = 0; granted_count < 8; granted_count++)
         CHECK(granted[granted_count] =
@@ -301,7 +301,7 @@ static void upkeep_request_ends_in_vain(void) {
                 8 * fl_the_window.grain_pages << FL_PAGE_SHIFT);
     fl_scavenger_init(NULL);
     fl_upkeep_leave(&arena.upkeep);
-    fl_arena_end(&arena);
+    fl_pagearena_end(&arena);
 }
 
 int main(void) {
