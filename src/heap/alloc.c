@@ -34,9 +34,9 @@ static bool park(fl_heap *heap, fl_slab *slab) {
         if (fl_slab_collect(slab))
             return false;
     }
-    /* Exhausted, so in use to the last block: due again when a fair number is free. */
+    /* Exhausted, so in use to the last block: due again when the reuse minimum is free. */
     fl_slab_set_filled(slab, !slab->away);
-    fl_slab_set_due(slab, (int32_t)(fl_slab_used(slab) - sizes->fair_blocks));
+    fl_slab_set_due(slab, (int32_t)(fl_slab_used(slab) - sizes->reuse_min_blocks));
     slab->partial = 0;
     fl_parked_link(heap, slab);
     return true;

@@ -163,7 +163,7 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
     /* A thread that only frees gets a heap all the same: the hazard pointer of the empty one is on a line that all such
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
-        fl_thread_become_known();
+        fl_thread_attach();
     if (__builtin_expect(fl_is_marked(block), 0) && fl_looks_free(slab, block))
         fl_batches_flush(slab->arena, false); /* if it was freed before, it is the newest of its slab now */
     if (!fl_batches_are_for(heap, slab, block)) {

@@ -74,15 +74,15 @@ typedef struct fl_heap {
     _Atomic bool batches_closed;   /* another thread is at them, or comes for them */
 
     fl_lock lock;
-    fl_parked partial[FL_CLASS_COUNT]; /* parked, with a fair number free */
+    fl_parked partial[FL_CLASS_COUNT]; /* parked, with the reuse minimum free */
     fl_parked full;                    /* the other parked ones, of all classes */
     bool released;                     /* its thread has let go of all that it knew of; guarded by lock */
     bool
         slabs_lost; /* in the child of a fork: their owner was in the middle of something, and is not there */
     fl_kept kept;   /* for its next slabs and large blocks */
-    size_t partial_bytes;    /* of parked slabs with a fair number free; guarded by lock */
+    size_t partial_bytes;    /* of parked slabs with the reuse minimum free; guarded by lock */
     uint64_t visits;         /* of slow paths; guarded by lock */
-    _Atomic(fl_slab *) told; /* slabs that others freed a fair number of, linked by told_next */
+    _Atomic(fl_slab *) told; /* slabs that others freed the reuse minimum of, linked by told_next */
     _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
     struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;

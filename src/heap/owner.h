@@ -7,7 +7,7 @@
 
 #include "heap.h"
 
-/* Takes the slabs that others told of: they have a fair number free, and go to the front; what is drained is let go. */
+/* Takes the slabs that others told of: they have the reuse minimum free, and go to the front; what is drained is let go. */
 void fl_owner_hear(fl_heap *heap);
 
 /* The same in the owner's place: another thread does not know how far the owner has drained a slab. */
@@ -17,7 +17,7 @@ void fl_owner_hear_for(fl_heap *heap);
  * a parked slab becomes TOLD whenever another thread likes. For a CURRENT slab no lock is needed. */
 bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from);
 
-/* The caller's push freed a fair number of a parked slab. No heap's lock may be held. */
+/* The caller's push freed the reuse minimum of a parked slab. No heap's lock may be held. */
 void fl_owner_tell(fl_slab *slab, uint32_t tag);
 
 /* A claimed slab whose former owner can no longer touch it: publishes what is live, and settles it. No lock

@@ -7,7 +7,7 @@
 
 #include "heap.h"
 
-/* In the list for its class, if a fair number is free; else in that of the full ones. */
+/* In the list for its class, if the reuse minimum is free; else in that of the full ones. */
 void fl_parked_link(fl_heap *heap, fl_slab *slab);
 void fl_parked_unlink(fl_heap *heap, fl_slab *slab);
 void fl_parked_make_partial(fl_heap *heap, fl_slab *slab);

@@ -59,7 +59,7 @@ static bool claim(fl_slab *slab, fl_slab_state from, slab_batch *batch) {
 /* What of an owner may be taken. */
 typedef enum heap_reach {
     OLD,    /* it is at work: only what has lain in its lists unused for long */
-    PARKED, /* it sleeps, so far as is known: what has a fair number free, and current slabs that it has not touched since the last
+    PARKED, /* it sleeps, so far as is known: what has the reuse minimum free, and current slabs that it has not touched since the last
                look */
     IDLE,   /* whatever may hold a page with no live block */
     ALL     /* whatever it has: from then on what is freed in it is seen (scarce.h) */

@@ -217,7 +217,7 @@ void fl_thread_moment_over(fl_heap *heap) {
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
-void fl_thread_become_known(void) {
+void fl_thread_attach(void) {
     if (fl_thread_self_record() != &fl_thread_ended)
         fl_thread_heap_in(fl_process_arena); /* if there is no memory for it: the next time */
 }

@@ -10,7 +10,7 @@
 #include "self.h"
 
 /* Gives the calling thread its heap in the process's arena before it allocates. */
-void fl_thread_become_known(void);
+void fl_thread_attach(void);
 
 /* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
 fl_heap *fl_thread_heap_look_up(fallow_arena *arena);

@@ -38,7 +38,7 @@ __attribute__((constructor(101))) static void start(int count, char **arguments,
     if (!fl_process_init())
         return;
     fl_guest_prepare();
-    fl_thread_become_known(); /* so that its end is seen, whatever it allocates */
+    fl_thread_attach(); /* so that its end is seen, whatever it allocates */
     fl_fork_register();
     fl_option_apply(FL_OPTION_background_thread); /* the one whose usual value is not what holds without it */
     fl_options_init();

@@ -95,7 +95,7 @@ static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) 
 void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     /* At a limit each block counts. */
-    uint32_t most = sizes->capacity - (is_scarce(slab) ? 1 : sizes->fair_blocks);
+    uint32_t most = sizes->capacity - (is_scarce(slab) ? 1 : sizes->reuse_min_blocks);
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);

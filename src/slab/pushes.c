@@ -51,7 +51,7 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)((size_t)((char *)first - slab->start) / 16 + 1);
     /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
-    uint32_t listed_blocks = fl_pagearena_is_scarce(&slab->arena->pages) ? 1 : sizes->fair_blocks;
+    uint32_t listed_blocks = fl_pagearena_is_scarce(&slab->arena->pages) ? 1 : sizes->reuse_min_blocks;
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_word pushed;
     do {
@@ -59,7 +59,7 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
         if (before == head)
             fl_misuse(slab, "free of", first, "freed twice (it is the newest block in the list of frees)");
         fl_link_set(last, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
-        pushed = fl_word_push(word, head, count, sizes->fair_blocks, listed_blocks, sizes->capacity,
+        pushed = fl_word_push(word, head, count, sizes->reuse_min_blocks, listed_blocks, sizes->capacity,
                               atomic_load_explicit(&slab->bare, memory_order_relaxed));
         /* Release: the links, and all that this thread did to the blocks, before the owner takes the list.
          * Acquire: a push that claims goes on to read what the last owner left. */

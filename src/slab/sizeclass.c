@@ -36,7 +36,7 @@ static void describe(fl_class *size_class, size_t block_bytes) {
     size_class->block_bytes = (uint32_t)block_bytes;
     size_class->slab_pages = (uint32_t)(slab_bytes >> FL_PAGE_SHIFT);
     size_class->capacity = capacity;
-    size_class->fair_blocks = capacity / 16 > few ? capacity / 16 : few;
+    size_class->reuse_min_blocks = capacity / 16 > few ? capacity / 16 : few;
     /* From an eighth for the smallest blocks, which drain together, to half for the largest. */
     size_class->watermark = block_bytes <= 256    ? capacity / 8
                             : block_bytes <= 4096 ? capacity / 4

@@ -24,9 +24,10 @@
 typedef struct fl_class {
     uint32_t block_bytes;
     uint32_t slab_pages;
-    uint32_t capacity;     /* blocks in a slab */
-    uint32_t fair_blocks;  /* so many free blocks make a slab worth allocating from again */
-    uint32_t watermark;    /* an owner lets a parked slab go at so many used blocks */
+    uint32_t capacity; /* blocks in a slab */
+    uint32_t
+        reuse_min_blocks; /* the reuse minimum: so many free blocks make a slab worth allocating from again */
+    uint32_t watermark;   /* an owner lets a parked slab go at so many used blocks */
     uint32_t carve_blocks; /* how many are carved together */
     uint32_t unit_shift;   /* bytes of a unit, in which pages inside the slab are given back */
     uint32_t unit_blocks;  /* so many blocks touch a unit that lies among them, at least */

@@ -30,7 +30,7 @@ typedef struct fl_slab {
     uint32_t carved;      /* blocks below this are live, in the free list, or touch a unit that is away */
     uint32_t inside_bits; /* whose address has one of these may be no block: sizeclass.h */
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
-    uint8_t partial;      /* parked, with a fair number free */
+    uint8_t partial;      /* parked, with the reuse minimum free */
     uint8_t linked;       /* in one of its heap's lists of parked slabs */
     _Atomic bool watched; /* current, at a limit: a free that may make a unit idle will say so (heap.h) */
     uint8_t filled;       /* all blocks were handed out since memory of it last went: the arena counts it */

@@ -90,7 +90,7 @@ static void audit_owned(const fl_slab *slab, fl_word word, size_t whole, size_t 
 }
 
 static void audit_nobodys(const fl_slab *slab, fl_word word, size_t whole, size_t free) {
-    uint32_t live = fl_word_live(word), fair = fl_classes[slab->size_class].fair_blocks;
+    uint32_t live = fl_word_live(word), fair = fl_classes[slab->size_class].reuse_min_blocks;
     fl_audit_equal(slab->start, "the word's count of live blocks", live,
                    "what is carved, not away and in no list", whole - free);
     fl_audit_that(fl_word_state(word) != FL_LISTED || live < slab->capacity, slab->start,

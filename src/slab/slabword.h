@@ -20,9 +20,9 @@
  *   CURRENT    the owner allocates from it                             the owner, or who takes it from him when he is
  *                                                                      outside (both hold the heap's lock)
  *   PARKED     the owner's, in its lists, not allocated from           owner, upkeep (both hold the heap's
- *                                                                      lock), the push that frees a fair number
+ *                                                                      lock), the push that frees the reuse minimum
  *   TOLD       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
- *              of slabs that others freed a fair number of             that finds the stack closed
+ *              of slabs that others freed the minimum of               that finds the stack closed
  *   LISTED     nobody's, in its arena's list                           an adopter, who purges it, the push that frees
  *                                                                      the last, or the first at hand
  *   FLOATING   nobody's, nearly full, in no list                       who purges it, the push that makes it worth
@@ -114,16 +114,16 @@ static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
 
 /*
  * The word after a push of `count` blocks, of which the one at `head` is the newest. The state changes where this push is the one
- * that must act: PARKED to TOLD where it brings what was pushed to fair_blocks, FLOATING to CLAIMED with listed_blocks free, LISTED
+ * that must act: PARKED to TOLD where it brings what was pushed to reuse_min_blocks, FLOATING to CLAIMED with listed_blocks free, LISTED
  * to CLAIMED with all, or where it is to be listed anew.
  */
-static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, uint32_t fair_blocks,
+static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, uint32_t reuse_min_blocks,
                                    uint32_t listed_blocks, uint32_t capacity, bool anew) {
     fl_word pushed = (word & ~(FL_WORD_HEAD_MASK << FL_WORD_HEAD_SHIFT)) - count * FL_WORD_COUNT_ONE;
     pushed |= (fl_word)head << FL_WORD_HEAD_SHIFT;
     switch (fl_word_state(word)) {
     case FL_PARKED:
-        return fl_word_pushed(word) < fair_blocks && fl_word_pushed(pushed) >= fair_blocks
+        return fl_word_pushed(word) < reuse_min_blocks && fl_word_pushed(pushed) >= reuse_min_blocks
                    ? fl_word_with_state(pushed, FL_TOLD)
                    : pushed;
     case FL_FLOATING:

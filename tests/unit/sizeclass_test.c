@@ -38,8 +38,8 @@ static void sizeclass_slab_parts(void) {
         CHECK((size_t)it->capacity * it->block_bytes <= slab_bytes);
         CHECK(slab_bytes - (size_t)it->capacity * it->block_bytes < it->block_bytes ||
               it->capacity == FL_CAPACITY_MAX);
-        CHECK(it->fair_blocks >= 1 && it->fair_blocks <= it->capacity / 2);
-        CHECK(it->watermark >= 1 && it->watermark + it->fair_blocks <= it->capacity);
+        CHECK(it->reuse_min_blocks >= 1 && it->reuse_min_blocks <= it->capacity / 2);
+        CHECK(it->watermark >= 1 && it->watermark + it->reuse_min_blocks <= it->capacity);
         CHECK(it->carve_blocks >= 1 && it->carve_blocks <= it->capacity);
         CHECK(slab_bytes / 16 < ((size_t)1 << 17)); /* offsets fit the slab's word */
     }
