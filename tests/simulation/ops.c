@@ -64,11 +64,12 @@ static size_t live_page_bytes(int arena) {
     return pages * page_bytes;
 }
 
-/* What a limit means (tests/embed/limit_model_test.c): of one arena, asked by a thread that was alone, and where no fence fails. */
+/* What a limit means (tests/embed/limit_model_test.c): of one arena, asked by a thread that was alone, and where no fence fails. (Who is
+ * about to free a block has entered the arena, and taken it off the books.) */
 void ops_refused_at_limit(int arena, size_t bytes) {
     size_t limit = arena > 0 ? slots[arena].limit_bytes : 0;
     if (!limit || has_family(arena) || program_has_pools(arena) || the_program.process_limit_bytes ||
-        sim_faults_are_there() || sim_fences_fail() || !was_alone())
+        sim_faults_are_there() || sim_fences_fail() || slots[arena].users > 1 || !was_alone())
         return;
     sim.deaf++;
     size_t live = live_page_bytes(arena), grain = 16384;
