@@ -48,7 +48,10 @@ void fl_scarce_end(fl_pagearena *arena) {
     for (const fl_pagearena *it = arena; it; it = it->parent)
         if (is_near(&it->family_bytes, &it->limits.hard_bytes))
             return;
-    atomic_store_explicit(&arena->scarce, false, memory_order_relaxed);
+    /* First: nobody notes what changes in it from then on. Who is at a limit and says afterwards that it is exhausted comes by here
+     * once more, and finds all of it changed. */
+    fl_scarce_changed(arena);
+    atomic_store_explicit(&arena->scarce, false, memory_order_seq_cst);
 }
 
 void fl_scarce_mark(fl_pagearena *arena, const void *at) {

@@ -7,6 +7,7 @@
 
 #include "../../src/arena/charge.h"
 #include "../../src/arena/pages.h"
+#include "../../src/arena/scarce.h"
 #include "../../src/arena/scavenger.h"
 #include "../../src/arena/shed.h"
 #include "../lib/sim_arena.h"
@@ -291,6 +292,21 @@ static void limits_no_more_mappings_to_be_had(void) {
     end();
 }
 
+/* While an arena is scarce, what changes in it is noted; once it is not, nobody knows any more that nothing has changed since a
+ * give-back for its limit, or for the process's, came to its end. */
+static void limits_nothing_is_exhausted_that_is_not_watched(void) {
+    start((osmem_sim_config){0});
+    fl_limits_set(&one, 0, 8 * MIB);
+    grant(&one, 4);
+    fl_scarce_begin(&one);
+    fl_scarce_set_exhausted(&one, true);
+    fl_scarce_set_exhausted(NULL, true);
+    fl_scarce_end(&one);
+    CHECK(!fl_pagearena_is_scarce(&one));
+    CHECK(!fl_scarce_is_exhausted(&one) && !fl_scarce_is_exhausted(NULL));
+    end();
+}
+
 int main(void) {
     CHECK(fl_window_init());
     sim_skip_unless_possible();
@@ -305,5 +321,6 @@ int main(void) {
     RUN(limits_lowered_below_what_the_system_keeps);
     RUN(limits_system_refuses_for_another_reason);
     RUN(limits_no_more_mappings_to_be_had);
+    RUN(limits_nothing_is_exhausted_that_is_not_watched);
     return 0;
 }
