@@ -277,16 +277,16 @@ typedef struct arena_circle {
     int round;
 } arena_circle;
 
-/* Is there anything to be had of it? All of these are hints, but the pins: what somebody gives back at this moment is shown no
+/* Is there anything to be had of it? For what the floor above holds: wherever something is Ready, for in slabs of nobody's
+ * pages become idle that no count shows, or a heap may wait. All of these are hints, but the pins: what somebody gives back at this moment is shown no
  * more, and counts still; a request that is refused for it waits. */
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
     const fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     const arena_circle *circle = context;
     bool has_idle = upkeep->pins || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed);
-    return (has_idle ||
-            (circle->round == 1 && (atomic_load_explicit(&arena->heap_count, memory_order_relaxed) ||
-                                    atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed) ||
-                                    atomic_load_explicit(&arena->purged_bytes, memory_order_relaxed)))) &&
+    bool has_any = atomic_load_explicit(&arena->family_bytes, memory_order_relaxed) ||
+                   atomic_load_explicit(&arena->heap_count, memory_order_relaxed);
+    return (has_idle || (circle->round == 1 && has_any)) &&
            (!circle->above || is_below(arena, circle->above));
 }
 

@@ -216,6 +216,44 @@ static void soft_limit_asks_in_ticks(void) {
     fallow_arena_destroy(it.arena);
 }
 
+/* Blocks of a page each, whose thread has ended and left slabs that are full: nobody has a heap in that arena any more, and no count
+ * says that something has become idle in it. */
+static void *fill_whole_slabs(void *context) {
+    cache *it = context;
+    for (it->count = 0; it->count < 160; it->count++)
+        it->blocks[it->count] = memset(fallow_arena_alloc(it->arena, page_bytes), 1, page_bytes);
+    return NULL;
+}
+
+static void few_are_freed_where_nobody_has_a_heap(bool asks) {
+    static cache it;
+    pthread_t thread;
+    fallow_arena *top = fallow_arena_create("top", 256 * page_bytes), *beside;
+    it = (cache){.arena = fallow_arena_create_with(&(fallow_arena_options){.name = "left", .parent = top})};
+    beside = fallow_arena_create_with(&(fallow_arena_options){.name = "beside", .parent = top});
+    CHECK_EQUAL(pthread_create(&thread, NULL, fill_whole_slabs, &it), 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    fallow_give_back();
+    while (fallow_arena_alloc(beside, page_bytes))
+        ;
+    CHECK(!fallow_arena_alloc(beside, page_bytes));
+    fallow_free(it.blocks[30]);
+    fallow_free(it.blocks[31]);
+    if (asks)
+        CHECK(fallow_give_back() >= 2 * page_bytes);
+    CHECK(fallow_arena_alloc(beside, page_bytes));
+    CHECK(fallow_arena_alloc(beside, page_bytes));
+    fallow_arena_destroy(top);
+}
+
+static void freed_where_nobody_has_a_heap_is_found_at_a_limit(void) {
+    few_are_freed_where_nobody_has_a_heap(false);
+}
+
+static void freed_where_nobody_has_a_heap_goes_back(void) {
+    few_are_freed_where_nobody_has_a_heap(true);
+}
+
 int main(void) {
     page_bytes = osmem_os_page_bytes();
     RUN(limit_of_a_byte_is_a_page);
@@ -226,5 +264,7 @@ int main(void) {
     RUN(realloc_to_less_never_fails);
     RUN(soft_limit_asks_once_each_time);
     RUN(soft_limit_asks_in_ticks);
+    RUN(freed_where_nobody_has_a_heap_is_found_at_a_limit);
+    RUN(freed_where_nobody_has_a_heap_goes_back);
     return 0;
 }
