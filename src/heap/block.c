@@ -7,7 +7,6 @@
 #include "../slab/misused.h"
 #include "../system/fatal.h"
 #include "alloc.h"
-#include "batches.h"
 #include "free.h"
 #include "registry.h"
 #include "self.h"
@@ -63,10 +62,7 @@ static __attribute__((noinline)) void check_marked(const fl_slab *slab, const vo
     fl_heap *heap = tag ? fl_heap_by_tag(tag) : NULL;
     if (!heap || fl_heap_thread(heap) != fl_thread_record() || !fl_looks_free(slab, block))
         return;
-    fl_batches_flush(slab->arena, false); /* what others have freed of it is in its lists then */
-    fl_heap_enter(heap, block);
-    /* Upkeep may have taken it before. */
-    if (fl_entry_of(block) == fl_entry_make(slab, heap->tag))
+    if (fl_heap_take_in_hand(heap, slab, block))
         fl_check_unlisted(slab, block, doing);
     fl_heap_leave(heap);
 }

@@ -120,9 +120,7 @@ static void hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
         fl_driver_note(arena);
 }
 
-/* A block of one of the heap's slabs that looks free. What others have freed, or this thread itself before the slab was its own, may
- * wait to be handed over: then it is not in the slab's lists yet. True: the slab is the heap's still, and entered. */
-static bool has_it_in_hand(fl_heap *heap, const fl_slab *slab, const void *block) {
+bool fl_heap_take_in_hand(fl_heap *heap, const fl_slab *slab, const void *block) {
     fl_heap_leave(heap);
     fl_batches_flush(heap->arena, false);
     fl_heap_enter(heap, block);
@@ -133,7 +131,7 @@ void fl_heap_free_doubtful(void *block, fl_heap *heap) {
     fl_slab *slab = fl_entry_slab(fl_entry_of(block));
     fl_check_start(slab, block, "free of");
     if (fl_looks_free(slab, block)) {
-        if (!has_it_in_hand(heap, slab, block)) {
+        if (!fl_heap_take_in_hand(heap, slab, block)) {
             fl_heap_free_other(block, heap);
             return;
         }

@@ -16,6 +16,11 @@ void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 /* The same of a block of the heap's own slab that looks like none, or like a free one. */
 void fl_heap_free_doubtful(void *block, fl_heap *heap);
 
+/* Of a block that looks free, in one of the heap's slabs: before that is proved from the slab's lists, what others have freed of it, or
+ * this thread itself before the slab was its own, has to be in them, and may wait to be handed over still. True: the slab is
+ * the heap's, and the block entered; else upkeep has taken it. The heap is entered in any case. */
+bool fl_heap_take_in_hand(fl_heap *heap, const fl_slab *slab, const void *block);
+
 /* The end of a free: a block of a slab that is the heap's. */
 static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
     fl_link_set(block, slab->free);

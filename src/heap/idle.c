@@ -52,17 +52,23 @@ void fl_idle_put(fl_heap *heap) {
     fl_upkeep_note(&arena->pages.upkeep);
 }
 
+/* Acquire, with the release above. NULL: somebody has come first. */
+static fl_heap *take_out(fallow_arena *arena, size_t slot) {
+    fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[slot], 0, memory_order_acquire));
+    if (heap)
+        count_idle(arena, false);
+    return heap;
+}
+
 fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread) {
     for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
         if (atomic_load_explicit(&arena->idle[i], memory_order_relaxed) == 0)
             continue;
-        /* Acquire, with the release above. Upkeep may have come first. */
-        fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[i], 0, memory_order_acquire));
+        fl_heap *heap = take_out(arena, i);
         if (!heap)
             continue;
         FL_ASSERT(heap->arena == arena && !fl_heap_thread(heap) && heap->pinned == 0);
         fl_heap_set_thread(heap, thread);
-        count_idle(arena, false);
         return heap;
     }
     return NULL;
@@ -76,12 +82,10 @@ bool fl_idle_release_told(fallow_arena *arena) {
         if (word == 0 || !atomic_load_explicit(&fl_idle_heap(word)->told, memory_order_relaxed))
             continue;
         fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* not in the middle of a fork */
-        fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[i], 0, memory_order_acquire));
-        if (heap) {
-            count_idle(arena, false);
+        fl_heap *heap = take_out(arena, i);
+        if (heap)
             fl_heap_release(heap);
-            released = true;
-        }
+        released |= heap != NULL;
         fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
     }
     return released;

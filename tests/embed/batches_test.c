@@ -6,17 +6,14 @@
  * A second thread frees what it is told to, and sleeps in between, with what it has gathered.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "../lib/check.h"
+#include "../lib/refuse.h"
 #include "../lib/resident.h"
 #include "../lib/stops.h"
 #include "fallow/fallow.h"
@@ -271,20 +268,13 @@ static void gathered_keeps_no_slab_from_dying(void) {
 
 /* A filter of system calls that comes when something is gathered: what the thread itself has, it finds. */
 static void confine_and_free(void) {
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
     static void *blocks[1000];
     fallow_stats stats;
     CHECK((arena = fallow_arena_create("confined", 0)) != NULL);
     have_left(blocks, 1000);
     fallow_arena_free(arena, fallow_arena_alloc(arena, BLOCK_BYTES * 2));
     fallow_arena_free(arena, blocks[500]);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    if (!refuse_calls(SYS_membarrier, SYS_membarrier, EPERM))
         return;
     for (size_t freed = 1; freed < 500; freed++) {
         CHECK(fallow_arena_stats(arena, &stats, sizeof stats));

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/refuse.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -171,14 +172,7 @@ static void sandbox_everything_where_nothing_else_is_wanted(void) {
 
 /* Refused, not fatal: all works, and with verbose:1 a line says it. */
 static void use_without(void) {
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    if (!refuse_calls(SYS_membarrier, SYS_membarrier, EPERM))
         _exit(77);
     execl("/proc/self/exe", "sandbox_test", "without", NULL);
     _exit(1);

@@ -4,19 +4,17 @@
  * forbidden, many threads move at once.
  */
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../src/osmem/osmem_sim.h"
 #include "../lib/check.h"
+#include "../lib/refuse.h"
 #include "fallow/osmem.h"
 
 #define PAGE ((size_t)4096)
@@ -176,19 +174,6 @@ static void osmem_memory_and_addresses_run_out(void) {
 }
 
 /* In a child: madvise and process_madvise answer ENOSYS, as in a sandbox. Memory stays, and nothing else happens. */
-static void forbid_madvise(void) {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof code / sizeof *code, code};
-    CHECK_EQUAL(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    CHECK_EQUAL(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
-}
-
 static void osmem_without_madvise(void) {
     fflush(stdout);
     pid_t child = fork();
@@ -196,7 +181,7 @@ static void osmem_without_madvise(void) {
         osmem_stat real;
         unsigned char in_core[64];
         size_t page = osmem_os_page_bytes();
-        forbid_madvise();
+        CHECK(refuse_calls(SYS_madvise, SYS_process_madvise, ENOSYS));
         for (int lazy = 0; lazy < 2; lazy++) {
             osmem_stat_init(&real, "real", lazy ? osmem_backend_system_lazy() : NULL, NULL);
             char *v = osmem_alloc(64 * page, &real);
