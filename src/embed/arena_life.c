@@ -9,7 +9,8 @@
 #include "../heap/thread.h"
 #include "../slab/units.h"
 #include "../system/fatal.h"
-#include "poison.h"
+#include "../system/poison.h"
+#include "guarded.h"
 
 /* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
  * no entry is left that leads to one. */
@@ -56,6 +57,7 @@ static void forget_unsettled(fallow_arena *arena) {
 
 /* What it had is gone: blocks, heaps, lists. Its pages stay. */
 static void forget_everything(fallow_arena *arena) {
+    fl_guarded_end(arena);
     forget_unsettled(arena);
     fl_threads_leave(arena);
     fl_slab *gone = NULL;
@@ -93,6 +95,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     size_t keep = keep_bytes & ~(FL_PAGE_BYTES - 1), idle = arena->pages.ready_pages << FL_PAGE_SHIFT;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
+    fl_guarded_forbid(arena);
     fl_driver_note(&arena->pages);
 }
 
