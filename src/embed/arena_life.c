@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "arena_life.h"
 
+#include "fallow/arena.h"
+
 #include "../arena/driver.h"
 #include "../arena/pages.h"
 #include "../arena/scavenger.h"
@@ -55,6 +57,18 @@ static void forget_unsettled(fallow_arena *arena) {
     arena->unsettled = NULL;
 }
 
+static bool forget_block(void *context, void *block, size_t bytes) {
+    (void)context, (void)block, (void)bytes;
+    VALGRIND_FREELIKE_BLOCK(block, 0);
+    return true;
+}
+
+/* Memcheck counts every block that nobody frees as a leak. */
+static void tell_memcheck(fallow_arena *arena) {
+    if (fl_memcheck_is_there() && fl_is_guarded(arena))
+        fallow_arena_walk(arena, forget_block, NULL);
+}
+
 /* What it had is gone: blocks, heaps, lists. Its pages stay. */
 static void forget_everything(fallow_arena *arena) {
     fl_guarded_end(arena);
@@ -82,6 +96,7 @@ bool fl_arena_use_by_one_thread(fallow_arena *arena) {
 }
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    tell_memcheck(arena);
     fl_audit_arena_unused(arena);
     /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
      * before it is reset again, or destroyed. */
@@ -102,6 +117,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
 void fl_arena_destroy(fallow_arena *arena) {
     while (arena->children)
         fl_arena_destroy(arena->children);
+    tell_memcheck(arena);
     fl_audit_arena_unused(arena);
     fl_arena_leave(arena);
     forget_everything(arena);

@@ -61,8 +61,6 @@ bool fl_guarded_begin(fallow_arena *arena) {
         return true;
     if (!arena->waiting) /* kept from the arena before with this descriptor */
         arena->waiting = fl_meta_alloc(sizeof *arena->waiting);
-    if (arena->waiting)
-        VALGRIND_CREATE_MEMPOOL(arena, 0, 0);
     return arena->waiting != NULL;
 }
 
@@ -70,8 +68,6 @@ void fl_guarded_end(fallow_arena *arena) {
     if (!arena->waiting)
         return;
     memset(arena->waiting, 0, sizeof *arena->waiting);
-    VALGRIND_DESTROY_MEMPOOL(arena);
-    VALGRIND_CREATE_MEMPOOL(arena, 0, 0); /* for a reset; of an arena that has ended it is empty */
 }
 
 /* The pages may go, and come anew, in this state; a
@@ -138,13 +134,13 @@ static void guard(const fl_slab *slab, void *block, size_t bytes) {
 }
 
 /* A mistake of the program's, said by the checker in its own words, at the place of the caller. */
-static void report(const fallow_arena *arena, void *block) {
+static void report(void *block) {
     if (fl_memcheck_is_there())
-        VALGRIND_MEMPOOL_FREE(arena, block); /* once more: an invalid free, with where it was freed before */
+        VALGRIND_FREELIKE_BLOCK(
+            block, sizeof(note)); /* once more: an invalid free, with where it was freed before */
     else if (__asan_report_error)
         __asan_report_error(__builtin_return_address(0), __builtin_frame_address(0),
                             __builtin_frame_address(0), block, 0, 1);
-    (void)arena;
 }
 
 /* Its note, if the block lives. False: it was freed, which has been reported. Anything else stops the process. */
@@ -152,7 +148,7 @@ static bool find_live(const fl_slab *slab, void *block, const char *doing, size_
     note found = read_note(note_of(slab, block));
     uintptr_t seal = found.seal ^ (uintptr_t)block;
     if (seal == SEAL_FREED) {
-        report(slab->arena, block);
+        report(block);
         return false;
     }
     if (seal != SEAL_LIVE || found.bytes > fl_block_usable_bytes(slab) - sizeof(note))
@@ -213,7 +209,7 @@ void *fl_guarded_alloc(fallow_arena *arena, size_t alignment, size_t bytes, bool
     fl_unpoison_new(block, bytes);
     guard(slab, block, bytes);
     if (fl_memcheck_is_there())
-        VALGRIND_MEMPOOL_ALLOC(arena, block, bytes);
+        VALGRIND_MALLOCLIKE_BLOCK(block, bytes, sizeof(note), 0);
     return zeroed ? memset(block, 0, bytes) : block;
 }
 
@@ -224,7 +220,7 @@ void fl_guarded_free(fallow_arena *arena, void *block) {
         return;
     size_t whole = fl_block_usable_bytes(slab);
     if (fl_memcheck_is_there())
-        VALGRIND_MEMPOOL_FREE(arena, block);
+        VALGRIND_FREELIKE_BLOCK(block, sizeof(note));
     fl_poison(block, whole);
     write_note(note_of(slab, block), block, bytes, SEAL_FREED);
     struct fl_waiting *waiting = arena->waiting;
@@ -246,7 +242,7 @@ static void *change(fl_slab *slab, void *block, size_t had, size_t bytes) {
         fl_unpoison_new((char *)block + had, bytes - had);
     guard(slab, block, bytes);
     if (fl_memcheck_is_there())
-        VALGRIND_MEMPOOL_CHANGE(slab->arena, block, block, bytes);
+        VALGRIND_RESIZEINPLACE_BLOCK(block, had, bytes, sizeof(note));
     return block;
 }
 

@@ -22,11 +22,9 @@
 #define VALGRIND_MAKE_MEM_NOACCESS(start, bytes) (void)0
 #define VALGRIND_MAKE_MEM_UNDEFINED(start, bytes) (void)0
 #define VALGRIND_MAKE_MEM_DEFINED(start, bytes) (void)0
-#define VALGRIND_CREATE_MEMPOOL(pool, gap_bytes, zeroed) (void)0
-#define VALGRIND_DESTROY_MEMPOOL(pool) (void)0
-#define VALGRIND_MEMPOOL_ALLOC(pool, start, bytes) (void)0
-#define VALGRIND_MEMPOOL_FREE(pool, start) (void)0
-#define VALGRIND_MEMPOOL_CHANGE(pool, from, to, bytes) (void)0
+#define VALGRIND_MALLOCLIKE_BLOCK(start, bytes, gap_bytes, zeroed) (void)0
+#define VALGRIND_RESIZEINPLACE_BLOCK(start, had, bytes, gap_bytes) (void)0
+#define VALGRIND_FREELIKE_BLOCK(start, gap_bytes) (void)0
 #endif
 
 /* Is the library itself compiled for AddressSanitizer? Then its own accesses are looked at, and it poisons only what it does not
