@@ -136,8 +136,7 @@ static void guard(const fl_slab *slab, void *block, size_t bytes) {
 /* A mistake of the program's, said by the checker in its own words, at the place of the caller. */
 static void report(void *block) {
     if (fl_memcheck_is_there())
-        VALGRIND_FREELIKE_BLOCK(
-            block, sizeof(note)); /* once more: an invalid free, with where it was freed before */
+        VALGRIND_FREELIKE_BLOCK(block, 0); /* once more: an invalid free, with where it was freed before */
     else if (__asan_report_error)
         __asan_report_error(__builtin_return_address(0), __builtin_frame_address(0),
                             __builtin_frame_address(0), block, 0, 1);
@@ -209,7 +208,7 @@ void *fl_guarded_alloc(fallow_arena *arena, size_t alignment, size_t bytes, bool
     fl_unpoison_new(block, bytes);
     guard(slab, block, bytes);
     if (fl_memcheck_is_there())
-        VALGRIND_MALLOCLIKE_BLOCK(block, bytes, sizeof(note), 0);
+        VALGRIND_MALLOCLIKE_BLOCK(block, bytes, 0, 0);
     return zeroed ? memset(block, 0, bytes) : block;
 }
 
@@ -220,7 +219,7 @@ void fl_guarded_free(fallow_arena *arena, void *block) {
         return;
     size_t whole = fl_block_usable_bytes(slab);
     if (fl_memcheck_is_there())
-        VALGRIND_FREELIKE_BLOCK(block, sizeof(note));
+        VALGRIND_FREELIKE_BLOCK(block, 0);
     fl_poison(block, whole);
     write_note(note_of(slab, block), block, bytes, SEAL_FREED);
     struct fl_waiting *waiting = arena->waiting;
@@ -242,7 +241,7 @@ static void *change(fl_slab *slab, void *block, size_t had, size_t bytes) {
         fl_unpoison_new((char *)block + had, bytes - had);
     guard(slab, block, bytes);
     if (fl_memcheck_is_there())
-        VALGRIND_RESIZEINPLACE_BLOCK(block, had, bytes, sizeof(note));
+        VALGRIND_RESIZEINPLACE_BLOCK(block, had, bytes, 0);
     return block;
 }
 
@@ -251,7 +250,12 @@ bool fl_guarded_resize(fallow_arena *arena, void *block, size_t bytes) {
     fl_slab *slab = slab_here(arena, block, "resize of");
     if (!find_live(slab, block, "resize of", &had) || bytes > PTRDIFF_MAX - sizeof(note))
         return false;
-    bool fits = fl_block_resize(slab, bytes + sizeof(note));
+    if (slab->kind != FL_KIND_SLAB) /* pages of it may go back to the arena */
+        fl_unpoison((char *)block + had, fl_block_usable_bytes(slab) - had);
+    size_t whole = fl_block_usable_bytes(slab);
+    /* Memcheck forbids what a block no longer has, and hears of it when its pages may be another's: they stay. */
+    bool fits = fl_memcheck_is_there() ? bytes + sizeof(note) <= whole && bytes >= whole / 2
+                                       : fl_block_resize(slab, bytes + sizeof(note));
     change(slab, block, had, fits ? bytes : had);
     return fits;
 }

@@ -61,8 +61,9 @@ elif ! command -v valgrind >/dev/null || [ ! -f /usr/include/valgrind/memcheck.h
 else
   compile gcc "$folder/plain" "$build/libfallow.a" || exit 1
   for it in after_free:Invalid.read overflow_by_one:Invalid.read 'double_free:Invalid free' leak_in_arena:definitely.lost pool_overflow:Invalid.read \
-    cpp_overflow:Invalid.write clean_limit: clean_containers:; do
+    cpp_overflow:Invalid.write clean_arenas: clean_limit: clean_containers:; do
     out=$(timeout 120 valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$folder/plain" "${it%%:*}" 2>&1)
+    out=$(grep -vE "^--[0-9]+--" <<<"$out") # a kernel that is newer than valgrind
     expect "memcheck ${it%%:*}" "${it#*:}" $? "$out"
   done
 fi

@@ -248,9 +248,8 @@ static void leak_of_arenas_block(void) { /* the only way to it: what the arena h
     fallow_arena_free(arena, block);
 }
 static void leak_in_arena(void) {
-    filled(1234);
-    void *mask = filled(16);
-    fallow_arena_free(arena, mask);
+    for (int i = 0; i < 4; i++) /* the first lies where a slab begins, and the library knows where that is */
+        filled(1234);
 }
 static void reachable(void) {
     static void **block, **object;
