@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What AddressSanitizer, LeakSanitizer and valgrind's memcheck say of each mistake in faults/faults.c, and that they say nothing of what
+# What AddressSanitizer, LeakSanitizer and valgrind's memcheck say of each mistake in faults/memory_faults.c, and that they say nothing of what
 # is right. Usage: checkers.sh SOURCE BUILD CHECKS (the build's -Dchecks)
 set -u
 source=$1 build=$2 checks=$3
@@ -14,7 +14,7 @@ compile() {
   cxx=${cxx/clang/clang++}
   shift 3
   "$cc" -g -O1 -I"$source/include" -c "$source/tests/embed/faults/elsewhere.c" -o "$out.e.o" &&
-    "$cc" -w -g -O1 "$@" -I"$source/include" -c "$source/tests/embed/faults/faults.c" -o "$out.f.o" &&
+    "$cc" -w -g -O1 "$@" -I"$source/include" -c "$source/tests/embed/faults/memory_faults.c" -o "$out.f.o" &&
     "$cxx" -std=c++17 -g -O1 "$@" -I"$source/include" -c "$source/tests/embed/faults/containers.cpp" -o "$out.c.o" &&
     "$cxx" "$@" "$out".?.o $library -lpthread -o "$out"
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "faults.h"
+#include "memory_faults.h"
 
 #include <fallow/pmr.hpp>
 #include <map>

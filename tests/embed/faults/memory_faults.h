@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* faults.h: what of faults.c lies in units that are compiled in another way. */
-#ifndef FAULTS_H
-#define FAULTS_H
+/* faults.h: what of memory_faults.c lies in units that are compiled in another way. */
+#ifndef MEMORY_FAULTS_H
+#define MEMORY_FAULTS_H
 
 #include <fallow/fallow.h>
 

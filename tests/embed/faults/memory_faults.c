@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.c: one mistake with memory of fallow's for each name, or none, for a checker to say what it is. Usage: faults NAME;
+ * memory_faults.c: one mistake with memory of fallow's for each name, or none, for a checker to say what it is. Usage: faults NAME;
  * faults --list has all of them, each with "fault", "invalid free", "leak" or "clean".
  */
-#include "faults.h"
+#include "memory_faults.h"
 
 #include <stdio.h>
 #include <stdlib.h>
