@@ -146,7 +146,8 @@ static void fork_once(uint64_t *random) {
     pid_t child = fork();
     if (child == 0) {
         alarm(120);
-        short_of_memory = false; /* its limit goes with the next line, or it has none */
+        short_of_memory = false; /* its limits go with the next lines */
+        fallow_set_limits(0, 0);
         setrlimit(RLIMIT_AS, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY});
         for (int i = 0; i < 200; i++) {
             gone(made(random));
