@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* faults.h: what of memory_faults.c lies in units that are compiled in another way. */
+/* memory_faults.h: what of memory_faults.c lies in units that are compiled in another way. */
 #ifndef MEMORY_FAULTS_H
 #define MEMORY_FAULTS_H
 
