@@ -84,6 +84,10 @@ void fl_limits_follow_container(void) {
 
 static _Atomic size_t process_share_bytes;
 
+static _Atomic size_t *share_of(fl_pagearena *whose) {
+    return whose ? &whose->limits.share_bytes : &process_share_bytes;
+}
+
 /* What counts in a limit. */
 static size_t ready_bytes(const fl_pagearena *whose) {
     return atomic_load_explicit(whose ? &whose->family_bytes : &fl_process_ready_bytes, memory_order_relaxed);
@@ -94,8 +98,7 @@ static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
     size_t ready = ready_bytes(whose);
     size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
                                         memory_order_relaxed);
-    _Atomic size_t *share = whose ? &whose->limits.share_bytes : &process_share_bytes;
-    size_t fair = atomic_load_explicit(share, memory_order_relaxed);
+    size_t fair = atomic_load_explicit(share_of(whose), memory_order_relaxed);
     fair = fair < limit / FAIR_PARTS ? fair : limit / FAIR_PARTS;
     wanted = wanted > fair ? wanted : fair;
     fl_scarce_set_exhausted(whose,
@@ -106,7 +109,7 @@ static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
     went = went > fewer ? went : fewer;
     if (went >= wanted)
         fl_scarce_set_exhausted(whose, false);
-    atomic_store_explicit(share, went >= wanted ? 2 * wanted : 0, memory_order_relaxed);
+    atomic_store_explicit(share_of(whose), went >= wanted ? 2 * wanted : 0, memory_order_relaxed);
     return went;
 }
 

@@ -227,11 +227,11 @@ static give_back_end give_back_of(fl_pagearena *arena, size_t wanted_pages, fl_c
     return all < wanted_pages ? NO_MORE : ENOUGH;
 }
 
-/* What is idle; in the second round also what the floor above can free. */
-static give_back_end give_back_now(fl_pagearena *arena, size_t wanted_pages, fl_cause cause, int round) {
+/* What is idle; in the second round also what the floor above can free. `before` is what had gone until now. */
+static give_back_end give_back_now(fl_pagearena *arena, size_t wanted_pages, fl_cause cause, int round,
+                                   uint64_t before) {
     if (round == 0)
         return give_back_of(arena, wanted_pages, cause);
-    uint64_t before = given_bytes(arena, cause);
     arena->wanted_bytes = wanted_pages << FL_PAGE_SHIFT;
     bool left = reclaim(arena, cause, UINT64_MAX);
     /* Inside of what is granted. */
@@ -249,7 +249,7 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
         fl_pages_forget_kept(arena);
     for (unsigned turns = 0, in_vain = 0; in_vain < IN_VAIN_MAX && turns < TURNS_MAX;) {
         uint64_t before = given_bytes(arena, cause);
-        give_back_end outcome = give_back_now(arena, wanted_pages, cause, round);
+        give_back_end outcome = give_back_now(arena, wanted_pages, cause, round, before);
         size_t more = (size_t)(given_bytes(arena, cause) - before);
         given += more;
         in_vain = more ? 0 : in_vain + 1;
