@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seen_events.h"
 #include "smaps.h"
 #include "survey.h"
 
@@ -218,6 +219,7 @@ bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
     bool done = make_rows(all, &survey) && add_ledger(&to) && fl_survey_walk(&survey, add_run, &to);
     for (uint32_t i = 0; done && i < survey.arena_count; i++)
         add_arena(&to, i);
+    done = done && fl_events_read(&survey, &all->events, &all->event_count);
     done = done && add_kernel(&to) && !fl_target_lost(target);
     if (!done && !*target->wrong)
         fl_target_give_up(target);
@@ -232,4 +234,6 @@ void fl_statistics_free(fl_statistics *all) {
         free(all->rows[i]);
         all->rows[i] = NULL;
     }
+    free(all->events);
+    all->events = NULL;
 }

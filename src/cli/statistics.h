@@ -93,6 +93,20 @@
     X(slab_bytes, GAUGE, "that these span")                                                          \
     X(span_bytes, GAUGE, "kept for its next requests")
 
+/* The last few thousand events: in JSON and in `fallow top` alone. */
+#define FL_EVENT_STATISTICS(X)                                                                               \
+    X(number, "from 1 on in each process; one that is missing was dropped, as it was being written to")      \
+    X(time, "of the event's end: seconds since 1970")                                                        \
+    X(event, "grant (a span was granted of which so many bytes had no memory behind them), give_back (so "   \
+             "many went "                                                                                    \
+             "back to the system), refusal (a request of so many bytes failed)")                             \
+    X(cause, "of a give_back: as above; of a refusal: arena, process (whose hard limit), system (it has no " \
+             "memory to "                                                                                    \
+             "map), soft (a limit, and what is idle could not go), never (more than there could ever be)")   \
+    X(bytes, "how many")                                                                                     \
+    X(microseconds, "that a give_back took; 0 of others")                                                    \
+    X(arena, "the number of the arena; -1: it has ended")
+
 /* group, what precedes the names in OpenMetrics, what its rows are named by, what it is about. A label that
  * ends in _bytes or is "tag" or "number" is a number. */
 #define FL_STATISTICS_GROUPS(G)                                                                             \
@@ -143,6 +157,8 @@ typedef struct fl_statistics {
     char others[256];
     fl_row *rows[FL_GROUP_COUNT];
     size_t counts[FL_GROUP_COUNT];
+    struct fl_seen_event *events; /* the oldest first; an arena of theirs by its row */
+    size_t event_count;
 } fl_statistics;
 
 struct fl_target;
