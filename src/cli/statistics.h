@@ -171,6 +171,9 @@ void fl_print_table(const fl_statistics *all, FILE *to);
 void fl_print_json(const fl_statistics *all, FILE *to);
 void fl_print_metrics(const fl_statistics *all, FILE *to);
 
+/* With a unit: 1.5 MiB. */
+void fl_format_bytes(uint64_t value, char *text, size_t bytes);
+
 /* What each figure means, as Markdown. */
 void fl_print_explanation(FILE *to);
 

@@ -168,22 +168,25 @@ void fl_print_metrics(const fl_statistics *all, FILE *to) {
     fputs("# EOF\n", to);
 }
 
-/* For people: bytes with a unit, none at all where there are none. */
-static void format_value(const statistic *of, uint64_t value, char *text, size_t bytes) {
+void fl_format_bytes(uint64_t value, char *text, size_t bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     double shown = (double)value;
     size_t unit = 0;
+    for (; shown >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+        shown /= 1024;
+    snprintf(text, bytes, unit ? "%.1f %s" : "%.0f %s", shown, units[unit]);
+}
+
+/* For people: bytes with a unit, none at all where there are none. */
+static void format_value(const statistic *of, uint64_t value, char *text, size_t bytes) {
     if (value == 0)
         snprintf(text, bytes, "-");
     else if (ends_with(of->name, "_seconds"))
-        snprintf(text, bytes, "%.3f s", shown / 1e9);
+        snprintf(text, bytes, "%.3f s", (double)value / 1e9);
     else if (!ends_with(of->name, "_bytes"))
         snprintf(text, bytes, "%llu", (unsigned long long)value);
-    else {
-        for (; shown >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
-            shown /= 1024;
-        snprintf(text, bytes, unit ? "%.1f %s" : "%.0f %s", shown, units[unit]);
-    }
+    else
+        fl_format_bytes(value, text, bytes);
 }
 
 #define NAME_COLUMNS 18
