@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "../arena/events.h"
+#include "../embed/figures.h"
 
-static const char *const give_causes[] = {"goal", "quiet", "limit", "pressure", "request"};
+static const char *const give_causes[] = {FL_CAUSES_SHOWN};
 static const char *const refusal_causes[] = {"never", "soft", "arena", "process", "system"};
 #define CAUSES (sizeof give_causes / sizeof *give_causes)
 

@@ -102,7 +102,7 @@ static void add_run(void *context, const fl_run *run) {
     }
 }
 
-static const char *const causes[] = {"goal", "quiet", "limit", "pressure", "request"};
+static const char *const causes[] = {FL_CAUSES_SHOWN};
 #define CAUSES (sizeof causes / sizeof *causes)
 
 static uint64_t shown_limit(uint64_t bytes) {
