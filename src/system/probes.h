@@ -9,10 +9,8 @@
 
 #ifdef FL_PROBES
 #include <sys/sdt.h>
-#define FL_PROBE2(name, a, b) DTRACE_PROBE2(fallow, name, a, b)
 #define FL_PROBE3(name, a, b, c) DTRACE_PROBE3(fallow, name, a, b, c)
 #else
-#define FL_PROBE2(name, a, b) ((void)0)
 #define FL_PROBE3(name, a, b, c) ((void)0)
 #endif
 
