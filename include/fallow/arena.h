@@ -72,8 +72,9 @@ typedef struct fallow_arena_figures {
     size_t ready_bytes;    /* can be resident; never above the limit */
     size_t ready_peak_bytes;
     size_t granted_bytes; /* in slabs and large blocks */
-    size_t away_bytes;    /* of these: not Ready; of slabs, what was not used yet or has been given back */
-    size_t idle_bytes;    /* of the Ready bytes: granted to nobody */
+    size_t
+        decommitted_bytes; /* of these: not Ready; of slabs, what was not used yet or has been given back */
+    size_t idle_bytes;     /* of the Ready bytes: granted to nobody */
     size_t largest_free_bytes; /* the longest run that could be granted without more address space */
     size_t soft_limit_bytes;   /* 0: none; so with the next two */
     size_t limit_bytes;

@@ -27,21 +27,21 @@ typedef struct fallow_class_stats {
     size_t block_bytes; /* usable bytes of each block */
     size_t live_blocks;
     size_t slabs;
-    size_t slab_bytes; /* that these were granted */
-    size_t away_bytes; /* of them: not Ready, not used yet or given back */
+    size_t slab_bytes;        /* that these were granted */
+    size_t decommitted_bytes; /* of them: not Ready, not used yet or given back */
 } fallow_class_stats;
 
 typedef struct fallow_stats {
-    size_t live_bytes;    /* in blocks that were handed out, by what may be used of each */
-    size_t live_blocks;   /* large ones among them */
-    size_t large_bytes;   /* of the live bytes: in blocks larger than any size class */
-    size_t large_blocks;  /* the same of the live blocks */
-    size_t pool_bytes;    /* granted to pools; not among the live bytes */
-    size_t free_bytes;    /* Ready, and in slabs, between and behind live blocks */
-    size_t idle_bytes;    /* Ready, and granted to nobody: goes back by itself, or by fallow_give_back */
-    size_t ready_bytes;   /* live, free, idle, and of pools: can be resident, without those below it */
-    size_t granted_bytes; /* to slabs, large blocks and pools */
-    size_t away_bytes;    /* of these: not Ready */
+    size_t live_bytes;        /* in blocks that were handed out, by what may be used of each */
+    size_t live_blocks;       /* large ones among them */
+    size_t large_bytes;       /* of the live bytes: in blocks larger than any size class */
+    size_t large_blocks;      /* the same of the live blocks */
+    size_t pool_bytes;        /* granted to pools; not among the live bytes */
+    size_t free_bytes;        /* Ready, and in slabs, between and behind live blocks */
+    size_t idle_bytes;        /* Ready, and granted to nobody: goes back by itself, or by fallow_give_back */
+    size_t ready_bytes;       /* live, free, idle, and of pools: can be resident, without those below it */
+    size_t granted_bytes;     /* to slabs, large blocks and pools */
+    size_t decommitted_bytes; /* of these: not Ready */
     size_t class_count;
     fallow_class_stats classes[FALLOW_CLASSES_MAX]; /* the smallest first */
 } fallow_stats;

@@ -250,7 +250,7 @@ static void audit_ground(const fl_pagearena *arena, const fl_region *region) {
 
 static size_t ready_bytes(const fl_pagearena *arena) {
     return (arena->ready_pages << FL_PAGE_SHIFT) -
-           atomic_load_explicit(&arena->away_bytes, memory_order_relaxed);
+           atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed);
 }
 
 static void audit_region(const fl_pagearena *arena, const fl_region *region, page_sums *sums) {

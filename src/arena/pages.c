@@ -55,7 +55,7 @@ void fl_pagearena_end(fl_pagearena *arena) {
     }
     count_below(arena, false);
     fl_pagetree_clear(&arena->tree);
-    FL_ASSERT(atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) == 0);
+    FL_ASSERT(atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed) == 0);
     fl_pagearena_count_ready(arena, arena->ready_pages << FL_PAGE_SHIFT, false);
     arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
 }
@@ -248,7 +248,7 @@ static bool take(fl_pagearena *arena, size_t page, size_t pages, fl_how how, boo
     return true;
 }
 
-/* The same, but what is Prepared stays so: it is away from now on. Returns its bits. */
+/* The same, but what is Prepared stays so: it is decommitted from now on. Returns its bits. */
 static uint64_t take_lazily(fl_pagearena *arena, size_t page, size_t pages, bool *zeroed) {
     uint64_t prepared = 0;
     size_t first = page, left = pages;
@@ -263,7 +263,7 @@ static uint64_t take_lazily(fl_pagearena *arena, size_t page, size_t pages, bool
     }
     size_t count = (size_t)__builtin_popcountll(prepared);
     arena->ready_pages += count;
-    fl_pagearena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, true);
+    fl_pagearena_count(&arena->decommitted_bytes, count << FL_PAGE_SHIFT, true);
     *zeroed = is_new(arena, page, pages, count);
     mark_used(arena, page, pages);
     return prepared;
@@ -442,7 +442,8 @@ void fl_pages_return_partly(fl_pagearena *arena, char *start, size_t pages, uint
         for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
             give_piece(arena, &piece, is_prepared);
     }
-    fl_pagearena_count(&arena->away_bytes, (size_t)__builtin_popcountll(prepared) << FL_PAGE_SHIFT, false);
+    fl_pagearena_count(&arena->decommitted_bytes, (size_t)__builtin_popcountll(prepared) << FL_PAGE_SHIFT,
+                       false);
     fl_pagearena_show_idle(arena);
     fl_lock_drop(&arena->lock);
     fl_scarce_changed(arena);
@@ -460,7 +461,7 @@ void fl_pages_note_prepared(fl_pagearena *arena, const char *start, uint64_t pre
     }
     arena->used_pages -= count; /* in use by their bits until then, but not Ready any more */
     arena->ready_pages -= count;
-    fl_pagearena_count(&arena->away_bytes, count << FL_PAGE_SHIFT, false);
+    fl_pagearena_count(&arena->decommitted_bytes, count << FL_PAGE_SHIFT, false);
     fl_lock_drop(&arena->lock);
 }
 
@@ -483,7 +484,7 @@ void fl_pages_forget_kept(fl_pagearena *arena) {
 void fl_pages_return_all(fl_pagearena *arena) {
     fl_lock_take(&arena->lock);
     arena->used_pages = 0;
-    atomic_store_explicit(&arena->away_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&arena->decommitted_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->filled_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->reclaimable_bytes, 0, memory_order_relaxed);
     atomic_store_explicit(&arena->purged_bytes, 0, memory_order_relaxed);

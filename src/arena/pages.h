@@ -51,7 +51,7 @@ void fl_pages_return(fl_pagearena *arena, char *start, size_t pages);
 /* The same of pages behind which there is no memory any more: Prepared, not idle. */
 void fl_pages_return_empty(fl_pagearena *arena, char *start, size_t pages);
 
-/* The same of at most 64 pages, of which those with a bit in `prepared` are Prepared, count as away, and no longer for limits. */
+/* The same of at most 64 pages, of which those with a bit in `prepared` are Prepared, count as decommitted, and no longer for limits. */
 void fl_pages_return_partly(fl_pagearena *arena, char *start, size_t pages, uint64_t prepared);
 
 /* Of granted pages, those with a bit in `prepared` are Prepared, likewise; all are about to be returned with all others. */

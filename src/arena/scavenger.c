@@ -51,7 +51,7 @@ static size_t above_stir(const fl_pagearena *arena) {
 
 static size_t really_ready(const fl_pagearena *arena) {
     return arena->ready_pages -
-           (atomic_load_explicit(&arena->away_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
+           (atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
 }
 
 /* When a turn begins, and when it is to end. CPU time is asked for once a tick: it is a call of the system. */

@@ -26,14 +26,14 @@ static fl_region *regions_kept; /* nobody's, and not free for everybody either: 
 static size_t regions_max;
 static size_t step_bytes; /* in which bookkeeping grows: whole OS pages, and what the system reserves */
 static bool reserved_whole;
-static fl_stretch table, descriptors, regions, meta;
+static fl_reservation table, descriptors, regions, meta;
 static size_t meta_used_bytes; /* guarded by the lock of bookkeeping */
 
 static size_t rounded(size_t bytes) {
     return (bytes + step_bytes - 1) & ~(step_bytes - 1);
 }
 
-fl_stretch *const fl_window_parts[FL_WINDOW_PARTS] = {&table, &descriptors, &regions, &meta};
+fl_reservation *const fl_window_parts[FL_WINDOW_PARTS] = {&table, &descriptors, &regions, &meta};
 
 /* Where the parts lie for a window of this size at this place; returns the bytes of them all. */
 static size_t lay_out(char *start, size_t window_bytes) {
@@ -43,7 +43,7 @@ static size_t lay_out(char *start, size_t window_bytes) {
                                      window_bytes / 64};
     char *at = start;
     for (size_t i = 0; i < FL_WINDOW_PARTS; i++) {
-        *fl_window_parts[i] = (fl_stretch){
+        *fl_window_parts[i] = (fl_reservation){
             .start = at, .bytes = rounded(sizes[i]), .step_bytes = step_bytes, .stat = &fl_stat_meta};
         at += rounded(sizes[i]);
     }
@@ -56,9 +56,9 @@ static size_t lay_out(char *start, size_t window_bytes) {
 /* A little of each part, as much as the smallest program needs. */
 static bool start_parts(void) {
     for (size_t i = 0; i < FL_WINDOW_PARTS; i++)
-        if (!fl_stretch_grow(fl_window_parts[i], 1)) {
+        if (!fl_reservation_grow(fl_window_parts[i], 1)) {
             while (i-- > 0)
-                fl_stretch_release(fl_window_parts[i]);
+                fl_reservation_release(fl_window_parts[i]);
             return false;
         }
     return true;
@@ -122,8 +122,8 @@ static bool reach(size_t end) {
         return false;
     if (end <= regions_reached)
         return true;
-    if (!fl_stretch_grow(&table, end * TABLE_REGION_BYTES) ||
-        !fl_stretch_grow(&regions, end * sizeof(fl_region)))
+    if (!fl_reservation_grow(&table, end * TABLE_REGION_BYTES) ||
+        !fl_reservation_grow(&regions, end * sizeof(fl_region)))
         return false;
     for (size_t i = regions_reached; i < end; i++)
         fl_the_window.regions[i].reserved = reserved_whole ? FL_CHUNKS_ALL : 0;
@@ -213,7 +213,7 @@ void *fl_meta_alloc(size_t bytes) {
     bytes = (bytes + 63) & ~(size_t)63;
     fl_lock_take(fl_lock_of(FL_LOCK_META));
     char *got = NULL;
-    if (fl_stretch_grow(&meta, meta_used_bytes + bytes)) {
+    if (fl_reservation_grow(&meta, meta_used_bytes + bytes)) {
         got = meta.start + meta_used_bytes;
         meta_used_bytes += bytes;
     }
@@ -224,7 +224,7 @@ void *fl_meta_alloc(size_t bytes) {
 bool fl_window_grow_descriptors(size_t count, size_t descriptor_bytes) {
     FL_ASSERT(descriptor_bytes <= DESCRIPTOR_ROOM_BYTES);
     fl_lock_take(fl_lock_of(FL_LOCK_META));
-    bool grown = fl_stretch_grow(&descriptors, count * descriptor_bytes);
+    bool grown = fl_reservation_grow(&descriptors, count * descriptor_bytes);
     fl_lock_drop(fl_lock_of(FL_LOCK_META));
     return grown;
 }

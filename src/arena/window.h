@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * window.h: the one stretch of address space in which everything that fallow hands out lies, and the table
+ * window.h: the one reservation of address space in which everything that fallow hands out lies, and the table
  * that says for each of its pages whose it is.
  *
  *     ┌ table ┬ descriptors ┬ regions ┬ meta ┬─────────────── window ───────────────┐
@@ -36,7 +36,7 @@
 
 #include "fallow/osmem.h"
 #include "pagebits.h"
-#include "stretch.h"
+#include "reservation.h"
 
 #ifndef FL_PAGE_SHIFT /* the simulation has smaller pages */
 #define FL_PAGE_SHIFT 14
@@ -149,7 +149,7 @@ extern osmem_stat fl_stat_meta;
 
 /* Where its bookkeeping lies: table, descriptors, regions, and the rest. */
 #define FL_WINDOW_PARTS 4
-extern fl_stretch *const fl_window_parts[FL_WINDOW_PARTS];
+extern fl_reservation *const fl_window_parts[FL_WINDOW_PARTS];
 
 /* Finds a place for the window. Once, before anything else; false where the system has no room at all. */
 bool fl_window_init(void);

@@ -37,13 +37,13 @@ void fl_map_add_shares(const fl_map *map, const fl_run *run, uint64_t shares[FL_
         shares[whole[run->use]] += run->bytes;
         return;
     }
-    uint64_t away = fl_run_away_bytes(run),
+    uint64_t decommitted = fl_run_decommitted_bytes(run),
              live = run->live * map->survey.classes[run->size_class].block_bytes;
-    if (live > run->bytes - away)
-        live = run->bytes - away;
+    if (live > run->bytes - decommitted)
+        live = run->bytes - decommitted;
     shares[FL_SHARE_LIVE] += live;
-    shares[FL_SHARE_FREE] += run->bytes - away - live;
-    shares[FL_SHARE_AWAY] += away;
+    shares[FL_SHARE_FREE] += run->bytes - decommitted - live;
+    shares[FL_SHARE_DECOMMITTED] += decommitted;
 }
 
 static uint64_t lower(uint64_t a, uint64_t b) {

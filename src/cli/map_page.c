@@ -53,12 +53,12 @@ static void print_text(FILE *to, const char *text) {
 static uint32_t size_of(const fl_map *map, const fl_run *run) {
     return run->use == FL_USE_SLAB    ? run->size_class
            : run->use == FL_USE_LARGE ? (uint32_t)map->survey.class_count
-                                      : FL_NOBODYS;
+                                      : FL_NO_OWNER;
 }
 
 /* The number that `fallow stats` gives an arena as well: its place in the survey changes when others end. */
 static int number_of(const fl_map *map, uint32_t arena) {
-    return arena == FL_NOBODYS ? -1 : (int)map->survey.arenas[arena].slot;
+    return arena == FL_NO_OWNER ? -1 : (int)map->survey.arenas[arena].slot;
 }
 
 static void write_cell(writer *its, const cell *of) {
@@ -93,7 +93,7 @@ static void add_part(cell *to, const cell *of, uint64_t part_pages) {
     to->resident += (uint64_t)((double)of->resident * part);
     for (int share = 0; share < FL_SHARE_COUNT; share++)
         to->bytes[share] += (uint64_t)((double)of->bytes[share] * part);
-    if (part_pages > to->largest && of->size_class != FL_NOBODYS) {
+    if (part_pages > to->largest && of->size_class != FL_NO_OWNER) {
         to->largest = part_pages;
         to->arena = of->arena;
         to->size_class = of->size_class;
@@ -117,7 +117,7 @@ static void write_rows(writer *its) {
                 write_cell(its, &sum);
             if (!sum.pages || sum.page != first)
                 sum = (cell){
-                    .page = first, .pages = its->cell_pages, .arena = of.arena, .size_class = FL_NOBODYS};
+                    .page = first, .pages = its->cell_pages, .arena = of.arena, .size_class = FL_NO_OWNER};
             uint64_t stop = next < end ? next : end;
             add_part(&sum, &of, stop - page);
             page = stop;
@@ -136,7 +136,7 @@ static void add_to_group(group *to, const fl_map *map, size_t i, const uint64_t 
     const fl_run *run = &map->runs[i];
     to->figures[0] += bytes[FL_SHARE_LIVE];
     to->figures[1] += bytes[FL_SHARE_FREE];
-    for (int share = FL_SHARE_POOL; share < FL_SHARE_AWAY; share++)
+    for (int share = FL_SHARE_POOL; share < FL_SHARE_DECOMMITTED; share++)
         to->figures[2] += bytes[share];
     to->figures[3] += map->resident[i];
     to->figures[4] += run->use == FL_USE_SLAB ? run->live : run->use == FL_USE_LARGE && !run->continues;
@@ -163,7 +163,7 @@ static bool write_sums(const fl_map *map, size_t arenas, FILE *to) {
         const fl_run *run = &map->runs[i];
         uint64_t bytes[FL_SHARE_COUNT] = {0};
         fl_map_add_shares(map, run, bytes);
-        if (run->arena != FL_NOBODYS)
+        if (run->arena != FL_NO_OWNER)
             add_to_group(&by_arena[run->arena < arenas ? run->arena : arenas], map, i, bytes);
         if (size_of(map, run) <= survey->class_count)
             add_to_group(&by_class[size_of(map, run)], map, i, bytes);

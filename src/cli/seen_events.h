@@ -11,7 +11,7 @@ typedef struct fl_seen_event {
     uint64_t bytes, took_us;
     const char *event; /* grant, give_back, refusal */
     const char *cause; /* "": none */
-    uint32_t arena;    /* its index in the survey, FL_NOBODYS: it has ended */
+    uint32_t arena;    /* its index in the survey, FL_NO_OWNER: it has ended */
 } fl_seen_event;
 
 /* All that are there, the oldest first; to be freed. False: target->wrong says why. */

@@ -44,7 +44,8 @@ static fl_row *heap_row(const sums *to, uint32_t tag) {
 static void add_slab(sums *to, const fl_run *run) {
     const fl_seen_class *of = &to->survey->classes[run->size_class];
     fl_row *row = &to->all->rows[FL_GROUP_CLASS][run->size_class], *heap = heap_row(to, run->tag);
-    uint64_t away = fl_run_away_bytes(run), ready = run->bytes - away, live = run->live * of->block_bytes;
+    uint64_t decommitted = fl_run_decommitted_bytes(run), ready = run->bytes - decommitted,
+             live = run->live * of->block_bytes;
     if (live > ready) /* of two moments */
         live = ready;
     uint64_t blocks = live / of->block_bytes, first = !run->continues;
@@ -52,13 +53,13 @@ static void add_slab(sums *to, const fl_run *run) {
     add(to, run->arena, HELD_live_bytes, live);
     add(to, run->arena, HELD_live_blocks, blocks);
     add(to, run->arena, HELD_free_bytes, ready - live);
-    add(to, run->arena, HELD_away_bytes, away);
+    add(to, run->arena, HELD_decommitted_bytes, decommitted);
     add(to, run->arena, HELD_slabs, first);
     add(to, run->arena, HELD_slab_bytes, run->bytes);
     row->values[FL_CLASS_live_bytes] += live;
     row->values[FL_CLASS_live_blocks] += blocks;
     row->values[FL_CLASS_free_bytes] += ready - live;
-    row->values[FL_CLASS_away_bytes] += away;
+    row->values[FL_CLASS_decommitted_bytes] += decommitted;
     row->values[FL_CLASS_slabs] += first;
     row->values[FL_CLASS_slab_bytes] += run->bytes;
     if (heap) {
@@ -94,7 +95,7 @@ static void add_run(void *context, const fl_run *run) {
         add(to, run->arena, HELD_idle_bytes, run->bytes);
         break;
     case FL_USE_STUCK:
-        if (run->arena != FL_NOBODYS) /* an arena's that has ended counts as bookkeeping */
+        if (run->arena != FL_NO_OWNER) /* an arena's that has ended counts as bookkeeping */
             add(to, run->arena, HELD_stuck_bytes, run->bytes);
         break;
     default: /* the ledger counts these */

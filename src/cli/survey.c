@@ -43,12 +43,13 @@ static bool read_extent(fl_survey *survey) {
     uint64_t first;
     char part[UINT16_MAX];
     if (!read_word(target, target->root.parts, &first, sizeof first) ||
-        !fl_target_read(target, first, part, target->root.sizes[FL_OF_stretch]))
+        !fl_target_read(target, first, part, target->root.sizes[FL_OF_reservation]))
         return false;
-    survey->start = fl_target_member(target, part, FL_AT_stretch_start);
-    survey->end = survey->base + (fl_target_member(target, part, FL_AT_stretch_bytes) / sizeof(uint64_t)) *
-                                     survey->page_bytes;
-    survey->reserved_whole = fl_target_member(target, part, FL_AT_stretch_reserved) != 0;
+    survey->start = fl_target_member(target, part, FL_AT_reservation_start);
+    survey->end =
+        survey->base +
+        (fl_target_member(target, part, FL_AT_reservation_bytes) / sizeof(uint64_t)) * survey->page_bytes;
+    survey->reserved_whole = fl_target_member(target, part, FL_AT_reservation_reserved) != 0;
     return survey->start < survey->base && survey->end > survey->base && survey->end < UINT64_C(1) << 48 &&
            survey->end - survey->base >= survey->pages * survey->page_bytes;
 }
@@ -89,7 +90,7 @@ static bool read_arena(fl_survey *survey, uint64_t address, uint32_t slot) {
     *arena = (fl_seen_arena){.address = address,
                              .parent_address = fl_target_member(target, structure, FL_AT_arena_parent),
                              .slot = slot,
-                             .parent = FL_NOBODYS,
+                             .parent = FL_NO_OWNER,
                              .structure = structure};
     memcpy(arena->name, structure + name.offset,
            name.bytes < sizeof arena->name ? name.bytes : sizeof arena->name - 1);
@@ -109,7 +110,7 @@ uint32_t fl_survey_arena(const fl_survey *survey, uint64_t address) {
         address && survey->arena_count
             ? bsearch(&wanted, survey->places, survey->arena_count, sizeof wanted, by_address)
             : NULL;
-    return place ? place->index : FL_NOBODYS;
+    return place ? place->index : FL_NO_OWNER;
 }
 
 static bool index_arenas(fl_survey *survey) {

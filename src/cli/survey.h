@@ -26,7 +26,7 @@ typedef enum fl_use {
     FL_USE_COUNT
 } fl_use;
 
-#define FL_NOBODYS UINT32_MAX /* in place of an arena or a heap */
+#define FL_NO_OWNER UINT32_MAX /* in place of an arena or a heap */
 
 /* A run of pages of one use, within one region but for a slab. */
 typedef struct fl_run {
@@ -38,7 +38,7 @@ typedef struct fl_run {
     uint32_t tag;         /* of the heap that owns it, 0: none */
     uint32_t size_class;  /* of a slab; so the next three */
     uint32_t live;        /* blocks */
-    uint64_t away;        /* a bit for each unit that is Prepared */
+    uint64_t decommitted; /* a bit for each unit that is Prepared */
     uint32_t unit_shift;  /* bytes of a unit */
     uint64_t whole_pages; /* of the slab or block, in all its runs */
 } fl_run;
@@ -50,7 +50,7 @@ typedef struct fl_seen_class {
 
 typedef struct fl_seen_arena {
     uint64_t address, parent_address;
-    uint32_t slot, parent; /* FL_NOBODYS: none */
+    uint32_t slot, parent; /* FL_NO_OWNER: none */
     char name[32];
     char *structure; /* as it was read, for fl_target_member */
 } fl_seen_arena;
@@ -92,7 +92,7 @@ typedef struct fl_survey {
 bool fl_survey_begin(fl_survey *survey, fl_target *target);
 void fl_survey_end(fl_survey *survey);
 
-/* The arena at an address, or FL_NOBODYS. */
+/* The arena at an address, or FL_NO_OWNER. */
 uint32_t fl_survey_arena(const fl_survey *survey, uint64_t address);
 
 /* Shows every run once, the lowest address first. */
@@ -100,6 +100,6 @@ typedef void fl_survey_visit(void *context, const fl_run *run);
 bool fl_survey_walk(const fl_survey *survey, fl_survey_visit *visit, void *context);
 
 /* Of the bytes of a run, those that are Prepared. */
-uint64_t fl_run_away_bytes(const fl_run *run);
+uint64_t fl_run_decommitted_bytes(const fl_run *run);
 
 #endif

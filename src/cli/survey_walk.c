@@ -31,13 +31,13 @@ typedef struct walk {
     size_t span;             /* the first that does not end before here */
 } walk;
 
-uint64_t fl_run_away_bytes(const fl_run *run) {
+uint64_t fl_run_decommitted_bytes(const fl_run *run) {
     uint64_t bytes = 0;
     if (run->use == FL_USE_PREPARED)
         return run->bytes;
-    for (unsigned unit = 0; unit < 64 && run->away >> unit; unit++) {
+    for (unsigned unit = 0; unit < 64 && run->decommitted >> unit; unit++) {
         uint64_t start = (uint64_t)unit << run->unit_shift;
-        if ((run->away >> unit & 1) && start < run->bytes)
+        if ((run->decommitted >> unit & 1) && start < run->bytes)
             bytes += run->bytes - start < UINT64_C(1) << run->unit_shift ? run->bytes - start
                                                                          : UINT64_C(1) << run->unit_shift;
     }
@@ -84,8 +84,8 @@ static bool read_descriptor(walk *its, uint64_t address, bool afresh, char *desc
 }
 
 static uint32_t live_of(const fl_target *target, const char *descriptor) {
-    uint32_t used = (uint32_t)(fl_target_member(target, descriptor, FL_AT_slab_left) +
-                               fl_target_member(target, descriptor, FL_AT_slab_base_used));
+    uint32_t used = (uint32_t)(fl_target_member(target, descriptor, FL_AT_slab_countdown) +
+                               fl_target_member(target, descriptor, FL_AT_slab_threshold));
     return fl_word_live_with(fl_target_member(target, descriptor, FL_AT_slab_word), used);
 }
 
@@ -112,7 +112,7 @@ static bool look_at(walk *its, uint64_t address, uint64_t start, uint32_t arena,
     block->use = FL_USE_SLAB;
     block->size_class = (uint32_t)size_class;
     block->unit_shift = of->unit_shift;
-    block->away = fl_target_member(target, descriptor, FL_AT_slab_away);
+    block->decommitted = fl_target_member(target, descriptor, FL_AT_slab_decommitted);
     block->tag = fl_word_owner(fl_target_member(target, descriptor, FL_AT_slab_word));
     block->live = live_of(target, descriptor);
     for (int i = 0; i < LOOKS && block->live > of->capacity; i++)
@@ -163,7 +163,7 @@ static void show_in_use(walk *its, uint64_t page, uint64_t entry, uint32_t arena
         return;
     }
     if (run.use == FL_USE_SLAB && run.continues)
-        run.away = 0, run.live = 0;
+        run.decommitted = 0, run.live = 0;
     show(its, &run);
 }
 
@@ -220,13 +220,13 @@ static bool show_regions(walk *its) {
 }
 
 static void show_part(walk *its, uint64_t start, uint64_t bytes, fl_use use) {
-    fl_run run = {.start = start, .bytes = bytes, .use = use, .arena = FL_NOBODYS};
+    fl_run run = {.start = start, .bytes = bytes, .use = use, .arena = FL_NO_OWNER};
     flush(its);
     if (bytes)
         show(its, &run);
 }
 
-/* Bookkeeping, in stretches that grow from their start. */
+/* Bookkeeping, in reservations that grow from their start. */
 static bool show_parts(walk *its) {
     const fl_survey *survey = its->survey;
     const fl_target *target = survey->target;
@@ -236,12 +236,12 @@ static bool show_parts(walk *its) {
     if (!fl_target_read(target, (uint64_t)(uintptr_t)target->root.parts, at, count * sizeof *at))
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (!fl_target_read(target, at[i], part, target->root.sizes[FL_OF_stretch]))
+        if (!fl_target_read(target, at[i], part, target->root.sizes[FL_OF_reservation]))
             return false;
-        uint64_t start = fl_target_member(target, part, FL_AT_stretch_start);
-        uint64_t bytes = fl_target_member(target, part, FL_AT_stretch_bytes);
-        uint64_t ready = fl_target_member(target, part, FL_AT_stretch_ready_bytes);
-        uint64_t prepared = fl_target_member(target, part, FL_AT_stretch_prepared_bytes);
+        uint64_t start = fl_target_member(target, part, FL_AT_reservation_start);
+        uint64_t bytes = fl_target_member(target, part, FL_AT_reservation_bytes);
+        uint64_t ready = fl_target_member(target, part, FL_AT_reservation_ready_bytes);
+        uint64_t prepared = fl_target_member(target, part, FL_AT_reservation_prepared_bytes);
         if (start < end || start > survey->base || bytes > survey->base - start || prepared < ready ||
             bytes < prepared)
             return false;

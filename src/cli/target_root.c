@@ -43,7 +43,7 @@ uint64_t fl_target_member(const fl_target *target, const void *structure, fl_roo
 static bool is_sane(const fl_root *root) {
     static const uint8_t structure_of[] = {
 #define FL_OF_fl_window FL_OF_window
-#define FL_OF_fl_stretch FL_OF_stretch
+#define FL_OF_fl_reservation FL_OF_reservation
 #define FL_OF_osmem_stat FL_OF_stat
 #define FL_OF_fl_class FL_OF_class
 #define FL_OF_fl_region FL_OF_region

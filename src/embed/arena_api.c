@@ -284,7 +284,7 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     figures.prepared_bytes = bytes.prepared;
     figures.ready_bytes = bytes.ready;
     figures.granted_bytes = pages->used_pages << FL_PAGE_SHIFT;
-    figures.away_bytes = atomic_load_explicit(&pages->away_bytes, memory_order_relaxed);
+    figures.decommitted_bytes = atomic_load_explicit(&pages->decommitted_bytes, memory_order_relaxed);
     figures.idle_bytes = fl_pagearena_idle_pages(pages) << FL_PAGE_SHIFT;
     figures.largest_free_bytes = fl_pagetree_longest(&pages->tree) << FL_PAGE_SHIFT;
     figures.soft_limit_bytes = fl_limit_shown(pages->limits.soft_bytes);

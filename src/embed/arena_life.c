@@ -27,7 +27,7 @@ static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
         atomic_store_explicit(&entries[page], 0, memory_order_relaxed);
         if (slab->start != fl_region_start(region) + (page << FL_PAGE_SHIFT))
             continue;
-        if (slab->kind == FL_KIND_SLAB && slab->away) {
+        if (slab->kind == FL_KIND_SLAB && slab->decommitted) {
             uint64_t prepared;
             if (!fl_slab_level(slab, &prepared))
                 fl_fatal("end of", slab->start, "the system neither gives nor takes back pages of a slab");

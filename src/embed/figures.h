@@ -12,23 +12,23 @@
 #define FL_FIGURES_H
 
 /* Of all arenas together, and of one: what is live, and what is only held. */
-#define FL_HELD_STATISTICS(X)                                                                          \
-    X(live_bytes, GAUGE,                                                                               \
-      "in blocks that were handed out: by what may be used of each; that a program asked for less is " \
-      "recorded nowhere")                                                                              \
-    X(live_blocks, GAUGE, "handed out and not freed: large ones among them")                           \
-    X(free_bytes, GAUGE,                                                                               \
-      "between live blocks: Ready and in slabs, to be allocated again; the price of fragmentation")    \
-    X(idle_bytes, GAUGE, "granted to nobody: Ready; goes back by itself, or by fallow_give_back")      \
-    X(span_bytes, GAUGE,                                                                               \
-      "kept by threads for their next requests: Ready; 4 MiB at most for a thread in an arena")        \
-    X(pool_bytes, GAUGE, "granted to pools: or on its way between uses")                               \
-    X(away_bytes, GAUGE, "in slabs, without memory behind it: Prepared; not used yet, or given back")  \
-    X(large_bytes, GAUGE, "live, in blocks above 128 KiB: which have pages of their own")              \
-    X(large_blocks, GAUGE, "how many these are: live blocks among others")                             \
-    X(stuck_bytes, GAUGE, "idle, and the system keeps it: it is locked, or was when it was to go")     \
-    X(slabs, GAUGE, "spans cut into blocks of one size")                                               \
-    X(slab_bytes, GAUGE, "that these span: live, free and away together")
+#define FL_HELD_STATISTICS(X)                                                                                \
+    X(live_bytes, GAUGE,                                                                                     \
+      "in blocks that were handed out: by what may be used of each; that a program asked for less is "       \
+      "recorded nowhere")                                                                                    \
+    X(live_blocks, GAUGE, "handed out and not freed: large ones among them")                                 \
+    X(free_bytes, GAUGE,                                                                                     \
+      "between live blocks: Ready and in slabs, to be allocated again; the price of fragmentation")          \
+    X(idle_bytes, GAUGE, "granted to nobody: Ready; goes back by itself, or by fallow_give_back")            \
+    X(span_bytes, GAUGE,                                                                                     \
+      "kept by threads for their next requests: Ready; 4 MiB at most for a thread in an arena")              \
+    X(pool_bytes, GAUGE, "granted to pools: or on its way between uses")                                     \
+    X(decommitted_bytes, GAUGE, "in slabs, without memory behind it: Prepared; not used yet, or given back") \
+    X(large_bytes, GAUGE, "live, in blocks above 128 KiB: which have pages of their own")                    \
+    X(large_blocks, GAUGE, "how many these are: live blocks among others")                                   \
+    X(stuck_bytes, GAUGE, "idle, and the system keeps it: it is locked, or was when it was to go")           \
+    X(slabs, GAUGE, "spans cut into blocks of one size")                                                     \
+    X(slab_bytes, GAUGE, "that these span: live, free and decommitted together")
 
 #define FL_TABLE_STATISTICS(X)                                                                         \
     X(ready_bytes, GAUGE, "can be resident: state Ready, may be read and written; bookkeeping too")    \
@@ -79,12 +79,12 @@
     X(refusals, COUNTER, "requests that failed")                                                      \
     X(sheds, COUNTER, "how often its owner was asked to free")
 
-#define FL_CLASS_STATISTICS(X)                                                                   \
-    X(live_bytes, GAUGE, "in blocks of this size that were handed out")                          \
-    X(free_bytes, GAUGE, "between live blocks of this size: Ready and in slabs")                 \
-    X(live_blocks, GAUGE, "handed out and not freed")                                            \
-    X(away_bytes, GAUGE, "in such slabs, without memory behind it: not used yet, or given back") \
-    X(slabs, GAUGE, "spans cut into blocks of this size")                                        \
+#define FL_CLASS_STATISTICS(X)                                                                          \
+    X(live_bytes, GAUGE, "in blocks of this size that were handed out")                                 \
+    X(free_bytes, GAUGE, "between live blocks of this size: Ready and in slabs")                        \
+    X(live_blocks, GAUGE, "handed out and not freed")                                                   \
+    X(decommitted_bytes, GAUGE, "in such slabs, without memory behind it: not used yet, or given back") \
+    X(slabs, GAUGE, "spans cut into blocks of this size")                                               \
     X(slab_bytes, GAUGE, "that these span")
 
 #define FL_HEAP_STATISTICS(X)                                                                        \

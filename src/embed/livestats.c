@@ -22,7 +22,7 @@ typedef struct glance {
     size_t pages;
     size_t live; /* blocks; so the next */
     size_t carved;
-    size_t away_bytes;
+    size_t decommitted_bytes;
     unsigned size_class;
     fl_slab_kind kind;
 } glance;
@@ -30,7 +30,7 @@ typedef struct glance {
 /* The owner writes his counts as he likes, one after the other: what was the same twice, and between two looks at the word, is
  * taken for what it was. */
 __attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab *slab) {
-    const volatile int32_t *left = &slab->left, *base = &slab->base_used;
+    const volatile int32_t *left = &slab->countdown, *base = &slab->threshold;
     uint32_t live = 0;
     for (int i = 0; i < LOOKS; i++) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
@@ -51,7 +51,8 @@ __attribute__((no_sanitize("thread"))) static glance look_at(const fl_slab *slab
         seen.size_class = slab->size_class;
         seen.live = count_live(slab);
         seen.carved = slab->carved;
-        seen.away_bytes = (size_t)__builtin_popcountll(slab->away) << fl_classes[seen.size_class].unit_shift;
+        seen.decommitted_bytes = (size_t)__builtin_popcountll(slab->decommitted)
+                                 << fl_classes[seen.size_class].unit_shift;
     }
     return seen;
 }
@@ -68,13 +69,13 @@ static void add(fl_live *sum, fallow_class_stats *classes, const glance *seen) {
     sum->free_blocks += fl_above(seen->carved, seen->live);
     sum->slabs++;
     sum->slab_bytes += bytes;
-    sum->away_bytes += seen->away_bytes;
+    sum->decommitted_bytes += seen->decommitted_bytes;
     if (classes) {
         fallow_class_stats *of = &classes[seen->size_class];
         of->live_blocks += seen->live;
         of->slabs++;
         of->slab_bytes += bytes;
-        of->away_bytes += seen->away_bytes;
+        of->decommitted_bytes += seen->decommitted_bytes;
     }
 }
 
@@ -141,11 +142,11 @@ static void fill(const fallow_arena *arena, fallow_stats *stats) {
     stats->large_bytes = live.large_bytes;
     stats->large_blocks = live.large_blocks;
     stats->pool_bytes = fl_above(figures.granted_bytes, live.slab_bytes + live.large_bytes);
-    stats->free_bytes = fl_above(live.slab_bytes, live.away_bytes + live.bytes - live.large_bytes);
+    stats->free_bytes = fl_above(live.slab_bytes, live.decommitted_bytes + live.bytes - live.large_bytes);
     stats->idle_bytes = figures.idle_bytes;
     stats->granted_bytes = figures.granted_bytes;
-    stats->away_bytes = figures.away_bytes;
-    stats->ready_bytes = figures.granted_bytes - figures.away_bytes + figures.idle_bytes;
+    stats->decommitted_bytes = figures.decommitted_bytes;
+    stats->ready_bytes = figures.granted_bytes - figures.decommitted_bytes + figures.idle_bytes;
 }
 
 bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats, size_t stats_bytes) {

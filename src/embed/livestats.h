@@ -20,7 +20,7 @@ typedef struct fl_live {
     size_t free_blocks; /* that wait in slabs, or were given back with their pages */
     size_t slabs;
     size_t slab_bytes;
-    size_t away_bytes; /* of the slabs */
+    size_t decommitted_bytes; /* of the slabs */
 } fl_live;
 
 /* classes: FL_CLASS_COUNT of them, zero to begin with, or NULL: not wanted. Takes no memory, and the arena's lock for moments. */

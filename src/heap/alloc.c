@@ -34,9 +34,9 @@ static bool park(fl_heap *heap, fl_slab *slab) {
         if (fl_slab_collect(slab))
             return false;
     }
-    /* Exhausted, so in use to the last block: due again when the reuse minimum is free. */
-    fl_slab_set_filled(slab, !slab->away);
-    fl_slab_set_due(slab, (int32_t)(fl_slab_used(slab) - sizes->reuse_min_blocks));
+    /* Exhausted, so in use to the last block: its threshold is the reuse minimum, free. */
+    fl_slab_set_filled(slab, !slab->decommitted);
+    fl_slab_set_threshold(slab, (int32_t)(fl_slab_used(slab) - sizes->reuse_min_blocks));
     slab->partial = 0;
     fl_parked_link(heap, slab);
     return true;
@@ -50,7 +50,7 @@ static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
         bool taken = false;
         if (at_hand && !fl_slab_has_free(slab) && fl_word_head(word) == 0)
             continue;
-        /* A told slab is in the stack of told ones, or about to be: it stays parked until it is heard. */
+        /* A notified slab is in the stack of those, or about to be: it stays parked until it is taken out. */
         while (!taken && fl_word_state(word) == FL_PARKED)
             taken = atomic_compare_exchange_weak_explicit(&slab->word, &word,
                                                           fl_word_make(FL_CURRENT, heap->tag, 0, 0),
@@ -59,9 +59,9 @@ static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
             continue;
         fl_parked_unlink(heap, slab);
         fl_unwatch(slab);
-        slab->left -= (int32_t)fl_word_pushed(word);
+        slab->countdown -= (int32_t)fl_word_pushed(word);
         fl_slab_splice(slab, fl_word_head(word));
-        fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
+        fl_slab_set_threshold(slab, FL_THRESHOLD_EMPTY);
         return slab;
     }
     return NULL;
@@ -88,7 +88,7 @@ static bool put_aside(fl_heap *heap, fl_slab *slab) {
 static __attribute__((noinline)) bool from_parked(fl_heap *heap, unsigned size_class) {
     fl_lock_take(&heap->lock);
     heap->visits++;
-    fl_owner_hear(heap);
+    fl_owner_take_notified(heap);
     fl_slab *slab = fl_heap_current(heap, size_class);
     if (slab == &fl_empty_slab || put_aside(heap, slab)) {
         slab = unpark(heap, size_class, false);
@@ -103,7 +103,7 @@ static __attribute__((noinline)) bool from_parked(fl_heap *heap, unsigned size_c
 static __attribute__((noinline)) bool from_parked_with_free(fl_heap *heap, unsigned size_class) {
     fl_lock_take(&heap->lock);
     heap->visits++;
-    fl_owner_hear(heap);
+    fl_owner_take_notified(heap);
     fl_slab *refused = fl_heap_current(heap, size_class);
     fl_slab *slab = unpark(heap, size_class, true);
     if (slab) {
@@ -125,9 +125,9 @@ static bool is_tight(fl_heap *heap) {
     return heap->calm < CALM_LOOKS;
 }
 
-/* At a limit: a block that is free in a slab of nobody's, before memory is asked for that has to come from
+/* At a limit: a block that is free in an abandoned slab, before memory is asked for that has to come from
  * somewhere. With *again, there is another current slab instead. */
-static __attribute__((noinline)) void *from_nobodys(fl_heap *heap, unsigned size_class, bool *again) {
+static __attribute__((noinline)) void *from_abandoned(fl_heap *heap, unsigned size_class, bool *again) {
     fl_slab *slab;
     void *block = fl_slab_take_listed(heap->arena, size_class, is_tight(heap), heap->tag, &slab);
     *again = slab != NULL;
@@ -174,7 +174,7 @@ static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_cla
     if (from_parked(heap, size_class))
         return true;
     fl_slab *slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
-    if (!slab && fl_idle_release_told(heap->arena))
+    if (!slab && fl_idle_release_notified(heap->arena))
         slab = fl_slab_adopt(heap->arena, size_class, heap->tag);
     if (!slab)
         slab = fl_slab_new(heap->arena, size_class, heap->tag, &heap->kept);
@@ -183,12 +183,12 @@ static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_cla
     return slab || fl_heap_current(heap, size_class) != &fl_empty_slab;
 }
 
-/* From a slab that may be kept warm though it was empty: from here on it is due again. */
+/* From a slab that may be kept warm though it was empty: from here on it has a threshold again. */
 static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     fl_unwatch(slab);
     void *block = fl_slab_pop_fresh(slab, heed_soft, shortage);
     if (block)
-        fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
+        fl_slab_set_threshold(slab, FL_THRESHOLD_EMPTY);
     return block;
 }
 
@@ -215,12 +215,12 @@ static void *take_block(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
         fl_unwatch(slab);
         return fl_slab_pop_checked(slab);
     }
-    if ((!slab->away && slab->carved == slab->capacity) || is_in_want(slab, shortage))
+    if ((!slab->decommitted && slab->carved == slab->capacity) || is_in_want(slab, shortage))
         return NULL;
     void *block = pop_fresh(slab, heed_soft, shortage);
     if (block || shortage->why != FL_REFUSED_NEVER || !fl_slab_carve(slab, heed_soft, shortage))
         return block;
-    fl_slab_set_due(slab, FL_DUE_WHEN_EMPTY);
+    fl_slab_set_threshold(slab, FL_THRESHOLD_EMPTY);
     return fl_slab_pop_checked(slab);
 }
 
@@ -242,7 +242,7 @@ static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class
         void *block = take_current(heap, size_class, ladder.tries == 0, &shortage);
         bool again = false;
         if (!block && fl_heap_is_scarce(heap))
-            block = from_nobodys(heap, size_class, &again);
+            block = from_abandoned(heap, size_class, &again);
         if (block)
             return block;
         again = again || (shortage.why == FL_REFUSED_NEVER

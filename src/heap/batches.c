@@ -109,9 +109,9 @@ static void say(fl_pagearena *arena, const void *first, const void *last, fl_pus
         fl_scarce_in_heaps(arena);
 }
 
-/* The rest of fl_hand_over; apart, for the stack: where the owner is told of a slab, and where nobody owns it. */
+/* The rest of fl_hand_over; apart, for the stack: where the owner is notified of a slab, and where nobody owns it. */
 static __attribute__((noinline)) fl_handed tell(fl_slab *slab, fl_pagearena *arena, fl_pushed pushed) {
-    fl_owner_tell(slab, fl_word_owner(pushed.before));
+    fl_owner_notify(slab, fl_word_owner(pushed.before));
     if (is_scarce(arena))
         fl_scarce_in_heaps(arena);
     return FL_HANDED_SLAB;

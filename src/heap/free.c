@@ -32,7 +32,7 @@ static size_t carved_bytes(const fl_slab *slab) {
 /* The current slab of a class, if it has become empty and is kept warm. */
 static fl_slab *kept_empty(const fl_heap *heap, unsigned size_class) {
     fl_slab *slab = fl_heap_current(heap, size_class);
-    return slab->base_used == FL_DUE_NEVER && fl_slab_used(slab) == 0 ? slab : NULL;
+    return slab->threshold == FL_THRESHOLD_NEVER && fl_slab_used(slab) == 0 ? slab : NULL;
 }
 
 static void let_current_go(fl_heap *heap, fl_slab *slab) {
@@ -64,28 +64,28 @@ static void current_emptied(fl_heap *heap, fl_slab *slab) {
             let_current_go(heap, other);
         }
     }
-    fl_slab_set_due(slab, FL_DUE_NEVER);
+    fl_slab_set_threshold(slab, FL_THRESHOLD_NEVER);
 }
 
-/* A parked slab has come to where it was due. */
+/* A parked slab has come to its threshold. */
 static void parked_drained(fl_heap *heap, fl_slab *slab) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     fl_lock_take(&heap->lock);
     heap->visits++;
-    fl_owner_hear(heap);
+    fl_owner_take_notified(heap);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-    bool parked = fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_TOLD;
+    bool parked = fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_NOTIFIED;
     if (!parked || fl_word_owner(word) != heap->tag) {
-        /* The scavenger has just taken it, or hearing let it go: the descriptor may be another slab's. */
+        /* The scavenger has just taken it, or taking notified ones let it go: the descriptor may be another slab's. */
     } else if (fl_slab_used(slab) > sizes->watermark) {
         if (!slab->partial)
             fl_parked_make_partial(heap, slab);
-        fl_slab_set_due(slab, (int32_t)sizes->watermark);
+        fl_slab_set_threshold(slab, (int32_t)sizes->watermark);
     } else if (fl_slab_used(slab) > 0 && keeps_drained(heap)) {
         /* Its last frees stay plain pushes, and its span goes to this heap's next slab. */
-        fl_slab_set_due(slab, 0);
+        fl_slab_set_threshold(slab, 0);
     } else {
-        /* If this fails it is told, and on its way: hearing it will find it drained. */
+        /* If this fails the slab is notified, and on its way: who takes it out finds it drained. */
         fl_owner_let_go(heap, slab, FL_PARKED);
     }
     fl_lock_drop(&heap->lock);

@@ -25,7 +25,7 @@ bool fl_heap_take_in_hand(fl_heap *heap, const fl_slab *slab, const void *block)
 static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
     fl_link_set(block, slab->free);
     slab->free = block;
-    if (__builtin_expect(--slab->left == 0, 0)) {
+    if (__builtin_expect(--slab->countdown == 0, 0)) {
         fl_heap_drained(slab, heap);
         return;
     }

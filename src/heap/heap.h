@@ -80,13 +80,13 @@ typedef struct fl_heap {
     bool
         slabs_lost; /* in the child of a fork: their owner was in the middle of something, and is not there */
     fl_kept kept;   /* for its next slabs and large blocks */
-    size_t partial_bytes;    /* of parked slabs with the reuse minimum free; guarded by lock */
-    uint64_t visits;         /* of slow paths; guarded by lock */
-    _Atomic(fl_slab *) told; /* slabs that others freed the reuse minimum of, linked by told_next */
-    _Atomic uint32_t owned;  /* slabs with our tag, and one while the heap lives: then it is recycled */
-    struct fl_heap *next;    /* in the arena (heaps_lock), or among the recycled */
+    size_t partial_bytes;        /* of parked slabs with the reuse minimum free; guarded by lock */
+    uint64_t visits;             /* of slow paths; guarded by lock */
+    _Atomic(fl_slab *) notified; /* slabs that others freed the reuse minimum of, linked by notified_next */
+    _Atomic uint32_t owned;      /* slabs with our tag, and one while the heap lives: then it is recycled */
+    struct fl_heap *next;        /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
-    uint64_t refusals_seen; /* of the arena, when at a limit a block was last wanted of nobody's slabs; */
+    uint64_t refusals_seen; /* of the arena, when at a limit a block was last wanted of abandoned slabs; */
     uint32_t calm;          /* and how often one was since the last of them */
     uint64_t visits_seen;   /* the scavenger's */
     uint32_t quiet_ticks;   /* the scavenger's */

@@ -55,7 +55,7 @@ static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool pur
     fl_audit_that(slab->size_class == size_class, slab->start, "the slab is in the list of another class");
     fl_audit_that(purged == (slab->purged_live != FL_NOT_PURGED), slab->start,
                   "the slab is among the purged ones and was not purged, or the other way");
-    fl_audit_that(fl_word_owner(word) == 0, slab->start, "the slab is listed as nobody's, but has an owner");
+    fl_audit_that(fl_word_owner(word) == 0, slab->start, "the slab is listed as abandoned, but has an owner");
     /* The push that frees the last block, and who looks for what to purge, claim the slab and then come for the lock. */
     fl_audit_that(fl_word_state(word) == FL_LISTED || fl_word_state(word) == FL_CLAIMED, slab->start,
                   "the slab is in its arena's list, but neither LISTED nor claimed");
@@ -85,7 +85,7 @@ static slab_sum audit_lists(const fallow_arena *arena) {
         audit_list(arena, size_class, true, &purged);
     }
     fl_audit_equal(arena, "listed_count", atomic_load_explicit(&arena->listed_count, memory_order_relaxed),
-                   "the lists of nobody's slabs", listed.slabs + purged.slabs);
+                   "the lists of abandoned slabs", listed.slabs + purged.slabs);
     fl_audit_equal(arena, "purged_bytes",
                    atomic_load_explicit(&arena->pages.purged_bytes, memory_order_relaxed),
                    "the lists of purged slabs", purged.bytes);
@@ -106,8 +106,8 @@ static void audit_parked_slab(const fl_heap *heap, const fl_slab *slab, bool par
     fl_audit_that(fl_word_owner(word) == heap->tag, slab->start,
                   "the slab is in the list of a heap that does not own it");
     /* Who claims one holds the lock until it is out of its list. */
-    fl_audit_that(fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_TOLD, slab->start,
-                  "the slab is in a heap's list, but neither PARKED nor TOLD");
+    fl_audit_that(fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_NOTIFIED, slab->start,
+                  "the slab is in a heap's list, but neither PARKED nor NOTIFIED");
     fl_audit_entries(slab, heap->tag);
 }
 
@@ -126,22 +126,22 @@ static void audit_parked(const fl_heap *heap, const fl_parked *list, bool partia
     fl_audit_that(list->last == previous, list, "the list's last slab is not the one that its links lead to");
 }
 
-/* Those that others told of. Who tells only adds in front, and who hears holds the lock. */
-static slab_sum audit_told(const fl_heap *heap) {
-    slab_sum told = {0, 0};
-    const fl_slab *slab = atomic_load_explicit(&heap->told, memory_order_acquire);
+/* Those that others notified of. Who tells only adds in front, and who hears holds the lock. */
+static slab_sum audit_notified(const fl_heap *heap) {
+    slab_sum notified = {0, 0};
+    const fl_slab *slab = atomic_load_explicit(&heap->notified, memory_order_acquire);
     size_t owned = atomic_load_explicit(&heap->owned, memory_order_relaxed);
-    if (slab == FL_TOLD_CLOSED)
-        return told;
-    for (; slab; slab = slab->told_next) {
+    if (slab == FL_NOTIFIED_CLOSED)
+        return notified;
+    for (; slab; slab = slab->notified_next) {
         audit_descriptor(slab, heap->arena);
-        fl_audit_that(state_of(slab) == FL_TOLD && fl_word_owner(word_of(slab)) == heap->tag, slab->start,
-                      "the slab is in a heap's stack of told ones, but not TOLD, or another heap's");
-        fl_audit_that(slab->linked, slab->start, "the slab is told of, but in no list of its heap");
-        add(&told, slab);
-        fl_audit_that(told.slabs < owned, heap, "more slabs are told of than the heap owns");
+        fl_audit_that(state_of(slab) == FL_NOTIFIED && fl_word_owner(word_of(slab)) == heap->tag, slab->start,
+                      "the slab is in a heap's stack of notified ones, but not NOTIFIED, or another heap's");
+        fl_audit_that(slab->linked, slab->start, "the slab is notified of, but in no list of its heap");
+        add(&notified, slab);
+        fl_audit_that(notified.slabs < owned, heap, "more slabs are notified of than the heap owns");
     }
-    return told;
+    return notified;
 }
 
 /* Returns all parked ones. */
@@ -158,7 +158,7 @@ static slab_sum audit_heap_lists(const fl_heap *heap) {
 size_t fl_audit_parked(const fl_heap *heap) {
     if (heap->slabs_lost)
         return 0;
-    audit_told(heap);
+    audit_notified(heap);
     return audit_heap_lists(heap).slabs;
 }
 
@@ -198,8 +198,8 @@ typedef struct heap_books {
     size_t idle;  /* of them: no thread's */
     size_t owned; /* as heaps count it, with one for each of these */
     size_t current;
-    size_t parked; /* TOLD or not */
-    size_t told;
+    size_t parked; /* NOTIFIED or not */
+    size_t notified;
     size_t claimed;          /* of them */
     size_t claimed_of_heaps; /* that are in the arena's list still */
     size_t listed;
@@ -208,7 +208,7 @@ typedef struct heap_books {
 
     size_t in_state[FL_WORD_STATE_MASK + 1];
     size_t found_pages; /* of slabs and large blocks */
-    size_t away_bytes;
+    size_t decommitted_bytes;
     size_t filled_bytes;
 } heap_books;
 
@@ -235,14 +235,14 @@ static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, heap_b
     fl_audit_spans(&heap->kept.spans, &arena->pages);
     audit_descriptors_kept(&heap->kept);
     size_t kept = pages_in_spans(&heap->kept.spans);
-    slab_sum told = audit_told(heap);
+    slab_sum notified = audit_notified(heap);
     books->heaps++;
     books->idle += !fl_heap_thread(heap);
     books->owned += atomic_load_explicit(&heap->owned, memory_order_relaxed);
     books->current += audit_current(heap);
     books->parked += audit_heap_lists(heap).slabs;
-    books->told += told.slabs;
-    books->reclaimable_bytes += heap->partial_bytes + told.bytes + (kept << FL_PAGE_SHIFT);
+    books->notified += notified.slabs;
+    books->reclaimable_bytes += heap->partial_bytes + notified.bytes + (kept << FL_PAGE_SHIFT);
     books->pages += kept;
 }
 
@@ -308,7 +308,8 @@ static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uin
                      "the page is a slab's, but not granted to its arena");
     books->in_state[state]++;
     books->filled_bytes += slab->filled ? slab->pages << FL_PAGE_SHIFT : 0;
-    books->away_bytes += (size_t)__builtin_popcountll(slab->away) << fl_classes[slab->size_class].unit_shift;
+    books->decommitted_bytes += (size_t)__builtin_popcountll(slab->decommitted)
+                                << fl_classes[slab->size_class].unit_shift;
 }
 
 /* The descriptor that an entry leads to, at the first of its pages. */
@@ -348,17 +349,17 @@ static void audit_places(const fallow_arena *arena, const heap_books *books) {
     const size_t *in = books->in_state;
     fl_audit_equal(arena, "the number of CURRENT slabs in the table", in[FL_CURRENT],
                    "the heaps' current ones", books->current);
-    fl_audit_equal(arena, "the number of PARKED and TOLD slabs in the table", in[FL_PARKED] + in[FL_TOLD],
-                   "the heaps' lists", books->parked);
-    fl_audit_equal(arena, "the number of TOLD slabs in the table", in[FL_TOLD],
-                   "the heaps' stacks of told ones", books->told);
+    fl_audit_equal(arena, "the number of PARKED and NOTIFIED slabs in the table",
+                   in[FL_PARKED] + in[FL_NOTIFIED], "the heaps' lists", books->parked);
+    fl_audit_equal(arena, "the number of NOTIFIED slabs in the table", in[FL_NOTIFIED],
+                   "the heaps' stacks of notified ones", books->notified);
     fl_audit_equal(arena, "the number of LISTED slabs in the table", in[FL_LISTED], "the arena's lists",
                    books->listed);
     fl_audit_equal(arena, "the number of CLAIMED slabs in the table", in[FL_CLAIMED],
                    "those that wait to be settled", books->claimed);
     fl_audit_equal(arena, "what heaps own by their own count", books->owned,
                    "the heaps and the slabs with their tags",
-                   books->heaps + in[FL_CURRENT] + in[FL_PARKED] + in[FL_TOLD] + books->claimed_of_heaps);
+                   books->heaps + in[FL_CURRENT] + in[FL_PARKED] + in[FL_NOTIFIED] + books->claimed_of_heaps);
 }
 
 static void audit_sums(const fallow_arena *arena, const heap_books *books) {
@@ -369,11 +370,12 @@ static void audit_sums(const fallow_arena *arena, const heap_books *books) {
                    books->found_pages + books->pages);
     fl_audit_equal(arena, "filled_bytes", atomic_load_explicit(&pages->filled_bytes, memory_order_relaxed),
                    "what slabs say", books->filled_bytes);
-    fl_audit_equal(arena, "away_bytes", atomic_load_explicit(&pages->away_bytes, memory_order_relaxed),
-                   "the units that are away", books->away_bytes);
-    fl_audit_equal(arena, "reclaimable_bytes",
-                   atomic_load_explicit(&pages->reclaimable_bytes, memory_order_relaxed),
-                   "partial, told and listed slabs, the spans and the idle heaps", books->reclaimable_bytes);
+    fl_audit_equal(arena, "decommitted_bytes",
+                   atomic_load_explicit(&pages->decommitted_bytes, memory_order_relaxed),
+                   "the units that are decommitted", books->decommitted_bytes);
+    fl_audit_equal(
+        arena, "reclaimable_bytes", atomic_load_explicit(&pages->reclaimable_bytes, memory_order_relaxed),
+        "partial, notified and listed slabs, the spans and the idle heaps", books->reclaimable_bytes);
 }
 
 void fl_audit_arena_quiet(const fallow_arena *arena) {

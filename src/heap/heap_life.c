@@ -35,7 +35,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->pinned = 0;
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
-    atomic_store_explicit(&heap->told, NULL, memory_order_relaxed);
+    atomic_store_explicit(&heap->notified, NULL, memory_order_relaxed);
     fl_batches_init(heap);
 
     fl_lock_take(&arena->heaps_lock);
@@ -50,10 +50,10 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
 }
 
 /* Nobody can tell this heap of a slab from here on: who wants to settles the slab. */
-static void close_told(fl_heap *heap) {
-    fl_slab *slab = atomic_exchange_explicit(&heap->told, FL_TOLD_CLOSED, memory_order_acq_rel);
+static void close_notified(fl_heap *heap) {
+    fl_slab *slab = atomic_exchange_explicit(&heap->notified, FL_NOTIFIED_CLOSED, memory_order_acq_rel);
     for (fl_slab *next; slab; slab = next) {
-        next = slab->told_next;
+        next = slab->notified_next;
         fl_slab_untell(slab);
     }
 }
@@ -61,7 +61,7 @@ static void close_told(fl_heap *heap) {
 static void let_parked_go(fl_heap *heap, const fl_parked *list) {
     for (fl_slab *slab = list->first, *next; slab; slab = next) {
         next = slab->next;
-        /* A slab that is told still has a pusher on its way here, who will find the door closed. */
+        /* A slab that is NOTIFIED still has a pusher on its way here, who will find the door closed. */
         if (!fl_owner_let_go(heap, slab, FL_PARKED))
             fl_parked_unlink(heap, slab);
     }
@@ -91,7 +91,7 @@ void fl_heap_release(fl_heap *heap) {
 
     fl_heap_leave(heap);
     fl_lock_take(&heap->lock);
-    close_told(heap);
+    close_notified(heap);
     let_all_go(heap);
     heap->released = true;
     fl_lock_drop(&heap->lock);

@@ -74,12 +74,12 @@ fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread) {
     return NULL;
 }
 
-bool fl_idle_release_told(fallow_arena *arena) {
+bool fl_idle_release_notified(fallow_arena *arena) {
     bool released = false;
     for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
         uintptr_t word = atomic_load_explicit(&arena->idle[i], memory_order_relaxed);
         /* A hint: by now it may be another's. Heaps stay heaps for ever. */
-        if (word == 0 || !atomic_load_explicit(&fl_idle_heap(word)->told, memory_order_relaxed))
+        if (word == 0 || !atomic_load_explicit(&fl_idle_heap(word)->notified, memory_order_relaxed))
             continue;
         fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* not in the middle of a fork */
         fl_heap *heap = take_out(arena, i);

@@ -30,7 +30,7 @@ void fl_idle_put(fl_heap *heap);
 fl_heap *fl_idle_take(fallow_arena *arena, struct fl_thread *thread);
 
 /* Idle heaps in whose slabs others have freed much meanwhile let them go, for who is about to ask for another slab. True: some did. */
-bool fl_idle_release_told(fallow_arena *arena);
+bool fl_idle_release_notified(fallow_arena *arena);
 
 /* Upkeep's part: a tick goes by, or memory is wanted. True: some are idle still, and will have to go. */
 bool fl_idle_tend(fallow_arena *arena, fl_cause cause);

@@ -57,8 +57,8 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
         fl_parked_unlink(heap, slab);
     fl_slab_tag(slab, 0);
     bool changed = may_be_idle(slab);
-    /* Only the heap's own thread puts spans in; who settles a TOLD slab is another. */
-    fl_slab_settle(slab, from == FL_TOLD ? NULL : &heap->kept);
+    /* Only the heap's own thread puts spans in; who settles a NOTIFIED slab is another. */
+    fl_slab_settle(slab, from == FL_NOTIFIED ? NULL : &heap->kept);
     if (changed)
         fl_scarce_note(arena, start);
     fl_heap_disown(heap);
@@ -71,7 +71,7 @@ static bool is_drained(const fl_slab *slab, fl_word word) {
 
 fl_word fl_slab_untell(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-    FL_ASSERT(fl_word_state(word) == FL_TOLD);
+    FL_ASSERT(fl_word_state(word) == FL_NOTIFIED);
     fl_slab_count_reclaimable(slab, false);
     while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_with_state(word, FL_PARKED),
                                                   memory_order_acq_rel, memory_order_relaxed))
@@ -80,51 +80,51 @@ fl_word fl_slab_untell(fl_slab *slab) {
 }
 
 /* Acquire: the links that the tellers wrote. */
-static fl_slab *take_told(fl_heap *heap) {
-    return atomic_load_explicit(&heap->told, memory_order_relaxed)
-               ? atomic_exchange_explicit(&heap->told, NULL, memory_order_acquire)
+static fl_slab *take_notified(fl_heap *heap) {
+    return atomic_load_explicit(&heap->notified, memory_order_relaxed)
+               ? atomic_exchange_explicit(&heap->notified, NULL, memory_order_acquire)
                : NULL;
 }
 
-void fl_owner_hear(fl_heap *heap) {
-    fl_slab *slab = take_told(heap);
+void fl_owner_take_notified(fl_heap *heap) {
+    fl_slab *slab = take_notified(heap);
     for (fl_slab *next; slab; slab = next) {
-        next = slab->told_next;
+        next = slab->notified_next;
         fl_word word = fl_slab_untell(slab);
         if (!(is_drained(slab, word) && fl_owner_let_go(heap, slab, FL_PARKED)))
             fl_parked_make_partial(heap, slab);
     }
 }
 
-void fl_owner_hear_for(fl_heap *heap) {
-    fl_slab *slab = take_told(heap);
+void fl_owner_take_notified_for(fl_heap *heap) {
+    fl_slab *slab = take_notified(heap);
     for (fl_slab *next; slab; slab = next) {
-        next = slab->told_next;
+        next = slab->notified_next;
         fl_slab_untell(slab);
         fl_parked_make_partial(heap, slab);
     }
 }
 
-/* The owner's life has ended while its slab was on the way to being told of: the pusher holds it now. */
+/* The owner's life has ended while its slab was on the way to its owner's notified ones: the pusher holds it now. */
 static void settle_orphan(fl_heap *heap, fl_slab *slab) {
     /* The release of the heap, which holds this lock, has taken the slab out of its lists. */
     fl_lock_take(&heap->lock);
     fl_lock_drop(&heap->lock);
-    fl_owner_let_go(heap, slab, FL_TOLD);
+    fl_owner_let_go(heap, slab, FL_NOTIFIED);
 }
 
-void fl_owner_tell(fl_slab *slab, uint32_t tag) {
+void fl_owner_notify(fl_slab *slab, uint32_t tag) {
     fl_heap *heap = fl_heap_by_tag(tag);
     fl_slab_count_reclaimable(slab, true);
-    fl_slab *top = atomic_load_explicit(&heap->told, memory_order_acquire);
+    fl_slab *top = atomic_load_explicit(&heap->notified, memory_order_acquire);
     do {
-        if (top == FL_TOLD_CLOSED) {
+        if (top == FL_NOTIFIED_CLOSED) {
             fl_slab_count_reclaimable(slab, false);
             settle_orphan(heap, slab);
             return;
         }
-        slab->told_next = top;
+        slab->notified_next = top;
         /* Release: the link. From here on the slab is the hearer's. */
-    } while (!atomic_compare_exchange_weak_explicit(&heap->told, &top, slab, memory_order_release,
+    } while (!atomic_compare_exchange_weak_explicit(&heap->notified, &top, slab, memory_order_release,
                                                     memory_order_acquire));
 }

@@ -92,7 +92,7 @@ static void take_parked(fl_heap *heap, const fl_parked *list, heap_reach reach, 
 
 /* Has its owner used a current slab since the last look? A hint: it may be at it. */
 __attribute__((no_sanitize("thread"))) static bool is_in_use(fl_slab *slab) {
-    uint32_t now = ((uint32_t)((uintptr_t)slab->free >> 4) * 31 + (uint32_t)slab->left) * 2654435761u;
+    uint32_t now = ((uint32_t)((uintptr_t)slab->free >> 4) * 31 + (uint32_t)slab->countdown) * 2654435761u;
     uint8_t seen = slab->seen;
     slab->seen = (uint8_t)(now >> 24) | 1;
     return slab->seen != seen;
@@ -128,7 +128,7 @@ static void take_current(fl_heap *heap, heap_reach reach, slab_batch *batch) {
 
 static __attribute__((noinline)) void take_from(fl_heap *heap, heap_reach reach, slab_batch *batch) {
     fl_lock_take(&heap->lock);
-    fl_owner_hear_for(heap);
+    fl_owner_take_notified_for(heap);
     for (unsigned size_class = 0; heap->partial_bytes && size_class < FL_CLASS_COUNT; size_class++)
         take_parked(heap, &heap->partial[size_class], reach, batch);
     if (reach >= IDLE)
@@ -215,13 +215,13 @@ static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_caus
     fl_lock_drop(&arena->heaps_lock);
 }
 
-static bool is_told(fallow_arena *arena) {
-    bool told = false;
+static bool has_notified(fallow_arena *arena) {
+    bool notified = false;
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
-        told |= atomic_load_explicit(&heap->told, memory_order_relaxed) != NULL;
+        notified |= atomic_load_explicit(&heap->notified, memory_order_relaxed) != NULL;
     fl_lock_drop(&arena->heaps_lock);
-    return told;
+    return notified;
 }
 
 bool fl_heap_reclaim(fl_pagearena *pages, fl_cause cause, uint64_t deadline_ns) {
@@ -240,7 +240,7 @@ bool fl_heap_reclaim(fl_pagearena *pages, fl_cause cause, uint64_t deadline_ns) 
     }
     if (arena->unsettled)
         fl_scarce_in_hands(pages);
-    left |= is_told(arena) || arena->unsettled != NULL;
+    left |= has_notified(arena) || arena->unsettled != NULL;
     return fl_purge_listed(arena, cause, deadline_ns) || left;
 }
 

@@ -25,11 +25,11 @@
     X(window_table, fl_window, table)                                   \
     X(window_regions, fl_window, regions)                               \
     X(window_os_page_bytes, fl_window, os_page_bytes)                   \
-    X(stretch_start, fl_stretch, start)                                 \
-    X(stretch_bytes, fl_stretch, bytes)                                 \
-    X(stretch_ready_bytes, fl_stretch, ready_bytes)                     \
-    X(stretch_prepared_bytes, fl_stretch, prepared_bytes)               \
-    X(stretch_reserved, fl_stretch, reserved)                           \
+    X(reservation_start, fl_reservation, start)                         \
+    X(reservation_bytes, fl_reservation, bytes)                         \
+    X(reservation_ready_bytes, fl_reservation, ready_bytes)             \
+    X(reservation_prepared_bytes, fl_reservation, prepared_bytes)       \
+    X(reservation_reserved, fl_reservation, reserved)                   \
     X(stat_reserved, osmem_stat, bytes.reserved)                        \
     X(stat_prepared, osmem_stat, bytes.prepared)                        \
     X(stat_ready, osmem_stat, bytes.ready)                              \
@@ -46,9 +46,9 @@
     X(region_prepared, fl_region, prepared)                             \
     X(region_kept, fl_region, kept)                                     \
     X(region_gone, fl_region, gone)                                     \
-    X(slab_left, fl_slab, left)                                         \
-    X(slab_base_used, fl_slab, base_used)                               \
-    X(slab_away, fl_slab, away)                                         \
+    X(slab_countdown, fl_slab, countdown)                               \
+    X(slab_threshold, fl_slab, threshold)                               \
+    X(slab_decommitted, fl_slab, decommitted)                           \
     X(slab_word, fl_slab, word)                                         \
     X(slab_start, fl_slab, start)                                       \
     X(slab_arena, fl_slab, arena)                                       \
@@ -85,16 +85,16 @@
     X(event_what, fl_event, what)
 
 /* And of how many bytes the structures are. */
-#define FL_ROOT_STRUCTURES(X) \
-    X(window, fl_window)      \
-    X(stretch, fl_stretch)    \
-    X(stat, osmem_stat)       \
-    X(class, fl_class)        \
-    X(region, fl_region)      \
-    X(slab, fl_slab)          \
-    X(heap, fl_heap)          \
-    X(arena, fallow_arena)    \
-    X(events, fl_events)      \
+#define FL_ROOT_STRUCTURES(X)      \
+    X(window, fl_window)           \
+    X(reservation, fl_reservation) \
+    X(stat, osmem_stat)            \
+    X(class, fl_class)             \
+    X(region, fl_region)           \
+    X(slab, fl_slab)               \
+    X(heap, fl_heap)               \
+    X(arena, fallow_arena)         \
+    X(events, fl_events)           \
     X(event, fl_event)
 
 #define FL_ROOT_STRUCTURE(name, structure) FL_OF_##name,
@@ -125,7 +125,7 @@ typedef struct fl_root {
     uint32_t class_count;
     uint32_t parts_count;
     const void *window;
-    const void *parts;   /* the addresses of the stretches that its own bookkeeping lies in */
+    const void *parts;   /* the addresses of the reservations that its own bookkeeping lies in */
     const void *process; /* the ledger: of everything, and of bookkeeping */
     const void *meta;
     const void *classes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * watch.h: current slabs in an arena at a limit. As long as fewer blocks of one are free than touch any of its units, none of these is
- * idle, and whoever is at the limit leaves the slab to its owner. So it is due at that free, which says so (scarce.h). Where more is
+ * idle, and whoever is at the limit leaves the slab to its owner. So its threshold is at that free, which says so (scarce.h). Where more is
  * free from the start, nobody would see what its owner frees in it: whoever is at the limit takes it.
  *
  * A slab is watched while it is current, and the countdown stands where fl_watch has set it: who puts blocks into its list by another
@@ -35,7 +35,7 @@ static inline void fl_unwatch(fl_slab *slab) {
         atomic_store_explicit(&slab->watched, false, memory_order_seq_cst);
 }
 
-/* The countdown of a current slab has come to its end, and was not due for being empty. */
+/* The countdown of a current slab has come to its end, and its threshold was not that it is empty. */
 void fl_watch_is_over(const fl_heap *heap, fl_slab *slab);
 
 #endif

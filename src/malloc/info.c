@@ -43,12 +43,12 @@ static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint6
     fl_lock_drop(&arena->pages.lock);
     to[FL_ARENA_live_bytes] = live.bytes;
     to[FL_ARENA_live_blocks] = live.blocks;
-    to[FL_ARENA_free_bytes] = above(live.slab_bytes, live.away_bytes + live.bytes - live.large_bytes);
+    to[FL_ARENA_free_bytes] = above(live.slab_bytes, live.decommitted_bytes + live.bytes - live.large_bytes);
     to[FL_ARENA_idle_bytes] = now->idle_bytes;
     to[FL_ARENA_span_bytes] = heaps.span_bytes;
     to[FL_ARENA_pool_bytes] =
         above(now->granted_bytes, live.slab_bytes + live.large_bytes + heaps.span_bytes);
-    to[FL_ARENA_away_bytes] = live.away_bytes;
+    to[FL_ARENA_away_bytes] = live.decommitted_bytes;
     to[FL_ARENA_large_bytes] = live.large_bytes;
     to[FL_ARENA_large_blocks] = live.large_blocks;
     to[FL_ARENA_stuck_bytes] = stuck_bytes;
@@ -145,9 +145,9 @@ static void print_class(FILE *stream, const fallow_class_stats *of, size_t block
     uint64_t values[FL_CLASS_COUNT_] = {0}, *value = values;
     uint64_t live_bytes = of->live_blocks * block_bytes;
     values[FL_CLASS_live_bytes] = live_bytes;
-    values[FL_CLASS_free_bytes] = above(of->slab_bytes, of->away_bytes + live_bytes);
+    values[FL_CLASS_free_bytes] = above(of->slab_bytes, of->decommitted_bytes + live_bytes);
     values[FL_CLASS_live_blocks] = of->live_blocks;
-    values[FL_CLASS_away_bytes] = of->away_bytes;
+    values[FL_CLASS_decommitted_bytes] = of->decommitted_bytes;
     values[FL_CLASS_slabs] = of->slabs;
     values[FL_CLASS_slab_bytes] = of->slab_bytes;
     fprintf(stream, "<class block_bytes=\"%zu\"", block_bytes);

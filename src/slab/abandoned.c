@@ -51,7 +51,7 @@ static void unlink_slab(fl_slab *slab) {
 static bool die(fl_slab *slab, fl_kept *kept) {
     fl_pagearena *arena = &slab->arena->pages;
     uint64_t prepared = 0;
-    if (slab->away && !fl_slab_level(slab, &prepared))
+    if (slab->decommitted && !fl_slab_level(slab, &prepared))
         return false;
     FL_PROBE3(slab_dead, slab->start, slab->pages << FL_PAGE_SHIFT, slab->block_bytes);
     fl_slab_set_filled(slab, false);
@@ -260,8 +260,8 @@ static void own(fl_slab *slab, uint32_t tag) {
     while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_make(FL_CURRENT, tag, 0, 0),
                                                   memory_order_acq_rel, memory_order_relaxed))
         ;
-    slab->left = (int32_t)fl_word_live(word);
-    slab->base_used = 0;
+    slab->countdown = (int32_t)fl_word_live(word);
+    slab->threshold = 0;
     fl_slab_splice(slab, fl_word_head(word));
 }
 

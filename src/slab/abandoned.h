@@ -31,7 +31,7 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
                              fl_slab **slabs, size_t max);
 
 /*
- * Claims up to max of nobody's slabs in pages [*page, end) of the window of which something was freed since they were last purged;
+ * Claims up to max of abandoned slabs in pages [*page, end) of the window of which something was freed since they were last purged;
  * *page is then where to go on. Not every: only those that float and may hold an idle unit. Where the region or a descriptor has
  * just changed hands, a slab may be another arena's: it is to be settled.
  */

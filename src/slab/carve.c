@@ -45,7 +45,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     }
     slab->end = 0;
     slab->free = fl_list_end(slab);
-    slab->left = slab->base_used = 0;
+    slab->countdown = slab->threshold = 0;
     slab->carved = 0;
     slab->zeroed = zeroed;
     slab->purged_live = FL_NOT_PURGED;
@@ -62,7 +62,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->inside_bits = sizes->inside_bits;
     slab->size_class = (uint8_t)size_class;
     slab->kind = FL_KIND_SLAB;
-    slab->away = fl_units_of_pages(slab, prepared);
+    slab->decommitted = fl_units_of_pages(slab, prepared);
     atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
     fl_slab_tag(slab, tag);
     FL_PROBE3(slab_made, start, pages << FL_PAGE_SHIFT, sizes->block_bytes);
@@ -90,7 +90,7 @@ static size_t page_of_offset(size_t offset) {
 static uint32_t carve_step(const fl_slab *slab) {
     uint32_t left = slab->capacity - slab->carved;
     uint32_t step = fl_classes[slab->size_class].carve_blocks;
-    if (slab->zeroed || slab->away) {
+    if (slab->zeroed || slab->decommitted) {
         size_t offset = (size_t)slab->carved * slab->block_bytes;
         size_t page_end = page_of_offset(offset) + fl_the_window.os_page_bytes;
         uint32_t in_page = (uint32_t)((page_end - offset + slab->block_bytes - 1) / slab->block_bytes);
@@ -101,12 +101,12 @@ static uint32_t carve_step(const fl_slab *slab) {
 }
 
 bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
-    if (slab->away && fl_slab_carve_away(slab, heed_soft, shortage))
+    if (slab->decommitted && fl_slab_carve_decommitted(slab, heed_soft, shortage))
         return true;
     uint32_t count = carve_step(slab);
     if (count == 0)
         return false;
-    if (slab->away && !fl_slab_make_ready(slab, count, heed_soft, shortage)) {
+    if (slab->decommitted && !fl_slab_make_ready(slab, count, heed_soft, shortage)) {
         /* The last of them may reach into one more page than a limit has left. */
         count = 1;
         if (!fl_slab_make_ready(slab, count, heed_soft, shortage))
@@ -123,9 +123,9 @@ void *fl_slab_pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     if (fl_slab_has_free(slab) || !slab->zeroed || slab->carved == slab->capacity ||
         (offset && page_of_offset(offset) == page_of_offset(offset - slab->block_bytes)))
         return NULL;
-    if (slab->away && (fl_slab_has_holes(slab) || !fl_slab_make_ready(slab, 1, heed_soft, shortage)))
+    if (slab->decommitted && (fl_slab_has_holes(slab) || !fl_slab_make_ready(slab, 1, heed_soft, shortage)))
         return NULL;
-    slab->left++;
+    slab->countdown++;
     slab->carved++;
     return slab->start + offset;
 }

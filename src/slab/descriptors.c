@@ -4,7 +4,7 @@
 #define BATCH (FL_DESCRIPTORS_KEPT / 2)
 
 /* Both guarded by the lock of descriptors. */
-static fl_slab *chains; /* their first ones, linked through told_next; each chain through next */
+static fl_slab *chains; /* their first ones, linked through notified_next; each chain through next */
 /* Not from 0: the first slab's descriptor and its entry in the table would have the same place in their OS pages, and
  * processors that compare only the low bits of a load with stores before it made a pair of malloc and free wait (8.0
  * instead of 5.5 ns). */
@@ -16,14 +16,14 @@ static void put_in_front(fl_slab *slab, fl_slab *chain) {
 }
 
 static void push_chain(fl_slab *chain) {
-    chain->told_next = chains;
+    chain->notified_next = chains;
     chains = chain;
 }
 
 static fl_slab *pop_chain(void) {
     fl_slab *chain = chains;
     if (chain)
-        chains = chain->told_next;
+        chains = chain->notified_next;
     return chain;
 }
 
@@ -114,7 +114,7 @@ void fl_descriptors_give_kept(fl_kept *kept) {
 #if FL_CHECKS >= 2
 size_t fl_audit_descriptors_out(void) {
     size_t out = descriptors_count - 1;
-    for (const fl_slab *chain = chains; chain; chain = chain->told_next)
+    for (const fl_slab *chain = chains; chain; chain = chain->notified_next)
         for (const fl_slab *slab = chain; slab; slab = slab->next)
             out--;
     return out;

@@ -20,13 +20,13 @@ void fl_unit_blocks(const fl_slab *slab, size_t unit, uint32_t limit, uint32_t *
     *end = *end < limit ? *end : limit;
 }
 
-/* The blocks that touch a unit and nothing that is away. */
+/* The blocks that touch a unit and nothing that is decommitted. */
 static uint32_t whole_blocks_of(const fl_slab *slab, size_t unit) {
     uint32_t first, end;
     fl_unit_blocks(slab, unit, slab->carved, &first, &end);
-    while (first < end && (fl_units_of(slab, first) & slab->away))
+    while (first < end && (fl_units_of(slab, first) & slab->decommitted))
         first++;
-    while (first < end && (fl_units_of(slab, end - 1) & slab->away))
+    while (first < end && (fl_units_of(slab, end - 1) & slab->decommitted))
         end--;
     return end - first;
 }
@@ -34,9 +34,9 @@ static uint32_t whole_blocks_of(const fl_slab *slab, size_t unit) {
 uint32_t fl_slab_whole_blocks(const fl_slab *slab) {
     uint32_t count = slab->carved;
     uint32_t behind = 0; /* blocks below this have been looked at */
-    for (uint64_t away = slab->away; away; away &= away - 1) {
+    for (uint64_t decommitted = slab->decommitted; decommitted; decommitted &= decommitted - 1) {
         uint32_t first, end;
-        fl_unit_blocks(slab, fl_unit_first(away), slab->carved, &first, &end);
+        fl_unit_blocks(slab, fl_unit_first(decommitted), slab->carved, &first, &end);
         first = first > behind ? first : behind;
         count -= end > first ? end - first : 0;
         behind = end > behind ? end : behind;
@@ -47,9 +47,9 @@ uint32_t fl_slab_whole_blocks(const fl_slab *slab) {
 uint32_t fl_slab_least_touching(const fl_slab *slab) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     size_t units = (slab->pages << FL_PAGE_SHIFT) >> sizes->unit_shift;
-    uint64_t ready = ~slab->away & fl_unit_bits(0, units - 1);
-    /* Whose blocks do not all count: those beside what is away, and from the last one that is carved on. */
-    uint64_t fewer = ready & (slab->away << 1 | slab->away >> 1);
+    uint64_t ready = ~slab->decommitted & fl_unit_bits(0, units - 1);
+    /* Whose blocks do not all count: those beside what is decommitted, and from the last one that is carved on. */
+    uint64_t fewer = ready & (slab->decommitted << 1 | slab->decommitted >> 1);
     size_t carved_unit = ((size_t)slab->carved * slab->block_bytes) >> sizes->unit_shift;
     if (carved_unit < units)
         fewer |= ready & fl_unit_bits(carved_unit, units - 1);
@@ -69,7 +69,7 @@ __attribute__((no_sanitize("thread", "address"))) static void read_through(const
     size_t step = slab->block_bytes > 64 ? slab->block_bytes : 64;
     size_t bytes = (size_t)slab->carved * slab->block_bytes;
     for (size_t at = 0; at < bytes; at += step)
-        if (!(slab->away >> (at >> fl_unit_shift(slab)) & 1))
+        if (!(slab->decommitted >> (at >> fl_unit_shift(slab)) & 1))
             (void)block[at];
 }
 
@@ -99,13 +99,13 @@ void fl_blocks_clear(const fl_slab *slab, uint64_t units, uint64_t *bits) {
     }
 }
 
-/* Live is what is carved, and neither free nor away. */
+/* Live is what is carved, and neither free nor decommitted. */
 static void find_live(const fl_slab *slab, fl_blocks *blocks) {
     memset(blocks->live, 0, sizeof blocks->live);
     fl_pagebits_set(blocks->live, 0, slab->carved);
     for (size_t i = 0; i < FL_BLOCKS_WORDS; i++)
         blocks->live[i] &= ~blocks->free[i];
-    fl_blocks_clear(slab, slab->away, blocks->live);
+    fl_blocks_clear(slab, slab->decommitted, blocks->live);
 }
 
 void fl_blocks_find(const fl_slab *slab, uint32_t head, fl_blocks *blocks) {

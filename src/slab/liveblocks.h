@@ -55,7 +55,7 @@ static inline uint64_t fl_units_of_pages(const fl_slab *slab, uint64_t pages) {
 /* The units that a block touches. */
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block);
 
-/* Blocks that are carved and touch nothing that is away. */
+/* Blocks that are carved and touch nothing that is decommitted. */
 uint32_t fl_slab_whole_blocks(const fl_slab *slab);
 
 /* So many of these touch any unit that is Ready, at least: with fewer free, none is idle. */

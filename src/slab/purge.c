@@ -31,14 +31,14 @@ static uint32_t count_some(const uint64_t *bits, uint32_t first, uint32_t end, u
     return count;
 }
 
-/* Units with no part of a live block in them that are not away yet; and how many touch each of the others, at
+/* Units with no part of a live block in them that are not decommitted yet; and how many touch each of the others, at
  * least. */
 static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks, uint32_t *least) {
     size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
     FL_ASSERT(count <= 64);
     uint64_t idle = 0;
     *least = slab->capacity;
-    for (uint64_t rest = fl_unit_bits(0, count - 1) & ~slab->away; rest; rest &= rest - 1) {
+    for (uint64_t rest = fl_unit_bits(0, count - 1) & ~slab->decommitted; rest; rest &= rest - 1) {
         uint32_t first, end;
         fl_unit_blocks(slab, fl_unit_first(rest), slab->carved, &first, &end);
         uint32_t live = count_some(blocks->live, first, end, *least);
@@ -77,12 +77,12 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         uint64_t units = fl_unit_bits(first, first + (batch->ranges[i].bytes >> fl_unit_shift(slab)) - 1);
         if (went >> i & 1) {
             fl_slab_set_filled(slab, false);
-            slab->away |= units;
+            slab->decommitted |= units;
             bytes += batch->ranges[i].bytes;
         } else
             batch->refused[batch->slab_of[i]] |= units;
     }
-    fl_pagearena_count(&arena->pages.away_bytes, bytes, true);
+    fl_pagearena_count(&arena->pages.decommitted_bytes, bytes, true);
     fl_pagearena_count_ready(&arena->pages, bytes, false);
     fl_pagearena_given(&arena->pages, cause, batch->ranges, went, started_ns);
     batch->range_count = 0;

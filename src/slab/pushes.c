@@ -33,7 +33,7 @@ bool fl_slab_collect(fl_slab *slab) {
     } while (!atomic_compare_exchange_weak_explicit(
         &slab->word, &word, fl_word_make(fl_word_state(word), fl_word_owner(word), 0, 0),
         memory_order_acquire, memory_order_relaxed));
-    slab->left -= (int32_t)fl_word_pushed(word);
+    slab->countdown -= (int32_t)fl_word_pushed(word);
     fl_slab_splice(slab, fl_word_head(word));
     return true;
 }

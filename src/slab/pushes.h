@@ -46,7 +46,7 @@ static inline bool fl_push_has_no_duty(fl_pushed pushed) {
 /* What a push means to who is at a limit. */
 typedef enum fl_push_news {
     FL_NEWS_NONE,
-    FL_NEWS_IDLE, /* a unit of a slab of nobody's may have become idle */
+    FL_NEWS_IDLE, /* a unit of an abandoned slab may have become idle */
     FL_NEWS_OWNED /* the same of one that is somebody's */
 } fl_push_news;
 

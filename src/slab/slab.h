@@ -23,11 +23,11 @@ typedef enum fl_slab_kind { FL_KIND_SLAB = 1, FL_KIND_LARGE } fl_slab_kind;
 
 typedef struct fl_slab {
     /* The owner's line. */
-    uint64_t end; /* where the slab's lists of blocks end: a mark that is none */
-    void *free;   /* list of free blocks */
-    int32_t left; /* used - base_used: a free counts it down, and 0 means that something is due */
-    int32_t base_used;
-    uint32_t carved;      /* blocks below this are live, in the free list, or touch a unit that is away */
+    uint64_t end;      /* where the slab's lists of blocks end: a mark that is none */
+    void *free;        /* list of free blocks */
+    int32_t countdown; /* used - threshold: a free counts it down, and 0: the threshold is reached */
+    int32_t threshold;
+    uint32_t carved; /* blocks below this are live, in the free list, or touch a unit that is decommitted */
     uint32_t inside_bits; /* whose address has one of these may be no block: sizeclass.h */
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
     uint8_t partial;      /* parked, with the reuse minimum free */
@@ -35,7 +35,7 @@ typedef struct fl_slab {
     _Atomic bool watched; /* current, at a limit: a free that may make a unit idle will say so (heap.h) */
     uint8_t filled;       /* all blocks were handed out since memory of it last went: the arena counts it */
     uint32_t since_s;     /* when it came into the list that it is in, in seconds */
-    uint64_t away;        /* units that are Prepared: not carved yet, or purged (purge.h) */
+    uint64_t decommitted; /* units that are Prepared: not carved yet, or purged (purge.h) */
     uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
     uint8_t zeroed;       /* what is not carved reads as zero */
     uint8_t purge_round;  /* the last that claimed it */
@@ -44,8 +44,8 @@ typedef struct fl_slab {
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
-    struct fl_slab *told_next; /* in the owner's stack of told slabs */
-    struct fl_slab *previous;  /* as next, with the same lock */
+    struct fl_slab *notified_next; /* in the owner's stack of notified slabs */
+    struct fl_slab *previous;      /* as next, with the same lock */
     char *start;
     struct fallow_arena *arena;
     size_t pages;
@@ -105,7 +105,7 @@ static inline void *fl_list_end(const fl_slab *slab) {
 }
 
 static inline uint32_t fl_slab_used(const fl_slab *slab) {
-    return (uint32_t)(slab->left + slab->base_used);
+    return (uint32_t)(slab->countdown + slab->threshold);
 }
 
 #if defined __has_feature
@@ -162,7 +162,7 @@ static inline void *fl_slab_pop(fl_slab *slab) {
     if (__builtin_expect(!fl_mark_take(block), 0))
         return NULL;
     slab->free = fl_link_get(block);
-    slab->left++;
+    slab->countdown++;
     return block;
 }
 
@@ -170,28 +170,28 @@ static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != fl_list_end(slab);
 }
 
-/* With so many blocks in use, can there be a Ready unit that holds no part of one? (Blocks in use touch nothing that is away.) A
+/* With so many blocks in use, can there be a Ready unit that holds no part of one? (Blocks in use touch nothing that is decommitted.) A
  * hint where the slab is another's: it may change, or become another slab, meanwhile. */
 __attribute__((no_sanitize("thread"))) static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab,
                                                                                      size_t used) {
     const fl_class *sizes = &fl_classes[slab->size_class];
-    size_t away_bytes = (size_t)__builtin_popcountll(slab->away) << sizes->unit_shift;
-    return (slab->pages << FL_PAGE_SHIFT) - away_bytes - used * sizes->block_bytes >=
+    size_t decommitted_bytes = (size_t)__builtin_popcountll(slab->decommitted) << sizes->unit_shift;
+    return (slab->pages << FL_PAGE_SHIFT) - decommitted_bytes - used * sizes->block_bytes >=
            (size_t)1 << sizes->unit_shift;
 }
 
 /* What has lain in a list for so long is not likely to be wanted soon. */
 #define FL_OLD_SECONDS 10
 
-/* A current slab that has become empty: `left` hits 0 with nothing used. Kept slabs are told apart by
- * being due at -1, that is never; carving makes them due again. */
-#define FL_DUE_WHEN_EMPTY 0
-#define FL_DUE_NEVER (-1)
+/* A current slab that has become empty: the countdown reaches 0 with nothing used. Kept slabs are told apart by
+ * a threshold of -1, which is never reached; carving sets another. */
+#define FL_THRESHOLD_EMPTY 0
+#define FL_THRESHOLD_NEVER (-1)
 
-/* From now on, the free that leaves `due_at` blocks in use finds `left` zero. */
-static inline void fl_slab_set_due(fl_slab *slab, int32_t due_at) {
-    slab->left = (int32_t)fl_slab_used(slab) - due_at;
-    slab->base_used = due_at;
+/* From now on, the free that leaves `threshold` blocks in use finds the countdown at zero. */
+static inline void fl_slab_set_threshold(fl_slab *slab, int32_t threshold) {
+    slab->countdown = (int32_t)fl_slab_used(slab) - threshold;
+    slab->threshold = threshold;
 }
 
 /* Writes the table's entries of a slab. */

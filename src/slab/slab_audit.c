@@ -36,34 +36,34 @@ static void audit_shape(const fl_slab *slab) {
 }
 
 /* Units [unit, end) are alike. */
-static void audit_states(const fl_slab *slab, size_t unit, size_t end, bool away) {
+static void audit_states(const fl_slab *slab, size_t unit, size_t end, bool decommitted) {
     const char *start = slab->start + (unit << fl_unit_shift(slab));
     size_t bytes = (end - unit) << fl_unit_shift(slab);
     for (size_t at = 0, alike; at < bytes; at += alike) {
         alike = bytes - at;
         fl_state state = fl_checker_state_of(&slab->arena->pages.stat, start + at, &alike);
-        fl_audit_that(state == (away ? FL_PREPARED : FL_READY), start + at,
-                      away ? "the unit is away to its slab, to osmem it is not Prepared"
-                           : "the unit is there to its slab, to osmem it is not Ready");
+        fl_audit_that(state == (decommitted ? FL_PREPARED : FL_READY), start + at,
+                      decommitted ? "the unit is decommitted to its slab, to osmem it is not Prepared"
+                                  : "the unit is there to its slab, to osmem it is not Ready");
     }
 }
 
-static bool is_away(const fl_slab *slab, size_t unit) {
-    return slab->away >> unit & 1;
+static bool is_decommitted(const fl_slab *slab, size_t unit) {
+    return slab->decommitted >> unit & 1;
 }
 
 static void audit_units(const fl_slab *slab) {
     size_t units = bytes_of(slab) >> fl_unit_shift(slab), end;
-    fl_audit_that(!(slab->away & ~fl_unit_bits(0, units - 1)), slab->start,
-                  "units are away that the slab does not have");
+    fl_audit_that(!(slab->decommitted & ~fl_unit_bits(0, units - 1)), slab->start,
+                  "units are decommitted that the slab does not have");
     for (size_t unit = 0; unit < units; unit = end) {
-        for (end = unit + 1; end < units && is_away(slab, end) == is_away(slab, unit);)
+        for (end = unit + 1; end < units && is_decommitted(slab, end) == is_decommitted(slab, unit);)
             end++;
-        audit_states(slab, unit, end, is_away(slab, unit));
+        audit_states(slab, unit, end, is_decommitted(slab, unit));
     }
 }
 
-/* The blocks of one list; `whole` are those that are carved and touch nothing that is away. Returns how many. */
+/* The blocks of one list; `whole` are those that are carved and touch nothing that is decommitted. Returns how many. */
 static size_t audit_list(const fl_slab *slab, const char *block, const uint64_t *whole, uint64_t *free) {
     size_t count = 0;
     for (; block != fl_list_end(slab); block = fl_link_get(block), count++) {
@@ -74,7 +74,7 @@ static size_t audit_list(const fl_slab *slab, const char *block, const uint64_t 
                       "in a list of free blocks, but not the start of a block that was carved");
         uint64_t bit = UINT64_C(1) << (index % 64);
         fl_audit_that(whole[index / 64] & bit, block,
-                      "in a list of free blocks, but it touches a unit that is away");
+                      "in a list of free blocks, but it touches a unit that is decommitted");
         fl_audit_that(fl_is_marked(block), block, "in a list of free blocks, but not marked as free");
         fl_audit_that(!(free[index / 64] & bit), block, "the block is in lists of free blocks twice");
         free[index / 64] |= bit;
@@ -83,16 +83,17 @@ static size_t audit_list(const fl_slab *slab, const char *block, const uint64_t 
 }
 
 static void audit_owned(const fl_slab *slab, fl_word word, size_t whole, size_t free, size_t pushed) {
-    fl_audit_equal(slab->start, "the owner's count of used blocks (left + base_used)", fl_slab_used(slab),
-                   "what is carved, not away and not in the free list", whole - free);
+    fl_audit_equal(slab->start, "the owner's count of used blocks (countdown + threshold)",
+                   fl_slab_used(slab), "what is carved, not decommitted and not in the free list",
+                   whole - free);
     fl_audit_equal(slab->start, "the word's count of pushes", fl_word_pushed(word),
                    "the list of what others freed", pushed);
 }
 
-static void audit_nobodys(const fl_slab *slab, fl_word word, size_t whole, size_t free) {
+static void audit_abandoned(const fl_slab *slab, fl_word word, size_t whole, size_t free) {
     uint32_t live = fl_word_live(word), fair = fl_classes[slab->size_class].reuse_min_blocks;
     fl_audit_equal(slab->start, "the word's count of live blocks", live,
-                   "what is carved, not away and in no list", whole - free);
+                   "what is carved, not decommitted and in no list", whole - free);
     fl_audit_that(fl_word_state(word) != FL_LISTED || live < slab->capacity, slab->start,
                   "the slab is LISTED, but has no free block");
     fl_audit_that(fl_word_state(word) != FL_FLOATING || live + fair > slab->capacity, slab->start,
@@ -101,7 +102,7 @@ static void audit_nobodys(const fl_slab *slab, fl_word word, size_t whole, size_
 
 static void audit_word(const fl_slab *slab, fl_word word) {
     fl_slab_state state = fl_word_state(word);
-    bool owned = state == FL_CURRENT || state == FL_PARKED || state == FL_TOLD;
+    bool owned = state == FL_CURRENT || state == FL_PARKED || state == FL_NOTIFIED;
     bool unowned = state == FL_LISTED || state == FL_FLOATING;
     fl_audit_that(owned || unowned || state == FL_CLAIMED, slab->start,
                   "the slab's word is DEAD, or in no state");
@@ -123,7 +124,7 @@ void fl_audit_slab(const fl_slab *slab) {
     audit_word(slab, word);
     audit_units(slab);
     fl_pagebits_set(blocks.live, 0, slab->carved);
-    fl_blocks_clear(slab, slab->away, blocks.live);
+    fl_blocks_clear(slab, slab->decommitted, blocks.live);
     size_t whole = count_bits(blocks.live), pushed = 0;
     size_t free = audit_list(slab, slab->free, blocks.live, blocks.free);
     if (fl_word_head(word))
@@ -132,7 +133,7 @@ void fl_audit_slab(const fl_slab *slab) {
     if (fl_word_owner(word))
         audit_owned(slab, word, whole, free, pushed);
     else
-        audit_nobodys(slab, word, whole, free + pushed);
+        audit_abandoned(slab, word, whole, free + pushed);
 }
 
 #endif

@@ -12,7 +12,7 @@
  *   count   every push takes off how many it brings, modulo 2^20. While a heap owns the slab it starts at 0, so it is minus
  *           the pushes not yet collected; once nobody owns it, it is the number of live blocks. A claimer that
  *           takes a slab from its owner adds the owner's count of used blocks and so turns one into the other.
- *   owner   the tag of the owning heap, in CURRENT, PARKED and TOLD; so a compare-and-swap from "parked,
+ *   owner   the tag of the owning heap, in CURRENT, PARKED and NOTIFIED; so a compare-and-swap from "parked,
  *           mine" cannot be fooled by a descriptor that was recycled meanwhile.
  *
  *   state      meaning                                                 who may leave it
@@ -21,7 +21,7 @@
  *                                                                      outside (both hold the heap's lock)
  *   PARKED     the owner's, in its lists, not allocated from           owner, upkeep (both hold the heap's
  *                                                                      lock), the push that frees the reuse minimum
- *   TOLD       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
+ *   NOTIFIED       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
  *              of slabs that others freed the minimum of               that finds the stack closed
  *   LISTED     nobody's, in its arena's list                           an adopter, who purges it, the push that frees
  *                                                                      the last, or the first at hand
@@ -47,7 +47,7 @@ typedef enum fl_slab_state {
     FL_DEAD,
     FL_CURRENT,
     FL_PARKED,
-    FL_TOLD,
+    FL_NOTIFIED,
     FL_LISTED,
     FL_FLOATING,
     FL_CLAIMED
@@ -114,7 +114,7 @@ static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
 
 /*
  * The word after a push of `count` blocks, of which the one at `head` is the newest. The state changes where this push is the one
- * that must act: PARKED to TOLD where it brings what was pushed to reuse_min_blocks, FLOATING to CLAIMED with listed_blocks free, LISTED
+ * that must act: PARKED to NOTIFIED where it brings what was pushed to reuse_min_blocks, FLOATING to CLAIMED with listed_blocks free, LISTED
  * to CLAIMED with all, or where it is to be listed anew.
  */
 static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, uint32_t reuse_min_blocks,
@@ -124,7 +124,7 @@ static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, 
     switch (fl_word_state(word)) {
     case FL_PARKED:
         return fl_word_pushed(word) < reuse_min_blocks && fl_word_pushed(pushed) >= reuse_min_blocks
-                   ? fl_word_with_state(pushed, FL_TOLD)
+                   ? fl_word_with_state(pushed, FL_NOTIFIED)
                    : pushed;
     case FL_FLOATING:
         return fl_word_live(pushed) + listed_blocks <= capacity ? fl_word_with_state(pushed, FL_CLAIMED)

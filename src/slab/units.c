@@ -20,7 +20,7 @@ osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units) {
 /* These change what the slab, the arena's books and osmem say of units in one step, with the arena's lock: for fork, whose child
  * finds all of it or nothing. */
 
-/* The lowest range of some units from away to Ready, if limits and the system allow it. Takes it off *units. */
+/* The lowest range of some units from decommitted to Ready, if limits and the system allow it. Takes it off *units. */
 static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortage *shortage) {
     fl_pagearena *arena = &slab->arena->pages;
     uint64_t before = *units;
@@ -33,8 +33,8 @@ static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortag
         used = false;
     }
     if (used) {
-        slab->away &= ~(before & ~*units);
-        fl_pagearena_count(&arena->away_bytes, range.bytes, false);
+        slab->decommitted &= ~(before & ~*units);
+        fl_pagearena_count(&arena->decommitted_bytes, range.bytes, false);
         fl_pagearena_count_grown(arena, range.bytes);
     }
     fl_lock_drop(&arena->lock);
@@ -49,24 +49,24 @@ static bool unuse_range(fl_slab *slab, uint64_t *units) {
     fl_lock_take(&arena->lock);
     bool unused = osmem_unused(range.start, range.bytes, &arena->stat) == OSMEM_OK;
     if (unused) {
-        slab->away |= before & ~*units;
-        fl_pagearena_count(&arena->away_bytes, range.bytes, true);
+        slab->decommitted |= before & ~*units;
+        fl_pagearena_count(&arena->decommitted_bytes, range.bytes, true);
         fl_pagearena_count_ready(arena, range.bytes, false);
     }
     fl_lock_drop(&arena->lock);
     return unused;
 }
 
-/* Units from away to Ready; what is done when the memory for one is refused stays done. */
+/* Units from decommitted to Ready; what is done when the memory for one is refused stays done. */
 static bool ready_units(fl_slab *slab, uint64_t units, bool heed_soft, fl_shortage *shortage) {
-    for (uint64_t rest = units & slab->away; rest;)
+    for (uint64_t rest = units & slab->decommitted; rest;)
         if (!use_range(slab, &rest, heed_soft, shortage))
             return false;
     return true;
 }
 
 static bool unuse_units(fl_slab *slab, uint64_t units) {
-    for (uint64_t rest = units & ~slab->away; rest;)
+    for (uint64_t rest = units & ~slab->decommitted; rest;)
         if (!unuse_range(slab, &rest))
             return false;
     return true;
@@ -78,23 +78,23 @@ static void push_free(fl_slab *slab, size_t index) {
     slab->free = block;
 }
 
-/* Units have come back: blocks that touch them, and nothing that is away, go into the free list, the lowest first. */
+/* Units have come back: blocks that touch them, and nothing that is decommitted, go into the free list, the lowest first. */
 void fl_units_free_blocks(fl_slab *slab, uint64_t units) {
     uint32_t first, end, ignored;
     fl_unit_blocks(slab, fl_unit_first(units), slab->carved, &first, &ignored);
     fl_unit_blocks(slab, fl_unit_last(units), slab->carved, &ignored, &end);
     while (end-- > first) {
         uint64_t touched = fl_units_of(slab, end);
-        if (!(touched & units) || (touched & slab->away))
+        if (!(touched & units) || (touched & slab->decommitted))
             continue;
         push_free(slab, end);
     }
 }
 
 /* Also of a request that was refused in part: what became Ready stays so, and its blocks are free. */
-static void link_what_came_back(fl_slab *slab, uint64_t away_before) {
-    if (away_before != slab->away)
-        fl_units_free_blocks(slab, away_before & ~slab->away);
+static void link_what_came_back(fl_slab *slab, uint64_t decommitted_before) {
+    if (decommitted_before != slab->decommitted)
+        fl_units_free_blocks(slab, decommitted_before & ~slab->decommitted);
 }
 
 /* All units that a run of blocks touches. */
@@ -103,12 +103,12 @@ static uint64_t units_of_blocks(const fl_slab *slab, uint32_t first, uint32_t en
 }
 
 bool fl_slab_has_holes(const fl_slab *slab) {
-    return slab->carved > 0 && (slab->away & units_of_blocks(slab, 0, slab->carved));
+    return slab->carved > 0 && (slab->decommitted & units_of_blocks(slab, 0, slab->carved));
 }
 
 bool fl_slab_needs_memory(const fl_slab *slab) {
-    return slab->away && (fl_slab_has_holes(slab) || slab->carved == slab->capacity ||
-                          (slab->away & fl_units_of(slab, slab->carved)));
+    return slab->decommitted && (fl_slab_has_holes(slab) || slab->carved == slab->capacity ||
+                                 (slab->decommitted & fl_units_of(slab, slab->carved)));
 }
 
 /* Those right behind a mask of units that may become Ready with them: three times as many as are so by then, so that a slab takes a
@@ -120,12 +120,12 @@ static uint64_t ahead_of(const fl_slab *slab, uint64_t units) {
     size_t allowed = fl_limits_ahead_bytes(&arena->pages, owners) >> fl_unit_shift(slab);
     size_t count = 3 * (last + 1) < allowed ? 3 * (last + 1) : allowed;
     size_t end = last + count < blocks_end ? last + count : blocks_end;
-    return end > last ? slab->away & fl_unit_bits(last + 1, end) : 0;
+    return end > last ? slab->decommitted & fl_unit_bits(last + 1, end) : 0;
 }
 
 bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_shortage *shortage) {
-    uint64_t units = slab->away & units_of_blocks(slab, slab->carved, slab->carved + blocks),
-             before = slab->away;
+    uint64_t units = slab->decommitted & units_of_blocks(slab, slab->carved, slab->carved + blocks),
+             before = slab->decommitted;
     if (!units)
         return true;
     fl_shortage ignored;
@@ -135,43 +135,45 @@ bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_short
     return ready;
 }
 
-bool fl_slab_carve_away(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
-    size_t unit = fl_unit_first(slab->away);
+bool fl_slab_carve_decommitted(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
+    size_t unit = fl_unit_first(slab->decommitted);
     uint32_t first, end;
     fl_unit_blocks(slab, unit, slab->carved, &first, &end);
     if (first == end)
         return false; /* it lies behind what is carved */
-    uint64_t before = slab->away;
+    uint64_t before = slab->decommitted;
     bool ready = ready_units(slab, fl_units_of(slab, first) | UINT64_C(1) << unit, heed_soft, shortage);
     link_what_came_back(slab, before);
     return ready;
 }
 
-/* Nothing is live: each block that is carved and touches nothing that is away is free. */
+/* Nothing is live: each block that is carved and touches nothing that is decommitted is free. */
 static void free_all(fl_slab *slab) {
     slab->free = fl_list_end(slab);
     for (uint32_t block = slab->carved; block-- > 0;)
-        if (!(fl_units_of(slab, block) & slab->away))
+        if (!(fl_units_of(slab, block) & slab->decommitted))
             push_free(slab, block);
 }
 
 bool fl_slab_level(fl_slab *slab, uint64_t *prepared) {
     fl_shortage ignored;
     *prepared = 0;
-    size_t away_bytes = (size_t)__builtin_popcountll(slab->away) << fl_unit_shift(slab);
-    if (fl_limits_are_far(&slab->arena->pages, away_bytes) && ready_units(slab, slab->away, false, &ignored))
+    size_t decommitted_bytes = (size_t)__builtin_popcountll(slab->decommitted) << fl_unit_shift(slab);
+    if (fl_limits_are_far(&slab->arena->pages, decommitted_bytes) &&
+        ready_units(slab, slab->decommitted, false, &ignored))
         return true;                            /* the whole span is the heap's to use again */
     if (fl_unit_shift(slab) == FL_PAGE_SHIFT) { /* each is one anyway */
-        *prepared = slab->away;
+        *prepared = slab->decommitted;
         return true;
     }
     for (size_t page = 0; page < slab->pages; page++) {
-        uint64_t units = fl_units_of_page(slab, page), away = units & slab->away;
-        if (away && away != units && !ready_units(slab, away, false, &ignored) && !unuse_units(slab, units)) {
+        uint64_t units = fl_units_of_page(slab, page), decommitted = units & slab->decommitted;
+        if (decommitted && decommitted != units && !ready_units(slab, decommitted, false, &ignored) &&
+            !unuse_units(slab, units)) {
             free_all(slab);
             return false;
         }
-        if (slab->away & units)
+        if (slab->decommitted & units)
             *prepared |= UINT64_C(1) << page;
     }
     return true;

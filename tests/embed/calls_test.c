@@ -105,7 +105,7 @@ static void blocks_of_any_arena_are_freed(void) {
         }
     }
     fallow_give_back();
-    CHECK(arena_figures(arena).granted_bytes - arena_figures(arena).away_bytes <= (size_t)2 << 20);
+    CHECK(arena_figures(arena).granted_bytes - arena_figures(arena).decommitted_bytes <= (size_t)2 << 20);
 }
 
 static void *mine, *theirs;

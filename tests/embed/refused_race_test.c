@@ -193,7 +193,7 @@ static void refused_requests_take_nothing_from_others(size_t least, unsigned lon
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
     verify_kept(kept);
     fallow_arena_figures figures = arena_figures(arena);
-    CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.away_bytes + figures.idle_bytes);
+    CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.decommitted_bytes + figures.idle_bytes);
     fallow_arena_destroy(arena);
 }
 

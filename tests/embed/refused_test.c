@@ -111,7 +111,8 @@ static void refused_nth_request_loses_nothing(void) {
         CHECK(use(arena, &pool)); /* what was refused can be had now */
         verify_kept();
         fallow_arena_figures figures = arena_figures(arena);
-        CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.away_bytes + figures.idle_bytes);
+        CHECK_EQUAL(figures.ready_bytes,
+                    figures.granted_bytes - figures.decommitted_bytes + figures.idle_bytes);
         fallow_arena_destroy(arena);
     } while (refused);
     printf("# %ld requests were refused in turn\n", n - 1);
@@ -134,7 +135,8 @@ static void refused_at_every_limit(void) {
         verify_kept();
         fallow_arena_figures figures = arena_figures(arena);
         CHECK(figures.ready_bytes <= figures.limit_bytes);
-        CHECK_EQUAL(figures.ready_bytes, figures.granted_bytes - figures.away_bytes + figures.idle_bytes);
+        CHECK_EQUAL(figures.ready_bytes,
+                    figures.granted_bytes - figures.decommitted_bytes + figures.idle_bytes);
         fallow_pool_destroy(pool);
         for (size_t i = 0; i < kept_count; i++)
             fallow_arena_free(arena, kept[i].start);

@@ -17,7 +17,7 @@
 
 static fallow_arena *arena, *other;
 static fl_heap *heap;
-static fl_slab *current, *full, *partial, *told, *listed, *purged, *floating, *large;
+static fl_slab *current, *full, *partial, *notified, *listed, *purged, *floating, *large;
 static fl_region *region, *bare_region; /* the arena's: with pages of each kind, with nothing mapped */
 static fl_region *free_region;          /* nobody's */
 static size_t idle_page, prepared_page, used_page; /* in the region */
@@ -94,7 +94,7 @@ static void *free_of_second(void *unused) {
     return NULL;
 }
 
-/* Four slabs of one class: the first with some free, the second told of, the third full, the fourth current. */
+/* Four slabs of one class: the first with some free, the second notified of, the third full, the fourth current. */
 static void park(void) {
     per_slab = capacity_for(2048);
     CHECK(4 * per_slab <= 1024);
@@ -104,7 +104,7 @@ static void park(void) {
         fallow_arena_free(arena, blocks[i]);
     in_a_thread(free_of_second, NULL);
     partial = slab_of(blocks[0]);
-    told = slab_of(blocks[per_slab]);
+    notified = slab_of(blocks[per_slab]);
     full = slab_of(blocks[2 * per_slab]);
     current = slab_of(blocks[3 * per_slab]);
 }
@@ -168,13 +168,13 @@ static void set_up(void) {
     }
     find_free_region();
     CHECK(span && heap->current[partial->size_class] == current && partial->partial && !full->partial);
-    CHECK_EQUAL(fl_word_state(told->word), FL_TOLD);
+    CHECK_EQUAL(fl_word_state(notified->word), FL_NOTIFIED);
     CHECK_EQUAL(fl_word_state(listed->word), FL_LISTED);
     CHECK_EQUAL(fl_word_state(floating->word), FL_FLOATING);
 }
 
 static void need_purged(void) {
-    if (!purged->away)
+    if (!purged->decommitted)
         skip_case(); /* no fence in all threads here */
 }
 

@@ -26,7 +26,7 @@
 #define N 3    /* blocks */
 #define FAIR 1 /* free blocks that make a slab worth telling of, or listing */
 
-mtype = { DEAD, CURRENT, PARKED, TOLD, LISTED, FLOATING, CLAIMED };
+mtype = { DEAD, CURRENT, PARKED, NOTIFIED, LISTED, FLOATING, CLAIMED };
 
 /* The word. count: pushes not collected while owned, live blocks once published. */
 mtype state = CURRENT;
@@ -41,8 +41,8 @@ bool tag = true;       /* the table says: the owner's */
 bool freeing = false;  /* the owner's hazard pointer points into the slab (how current slabs are taken: hazard.pml) */
 
 /* The heap. */
-bool closed = false;   /* told stack */
-bool told = false;     /* the slab is in it */
+bool closed = false;   /* notified stack */
+bool notified = false;     /* the slab is in it */
 bool linked = false;   /* in the owner's list of parked slabs */
 bool heap_lock = false;
 bool list_lock = false;
@@ -65,7 +65,7 @@ inline touch_end()   { touching-- }
 inline settle() {
     do
     :: atomic { state == CLAIMED && live == 0 ->
-           assert(published); assert(in_hands == 0); assert(!in_list); assert(!told);
+           assert(published); assert(in_hands == 0); assert(!in_list); assert(!notified);
            state = DEAD; deaths++; assert(deaths == 1); break }
     :: atomic { state == CLAIMED && live > 0 && live + FAIR > N -> state = FLOATING; break }
     :: (live > 0 && live + FAIR <= N) ->
@@ -105,9 +105,9 @@ inline let_go(from, ok) {
     fi
 }
 
-inline hear() {
+inline take_notified() {
     if
-    :: atomic { told -> told = false; assert(state == TOLD); state = PARKED }
+    :: atomic { notified -> notified = false; assert(state == NOTIFIED); state = PARKED }
     :: else -> skip
     fi
 }
@@ -139,10 +139,10 @@ inline push(blocks) {
         if :: published -> live = live - blocks :: else -> skip fi;
         if
 #ifdef BUG_PUSH_TELLS_EACH_TIME
-        :: state == PARKED && pushed >= FAIR -> state = TOLD; duty = TOLD
-        :: state == TOLD -> duty = TOLD
+        :: state == PARKED && pushed >= FAIR -> state = NOTIFIED; duty = NOTIFIED
+        :: state == NOTIFIED -> duty = NOTIFIED
 #else
-        :: state == PARKED && pushed - blocks < FAIR && pushed >= FAIR -> state = TOLD; duty = TOLD
+        :: state == PARKED && pushed - blocks < FAIR && pushed >= FAIR -> state = NOTIFIED; duty = NOTIFIED
 #endif
         :: state == FLOATING && live + FAIR <= N -> state = CLAIMED; duty = FLOATING
         :: state == LISTED && live == 0 -> state = CLAIMED; duty = LISTED
@@ -151,15 +151,15 @@ inline push(blocks) {
         fi
     }
     if
-    :: duty == TOLD ->
+    :: duty == NOTIFIED ->
         if
-        :: atomic { !closed -> assert(!told); told = true }
+        :: atomic { !closed -> assert(!notified); notified = true }
         :: closed ->
 #ifndef BUG_ORPHAN_WITHOUT_LOCK
             LOCK(heap_lock); UNLOCK(heap_lock);
 #endif
             assert(!linked || lists_lost);
-            let_go(TOLD, gone); assert(gone)
+            let_go(NOTIFIED, gone); assert(gone)
         fi
     :: duty == FLOATING -> settle()
     :: duty == LISTED -> LOCK(list_lock); assert(in_list); in_list = false; UNLOCK(list_lock); settle()
@@ -173,7 +173,7 @@ inline scavenge() {
     LOCK(heap_lock);
     if
     :: !closed ->
-        hear();
+        take_notified();
 #ifdef BUG_FORK_FOLLOWS_LOST_LISTS
         atomic { if :: linked && state == PARKED -> assert(!lists_lost);
 #else
@@ -252,9 +252,9 @@ proctype owner() {
     if
     :: freeing = true; LOCK(heap_lock);
        if
-       :: tag && linked -> hear();
-#ifdef BUG_LET_GO_OF_TOLD
-            if :: state == PARKED || state == TOLD -> state = PARKED; let_go(PARKED, gone) :: else -> skip fi
+       :: tag && linked -> take_notified();
+#ifdef BUG_LET_GO_OF_NOTIFIED
+            if :: state == PARKED || state == NOTIFIED -> state = PARKED; let_go(PARKED, gone) :: else -> skip fi
 #else
             let_go(PARKED, gone)
 #endif
@@ -267,7 +267,7 @@ proctype owner() {
     freeing = false;
     LOCK(heap_lock);
     closed = true;
-    hear();
+    take_notified();
     if
     :: linked -> let_go(PARKED, gone); linked = false
     :: else -> skip
@@ -334,7 +334,7 @@ init {
     if :: forked -> goto end_of_child :: else -> skip fi;
     assert(in_hands == 0);
     assert(deaths == 1);
-    assert(!in_list && !told && !linked);
+    assert(!in_list && !notified && !linked);
 end_of_child:
     skip
 }

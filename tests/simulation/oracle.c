@@ -141,9 +141,10 @@ static void show_use(const fl_pagearena *pages) {
             const fl_slab *slab = fl_entry_slab(fl_entry_of(start));
             sim_note("page %p is in use, entry %llx", start, (unsigned long long)fl_entry_of(start));
             if (slab)
-                sim_note("    slab %p of class %d, word state %d live %u owner %u, %u used, away %llx",
+                sim_note("    slab %p of class %d, word state %d live %u owner %u, %u used, decommitted %llx",
                          (void *)slab, slab->size_class, fl_word_state(slab->word), fl_word_live(slab->word),
-                         fl_word_owner(slab->word), fl_slab_used(slab), (unsigned long long)slab->away);
+                         fl_word_owner(slab->word), fl_slab_used(slab),
+                         (unsigned long long)slab->decommitted);
         }
 }
 
@@ -174,9 +175,9 @@ void oracle_end(void) {
     osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
     if (left.ready)
         sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
-    if (pages->family_bytes || fl_process_ready_bytes || pages->away_bytes)
-        sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are away",
-                 pages->family_bytes, fl_process_ready_bytes, pages->away_bytes);
+    if (pages->family_bytes || fl_process_ready_bytes || pages->decommitted_bytes)
+        sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are decommitted",
+                 pages->family_bytes, fl_process_ready_bytes, pages->decommitted_bytes);
     check_nobodys_regions();
     if (fl_audit_descriptors_out() || fl_audit_heaps_out())
         sim_fail("at the end, %zu descriptors and %zu heaps are not to be used again",

@@ -64,7 +64,7 @@ def resting():
     assert arena["hard_limit_bytes"] == 256 << 20
     assert arena["pool_bytes"] >= 3000000
     assert process["ready_bytes"] == sum(process[name] for name in READY), process
-    for name in ("live_bytes", "live_blocks", "free_bytes", "away_bytes", "slabs", "slab_bytes"):
+    for name in ("live_bytes", "live_blocks", "free_bytes", "decommitted_bytes", "slabs", "slab_bytes"):
         assert process[name] == sum(arena[name] for arena in figures["arenas"]), name
         if name not in ("live_bytes", "live_blocks"):
             assert process[name] == sum(of[name] for of in figures["classes"]), name
@@ -138,7 +138,7 @@ def busy():
         assert sum(process[name] for name in READY) <= process["ready_peak_bytes"] + process["prepared_bytes"] + (64 << 20)
         assert 20000 <= process["live_blocks"] < 10**7
         assert process["live_bytes"] <= process["ready_peak_bytes"]
-        assert all(of["live_blocks"] * of["block_bytes"] == of["live_bytes"] for of in figures["classes"] if of["away_bytes"] == 0)
+        assert all(of["live_blocks"] * of["block_bytes"] == of["live_bytes"] for of in figures["classes"] if of["decommitted_bytes"] == 0)
         code, out, err = run("map")
         assert code == 0, err
         on_map, in_mappings = (float(re.search(rf"^  {side} +(\S+) MiB", out, re.M)[1]) for side in ("the map", "the kernel"))
@@ -204,7 +204,7 @@ def agree():
         assert [row["cause"] for row in own["causes"]] == [row["cause"] for row in figures["causes"]]
         # What nobody changes is the same in all of them.
         one = known(figures)
-        for name in ("live_bytes", "live_blocks", "large_bytes", "large_blocks", "slabs", "slab_bytes", "away_bytes", "hard_limit_bytes"):
+        for name in ("live_bytes", "live_blocks", "large_bytes", "large_blocks", "slabs", "slab_bytes", "decommitted_bytes", "hard_limit_bytes"):
             label = '{number="%d",name="known"}' % one["number"]
             assert known(own)[name] == one[name] == samples["fallow_arena_" + name, label], (name, known(own), one)
         assert re.search(r"^%d known " % one["number"], table, re.M)

@@ -214,8 +214,8 @@ DAMAGE(current_of_another_class, heap->current[0] = current)
 DAMAGE(current_and_parked, change_state(current, FL_PARKED))
 DAMAGE(tag_of_current, fl_entries_write(current->start + FL_PAGE_BYTES, 1, 0))
 DAMAGE(direct, heap->direct[48 / 16] = &fl_empty_slab)
-DAMAGE(told_and_parked, change_state(told, FL_PARKED))
-DAMAGE(told_in_circles, told->told_next = told)
+DAMAGE(notified_and_parked, change_state(notified, FL_PARKED))
+DAMAGE(notified_in_circles, notified->notified_next = notified)
 DAMAGE(tag_of_heap, heap->entry_tag ^= 1)
 DAMAGE(block_of_empty_slab, fl_empty_slab.free = blocks[0])
 
@@ -227,14 +227,14 @@ DAMAGE(current_of_nobody, change_owner(slab_audited = current, 0))
 DAMAGE(floating_with_owner, change_owner(slab_audited = floating, heap->tag))
 static void away_in_secret(void) {
     need_purged();
-    (slab_audited = purged)->away &= purged->away - 1;
+    (slab_audited = purged)->decommitted &= purged->decommitted - 1;
 }
-DAMAGE(there_in_secret, (slab_audited = current)->away |= 1)
+DAMAGE(there_in_secret, (slab_audited = current)->decommitted |= 1)
 static void units_without_slab(void) {
     const fl_class *sizes = &fl_classes[current->size_class];
     if ((size_t)sizes->slab_pages << FL_PAGE_SHIFT >> sizes->unit_shift == 64)
         skip_case(); /* it has as many as there are bits */
-    (slab_audited = current)->away = UINT64_C(1) << 63;
+    (slab_audited = current)->decommitted = UINT64_C(1) << 63;
 }
 static void link_out_of_slab(void) {
     slab_audited = partial;
@@ -250,7 +250,7 @@ static void link_to_itself(void) {
 }
 static void link_to_what_is_away(void) {
     need_purged();
-    size_t last = (size_t)(63 - __builtin_clzll(purged->away));
+    size_t last = (size_t)(63 - __builtin_clzll(purged->decommitted));
     size_t index = (last << fl_classes[purged->size_class].unit_shift) / purged->block_bytes;
     (slab_audited = purged)->free = purged->start + index * purged->block_bytes;
 }
@@ -259,14 +259,14 @@ static void free_lost(void) {
     partial->free = fl_link_get(partial->free);
 }
 DAMAGE(used_count, (slab_audited = current)->left--)
-DAMAGE(push_count, (slab_audited = told)->word -= FL_WORD_COUNT_ONE)
+DAMAGE(push_count, (slab_audited = notified)->word -= FL_WORD_COUNT_ONE)
 DAMAGE(live_count, (slab_audited = listed)->word += FL_WORD_COUNT_ONE)
 DAMAGE(listed_and_full, change_state(slab_audited = floating, FL_LISTED))
 DAMAGE(floating_and_empty, change_state(slab_audited = listed, FL_FLOATING))
 
 DAMAGE(current_nowhere, fl_heap_set_current(heap, current->size_class, &fl_empty_slab))
 DAMAGE(parked_nowhere, heap->full = (fl_parked){NULL, NULL})
-DAMAGE(told_nowhere, heap->told = NULL)
+DAMAGE(notified_nowhere, heap->notified = NULL)
 static void listed_nowhere(void) {
     arena->listed[listed->size_class] = (fl_slab_list){NULL, NULL};
     arena->listed_count--;
@@ -281,7 +281,7 @@ DAMAGE(heap_count, arena->pages.heap_count++)
 DAMAGE(previous_heap, arena->heaps->previous = heap)
 DAMAGE(arena_of_heap, heap->arena = other)
 DAMAGE(pool_pages, arena->pool_pages--)
-DAMAGE(away_bytes, arena->pages.away_bytes++)
+DAMAGE(decommitted_bytes, arena->pages.decommitted_bytes++)
 DAMAGE(filled_bytes, arena->pages.filled_bytes++)
 DAMAGE(reclaimable_bytes, arena->pages.reclaimable_bytes++)
 static void leaving_pages(void) {
@@ -362,7 +362,7 @@ static const struct damage {
     CASE(arena_of_listed, lists, "in a list of another arena"),
     CASE(kind_of_listed, lists, "the descriptor is of no slab"),
     CASE(listed_as_purged, lists, "among the purged ones and was not purged, or the other way"),
-    CASE(listed_with_owner, lists, "listed as nobody's, but has an owner"),
+    CASE(listed_with_owner, lists, "listed as abandoned, but has an owner"),
     CASE(listed_and_floating, lists, "neither LISTED nor claimed"),
     CASE(more_live_than_purged, lists, "than when it was purged"),
     CASE(tag_of_listed, lists, "the page's entry in the table"),
@@ -372,7 +372,7 @@ static const struct damage {
     CASE(parked_and_not_linked, heaps, "not marked as linked"),
     CASE(full_as_partial, heaps, "among the full ones and marked as partial"),
     CASE(parked_of_another, heaps, "in the list of a heap that does not own it"),
-    CASE(parked_and_current, heaps, "neither PARKED nor TOLD"),
+    CASE(parked_and_current, heaps, "neither PARKED nor NOTIFIED"),
     CASE(tag_of_parked, heaps, "the page's entry in the table"),
     CASE(previous_parked, heaps, "link back in its heap's list"),
     CASE(last_parked, heaps, "the list's last slab"),
@@ -382,8 +382,8 @@ static const struct damage {
     CASE(current_and_parked, heaps, "current in a heap, but not CURRENT"),
     CASE(tag_of_current, heaps, "the page's entry in the table"),
     CASE(direct, heaps, "the slab for a size is not the current one"),
-    CASE(told_and_parked, heaps, "but not TOLD"),
-    CASE(told_in_circles, heaps, "more slabs are told of than the heap owns"),
+    CASE(notified_and_parked, heaps, "but not NOTIFIED"),
+    CASE(notified_in_circles, heaps, "more slabs are notified of than the heap owns"),
     CASE(tag_of_heap, heaps, "two tags"),
     CASE(block_of_empty_slab, heaps, "the empty slab has a free block"),
     CASE(too_much_carved, slab, "more blocks are carved"),
@@ -393,21 +393,21 @@ static const struct damage {
     CASE(current_of_nobody, slab, "but names none"),
     CASE(floating_with_owner, slab, "but names an owner"),
     CASE(away_in_secret, slab, "the unit is there to its slab, to osmem it is not Ready"),
-    CASE(there_in_secret, slab, "the unit is away to its slab, to osmem it is not Prepared"),
-    CASE(units_without_slab, slab, "units are away that the slab does not have"),
+    CASE(there_in_secret, slab, "the unit is decommitted to its slab, to osmem it is not Prepared"),
+    CASE(units_without_slab, slab, "units are decommitted that the slab does not have"),
     CASE(link_out_of_slab, slab, "leads out of the slab"),
     CASE(link_into_block, slab, "not the start of a block that was carved"),
     CASE(link_to_itself, slab, "in lists of free blocks twice"),
-    CASE(link_to_what_is_away, slab, "touches a unit that is away"),
-    CASE(free_lost, slab, "the owner's count of used blocks (left + base_used) is"),
-    CASE(used_count, slab, "the owner's count of used blocks (left + base_used) is"),
+    CASE(link_to_what_is_away, slab, "touches a unit that is decommitted"),
+    CASE(free_lost, slab, "the owner's count of used blocks (countdown + threshold) is"),
+    CASE(used_count, slab, "the owner's count of used blocks (countdown + threshold) is"),
     CASE(push_count, slab, "the word's count of pushes is"),
     CASE(live_count, slab, "the word's count of live blocks is 6, but"),
     CASE(listed_and_full, slab, "LISTED, but has no free block"),
     CASE(floating_and_empty, slab, "enough free blocks to be listed"),
     CASE(current_nowhere, quiet, "the number of CURRENT slabs in the table"),
-    CASE(parked_nowhere, quiet, "the number of PARKED and TOLD slabs in the table"),
-    CASE(told_nowhere, quiet, "the number of TOLD slabs in the table is 1, but"),
+    CASE(parked_nowhere, quiet, "the number of PARKED and NOTIFIED slabs in the table"),
+    CASE(notified_nowhere, quiet, "the number of NOTIFIED slabs in the table is 1, but"),
     CASE(listed_nowhere, quiet, "the number of LISTED slabs in the table"),
     CASE(claimed_nowhere, quiet, "the number of CLAIMED slabs in the table is 1, but"),
     CASE(unsettled_and_listed, quiet, "waits to be settled, but is not CLAIMED"),
@@ -416,7 +416,7 @@ static const struct damage {
     CASE(previous_heap, quiet, "the heap's link back"),
     CASE(arena_of_heap, quiet, "the heap is in the list of another arena"),
     CASE(pool_pages, quiet, "used_pages is"),
-    CASE(away_bytes, quiet, "away_bytes is"),
+    CASE(decommitted_bytes, quiet, "decommitted_bytes is"),
     CASE(filled_bytes, quiet, "filled_bytes is"),
     CASE(reclaimable_bytes, quiet, "reclaimable_bytes is"),
     CASE(leaving_pages, quiet, "leaving_pages of an arena that nobody uses is 1"),

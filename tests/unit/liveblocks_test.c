@@ -76,15 +76,15 @@ static void liveblocks_units_of_every_block(void) {
 static uint32_t deal(fl_slab *slab, uint64_t *random) {
     void *pushed = fl_list_end(slab);
     slab->carved = 1 + (uint32_t)check_random(random) % slab->capacity;
-    slab->away = check_random(random) & check_random(random) & check_random(random);
-    slab->away &= fl_units_of_pages(slab, UINT64_MAX >> (64 - slab->pages));
+    slab->decommitted = check_random(random) & check_random(random) & check_random(random);
+    slab->decommitted &= fl_units_of_pages(slab, UINT64_MAX >> (64 - slab->pages));
     unsigned sparse = 1 + (unsigned)check_random(random) % 4;
     uint32_t factor = 2 * (uint32_t)check_random(random) + 1; /* odd: goes through all of a power of two */
     for (uint32_t i = 0; i < FL_CAPACITY_MAX; i++) {
         uint32_t block = i * factor % FL_CAPACITY_MAX;
         char *start = memory + (size_t)block * slab->block_bytes;
         part it = block >= slab->carved                          ? NOT_CARVED
-                  : fl_units_of(slab, block) & slab->away        ? AWAY
+                  : fl_units_of(slab, block) & slab->decommitted ? AWAY
                   : check_random(random) % 5 >= (uint64_t)sparse ? LIVE
                   : check_random(random) % 2                     ? FREE
                                                                  : PUSHED;

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stretch.h: a stretch of address space that is taken from its start, piece by piece, as it is needed.
+ * reservation.h: a reservation of address space that is taken from its start, piece by piece, as it is needed.
  *
  *     start            ready                               bytes
  *       │───── Ready ────│── Reserved, or None and hoped for ──│
  *
- * fallow's own bookkeeping lies in stretches: tables that are indexed by page and must not move. Where the rest
+ * fallow's own bookkeeping lies in reservations: tables that are indexed by page and must not move. Where the rest
  * belongs to nobody and somebody else is there first, growth fails, as it does when memory runs out. Threads: the
  * caller locks.
  */
-#ifndef FL_STRETCH_H
-#define FL_STRETCH_H
+#ifndef FL_RESERVATION_H
+#define FL_RESERVATION_H
 
 #include "fallow/osmem.h"
 
-typedef struct fl_stretch {
+typedef struct fl_reservation {
     char *start;
     size_t bytes;
     size_t step_bytes; /* it grows by multiples of this; start and bytes are multiples of it too */
@@ -22,13 +22,13 @@ typedef struct fl_stretch {
     size_t prepared_bytes; /* from the start on; beyond ready_bytes where a commit step was refused */
     bool reserved;         /* all of it is, from the start on */
     osmem_stat *stat;
-} fl_stretch;
+} fl_reservation;
 
 /* Makes at least the first `bytes` Ready. False: nothing was added. */
-bool fl_stretch_grow(fl_stretch *stretch, size_t bytes) FALLOW_MUST_USE;
+bool fl_reservation_grow(fl_reservation *reservation, size_t bytes) FALLOW_MUST_USE;
 
-/* What is Prepared or Ready of a stretch that is not reserved as a whole becomes None again; what the system keeps of it stays
+/* What is Prepared or Ready of a reservation that is not reserved as a whole becomes None again; what the system keeps of it stays
  * counted. */
-void fl_stretch_release(fl_stretch *stretch);
+void fl_reservation_release(fl_reservation *reservation);
 
 #endif
