@@ -8,6 +8,9 @@
  * arena refuses a request only if the OS pages that hold a live block (of blocks above 128 KiB: units of 16 KiB) and those that the
  * request needs are more than its limit: everything else goes back first, whichever thread used it.
  *
+ * In a program under AddressSanitizer a use after free, by the byte beyond a block, and after a reset is reported, without
+ * anything else to be done; so under valgrind with a library that checks (docs/embedding.md, "Memory checkers").
+ *
  * Threads: every function may be called from any thread. A block may be freed by another thread than the one
  * that allocated it. While fallow_arena_destroy runs, no other thread may use the arena or its blocks.
  */
@@ -71,10 +74,9 @@ typedef struct fallow_arena_figures {
     size_t prepared_bytes; /* address space mapped, meant to have no memory behind it */
     size_t ready_bytes;    /* can be resident; never above the limit */
     size_t ready_peak_bytes;
-    size_t granted_bytes; /* in slabs and large blocks */
-    size_t
-        decommitted_bytes; /* of these: not Ready; of slabs, what was not used yet or has been given back */
-    size_t idle_bytes;     /* of the Ready bytes: granted to nobody */
+    size_t granted_bytes;      /* in slabs and large blocks */
+    size_t decommitted_bytes;  /* of these: not Ready; in slabs, not used yet or given back */
+    size_t idle_bytes;         /* of the Ready bytes: granted to nobody */
     size_t largest_free_bytes; /* the longest run that could be granted without more address space */
     size_t soft_limit_bytes;   /* 0: none; so with the next two */
     size_t limit_bytes;
@@ -195,7 +197,7 @@ FALLOW_API void *fallow_arena_alloc_zeroed_array(fallow_arena *arena, size_t cou
  * allocate_at_least.) got is untouched on failure. */
 FALLOW_API void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) FALLOW_MUST_USE;
 
-/* What a block of any arena holds, from its start: the same for the whole of its life, unless it is resized. */
+/* What a block of any arena holds, from its start (under a memory checker: what was asked for): the same for the whole of its life, unless it is resized. */
 FALLOW_API size_t fallow_arena_usable_bytes(const void *block);
 
 /* Makes a block hold at least `bytes` (not 0) where it is. False: it cannot, or more than half of it would lie idle; nothing

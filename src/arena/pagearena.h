@@ -56,17 +56,16 @@ typedef struct fl_pagearena {
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;
-    size_t ready_pages;          /* idle, or granted: of these, decommitted_bytes are not Ready */
-    _Atomic size_t family_bytes; /* Ready, with those of the arenas below; counted before they are so */
-    size_t used_pages;           /* granted */
-    size_t leaving_pages;        /* idle before, now in upkeep's hands */
-    size_t kept_pages;           /* free and Ready, and the system does not take them */
-    uint64_t kept_since_ns;      /* when it last said so */
-    size_t scavenge_below;       /* the index of a region: the next batch goes on below it; upkeep's */
-    _Atomic size_t
-        decommitted_bytes; /* Prepared inside what is granted: not used yet, or given back by the floor above */
-    _Atomic size_t filled_bytes; /* of what is granted, what the floor above has filled; see huge.h */
-    bool more_idle;              /* a grant has made more Ready than its own: upkeep is to know */
+    size_t ready_pages;               /* idle, or granted: of these, decommitted_bytes are not Ready */
+    _Atomic size_t family_bytes;      /* Ready, with those of the arenas below; counted before they are so */
+    size_t used_pages;                /* granted */
+    size_t leaving_pages;             /* idle before, now in upkeep's hands */
+    size_t kept_pages;                /* free and Ready, and the system does not take them */
+    uint64_t kept_since_ns;           /* when it last said so */
+    size_t scavenge_below;            /* the index of a region: the next batch goes on below it; upkeep's */
+    _Atomic size_t decommitted_bytes; /* Prepared, in what is granted: not used yet, or given back above */
+    _Atomic size_t filled_bytes;      /* of what is granted, what the floor above has filled; see huge.h */
+    bool more_idle;                   /* a grant has made more Ready than its own: upkeep is to know */
     bool dense_again;  /* a grant has made a region so: who holds the lock looks, and lets go of it first */
     uint64_t activity; /* grants and returns so far: how the scavenger knows that something goes on */
     fl_pace pace;

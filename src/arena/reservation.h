@@ -6,7 +6,7 @@
  *       │───── Ready ────│── Reserved, or None and hoped for ──│
  *
  * fallow's own bookkeeping lies in reservations: tables that are indexed by page and must not move. Where the rest
- * belongs to nobody and somebody else is there first, growth fails, as it does when memory runs out. Threads: the
+ * is not reserved and somebody else is there first, growth fails, as it does when memory runs out. Threads: the
  * caller locks.
  */
 #ifndef FL_RESERVATION_H

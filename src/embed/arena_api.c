@@ -23,6 +23,7 @@
 #include "arena_api.h"
 #include "arena_life.h"
 #include "atfork.h"
+#include "guarded.h"
 
 static bool are_valid(const fallow_arena_options *options) {
     return !(options->flags & ~FALLOW_ARENA_ONE_THREAD) &&
@@ -42,7 +43,12 @@ static fallow_arena *create(const fallow_arena_options *options) {
         fl_arena_check(options->parent, "arena below arena");
     fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
     fl_fork_register();
-    if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
+    if (began)
+        fl_show_leak_roots();
+    /* The one heap of an arena for one thread is always at hand, which that of a guarded one must not be. */
+    if (arena &&
+        (!fl_guarded_begin(arena) || ((options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_is_guarded(arena) &&
+                                      !fl_arena_use_by_one_thread(arena)))) {
         fl_arena_destroy(arena);
         arena = NULL;
     }
@@ -102,6 +108,8 @@ static void *finish(fl_heap *heap, void *block) {
 }
 
 static __attribute__((noinline)) void *alloc_first(fallow_arena *arena, size_t bytes) {
+    if (fl_is_guarded(arena))
+        return fl_guarded_alloc(arena, 1, bytes, false);
     fl_heap *heap = fl_thread_heap_in(arena);
     return finish(heap, heap ? fl_heap_alloc(heap, bytes) : NULL);
 }
@@ -112,6 +120,8 @@ void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
 }
 
 void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
+    if (fl_is_guarded(arena))
+        return fl_guarded_alloc(arena, 1, bytes, true);
     fl_heap *heap = fl_thread_heap_in(arena);
     return finish(heap, heap ? fl_block_alloc_zeroed(heap, bytes) : NULL);
 }
@@ -121,6 +131,8 @@ void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t b
         errno = EINVAL;
         return NULL;
     }
+    if (fl_is_guarded(arena))
+        return fl_guarded_alloc(arena, alignment, bytes, false);
     fl_heap *heap = fl_thread_heap_in(arena);
     return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
 }
@@ -133,6 +145,8 @@ void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got
 }
 
 size_t fallow_arena_usable_bytes(const void *block) {
+    if (fl_is_guarded_block(block))
+        return fl_guarded_bytes(fl_guarded_slab(block, "usable bytes of"), block);
     return fl_block_usable_bytes(fl_block_slab(block, "usable bytes of"));
 }
 
@@ -145,12 +159,16 @@ static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *do
 }
 
 bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
+    if (fl_is_guarded(arena))
+        return fl_guarded_resize(arena, block, bytes);
     return fl_block_resize(slab_here(arena, block, "resize of"), bytes);
 }
 
 void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
     if (!block)
         return fallow_arena_alloc(arena, bytes);
+    if (fl_is_guarded(arena))
+        return fl_guarded_realloc(arena, block, 1, bytes + (bytes == 0));
     fl_slab *slab = slab_here(arena, block, "realloc of");
     bytes += bytes == 0;
     if (fl_block_resize(slab, bytes))
@@ -177,6 +195,8 @@ static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_
 void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alignment, size_t bytes) {
     if (!block || !fl_is_power_of_two(alignment))
         return fallow_arena_alloc_aligned(arena, alignment, bytes);
+    if (fl_is_guarded(arena))
+        return fl_guarded_realloc(arena, block, alignment, bytes + (bytes == 0));
     fl_slab *slab = slab_here(arena, block, "realloc of");
     bytes += bytes == 0;
     if ((uintptr_t)block % alignment == 0 && fl_block_resize(slab, bytes))
@@ -207,23 +227,34 @@ void *fallow_arena_realloc_array(fallow_arena *arena, void *block, size_t count,
     return multiply(count, each_bytes, &bytes) ? fallow_arena_realloc(arena, block, bytes) : NULL;
 }
 
-/* From a thread that has no heap in the arena. */
-static __attribute__((noinline)) void free_of_none(fallow_arena *arena, void *block) {
-    if (block)
+/* From a thread that has its heap in the arena not at hand, or none. */
+static __attribute__((noinline)) void free_first(fallow_arena *arena, void *block) {
+    if (!block)
+        return;
+    if (fl_is_guarded(arena)) {
+        fl_guarded_free(arena, block);
+        return;
+    }
+    fl_heap *heap = fl_thread_heap_look_up_if_any(arena);
+    if (heap == &fl_empty_heap) {
         slab_here(arena, block, "free of");
-    fl_heap_free(&fl_empty_heap, block);
-}
-
-void fallow_arena_free(fallow_arena *arena, void *block) {
-    fl_heap *heap = fl_thread_heap_if_any(arena);
-    if (__builtin_expect(heap == &fl_empty_heap, 0))
-        free_of_none(arena, block);
-    else
+        fl_heap_free(heap, block);
+    } else
         fl_heap_free_here(heap, block);
 }
 
+void fallow_arena_free(fallow_arena *arena, void *block) {
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    if (__builtin_expect(heap != NULL, 1))
+        fl_heap_free_here(heap, block);
+    else
+        free_first(arena, block);
+}
+
 void fallow_free(void *block) {
-    if (block)
+    if (block && fl_is_guarded_block(block))
+        fl_guarded_free(fallow_arena_of(block), block);
+    else if (block)
         fl_heap_free(fl_thread_heap_if_any(fl_block_slab(block, "free of")->arena), block);
 }
 

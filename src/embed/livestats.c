@@ -30,14 +30,14 @@ typedef struct glance {
 /* The owner writes his counts as he likes, one after the other: what was the same twice, and between two looks at the word, is
  * taken for what it was. */
 __attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab *slab) {
-    const volatile int32_t *left = &slab->countdown, *base = &slab->threshold;
+    const volatile int32_t *countdown = &slab->countdown, *threshold = &slab->threshold;
     uint32_t live = 0;
     for (int i = 0; i < LOOKS; i++) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
-        uint32_t used = (uint32_t)(*left + *base);
+        uint32_t used = (uint32_t)(*countdown + *threshold);
         atomic_thread_fence(memory_order_acquire);
         live = fl_word_live_with(word, used);
-        if (used == (uint32_t)(*left + *base) &&
+        if (used == (uint32_t)(*countdown + *threshold) &&
             word == atomic_load_explicit(&slab->word, memory_order_relaxed) && live <= slab->capacity)
             return live;
     }

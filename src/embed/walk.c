@@ -7,6 +7,7 @@
 #include "../heap/thread.h"
 #include "../slab/liveblocks.h"
 #include "fallow/arena.h"
+#include "guarded.h"
 
 typedef struct visitor {
     fallow_visit *visit;
@@ -36,12 +37,18 @@ static void look_at(const fl_region *region, size_t page, start *out) {
     fl_threads_unlock();
 }
 
+/* What the program may use of it. */
+static size_t held_by(const fl_slab *slab, const void *block, size_t bytes) {
+    return fl_is_guarded(slab->arena) ? fl_guarded_bytes(slab, block) : bytes;
+}
+
 static bool show_blocks(const start *from, const visitor *to) {
     const fl_slab *slab = from->slab;
     for (size_t i = 0; i < FL_BLOCKS_WORDS; i++)
         for (uint64_t rest = from->blocks.live[i]; rest; rest &= rest - 1) {
             size_t index = i * 64 + (size_t)__builtin_ctzll(rest);
-            if (!to->visit(to->context, slab->start + index * slab->block_bytes, slab->block_bytes))
+            char *block = slab->start + index * slab->block_bytes;
+            if (!to->visit(to->context, block, held_by(slab, block, slab->block_bytes)))
                 return false;
         }
     return true;
@@ -55,7 +62,8 @@ static bool walk_region(const fl_region *region, const visitor *to) {
         if (from.slab)
             on = from.slab->kind == FL_KIND_SLAB
                      ? show_blocks(&from, to)
-                     : to->visit(to->context, from.slab->start, from.slab->pages << FL_PAGE_SHIFT);
+                     : to->visit(to->context, from.slab->start,
+                                 held_by(from.slab, from.slab->start, from.slab->pages << FL_PAGE_SHIFT));
     }
     return on;
 }
@@ -64,6 +72,8 @@ bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) 
     fl_arena_check(arena, "walk of arena");
     visitor to = {visit, context};
     bool on = true;
+    if (fl_is_guarded(arena))
+        fl_guarded_flush(arena);
     fl_audit_arena_unused(arena);
     /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
      * held while the program is shown a block. */

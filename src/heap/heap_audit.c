@@ -126,7 +126,7 @@ static void audit_parked(const fl_heap *heap, const fl_parked *list, bool partia
     fl_audit_that(list->last == previous, list, "the list's last slab is not the one that its links lead to");
 }
 
-/* Those that others notified of. Who tells only adds in front, and who hears holds the lock. */
+/* Those that the owner is notified of. Who notifies only adds in front, and who takes them out holds the lock. */
 static slab_sum audit_notified(const fl_heap *heap) {
     slab_sum notified = {0, 0};
     const fl_slab *slab = atomic_load_explicit(&heap->notified, memory_order_acquire);

@@ -19,7 +19,7 @@
 void fl_audit_lists(const fallow_arena *arena);
 
 /*
- * A heap's parked slabs, those that others notified it of, and its current ones. Under heap->lock; and its own thread is stopped, or is
+ * A heap's parked slabs, those that it is notified of, and its current ones. Under heap->lock; and its own thread is stopped, or is
  * the caller, and in none of the heap's functions but where these wait. Nothing is said of a heap whose lists were lost in a fork.
  */
 void fl_audit_heap(const fl_heap *heap);

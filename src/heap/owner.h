@@ -7,7 +7,7 @@
 
 #include "heap.h"
 
-/* Takes the slabs that others notified: they have the reuse minimum free, and go to the front; what is drained is let go. */
+/* Takes the slabs that the heap is notified of: they have the reuse minimum free, and go to the front; what is drained is let go. */
 void fl_owner_take_notified(fl_heap *heap);
 
 /* The same in the owner's place: another thread does not know how far the owner has drained a slab. */

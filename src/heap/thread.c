@@ -94,7 +94,10 @@ static uint64_t bit_of(unsigned place) {
     return UINT64_C(1) << (place - 1);
 }
 
+/* Of a guarded arena it is not kept at hand: each call is to come to where its blocks are looked at. */
 static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
+    if (arena && arena->waiting)
+        return;
     atomic_store_explicit(&self->recent.arena, arena, memory_order_relaxed);
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }

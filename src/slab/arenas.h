@@ -10,6 +10,7 @@
 #include "slab.h"
 
 struct fl_heap;
+struct fl_waiting;
 
 #define FL_ARENAS_MAX FL_UPKEEP_MAX /* at a time */
 #define FL_IDLE_HEAPS_MAX 2         /* in an arena: for more threads that come in turn, heaps are made */
@@ -20,8 +21,9 @@ typedef struct fl_slab_list {
 
 typedef struct fallow_arena {
     fl_pagearena pages;
-    struct fl_heap *only_heap;                 /* of an arena that one thread uses; else NULL */
-    uint32_t slot;                             /* its place in every thread's directory */
+    struct fl_heap *only_heap;  /* of an arena that one thread uses; else NULL */
+    struct fl_waiting *waiting; /* freed blocks of a guarded arena (embed/guarded.h); else NULL */
+    uint32_t slot;              /* its place in every thread's directory */
     _Atomic uintptr_t idle[FL_IDLE_HEAPS_MAX]; /* heaps that are no thread's now; 0: empty. See idle.h */
     fl_lock lists_lock;                        /* the lists of slabs that nobody owns */
     fl_slab_list listed[FL_CLASS_COUNT];       /* newest first */

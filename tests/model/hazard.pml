@@ -4,7 +4,7 @@
  * spin.
  *
  * One heap with one slab of its class. Processes:
- *   owner   allocates and frees on the fast paths, exhausts the slab (parks it), goes back to it or adopts what is nobody's, lets
+ *   owner   allocates and frees on the fast paths, exhausts the slab (parks it), goes back to it or adopts what is abandoned, lets
  *           go of it, by turns
  *   taker   (two, one at a time: upkeep's lock) takes the slab: out of `current` and the table, fence, hazard pointer, settle
  *
@@ -18,7 +18,7 @@
  */
 #define TURNS 3
 
-mtype = { CURRENT, PARKED, CLAIMED, NOBODYS };
+mtype = { CURRENT, PARKED, CLAIMED, ABANDONED };
 mtype = { NONE, HEAP, BLOCK };
 
 mtype state = CURRENT;
@@ -80,7 +80,7 @@ inline refill() {
     :: else -> skip
     fi;
     UNLOCK(heap_lock);
-    atomic { if :: state == NOBODYS -> state = CURRENT; has = true :: else -> has = false fi };
+    atomic { if :: state == ABANDONED -> state = CURRENT; has = true :: else -> has = false fi };
     if
     :: has -> /* adopted: no list knows it */
         touch(); tag = true;
@@ -100,7 +100,7 @@ inline let_go() {
         has = current;
 #endif
         if
-        :: has -> current = false; assert(state == CURRENT); state = CLAIMED; tag = false; touch(); state = NOBODYS
+        :: has -> current = false; assert(state == CURRENT); state = CLAIMED; tag = false; touch(); state = ABANDONED
         :: else -> skip
         fi;
 #ifndef BUG_LETS_GO_WITHOUT_THE_LOCK
@@ -158,7 +158,7 @@ proctype taker() {
 #else
         :: hazard == NONE ->
 #endif
-            touch(); claimed = false; state = NOBODYS
+            touch(); claimed = false; state = ABANDONED
         :: hazard != NONE -> skip /* the next turn's */
         fi
     :: else -> skip
