@@ -93,7 +93,9 @@
     X(region, fl_region)           \
     X(slab, fl_slab)               \
     X(heap, fl_heap)               \
-    X(arena, fallow_arena)
+    X(arena, fallow_arena)         \
+    X(events, fl_events)           \
+    X(event, fl_event)
 
 #define FL_ROOT_STRUCTURE(name, structure) FL_OF_##name,
 typedef enum fl_root_structure { FL_ROOT_STRUCTURES(FL_ROOT_STRUCTURE) FL_OF_COUNT } fl_root_structure;
