@@ -7,7 +7,7 @@ vcpkg_from_github(
   SHA512 0
   HEAD_REF main
 )
-vcpkg_configure_meson(SOURCE_PATH "${SOURCE_PATH}" OPTIONS -Dtests=disabled -Dbench=disabled)
+vcpkg_configure_meson(SOURCE_PATH "${SOURCE_PATH}" OPTIONS -Dtests=disabled -Dbench=disabled -Dcurses=disabled -Dprobes=disabled)
 vcpkg_install_meson()
 vcpkg_fixup_pkgconfig()
 vcpkg_cmake_config_fixup(CONFIG_PATH lib/cmake/fallow)

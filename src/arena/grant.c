@@ -2,8 +2,10 @@
 #include "grant.h"
 
 #include "../system/container.h"
+#include "../system/probes.h"
 #include "../system/system.h"
 #include "charge.h"
+#include "events.h"
 #include "pages.h"
 #include "scarce.h"
 #include "scavenger.h"
@@ -150,11 +152,14 @@ static __attribute__((noinline)) void wait_a_moment(void) {
 
 #define WHY_MASK ((uintptr_t)15)
 
-static __attribute__((noinline)) void note_refusal(fl_pagearena *arena, const fl_shortage *shortage) {
+static __attribute__((noinline)) void note_refusal(fl_pagearena *arena, const fl_shortage *shortage,
+                                                   size_t bytes) {
     uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
     atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
     if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)
         atomic_store_explicit(&arena->refused_last, last, memory_order_relaxed);
+    FL_PROBE3(refused, arena, shortage->why, bytes);
+    fl_event_note(FL_EVENT_REFUSAL, shortage->why, bytes, arena, 0);
 }
 
 bool fl_last_refusal(const fl_pagearena *arena, fl_shortage *shortage) {
@@ -190,7 +195,7 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
 bool fl_make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
     bool again = make_room(arena, shortage, ladder, bytes);
     if (!again)
-        note_refusal(arena, shortage);
+        note_refusal(arena, shortage, bytes);
     return again;
 }
 

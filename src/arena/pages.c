@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "../system/fatal.h"
+#include "../system/probes.h"
 #include "charge.h"
 #include "chunks.h"
+#include "events.h"
 #include "growth.h"
 #include "huge.h"
 #include "regions.h"
@@ -289,6 +291,16 @@ static size_t find_run(fl_pagearena *arena, size_t pages, size_t alignment_pages
     return page;
 }
 
+/* After a grant, without locks: of a span's pages, so many were not Ready. */
+static void note_grant(const fl_pagearena *arena, const char *start, size_t pages, size_t more) {
+    FL_PROBE3(span_granted, start, pages << FL_PAGE_SHIFT, more << FL_PAGE_SHIFT);
+    (void)start, (void)pages;
+    if (more == 0)
+        return;
+    fl_events_make_ring();
+    fl_event_note(FL_EVENT_GRANT, 0, more << FL_PAGE_SHIFT, arena, 0);
+}
+
 char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
                    fl_shortage *shortage) {
     char *start = NULL;
@@ -300,10 +312,13 @@ char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl
         pages << FL_PAGE_SHIFT > atomic_load_explicit(&arena->limits.hard_bytes, memory_order_relaxed))
         return NULL;
     fl_lock_take(&arena->lock);
-    size_t page = find_run(arena, pages, alignment_pages, how, shortage);
+    size_t page = find_run(arena, pages, alignment_pages, how, shortage), before = arena->ready_pages;
     if (page != FL_PAGEBITS_NONE && take(arena, page, pages, how, zeroed, shortage))
         start = page_address(page);
+    size_t more = arena->ready_pages - before;
     drop_lock(arena, start ? page : 0, start ? pages : 0);
+    if (start)
+        note_grant(arena, start, pages, more);
     return start;
 }
 
@@ -316,6 +331,8 @@ char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared,
     if (found)
         *prepared = take_lazily(arena, page, pages, zeroed);
     drop_lock(arena, found ? page : 0, found ? pages : 0);
+    if (found)
+        note_grant(arena, page_address(page), pages, (size_t)__builtin_popcountll(*prepared));
     return found ? page_address(page) : NULL;
 }
 
@@ -346,7 +363,7 @@ static bool grow_into(fl_pagearena *arena, size_t page, size_t pages) {
 }
 
 bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more_pages) {
-    size_t page = fl_page_of(start) + pages;
+    size_t page = fl_page_of(start) + pages, more = 0;
     bool extended = false, zeroed;
     fl_shortage shortage;
     if (more_pages > fl_window_pages_max())
@@ -354,9 +371,14 @@ bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more
     fl_lock_take(&arena->lock);
     arena->activity++;
     if (is_free(arena, page, more_pages) &&
-        (fl_growth_is_done(page, more_pages) || grow_into(arena, page, more_pages)))
+        (fl_growth_is_done(page, more_pages) || grow_into(arena, page, more_pages))) {
+        more = arena->ready_pages;
         extended = take(arena, page, more_pages, FL_FILLED_PERHAPS, &zeroed, &shortage);
+        more = arena->ready_pages - more;
+    }
     drop_lock(arena, page, extended ? more_pages : 0);
+    if (extended)
+        note_grant(arena, page_address(page), more_pages, more);
     return extended;
 }
 

@@ -7,9 +7,11 @@
  */
 #include "scavenge.h"
 #include "../system/fatal.h"
+#include "../system/probes.h"
 #include "../system/system.h"
 #include "charge.h"
 #include "chunks.h"
+#include "events.h"
 #include "huge.h"
 #include "regions.h"
 
@@ -184,18 +186,28 @@ static void stay_small(fl_pagearena *arena, size_t count) {
     }
 }
 
+static void note_given(const fl_pagearena *arena, fl_cause cause, uint64_t bytes, uint64_t started_ns) {
+    if (bytes == 0)
+        return;
+    FL_PROBE3(give_back, arena, cause, bytes);
+    fl_event_note(FL_EVENT_GIVE, cause, bytes, arena, started_ns);
+}
+
 /* Holds the arena's lock. Returns how many ranges there are in room->small. */
 static size_t count_given(fl_pagearena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                           uint64_t started_ns) {
     size_t count = 0;
+    uint64_t bytes = 0;
     arena->system_calls++;
     arena->given_ns[cause] += fl_system_now_ns() - started_ns;
     for (uint64_t rest = went; rest; rest &= rest - 1) {
         const osmem_range *range = &ranges[__builtin_ctzll(rest)];
-        arena->given_bytes[cause] += range->bytes;
+        bytes += range->bytes;
         count += fl_huge_make_small(arena, range, room_of(arena)->small + count, FL_BATCH_RANGES - count);
     }
+    arena->given_bytes[cause] += bytes;
     arena->system_calls += count;
+    note_given(arena, cause, bytes, started_ns);
     return count;
 }
 
@@ -226,6 +238,7 @@ static size_t settle(fl_pagearena *arena, const osmem_range *range, range_fate f
  */
 static size_t sift(fl_pagearena *arena, fl_cause cause, const osmem_range *range, unsigned *calls) {
     size_t grain = fl_the_window.grain_pages << FL_PAGE_SHIFT, step = range->bytes, went = 0;
+    uint64_t started_ns = fl_system_now_ns();
     for (size_t at = 0; at < range->bytes;) {
         osmem_range piece = {(char *)range->start + at, step < range->bytes - at ? step : range->bytes - at};
         bool asks = *calls < SIFTS_MAX && piece.bytes < range->bytes;
@@ -247,6 +260,7 @@ static size_t sift(fl_pagearena *arena, fl_cause cause, const osmem_range *range
         at += piece.bytes;
         step = result == OSMEM_OK ? 2 * piece.bytes : grain;
     }
+    note_given(arena, cause, went << FL_PAGE_SHIFT, started_ns);
     return went;
 }
 

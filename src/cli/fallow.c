@@ -14,6 +14,7 @@ static const char usage[] =
     "       fallow record -o FILE [--] PROGRAM [ARGUMENT...]\n"
     "       fallow replay [--parallel] [--curve] FILE\n"
     "       fallow stats [--json | --metrics] PID | --explain\n"
+    "       fallow top [--once] [PID]\n"
     "       fallow map [--html FILE] PID\n"
     "       fallow options\n"
     "       fallow --version | --help\n"
@@ -29,6 +30,8 @@ static const char usage[] =
     "stats    how much of a running process's memory is live, and what holds the rest, by arena and size\n"
     "  --json, --metrics  all figures, as JSON or OpenMetrics text\n"
     "  --explain  what each figure means\n"
+    "top      the same and what goes on, once a second; without PID, of a process to choose\n"
+    "  --once   one picture, as text\n"
     "map      every page of it as a picture, by what it is for\n"
     "  --html   as one page for a browser\n"
     "options  lists the options\n";
@@ -43,6 +46,8 @@ static int run_command(int argc, char **argv) {
         return fl_command_replay(argc - 2, argv + 2);
     if (!strcmp(command, "stats"))
         return fl_command_stats(argc - 2, argv + 2);
+    if (!strcmp(command, "top"))
+        return fl_command_top(argc - 2, argv + 2);
     if (!strcmp(command, "map"))
         return fl_command_map(argc - 2, argv + 2);
     if (!strcmp(command, "options"))

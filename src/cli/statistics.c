@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "seen_events.h"
 #include "smaps.h"
 #include "survey.h"
 
@@ -102,7 +103,7 @@ static void add_run(void *context, const fl_run *run) {
     }
 }
 
-static const char *const causes[] = {"goal", "quiet", "limit", "pressure", "request"};
+static const char *const causes[] = {FL_CAUSES_SHOWN};
 #define CAUSES (sizeof causes / sizeof *causes)
 
 static uint64_t shown_limit(uint64_t bytes) {
@@ -219,6 +220,7 @@ bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
     bool done = make_rows(all, &survey) && add_ledger(&to) && fl_survey_walk(&survey, add_run, &to);
     for (uint32_t i = 0; done && i < survey.arena_count; i++)
         add_arena(&to, i);
+    done = done && fl_events_read(&survey, &all->events, &all->event_count);
     done = done && add_kernel(&to) && !fl_target_lost(target);
     if (!done && !*target->wrong)
         fl_target_give_up(target);
@@ -233,4 +235,6 @@ void fl_statistics_free(fl_statistics *all) {
         free(all->rows[i]);
         all->rows[i] = NULL;
     }
+    free(all->events);
+    all->events = NULL;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "seen_events.h"
 #include "statistics.h"
 #include "terminal.h"
 
@@ -77,6 +78,31 @@ static void print_row_as_json(FILE *to, const struct group *group, const fl_row 
     fputc('}', to);
 }
 
+static uint64_t now_ns(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void print_events_as_json(FILE *to, const fl_statistics *all) {
+    uint64_t since = now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC);
+    fputs(" \"events\": [", to);
+    for (size_t i = 0; i < all->event_count; i++) {
+        const fl_seen_event *it = &all->events[i];
+        uint64_t time_ns = since + it->time_ns;
+        fprintf(to, "%s{\"number\": %llu, \"time\": %llu.%09llu, \"event\": \"%s\", \"cause\": \"%s\"",
+                i ? ",\n  " : "\n  ", (unsigned long long)it->number,
+                (unsigned long long)time_ns / 1000000000, (unsigned long long)time_ns % 1000000000, it->event,
+                it->cause);
+        fprintf(to, ", \"bytes\": %llu, \"microseconds\": %llu, \"arena\": %lld}",
+                (unsigned long long)it->bytes, (unsigned long long)it->took_us,
+                it->arena < all->counts[FL_GROUP_ARENA]
+                    ? (long long)all->rows[FL_GROUP_ARENA][it->arena].number
+                    : -1LL);
+    }
+    fputs("]}\n", to);
+}
+
 void fl_print_json(const fl_statistics *all, FILE *to) {
     fprintf(to, "{\"format\": 1, \"fallow\": \"");
     print_name(to, all->version);
@@ -93,8 +119,9 @@ void fl_print_json(const fl_statistics *all, FILE *to) {
             fprintf(to, "%s", i ? ",\n  " : g ? "\n  " : "");
             print_row_as_json(to, &groups[g], &all->rows[g][i]);
         }
-        fprintf(to, "%s%s\n", g ? "]" : "", g + 1 < FL_GROUP_COUNT ? "," : "}");
+        fprintf(to, "%s,\n", g ? "]" : "");
     }
+    print_events_as_json(to, all);
 }
 
 /* The suffix that the format wants as unit. */
@@ -141,22 +168,25 @@ void fl_print_metrics(const fl_statistics *all, FILE *to) {
     fputs("# EOF\n", to);
 }
 
-/* For people: bytes with a unit, none at all where there are none. */
-static void format_value(const statistic *of, uint64_t value, char *text, size_t bytes) {
+void fl_format_bytes(uint64_t value, char *text, size_t bytes) {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     double shown = (double)value;
     size_t unit = 0;
+    for (; shown >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
+        shown /= 1024;
+    snprintf(text, bytes, unit ? "%.1f %s" : "%.0f %s", shown, units[unit]);
+}
+
+/* For people: bytes with a unit, none at all where there are none. */
+static void format_value(const statistic *of, uint64_t value, char *text, size_t bytes) {
     if (value == 0)
         snprintf(text, bytes, "-");
     else if (ends_with(of->name, "_seconds"))
-        snprintf(text, bytes, "%.3f s", shown / 1e9);
+        snprintf(text, bytes, "%.3f s", (double)value / 1e9);
     else if (!ends_with(of->name, "_bytes"))
         snprintf(text, bytes, "%llu", (unsigned long long)value);
-    else {
-        for (; shown >= 1024 && unit + 1 < sizeof units / sizeof *units; unit++)
-            shown /= 1024;
-        snprintf(text, bytes, unit ? "%.1f %s" : "%.0f %s", shown, units[unit]);
-    }
+    else
+        fl_format_bytes(value, text, bytes);
 }
 
 #define NAME_COLUMNS 18
@@ -274,4 +304,10 @@ void fl_print_explanation(FILE *to) {
                     groups[g].statistics[i].kind == COUNTER ? "counter" : "gauge",
                     groups[g].statistics[i].help);
     }
+    fputs("\n## events\n\nThe last few thousand times that memory came, went or was refused; after a fork, "
+          "the child's own. In "
+          "JSON: `events`; in `fallow top`.\n\n| | |\n|---|---|\n",
+          to);
+#define EXPLAIN(name, help) fputs("| `" #name "` | " help " |\n", to);
+    FL_EVENT_STATISTICS(EXPLAIN)
 }

@@ -23,6 +23,7 @@
 #define ROOTS_MAX 8
 #define CLASSES_MAX 128
 #define PARTS_MAX 16
+#define EVENTS_MAX 65536
 
 uint64_t fl_target_item(const fl_target *target, const void *structure, fl_root_member member, size_t index,
                         size_t bytes) {
@@ -49,6 +50,8 @@ static bool is_sane(const fl_root *root) {
 #define FL_OF_fl_slab FL_OF_slab
 #define FL_OF_fl_heap FL_OF_heap
 #define FL_OF_fallow_arena FL_OF_arena
+#define FL_OF_fl_events FL_OF_events
+#define FL_OF_fl_event FL_OF_event
 #define STRUCTURE(name, structure, member) FL_OF_##structure,
         FL_ROOT_MEMBERS(STRUCTURE)};
     for (size_t i = 0; i < FL_AT_COUNT; i++)
@@ -60,7 +63,8 @@ static bool is_sane(const fl_root *root) {
             return false;
     return root->page_shift >= 12 && root->page_shift <= 20 && root->region_shift == root->page_shift + 8 &&
            root->chunk_pages == 8 && root->class_count <= CLASSES_MAX && root->parts_count <= PARTS_MAX &&
-           root->entry_low_bits < 12 && root->entry_high_shift > 32 && root->entry_high_shift < 64;
+           root->events_kept > 0 && root->events_kept <= EVENTS_MAX && root->entry_low_bits < 12 &&
+           root->entry_high_shift > 32 && root->entry_high_shift < 64;
 }
 
 typedef struct found {

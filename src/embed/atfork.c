@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "../arena/driver.h"
+#include "../arena/events.h"
 #include "../arena/huge.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
@@ -67,6 +68,7 @@ static void fork_child(void) {
 #endif
         fl_shed_fork_child_of(&arena->pages);
     }
+    fl_events_fork_child();
     fl_shed_fork_child();
     fl_scavenger_fork_child();
     fl_driver_fork_child();

@@ -5,6 +5,7 @@
 
 #include "../arena/chunks.h"
 #include "../heap/batches.h"
+#include "../heap/heap.h"
 #include "../heap/startup.h"
 #include "../system/arithmetic.h"
 #include "../system/sized.h"
@@ -66,6 +67,7 @@ static void add(fl_live *sum, fallow_class_stats *classes, const glance *seen) {
     sum->bytes += seen->live * fl_classes[seen->size_class].block_bytes;
     sum->blocks += seen->live;
     sum->free_blocks += fl_above(seen->carved, seen->live);
+    sum->slabs++;
     sum->slab_bytes += bytes;
     sum->decommitted_bytes += seen->decommitted_bytes;
     if (classes) {
@@ -111,6 +113,22 @@ fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
             add_pages(arena, index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
                       index * FL_REGION_PAGES + end * FL_CHUNK_PAGES, &sum, classes);
     }
+}
+
+fl_heaps_seen fl_stats_heaps(const fallow_arena *arena) {
+    fl_heaps_seen seen = {0};
+    fl_lock *lock = (fl_lock *)&arena->heaps_lock;
+    fl_lock_take(lock);
+    for (const fl_heap *heap = arena->heaps; heap; heap = heap->next) {
+        seen.count++;
+        seen.without_thread += !heap->thread;
+        for (size_t i = 0; i < FL_SPANS_SLOTS; i++)
+            seen.span_bytes +=
+                (size_t)(uint32_t)atomic_load_explicit(&heap->kept.spans.slots[i], memory_order_relaxed)
+                << FL_PAGE_SHIFT;
+    }
+    fl_lock_drop(lock);
+    return seen;
 }
 
 static void fill(const fallow_arena *arena, fallow_stats *stats) {

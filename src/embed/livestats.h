@@ -18,11 +18,21 @@ typedef struct fl_live {
     size_t large_bytes; /* of these; so the next */
     size_t large_blocks;
     size_t free_blocks; /* that wait in slabs, or were given back with their pages */
+    size_t slabs;
     size_t slab_bytes;
     size_t decommitted_bytes; /* of the slabs */
 } fl_live;
 
 /* classes: FL_CLASS_COUNT of them, zero to begin with, or NULL: not wanted. Takes no memory, and the arena's lock for moments. */
 fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes);
+
+/* What the heaps of an arena keep for their next requests; how many these are, and how many of them have no thread. */
+typedef struct fl_heaps_seen {
+    size_t span_bytes;
+    size_t count;
+    size_t without_thread;
+} fl_heaps_seen;
+
+fl_heaps_seen fl_stats_heaps(const fallow_arena *arena);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "../arena/charge.h"
+#include "../arena/events.h"
 #include "../slab/arenas.h"
 #include "heap.h"
 
@@ -35,6 +36,8 @@ __attribute__((used)) static fl_root root = {
     .arenas_used = &fl_arenas_used,
     .soft_bytes = &fl_process_soft_bytes,
     .hard_bytes = &fl_process_hard_bytes,
+    .events = &fl_the_events,
+    .events_kept = FL_EVENTS_KEPT,
     .sizes = {FL_ROOT_STRUCTURES(SIZE)},
     .places = {FL_ROOT_MEMBERS(PLACE)},
 };

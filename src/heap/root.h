@@ -16,7 +16,7 @@
 
 #define FL_ROOT_MARK "fallow root" /* and zeroes up to 16 bytes */
 #define FL_ROOT_MARK_BYTES 16
-#define FL_ROOT_LAYOUT 1
+#define FL_ROOT_LAYOUT 2
 
 /* name, structure, member: a pointer, an integer or an array of integers. */
 #define FL_ROOT_MEMBERS(X)                                              \
@@ -73,7 +73,16 @@
     X(arena_given_bytes, fallow_arena, pages.given_bytes)               \
     X(arena_given_ns, fallow_arena, pages.given_ns)                     \
     X(arena_refusals, fallow_arena, pages.refusals)                     \
-    X(arena_sheds, fallow_arena, pages.sheds)
+    X(arena_sheds, fallow_arena, pages.sheds)                           \
+    X(arena_pages, fallow_arena, pages)                                 \
+    X(events_ring, fl_events, ring)                                     \
+    X(events_last, fl_events, last)                                     \
+    X(events_first, fl_events, first)                                   \
+    X(event_stamp, fl_event, stamp)                                     \
+    X(event_time_ns, fl_event, time_ns)                                 \
+    X(event_bytes, fl_event, bytes)                                     \
+    X(event_arena, fl_event, arena)                                     \
+    X(event_what, fl_event, what)
 
 /* And of how many bytes the structures are. */
 #define FL_ROOT_STRUCTURES(X)      \
@@ -84,7 +93,9 @@
     X(region, fl_region)           \
     X(slab, fl_slab)               \
     X(heap, fl_heap)               \
-    X(arena, fallow_arena)
+    X(arena, fallow_arena)         \
+    X(events, fl_events)           \
+    X(event, fl_event)
 
 #define FL_ROOT_STRUCTURE(name, structure) FL_OF_##name,
 typedef enum fl_root_structure { FL_ROOT_STRUCTURES(FL_ROOT_STRUCTURE) FL_OF_COUNT } fl_root_structure;
@@ -122,6 +133,8 @@ typedef struct fl_root {
     const void *arenas_used;
     const void *soft_bytes; /* the process's limits; SIZE_MAX: none */
     const void *hard_bytes;
+    const void *events;
+    uint32_t events_kept;
     uint32_t sizes[FL_OF_COUNT];
     fl_root_place places[FL_AT_COUNT];
 } fl_root;

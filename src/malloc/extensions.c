@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <malloc.h>
-#include <stdio.h>
 
 #include "../arena/grant.h"
 #include "../embed/arena_api.h"
@@ -80,24 +79,6 @@ EXPORT void malloc_stats(void) {
     add_figure(&line, "\nin use bytes     = ", now.uordblks);
     fl_line_add(&line, "\n");
     fl_line_write(&line, 2);
-}
-
-EXPORT int malloc_info(int options, FILE *stream) {
-    if (options != 0)
-        return EINVAL;
-    fallow_process_figures process = fl_process_figures();
-    struct mallinfo2 now = mallinfo2();
-    int written = fprintf(stream,
-                          "<malloc version=\"fallow-1\">\n"
-                          "<heap nr=\"0\">\n"
-                          "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
-                          "<aspace type=\"total\" size=\"%zu\"/>\n</heap>\n"
-                          "<total type=\"rest\" count=\"1\" size=\"%zu\"/>\n"
-                          "<system type=\"current\" size=\"%zu\"/>\n<system type=\"max\" size=\"%zu\"/>\n"
-                          "<aspace type=\"total\" size=\"%zu\"/>\n</malloc>\n",
-                          now.arena, process.ready_peak_bytes, process.reserved_bytes, now.fordblks,
-                          now.arena, process.ready_peak_bytes, process.reserved_bytes);
-    return written < 0 ? errno : 0;
 }
 
 #ifndef M_PURGE

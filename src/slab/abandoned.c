@@ -5,6 +5,7 @@
 #include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
+#include "../system/probes.h"
 #include "liveblocks.h"
 #include "misused.h"
 #include "pushes.h"
@@ -52,6 +53,7 @@ static bool die(fl_slab *slab, fl_kept *kept) {
     uint64_t prepared = 0;
     if (slab->decommitted && !fl_slab_level(slab, &prepared))
         return false;
+    FL_PROBE3(slab_dead, slab->start, slab->pages << FL_PAGE_SHIFT, slab->block_bytes);
     fl_slab_set_filled(slab, false);
     fl_slab_untable(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);

@@ -2,6 +2,7 @@
 #include "carve.h"
 
 #include "../arena/grant.h"
+#include "../system/probes.h"
 #include "arenas.h"
 #include "liveblocks.h"
 #include "misused.h"
@@ -64,6 +65,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->decommitted = fl_units_of_pages(slab, prepared);
     atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
     fl_slab_tag(slab, tag);
+    FL_PROBE3(slab_made, start, pages << FL_PAGE_SHIFT, sizes->block_bytes);
     return slab;
 }
 

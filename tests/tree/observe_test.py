@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # `fallow stats` and `fallow map` of a process: held against what the program says it has, and against the kernel.
-import json, os, random, re, signal, subprocess, sys
+import json, os, random, re, signal, subprocess, sys, time
+import xml.etree.ElementTree
 
 fallow, mode, pid = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
@@ -166,6 +167,65 @@ def many():
     print("ok observe_many_arenas")
 
 
+def told_by_itself(path):
+    """What the process says in malloc_info: rows of each kind, by their names."""
+    if os.path.exists(path):
+        os.remove(path)
+    os.kill(pid, signal.SIGUSR1)
+    until = time.monotonic() + 60
+    while not (os.path.exists(path) and open(path).read().endswith("</malloc>\n")) and time.monotonic() < until:
+        time.sleep(0.02)
+    its = xml.etree.ElementTree.parse(path).getroot().find("fallow")
+    rows = {kind: [{name: value if name in ("name", "cause") else float(value) for name, value in row.items()}
+                   for row in its.iter(kind)] for kind in ("process", "arena", "class", "given")}
+    return {"process": rows["process"][0], "arenas": rows["arena"], "classes": rows["class"], "causes": rows["given"]}
+
+
+def rollup():
+    return int(re.search(r"^Rss: +(\d+) kB", open(f"/proc/{pid}/smaps_rollup").read(), re.M)[1]) << 10
+
+
+def agree():
+    """Four threads at work: every format has the same figures, and they agree with each other and with the kernel."""
+    mib = 1 << 20
+    for turn in range(5):
+        before = rollup()
+        figures, samples, table = stats(), metrics(run("stats", "--metrics")[1]), run("stats")[1]
+        own = told_by_itself(sys.argv[4])
+        after = rollup()
+        process = figures["process"]
+        of_metrics = {name.removeprefix("fallow_").removesuffix("_total"): value for (name, labels), value in samples.items() if not labels}
+        assert set(of_metrics) == set(process)
+        kernels = [name for name in process if name not in own["process"]]
+        assert kernels == ["resident_bytes", "lazy_free_bytes", "huge_bytes", "swapped_bytes", "locked_bytes", "mappings",
+                           "process_resident_bytes", "faults"], kernels
+        assert [set(row) for row in own["arenas"][:1]] == [set(row) for row in figures["arenas"][:1]]
+        assert [set(row) for row in own["classes"][:1]] == [set(row) for row in figures["classes"][:1]]
+        assert [row["cause"] for row in own["causes"]] == [row["cause"] for row in figures["causes"]]
+        # What nobody changes is the same in all of them.
+        one = known(figures)
+        for name in ("live_bytes", "live_blocks", "large_bytes", "large_blocks", "slabs", "slab_bytes", "decommitted_bytes", "hard_limit_bytes"):
+            label = '{number="%d",name="known"}' % one["number"]
+            assert known(own)[name] == one[name] == samples["fallow_arena_" + name, label], (name, known(own), one)
+        assert re.search(r"^%d known " % one["number"], table, re.M)
+        # What they change differs by what happens between two looks.
+        for name in ("ready_bytes", "live_bytes", "meta_bytes", "pool_bytes", "slab_bytes"):
+            all_say = process[name], of_metrics[name], own["process"][name]
+            assert max(all_say) - min(all_say) < 64 * mib, (name, all_say)
+            unit, value = re.search(rf"^{name} +([\d.]+) (\w+)", table, re.M).group(2, 1)
+            assert abs(float(value) * {"B": 1, "KiB": 1024, "MiB": mib, "GiB": 1 << 30}[unit] - process[name]) < 64 * mib
+        for it in (process, own["process"]):
+            assert abs(it["ready_bytes"] - sum(it[name] for name in READY)) < 64 * mib, it
+        # Counters only go up: in malloc's arena, which lives on.
+        assert own["arenas"][0]["grown_bytes"] >= figures["arenas"][0]["grown_bytes"] > 0
+        # The kernel has no more than that.
+        assert min(before, after) - 64 * mib < process["process_resident_bytes"] < max(before, after) + 64 * mib, (before, process, after)
+        assert process["resident_bytes"] <= process["process_resident_bytes"]
+        assert process["resident_bytes"] < process["ready_bytes"] + 64 * mib
+        assert process["process_resident_bytes"] - process["resident_bytes"] < 32 * mib  # code and stacks
+    print("ok observe_formats_agree_at_work")
+
+
 def garbled():
     """The tables of a process that is stopped are written over, again and again: the command says something, or that it cannot."""
     os.kill(pid, signal.SIGSTOP)
@@ -203,4 +263,4 @@ def garbled():
     print("ok observe_garbled", sorted(said))
 
 
-{"resting": resting, "busy": busy, "garbled": garbled, "many": many}[mode]()
+{"resting": resting, "busy": busy, "agree": agree, "garbled": garbled, "many": many}[mode]()

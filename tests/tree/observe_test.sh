@@ -16,6 +16,9 @@ python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$process" "$work
 start "$work/busy" "$build/tests/observed" busy
 python3 "$source/tests/tree/observe_test.py" "$fallow" busy "$process" || fail "a process at work"
 kill -KILL "$process"
+start "$work/told" "$build/tests/observed" busy "$work/info"
+python3 "$source/tests/tree/observe_test.py" "$fallow" agree "$process" "$work/info" || fail "formats of a process at work"
+kill -KILL "$process"
 start "$work/garbled" "$build/tests/observed"
 python3 "$source/tests/tree/observe_test.py" "$fallow" garbled "$process" || fail "a process with garbled tables"
 

@@ -2,10 +2,12 @@
 /*
  * observed.c: a program for others to look into: blocks of all sizes, some freed, in malloc's arena and in
  * others; pools; threads that rest or that go on allocating. Says what it has live in arena "known", and
- * waits until it is killed.
+ * waits until it is killed. With a second argument, SIGUSR1 has it write malloc_info into that file.
  */
 #include <fallow/fallow.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +52,10 @@ static void *work(void *number) {
 
 int main(int count, char **arguments) {
     busy = count > 1 && !strcmp(arguments[1], "busy");
+    sigset_t asked;
+    sigemptyset(&asked);
+    sigaddset(&asked, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &asked, NULL);
     fallow_arena *known = fallow_arena_create_sized(
         &(fallow_arena_options){.name = "known", .limit_bytes = 256 << 20}, sizeof(fallow_arena_options));
     fallow_pool *pool = fallow_pool_create(known);
@@ -70,6 +76,11 @@ int main(int count, char **arguments) {
         usleep(1000);
     printf("live_bytes=%zu live_blocks=%zu\n", bytes, blocks);
     fflush(stdout);
-    for (;;)
-        pause();
+    for (int number; sigwait(&asked, &number) == 0 && count > 2;) {
+        FILE *to = fopen(arguments[2], "w");
+        if (!to || malloc_info(0, to) != 0)
+            return 1;
+        fclose(to);
+    }
+    return 1; /* asked, and nowhere to write to */
 }

@@ -23,6 +23,7 @@ static void describe(void) {
     root.page_shift = 14;
     root.region_shift = 22;
     root.chunk_pages = 8;
+    root.events_kept = 64;
     root.entry_low_bits = 7;
     root.entry_high_shift = 47;
     for (size_t i = 0; i < FL_OF_COUNT; i++)

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "screen.h"
+
+#ifdef FL_CURSES
+#include <curses.h>
+#include <stdlib.h>
+
+/* The colours of map's shares, on whatever the terminal's own are: they are told apart on light and on dark, and the
+ * marks without any. */
+#define COLOUR(share, name, mark, colour, help) colour,
+static const int colours[] = {FL_SHARES(COLOUR)};
+
+static SCREEN *screen;
+static bool has_colours;
+
+const char *fl_screen_open(void) {
+    const char *none = getenv("NO_COLOR");
+    if (!screen)
+        screen = newterm(NULL, stdout, stdin);
+    if (!screen)
+        return "the terminal is of no kind that is known here (TERM)";
+    cbreak();
+    noecho();
+    keypad(stdscr, TRUE);
+    curs_set(0);
+    has_colours = !(none && *none) && has_colors() && start_color() == OK && use_default_colors() == OK;
+    for (short share = 0; has_colours && share < FL_SHARE_COUNT; share++)
+        if (colours[share] < 38)
+            init_pair((short)(share + 1), (short)(colours[share] - 30), -1);
+    return NULL;
+}
+
+void fl_screen_close(void) {
+    if (screen)
+        endwin();
+}
+
+void fl_screen_size(unsigned *lines, unsigned *columns) {
+    *lines = LINES > 0 ? (unsigned)LINES : 1;
+    *columns = COLS > 0 ? (unsigned)COLS : 1;
+}
+
+static attr_t attributes_of(unsigned char style) {
+    if (style == FL_STYLE_STRONG)
+        return A_BOLD;
+    if (style == FL_STYLE_CHOSEN)
+        return A_REVERSE;
+    if (style >= FL_SHARE_COUNT || !has_colours)
+        return A_NORMAL;
+    return colours[style] < 38 ? (attr_t)COLOR_PAIR(style + 1) : A_DIM;
+}
+
+void fl_screen_show(const fl_frame *frame) {
+    erase();
+    for (unsigned line = 0; line < frame->lines; line++)
+        for (unsigned column = 0; column < frame->columns; column++) {
+            size_t at = (size_t)line * frame->columns + column;
+            mvaddch((int)line, (int)column,
+                    (chtype)(unsigned char)frame->text[at] | attributes_of(frame->styles[at]));
+        }
+    refresh();
+}
+
+int fl_screen_key(int milliseconds) {
+    timeout(milliseconds);
+    int key = getch();
+    return key == KEY_UP || key == 'k'                      ? FL_KEY_UP
+           : key == KEY_DOWN || key == 'j'                  ? FL_KEY_DOWN
+           : key == KEY_ENTER || key == '\n' || key == '\r' ? FL_KEY_ENTER
+           : key > 0 && key < 256                           ? key
+                                                            : FL_KEY_NONE;
+}
+
+#else
+
+const char *fl_screen_open(void) {
+    return "this command was built without ncurses; --once prints one picture";
+}
+void fl_screen_close(void) {
+}
+void fl_screen_size(unsigned *lines, unsigned *columns) {
+    *lines = *columns = 1;
+}
+void fl_screen_show(const fl_frame *frame) {
+    (void)frame;
+}
+int fl_screen_key(int milliseconds) {
+    (void)milliseconds;
+    return FL_KEY_NONE;
+}
+
+#endif
