@@ -25,7 +25,7 @@ static const column of_arenas[] = {
     {"refused", FL_ARENA_refusals, false, false}};
 static const column of_classes[] = {{"live", FL_CLASS_live_bytes, true, false},
                                     {"free", FL_CLASS_free_bytes, true, false},
-                                    {"away", FL_CLASS_decommitted_bytes, true, false},
+                                    {"decommit", FL_CLASS_decommitted_bytes, true, false},
                                     {"blocks", FL_CLASS_live_blocks, false, false},
                                     {"slabs", FL_CLASS_slabs, false, false}};
 static const column of_heaps[] = {{"live", FL_HEAP_live_bytes, true, false},

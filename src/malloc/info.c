@@ -48,7 +48,7 @@ static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint6
     to[FL_ARENA_span_bytes] = heaps.span_bytes;
     to[FL_ARENA_pool_bytes] =
         above(now->granted_bytes, live.slab_bytes + live.large_bytes + heaps.span_bytes);
-    to[FL_ARENA_away_bytes] = live.decommitted_bytes;
+    to[FL_ARENA_decommitted_bytes] = live.decommitted_bytes;
     to[FL_ARENA_large_bytes] = live.large_bytes;
     to[FL_ARENA_large_blocks] = live.large_blocks;
     to[FL_ARENA_stuck_bytes] = stuck_bytes;
