@@ -64,6 +64,8 @@ typedef struct fl_heap {
     uint32_t pinned; /* its thread is in a slow path with it, where it may not be parted from it */
     uint32_t tag;
     fallow_arena *arena;
+    _Atomic size_t
+        table_bytes_end; /* smaller ones are found by fl_class_table; 0: all are counted, see sampled.h */
     _Atomic(fl_slab *)
         direct[FL_DIRECT_BYTES_MAX / 16 + 1];   /* by (size + 15) / 16: current slabs once more */
     _Atomic(fl_slab *) current[FL_CLASS_COUNT]; /* never NULL */
@@ -90,6 +92,12 @@ typedef struct fl_heap {
     uint32_t calm;          /* and how often one was since the last of them */
     uint64_t visits_seen;   /* the scavenger's */
     uint32_t quiet_ticks;   /* the scavenger's */
+
+    /* While blocks are sampled; the owner's alone, but for what fast paths find in `direct` then. */
+    int64_t sample_gap;   /* bytes to the next sample */
+    uint64_t sample_seed; /* 0: none yet */
+    int sample_shift;     /* for which the gap was drawn */
+    fl_slab counted;      /* as the empty slab, but no other thread writes to its line */
 } fl_heap;
 
 /* What a thread has before it has a heap: nothing can be had from it and no pointer is its own, so the
@@ -101,6 +109,14 @@ void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab);
 
 static inline fl_slab *fl_heap_current(const fl_heap *heap, unsigned size_class) {
     return atomic_load_explicit(&heap->current[size_class], memory_order_relaxed);
+}
+
+/* From the owner's next allocation on, or the one after, all go past a slow path that counts them (sampled.h); or no longer. It is set
+ * with the heap's lock. */
+void fl_heap_set_counted(fl_heap *heap, bool counted);
+
+static inline bool fl_heap_is_counted(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->table_bytes_end, memory_order_relaxed) == 0;
 }
 
 /* Whose it is changes under the lock of threads. Relaxed: who holds that lock, or has the heap in hand, needs no more, and another

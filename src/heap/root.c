@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "../arena/charge.h"
+#include "../profile/sites.h"
 #include "../slab/arenas.h"
 #include "heap.h"
 
@@ -33,6 +34,8 @@ __attribute__((used)) static fl_root root = {
     .classes = fl_classes,
     .arenas = fl_arenas,
     .arenas_used = &fl_arenas_used,
+    .sampling = &fl_the_sampling,
+    .books = &fl_the_books,
     .soft_bytes = &fl_process_soft_bytes,
     .hard_bytes = &fl_process_hard_bytes,
     .sizes = {FL_ROOT_STRUCTURES(SIZE)},

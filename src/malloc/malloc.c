@@ -13,6 +13,7 @@
 #include "../heap/free.h"
 #include "../heap/startup.h"
 #include "../heap/thread.h"
+#include "../profile/frames.h"
 #include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "fallow/version.h"
@@ -41,6 +42,7 @@ EXPORT void free(void *block) {
 }
 
 static __attribute__((noinline)) void *calloc_more(size_t bytes) {
+    FL_KEEP_FRAME();
     fl_heap *heap = heap_here();
     if (!heap)
         return no_memory();
@@ -66,6 +68,7 @@ static __attribute__((noinline)) void *done(fl_heap *heap, void *block) {
 }
 
 static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
+    FL_KEEP_FRAME();
     if (!block)
         return malloc(bytes);
     if (bytes == 0) { /* as glibc does */
