@@ -37,24 +37,23 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->refusals_seen = 0;
     heap->calm = 0;
     heap->pinned = 0;
+    heap->sample_gap = 0;
+    heap->sample_shift = -1;
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->notified, NULL, memory_order_relaxed);
     fl_batches_init(heap);
 
-    heap->sample_gap = 0;
-    heap->sample_shift = -1;
-
     fl_lock_take(&arena->heaps_lock);
-    /* Who switches that comes with this lock, after he has said so. */
-    if (fl_sampling_shift() >= 0)
-        fl_heap_set_counted(heap, true);
     heap->previous = NULL;
     heap->next = arena->heaps;
     if (heap->next)
         heap->next->previous = heap;
     arena->heaps = heap;
     count_heap(arena, 1);
+    /* Who switches that comes with this lock, after he has said so. */
+    if (fl_sampling_shift() >= 0)
+        fl_heap_set_counted(heap, true);
     fl_lock_drop(&arena->heaps_lock);
     return heap;
 }
