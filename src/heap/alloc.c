@@ -325,6 +325,13 @@ void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap) {
         void *block = pop_current(bytes, heap);
         if (__builtin_expect(block != NULL, 1))
             return block;
+    } else if (bytes <= FL_CLASS_TABLE_BYTES_MAX && fl_heap_sample_gap(heap) > (int64_t)bytes) {
+        /* A counted heap, and none that is to be sampled. (The empty heap has no gap.) */
+        fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) - (int64_t)bytes);
+        void *block = pop_current(bytes, heap);
+        if (__builtin_expect(block != NULL, 1))
+            return block;
+        fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) + (int64_t)bytes); /* counted below */
     }
     return alloc_any(bytes, heap);
 }

@@ -8,6 +8,7 @@ fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER,
                          .current = {[0 ... FL_CLASS_COUNT - 1] = &fl_empty_slab}};
 
 void fl_heap_set_counted(fl_heap *heap, bool counted) {
+    fl_heap_set_sample_gap(heap, 0);
     heap->counted.free = &heap->counted; /* as ever: the owner may be at it */
     atomic_store_explicit(&heap->table_bytes_end, counted ? 0 : FL_CLASS_TABLE_BYTES_MAX + 1,
                           memory_order_relaxed);

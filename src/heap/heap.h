@@ -94,10 +94,9 @@ typedef struct fl_heap {
     uint32_t quiet_ticks;   /* the scavenger's */
 
     /* While blocks are sampled; the owner's alone, but for what fast paths find in `direct` then. */
-    int64_t sample_gap;   /* bytes to the next sample */
-    uint64_t sample_seed; /* 0: none yet */
-    int sample_shift;     /* for which the gap was drawn */
-    fl_slab counted;      /* as the empty slab, but no other thread writes to its line */
+    _Atomic int64_t sample_gap; /* bytes to the next sample; 0, which others write as well: to be drawn */
+    uint64_t sample_seed;       /* 0: none yet */
+    fl_slab counted;            /* as the empty slab, but no other thread writes to its line */
 } fl_heap;
 
 /* What a thread has before it has a heap: nothing can be had from it and no pointer is its own, so the
@@ -117,6 +116,15 @@ void fl_heap_set_counted(fl_heap *heap, bool counted);
 
 static inline bool fl_heap_is_counted(const fl_heap *heap) {
     return atomic_load_explicit(&heap->table_bytes_end, memory_order_relaxed) == 0;
+}
+
+/* A write that comes between the two is lost: whoever wanted the gap drawn has it drawn when it ends. */
+static inline int64_t fl_heap_sample_gap(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->sample_gap, memory_order_relaxed);
+}
+
+static inline void fl_heap_set_sample_gap(fl_heap *heap, int64_t bytes) {
+    atomic_store_explicit(&heap->sample_gap, bytes, memory_order_relaxed);
 }
 
 /* Whose it is changes under the lock of threads. Relaxed: who holds that lock, or has the heap in hand, needs no more, and another

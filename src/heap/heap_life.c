@@ -37,8 +37,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->refusals_seen = 0;
     heap->calm = 0;
     heap->pinned = 0;
-    heap->sample_gap = 0;
-    heap->sample_shift = -1;
+    fl_heap_set_sample_gap(heap, 0);
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->notified, NULL, memory_order_relaxed);

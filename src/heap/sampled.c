@@ -24,17 +24,16 @@ void fl_sampling_follow(void) {
         /* Before the heaps' locks: a heap that comes into being later looks at it with them. */
         atomic_store_explicit(&fl_the_sampling.active, wanted, memory_order_relaxed);
         uint32_t slot = 0;
-        for (fallow_arena *arena; (!wanted != !active) && (arena = fl_arena_next(&slot)) != NULL;)
+        for (fallow_arena *arena; (arena = fl_arena_next(&slot)) != NULL;)
             set_heaps(arena, wanted != 0);
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
-static void draw(fl_heap *heap, int shift) {
+static int64_t drawn(fl_heap *heap, int shift) {
     if (!heap->sample_seed)
         heap->sample_seed = fl_chance_seed() | 1;
-    heap->sample_gap = (int64_t)fl_chance_gap(&heap->sample_seed, (unsigned)shift);
-    heap->sample_shift = shift;
+    return (int64_t)fl_chance_gap(&heap->sample_seed, (unsigned)shift);
 }
 
 /* The gap is as likely to end at one byte as at the next, however far it is: where nothing has been counted for a while, it goes on. */
@@ -42,13 +41,13 @@ bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
     int shift = fl_sampling_shift();
     if (shift < 0 || bytes > PTRDIFF_MAX)
         return false;
-    if (heap->sample_shift != shift)
-        draw(heap, shift);
-    heap->sample_gap -= (int64_t)bytes;
-    if (__builtin_expect(heap->sample_gap >= 0, 1))
-        return false;
-    draw(heap, shift);
-    return true;
+    int64_t gap = fl_heap_sample_gap(heap);
+    if (gap == 0)
+        gap = drawn(heap, shift);
+    gap -= (int64_t)bytes;
+    bool due = gap < 0;
+    fl_heap_set_sample_gap(heap, due ? drawn(heap, shift) : gap);
+    return due;
 }
 
 void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
