@@ -4,7 +4,7 @@
  * library's tables, looks on for a while, switches it off, and shows what came; or shows a profile from a file.
  */
 #define _GNU_SOURCE
-#include "profile.h"
+#include "profiled.h"
 
 #include <errno.h>
 #include <fcntl.h>

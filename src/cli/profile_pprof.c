@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profile.h"
+#include "profiled.h"
 
 typedef struct buffer {
     unsigned char *bytes;

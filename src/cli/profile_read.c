@@ -11,7 +11,7 @@
 
 #include "commands.h"
 #include "printable.h"
-#include "profile.h"
+#include "profiled.h"
 
 #define MAPPINGS_MAX 65536
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "printable.h"
-#include "profile.h"
+#include "profiled.h"
 
 #define SHOWN 20
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile.h: a profile as the command has it: of a running process or of a file, which it was written to by another one
+ * profiled.h: a profile as the command has it: of a running process or of a file, which it was written to by another one
  * (fallow/profile.h); and the forms in which it is shown.
  */
-#ifndef FL_PROFILE_H
-#define FL_PROFILE_H
+#ifndef FL_PROFILED_H
+#define FL_PROFILED_H
 
 #include <stdio.h>
 
