@@ -71,5 +71,5 @@ said=$("$2/a path/fallow" run true 2>&1)
 check run_from_a_path_with_spaces 2 $?
 case $said in *"takes no path with a space"*) echo ok run_says_why ;; *) echo "failed: $said"; failed=1 ;; esac
 rm -rf "$2/a path"
-check run_lists_options 9 "$("$fallow" options | grep -c accepted:)"
+check run_lists_options 11 "$("$fallow" options | grep -c accepted:)"
 exit $failed
