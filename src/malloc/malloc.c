@@ -96,8 +96,8 @@ EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     return fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
 }
 
+/* (Without a frame, for the stack: of a thread's first allocation, if it is aligned, the calls may be wrong.) */
 static __attribute__((noinline)) void *alloc_aligned_first(size_t alignment, size_t bytes) {
-    FL_KEEP_FRAME();
     fl_heap *heap = heap_here();
     return heap ? done(heap, fl_block_alloc_aligned(heap, alignment, bytes)) : no_memory();
 }
