@@ -6,6 +6,7 @@
  *   pool.h    memory of a request
  *   fixed.h   an allocator inside memory that you have
  *   process.h all of it together: limits, figures, giving back
+ *   profile.h which calls hold memory
  *   stats.h   what of an arena is live, by size class
  *   osmem.h   address space in four states
  */
@@ -17,6 +18,7 @@
 #include "osmem.h"
 #include "pool.h"
 #include "process.h"
+#include "profile.h"
 #include "stats.h"
 #include "version.h"
 

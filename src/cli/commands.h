@@ -13,6 +13,7 @@ int fl_command_record(int count, char **arguments);
 int fl_command_replay(int count, char **arguments);
 int fl_command_stats(int count, char **arguments);
 int fl_command_top(int count, char **arguments);
+int fl_command_profile(int count, char **arguments);
 int fl_command_map(int count, char **arguments);
 int fl_command_options(void);
 

@@ -16,6 +16,7 @@ static const char usage[] =
     "       fallow stats [--json | --metrics] PID | --explain\n"
     "       fallow top [--once] [PID]\n"
     "       fallow map [--html FILE] PID\n"
+    "       fallow profile [--seconds N] [--total | --peak] [--pprof | --collapsed] [-o FILE] PID | FILE\n"
     "       fallow options\n"
     "       fallow --version | --help\n"
     "\n"
@@ -34,6 +35,10 @@ static const char usage[] =
     "  --once   one picture, as text\n"
     "map      every page of it as a picture, by what it is for\n"
     "  --html   as one page for a browser\n"
+    "profile  which calls hold its memory: samples what it allocates for 30 seconds, and shows what of that "
+    "lives\n"
+    "  --mean BYTES  one sample in so many; --start, --stop, --now: on, off, what there is\n"
+    "  --pprof, --collapsed  for pprof, for flame graphs; --base FILE: less what FILE has\n"
     "options  lists the options\n";
 
 static int run_command(int argc, char **argv) {
@@ -50,6 +55,8 @@ static int run_command(int argc, char **argv) {
         return fl_command_top(argc - 2, argv + 2);
     if (!strcmp(command, "map"))
         return fl_command_map(argc - 2, argv + 2);
+    if (!strcmp(command, "profile"))
+        return fl_command_profile(argc - 2, argv + 2);
     if (!strcmp(command, "options"))
         return fl_command_options();
     if (!strcmp(command, "--version")) {

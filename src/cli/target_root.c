@@ -49,6 +49,9 @@ static bool is_sane(const fl_root *root) {
 #define FL_OF_fl_region FL_OF_region
 #define FL_OF_fl_slab FL_OF_slab
 #define FL_OF_fl_heap FL_OF_heap
+#define FL_OF_fl_site FL_OF_site
+#define FL_OF_fl_sampling FL_OF_sampling
+#define FL_OF_fl_profile_books FL_OF_books
 #define FL_OF_fallow_arena FL_OF_arena
 #define FL_OF_fl_events FL_OF_events
 #define FL_OF_fl_event FL_OF_event

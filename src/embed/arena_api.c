@@ -17,6 +17,7 @@
 #include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../osmem/backend.h"
+#include "../profile/frames.h"
 #include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "../system/sized.h"
@@ -108,6 +109,7 @@ static void *finish(fl_heap *heap, void *block) {
 }
 
 static __attribute__((noinline)) void *alloc_first(fallow_arena *arena, size_t bytes) {
+    FL_KEEP_FRAME();
     if (fl_is_guarded(arena))
         return fl_guarded_alloc(arena, 1, bytes, false);
     fl_heap *heap = fl_thread_heap_in(arena);
@@ -120,6 +122,7 @@ void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
 }
 
 void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
+    FL_KEEP_FRAME();
     if (fl_is_guarded(arena))
         return fl_guarded_alloc(arena, 1, bytes, true);
     fl_heap *heap = fl_thread_heap_in(arena);
@@ -127,6 +130,7 @@ void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
 }
 
 void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t bytes) {
+    FL_KEEP_FRAME();
     if (!fl_is_power_of_two(alignment)) {
         errno = EINVAL;
         return NULL;
@@ -138,6 +142,7 @@ void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t b
 }
 
 void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) {
+    FL_KEEP_FRAME();
     void *block = fallow_arena_alloc(arena, bytes);
     if (block)
         *got = fallow_arena_usable_bytes(block);
@@ -159,12 +164,14 @@ static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *do
 }
 
 bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
+    FL_KEEP_FRAME();
     if (fl_is_guarded(arena))
         return fl_guarded_resize(arena, block, bytes);
     return fl_block_resize(slab_here(arena, block, "resize of"), bytes);
 }
 
 void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
+    FL_KEEP_FRAME();
     if (!block)
         return fallow_arena_alloc(arena, bytes);
     if (fl_is_guarded(arena))
@@ -179,6 +186,7 @@ void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
 
 /* A block that is aligned, of at least `bytes`, in the place of one that is not or cannot be made to fit. */
 static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_t alignment, size_t bytes) {
+    FL_KEEP_FRAME();
     size_t usable = fl_block_usable_bytes(slab);
     int saved_errno = errno;
     void *moved = fallow_arena_alloc_aligned(arena, alignment, bytes);
@@ -193,6 +201,7 @@ static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_
 }
 
 void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alignment, size_t bytes) {
+    FL_KEEP_FRAME();
     if (!block || !fl_is_power_of_two(alignment))
         return fallow_arena_alloc_aligned(arena, alignment, bytes);
     if (fl_is_guarded(arena))

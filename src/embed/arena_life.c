@@ -9,6 +9,7 @@
 #include "../heap/heap_audit.h"
 #include "../heap/registry.h"
 #include "../heap/thread.h"
+#include "../profile/sites.h"
 #include "../slab/units.h"
 #include "../system/fatal.h"
 #include "../system/poison.h"
@@ -36,6 +37,8 @@ static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
                 fl_fatal("end of", slab->start, "the system neither gives nor takes back pages of a slab");
             fl_pages_note_prepared(&slab->arena->pages, slab->start, prepared);
         }
+        if (slab->kind == FL_KIND_LARGE)
+            fl_sites_end(slab->sample);
         slab->next = gone;
         gone = slab;
     }

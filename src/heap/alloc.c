@@ -16,6 +16,7 @@
 #include "idle.h"
 #include "owner.h"
 #include "parked.h"
+#include "sampled.h"
 #include "startup.h"
 #include "thread.h"
 #include "watch.h"
@@ -257,6 +258,8 @@ static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class
 
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
     fl_shortage ignored;
+    if (fl_heap_is_counted(heap))
+        return NULL; /* for it is to be counted */
     fl_heap_enter(heap, heap);
     fl_slab *slab = fl_heap_current(heap, fl_sizeclass_of(bytes));
     void *block = pop_fresh(slab, true, &ignored);
@@ -267,39 +270,68 @@ void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
 
 /* The first allocation of a thread from the process's arena: it gets a heap. (Apart, for the stack.) */
 static __attribute__((noinline)) void *alloc_first(size_t bytes) {
+    FL_KEEP_FRAME();
     fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
-    if (!heap)
-        return NULL;
-    void *block = fl_heap_alloc(heap, bytes);
-    fl_thread_heap_done(heap);
+    void *block = heap ? fl_heap_alloc(heap, bytes) : NULL;
+    if (heap)
+        fl_thread_heap_done(heap);
+    if (!block)
+        errno = ENOMEM;
     return block;
 }
 
+static inline void *pop_current(size_t bytes, fl_heap *heap) {
+    fl_heap_enter(heap, heap);
+    void *block = fl_slab_pop(fl_heap_current(heap, fl_class_table[(bytes + 15) / 16]));
+    if (__builtin_expect(block != NULL, 1))
+        fl_heap_leave(heap);
+    return block;
+}
+
+/* While blocks are sampled, or that is to begin or end. NULL: the block is to be had as ever. */
+static __attribute__((noinline)) void *alloc_counted(size_t bytes, fl_heap *heap, const void *frame) {
+    void *block = NULL;
+    if (fl_sampling_is_asked())
+        fl_sampling_follow();
+    else if (fl_heap_is_counted(heap) && fl_sampled_is_due(heap, bytes))
+        block = fl_sampled_alloc(heap, bytes, frame);
+    else if (fl_heap_is_counted(heap) && bytes <= FL_CLASS_TABLE_BYTES_MAX &&
+             !(block = pop_current(bytes, heap)))
+        fl_heap_leave(heap);
+    return block;
+}
+
+/* Every function between malloc's caller and this one ends in a jump, or has a frame: so has this. */
 static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     void *block;
     fl_heap_leave(heap);
     if (heap == &fl_empty_heap)
-        block = alloc_first(bytes);
-    else {
-        heap->pinned++; /* who sheds at a limit may come to use other arenas */
-        block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc(heap->arena, &heap->kept, bytes, 1)
-                                           : refill(heap, fl_sizeclass_of(bytes));
-        heap->pinned--;
-        fl_shed_ask_soft(&heap->arena->pages);
-    }
+        return alloc_first(bytes);
+    if (fl_sampling_is_of_concern() &&
+        (block = alloc_counted(bytes, heap, __builtin_frame_address(0))) != NULL)
+        return block;
+    heap->pinned++; /* who sheds at a limit may come to use other arenas */
+    block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc(heap->arena, &heap->kept, bytes, 1)
+                                       : refill(heap, fl_sizeclass_of(bytes));
+    heap->pinned--;
+    fl_shed_ask_soft(&heap->arena->pages);
     if (!block)
         errno = ENOMEM;
     return block;
 }
 
 void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap) {
-    if (bytes <= FL_CLASS_TABLE_BYTES_MAX) {
-        fl_heap_enter(heap, heap);
-        void *block = fl_slab_pop(fl_heap_current(heap, fl_class_table[(bytes + 15) / 16]));
-        if (__builtin_expect(block != NULL, 1)) {
-            fl_heap_leave(heap);
+    if (bytes < atomic_load_explicit(&heap->table_bytes_end, memory_order_relaxed)) {
+        void *block = pop_current(bytes, heap);
+        if (__builtin_expect(block != NULL, 1))
             return block;
-        }
+    } else if (bytes <= FL_CLASS_TABLE_BYTES_MAX && fl_heap_sample_gap(heap) > (int64_t)bytes) {
+        /* A counted heap, and none that is to be sampled. (The empty heap has no gap.) */
+        fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) - (int64_t)bytes);
+        void *block = pop_current(bytes, heap);
+        if (__builtin_expect(block != NULL, 1))
+            return block;
+        fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) + (int64_t)bytes); /* counted below */
     }
     return alloc_any(bytes, heap);
 }

@@ -14,6 +14,16 @@ void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap);
 /* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes);
 
+/* A block of at least `bytes`, of FL_DIRECT_BYTES_MAX at most, if the fast path has one. NULL: it has none, and errno is as it was. */
+static inline void *fl_heap_alloc_at_hand(fl_heap *heap, size_t bytes) {
+    fl_heap_enter(heap, heap);
+    fl_slab *slab;
+    FL_LOAD(slab, heap->direct[(bytes + 15) / 16]);
+    void *block = fl_slab_pop(slab);
+    fl_heap_leave(heap);
+    return block;
+}
+
 /*
  * A block of at least `bytes`, aligned to 16; NULL with errno ENOMEM and nothing lost when there is no memory.
  */

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "free.h"
 #include "registry.h"
+#include "sampled.h"
 #include "self.h"
 
 #define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
@@ -18,19 +19,36 @@
  * for which glibc clears as well; above 32 MiB it never keeps a block. (A sparse table is four times as cheap anew.) */
 #define RENEWED_BYTES ((size_t)32 << 20)
 
+static void *no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* Of a large block. The sample's calls begin with those of the function that asks. */
+static inline void note_large(const void *block, size_t bytes, const void *frame) {
+    if (block && fl_sampling_shift() >= 0)
+        fl_sampled_note_large(fl_entry_slab(fl_entry_of(block)), bytes, frame);
+}
+
+static __attribute__((noinline)) void *alloc_large_aligned(fl_heap *heap, size_t alignment_pages,
+                                                           size_t bytes) {
+    void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, alignment_pages);
+    note_large(block, bytes, __builtin_frame_address(0));
+    return block ? block : no_memory();
+}
+
 void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
     if (alignment <= 16)
         return fl_heap_alloc(heap, bytes);
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
-        return NULL;
+        return no_memory();
     /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
     size_t least = bytes < alignment ? alignment : bytes;
     if (alignment <= FL_PAGE_BYTES && least <= FL_CLASS_BYTES_MAX)
         for (unsigned size_class = fl_sizeclass_of(least); size_class < FL_CLASS_COUNT; size_class++)
             if ((fl_classes[size_class].block_bytes & (alignment - 1)) == 0)
                 return fl_heap_alloc(heap, fl_classes[size_class].block_bytes);
-    size_t alignment_pages = alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1;
-    return fl_large_alloc(heap->arena, &heap->kept, bytes, alignment_pages);
+    return alloc_large_aligned(heap, alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1, bytes);
 }
 
 static __attribute__((noinline)) void *alloc_large_zeroed(fl_heap *heap, size_t bytes) {
@@ -38,12 +56,14 @@ static __attribute__((noinline)) void *alloc_large_zeroed(fl_heap *heap, size_t 
     void *block = fl_large_alloc_known(heap->arena, &heap->kept, bytes, 1, &zeroed);
     if (block && !zeroed && !(bytes >= RENEWED_BYTES && fl_large_renew(block)))
         memset(block, 0, bytes);
+    note_large(block, bytes, __builtin_frame_address(0));
     return block;
 }
 
 void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     bool zeroed = false;
     void *block = NULL;
+    FL_KEEP_FRAME();
     if (bytes > FL_CLASS_BYTES_MAX)
         return alloc_large_zeroed(heap, bytes);
     else if (bytes >= WORTH_KNOWING_BYTES)
@@ -93,7 +113,11 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
     if (slab->kind == FL_KIND_SLAB)
         return bytes <= usable && bytes >= usable / 2;
-    return bytes > FL_CLASS_BYTES_MAX && fl_large_resize(slab, bytes);
+    if (bytes <= FL_CLASS_BYTES_MAX || !fl_large_resize(slab, bytes))
+        return false;
+    if (bytes > usable || slab->sample)
+        fl_sampled_note_large(slab, bytes, __builtin_frame_address(0));
+    return true;
 }
 
 void *fl_block_keep(fl_slab *slab, void *block, size_t bytes) {
@@ -102,18 +126,33 @@ void *fl_block_keep(fl_slab *slab, void *block, size_t bytes) {
     return block;
 }
 
+static __attribute__((noinline)) void *move_large(fl_heap *heap, fl_slab *slab, size_t bytes) {
+    void *block = fl_large_move(heap->arena, &heap->kept, slab, bytes);
+    note_large(block, bytes, __builtin_frame_address(0));
+    return block;
+}
+
+/* Apart, both: what fl_block_move needs of the stack while it allocates is just what there is. */
+static __attribute__((noinline)) void *carry_over(fl_heap *heap, void *from, void *to, size_t bytes) {
+    size_t usable = fl_block_usable_bytes(fl_entry_slab(fl_entry_of(from)));
+    memcpy(to, from, usable < bytes ? usable : bytes);
+    fl_heap_free(heap, from);
+    return to;
+}
+
+static __attribute__((noinline)) void *stay(void *block, size_t bytes, int saved_errno) {
+    fl_slab *slab = fl_entry_slab(fl_entry_of(block));
+    if (bytes > fl_block_usable_bytes(slab))
+        return NULL;
+    errno = saved_errno;
+    return fl_block_keep(slab, block, bytes);
+}
+
 void *fl_block_move(fl_heap *heap, fl_slab *slab, void *block, size_t bytes) {
-    size_t usable = fl_block_usable_bytes(slab);
-    if (slab->kind == FL_KIND_LARGE && bytes > usable)
-        return fl_large_move(heap->arena, &heap->kept, slab, bytes);
+    if (slab->kind == FL_KIND_LARGE && bytes > fl_block_usable_bytes(slab))
+        return move_large(heap, slab, bytes);
+    FL_KEEP_FRAME();
     int saved_errno = errno;
     void *moved = fl_heap_alloc(heap, bytes);
-    if (moved) {
-        memcpy(moved, block, usable < bytes ? usable : bytes);
-        fl_heap_free(heap, block);
-    } else if (bytes <= usable) {
-        errno = saved_errno;
-        return fl_block_keep(slab, block, bytes);
-    }
-    return moved;
+    return moved ? carry_over(heap, block, moved, bytes) : stay(block, bytes, saved_errno);
 }

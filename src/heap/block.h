@@ -9,7 +9,7 @@
 #include "../slab/misused.h"
 #include "heap.h"
 
-/* alignment is a power of two. NULL: out of memory. */
+/* alignment is a power of two. NULL with errno ENOMEM: out of memory. */
 void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes);
 
 /* All zero; what is known to be zero is not cleared again. */

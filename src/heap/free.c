@@ -8,6 +8,7 @@
 #include "batches.h"
 #include "owner.h"
 #include "parked.h"
+#include "sampled.h"
 #include "thread.h"
 #include "watch.h"
 
@@ -149,6 +150,8 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
     if (fl_page_of(block) >= heap->window_pages && heap != &fl_empty_heap) {
         heap->window_pages = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
+        if (fl_sampling_is_asked())
+            fl_sampling_follow();
         fl_heap_free(heap, block);
         return;
     }

@@ -64,6 +64,8 @@ typedef struct fl_heap {
     uint32_t pinned; /* its thread is in a slow path with it, where it may not be parted from it */
     uint32_t tag;
     fallow_arena *arena;
+    _Atomic size_t
+        table_bytes_end; /* smaller ones are found by fl_class_table; 0: all are counted, see sampled.h */
     _Atomic(fl_slab *)
         direct[FL_DIRECT_BYTES_MAX / 16 + 1];   /* by (size + 15) / 16: current slabs once more */
     _Atomic(fl_slab *) current[FL_CLASS_COUNT]; /* never NULL */
@@ -90,6 +92,11 @@ typedef struct fl_heap {
     uint32_t calm;          /* and how often one was since the last of them */
     uint64_t visits_seen;   /* the scavenger's */
     uint32_t quiet_ticks;   /* the scavenger's */
+
+    /* While blocks are sampled; the owner's alone, but for what fast paths find in `direct` then. */
+    _Atomic int64_t sample_gap; /* bytes to the next sample; 0, which others write as well: to be drawn */
+    uint64_t sample_seed;       /* 0: none yet */
+    fl_slab counted;            /* as the empty slab, but no other thread writes to its line */
 } fl_heap;
 
 /* What a thread has before it has a heap: nothing can be had from it and no pointer is its own, so the
@@ -101,6 +108,23 @@ void fl_heap_set_current(fl_heap *heap, unsigned size_class, fl_slab *slab);
 
 static inline fl_slab *fl_heap_current(const fl_heap *heap, unsigned size_class) {
     return atomic_load_explicit(&heap->current[size_class], memory_order_relaxed);
+}
+
+/* From the owner's next allocation on, or the one after, all go past a slow path that counts them (sampled.h); or no longer. It is set
+ * with the heap's lock. */
+void fl_heap_set_counted(fl_heap *heap, bool counted);
+
+static inline bool fl_heap_is_counted(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->table_bytes_end, memory_order_relaxed) == 0;
+}
+
+/* A write that comes between the two is lost: whoever wanted the gap drawn has it drawn when it ends. */
+static inline int64_t fl_heap_sample_gap(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->sample_gap, memory_order_relaxed);
+}
+
+static inline void fl_heap_set_sample_gap(fl_heap *heap, int64_t bytes) {
+    atomic_store_explicit(&heap->sample_gap, bytes, memory_order_relaxed);
 }
 
 /* Whose it is changes under the lock of threads. Relaxed: who holds that lock, or has the heap in hand, needs no more, and another

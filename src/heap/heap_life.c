@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap_life.h"
 
+#include "../profile/sites.h"
 #include "../system/fatal.h"
 #include "batches.h"
 #include "owner.h"
@@ -17,10 +18,13 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_heap *heap = fl_heap_new();
     if (!heap)
         return NULL;
+    atomic_store_explicit(&heap->table_bytes_end, FL_CLASS_TABLE_BYTES_MAX + 1, memory_order_relaxed);
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT; size_class++) {
-        fl_heap_set_current(heap, size_class, &fl_empty_slab);
+        atomic_store_explicit(&heap->current[size_class], &fl_empty_slab, memory_order_relaxed);
         heap->partial[size_class] = (fl_parked){NULL, NULL};
     }
+    for (size_t i = 0; i <= FL_DIRECT_BYTES_MAX / 16; i++)
+        atomic_store_explicit(&heap->direct[i], &fl_empty_slab, memory_order_relaxed);
     heap->full = (fl_parked){NULL, NULL};
     heap->slabs_lost = heap->released = false;
     heap->arena = arena;
@@ -33,6 +37,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->refusals_seen = 0;
     heap->calm = 0;
     heap->pinned = 0;
+    fl_heap_set_sample_gap(heap, 0);
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->notified, NULL, memory_order_relaxed);
@@ -45,6 +50,9 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
         heap->next->previous = heap;
     arena->heaps = heap;
     count_heap(arena, 1);
+    /* Who switches that comes with this lock, after he has said so. */
+    if (fl_sampling_shift() >= 0)
+        fl_heap_set_counted(heap, true);
     fl_lock_drop(&arena->heaps_lock);
     return heap;
 }

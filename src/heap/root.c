@@ -5,6 +5,7 @@
 
 #include "../arena/charge.h"
 #include "../arena/events.h"
+#include "../profile/sites.h"
 #include "../slab/arenas.h"
 #include "heap.h"
 
@@ -34,6 +35,8 @@ __attribute__((used)) static fl_root root = {
     .classes = fl_classes,
     .arenas = fl_arenas,
     .arenas_used = &fl_arenas_used,
+    .sampling = &fl_the_sampling,
+    .books = &fl_the_books,
     .soft_bytes = &fl_process_soft_bytes,
     .hard_bytes = &fl_process_hard_bytes,
     .events = &fl_the_events,

@@ -59,6 +59,23 @@
     X(heap_tag, fl_heap, tag)                                           \
     X(heap_next, fl_heap, next)                                         \
     X(heap_spans, fl_heap, kept.spans.slots)                            \
+    X(heap_window_pages, fl_heap, window_pages)                         \
+    X(site_next, fl_site, next)                                         \
+    X(site_live_blocks, fl_site, live_blocks)                           \
+    X(site_live_bytes, fl_site, live_bytes)                             \
+    X(site_total_blocks, fl_site, total_blocks)                         \
+    X(site_total_bytes, fl_site, total_bytes)                           \
+    X(site_peak_blocks, fl_site, peak_blocks)                           \
+    X(site_peak_bytes, fl_site, peak_bytes)                             \
+    X(site_peak_round, fl_site, peak_round)                             \
+    X(site_depth, fl_site, depth)                                       \
+    X(site_arena, fl_site, arena)                                       \
+    X(site_calls, fl_site, calls)                                       \
+    X(sampling_wanted, fl_sampling, wanted)                             \
+    X(sampling_active, fl_sampling, active)                             \
+    X(books_sites, fl_profile_books, sites)                             \
+    X(books_round, fl_profile_books, round)                             \
+    X(books_past_peak, fl_profile_books, past_peak)                     \
     X(arena_name, fallow_arena, name)                                   \
     X(arena_alive, fallow_arena, alive)                                 \
     X(arena_parent, fallow_arena, parent)                               \
@@ -93,6 +110,9 @@
     X(region, fl_region)           \
     X(slab, fl_slab)               \
     X(heap, fl_heap)               \
+    X(site, fl_site)               \
+    X(sampling, fl_sampling)       \
+    X(books, fl_profile_books)     \
     X(arena, fallow_arena)         \
     X(events, fl_events)           \
     X(event, fl_event)
@@ -131,6 +151,8 @@ typedef struct fl_root {
     const void *classes;
     const void *arenas; /* their addresses, by slot; of which so many have been used */
     const void *arenas_used;
+    const void *sampling;   /* written from outside: sampled.h */
+    const void *books;      /* of the profile */
     const void *soft_bytes; /* the process's limits; SIZE_MAX: none */
     const void *hard_bytes;
     const void *events;

@@ -9,9 +9,11 @@
 #include "../embed/process_api.h"
 #include "../heap/startup.h"
 #include "../heap/thread.h"
+#include "../system/fatal.h"
 #include "../system/guest.h"
 #include "../system/line.h"
 #include "../system/system.h"
+#include "fallow/profile.h"
 #include "options.h"
 #include "settings.h"
 
@@ -95,10 +97,36 @@ static void say_what_was_refused(void) {
     }
 }
 
+/* A file for each process: where there is one already, another's or an older one, it is FILE.PID. */
+static bool open_profile(int *file) {
+    fl_line path;
+    if (fl_system_open_new(fl_the_options.profile_file, false, file))
+        return true;
+    fl_line_start(&path);
+    fl_line_add(&path, fl_the_options.profile_file);
+    fl_line_add(&path, ".");
+    fl_line_add_number(&path, fl_system_process());
+    fl_line_add_part(&path, "", 1);
+    return fl_system_open_new(path.text, true, file);
+}
+
+static void write_profile(void) {
+    int file;
+    bool written = false;
+    if (open_profile(&file)) {
+        written = fallow_profile_write(file);
+        fl_system_close(file);
+    }
+    if (!written)
+        fl_warn("option", "profile_file", "a file that can be written");
+}
+
 /* One line for each process: several may append to the same file. Its form: libfallow-malloc(7). Read by `fallow run --stats`. */
 __attribute__((destructor)) static void end(void) {
     if (fl_the_options.verbose)
         say_what_was_refused();
+    if (fl_the_options.profile_file[0] && fl_process_arena)
+        write_profile();
     if (!fl_the_options.stats_file[0] || !fl_process_arena)
         return;
     fl_line line;

@@ -13,6 +13,7 @@
 #include "../heap/free.h"
 #include "../heap/startup.h"
 #include "../heap/thread.h"
+#include "../profile/frames.h"
 #include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "fallow/version.h"
@@ -41,6 +42,7 @@ EXPORT void free(void *block) {
 }
 
 static __attribute__((noinline)) void *calloc_more(size_t bytes) {
+    FL_KEEP_FRAME();
     fl_heap *heap = heap_here();
     if (!heap)
         return no_memory();
@@ -55,8 +57,8 @@ EXPORT void *calloc(size_t count, size_t bytes) {
         return no_memory();
     if (total > FL_DIRECT_BYTES_MAX) /* where it pays to know what is zero already */
         return calloc_more(total);
-    void *block = fl_heap_alloc(fl_thread_heap, total);
-    return block ? memset(block, 0, total) : NULL;
+    void *block = fl_heap_alloc_at_hand(fl_thread_heap, total);
+    return __builtin_expect(block != NULL, 1) ? memset(block, 0, total) : calloc_more(total);
 }
 
 /* Apart: realloc ends in a jump to it, and has needed less of the stack before. */
@@ -66,6 +68,7 @@ static __attribute__((noinline)) void *done(fl_heap *heap, void *block) {
 }
 
 static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
+    FL_KEEP_FRAME();
     if (!block)
         return malloc(bytes);
     if (bytes == 0) { /* as glibc does */
@@ -93,23 +96,26 @@ EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     return fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
 }
 
-static void *alloc_aligned(size_t alignment, size_t bytes) {
+/* (Without a frame, for the stack: of a thread's first allocation, if it is aligned, the calls may be wrong.) */
+static __attribute__((noinline)) void *alloc_aligned_first(size_t alignment, size_t bytes) {
     fl_heap *heap = heap_here();
-    if (!heap)
-        return NULL;
-    void *block = fl_block_alloc_aligned(heap, alignment, bytes);
-    fl_thread_heap_done(heap);
-    return block;
+    return heap ? done(heap, fl_block_alloc_aligned(heap, alignment, bytes)) : no_memory();
+}
+
+static inline void *alloc_aligned(size_t alignment, size_t bytes) {
+    fl_heap *heap = fl_thread_heap;
+    return __builtin_expect(heap != &fl_empty_heap, 1) ? fl_block_alloc_aligned(heap, alignment, bytes)
+                                                       : alloc_aligned_first(alignment, bytes);
 }
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes) {
     if (!fl_is_power_of_two(alignment) || alignment % sizeof(void *))
         return EINVAL;
-    void *block = alloc_aligned(alignment, bytes);
-    if (!block) {
-        no_memory(); /* errno too, as glibc leaves it; for a bad alignment it does not */
+    FL_KEEP_FRAME();
+    void *block =
+        alloc_aligned(alignment, bytes); /* errno too, as glibc leaves it; for a bad alignment it does not */
+    if (!block)
         return ENOMEM;
-    }
     *out = block;
     return 0;
 }
@@ -119,8 +125,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t bytes) {
         errno = EINVAL;
         return NULL;
     }
-    void *block = alloc_aligned(alignment, bytes);
-    return block ? block : no_memory();
+    return alloc_aligned(alignment, bytes);
 }
 
 /* glibc rounds an alignment that is no power of two up to one. */

@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "../profile/frames.h"
 #include "fallow/version.h"
 
 #if SIZE_MAX != UINT64_MAX
@@ -82,6 +83,7 @@ static inline __attribute__((always_inline)) void *new_plain(size_t bytes) {
 }
 
 static inline __attribute__((always_inline)) void *new_aligned(size_t bytes, size_t alignment) {
+    FL_KEEP_FRAME();
     void *block = aligned_alloc(alignment, bytes);
     return block ? block : new_failed(alignment, bytes, __builtin_return_address(0));
 }
@@ -95,6 +97,14 @@ EXPORT void *_Znwm(size_t bytes) {
 EXPORT void *_Znam(size_t bytes) {
     return new_plain(bytes);
 }
+static uintptr_t entries[3];
+
+__attribute__((constructor)) static void tell_the_profile(void) {
+    entries[0] = (uintptr_t)_Znwm;
+    entries[1] = (uintptr_t)_Znam;
+    fl_frames_know_new(entries);
+}
+
 /* new, new[] (align_val_t) */
 EXPORT void *_ZnwmSt11align_val_t(size_t bytes, size_t alignment) {
     return new_aligned(bytes, alignment);

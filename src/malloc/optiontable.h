@@ -18,6 +18,9 @@
     X(huge_pages, SWITCH, "1",                                                                            \
       "a large heap asks for huge pages where it grows, as far as the system has them for who asks")      \
     X(idle_max, BYTES, "0", "never keep more idle memory than this")                                      \
+    X(profile, BYTES, "0",                                                                                \
+      "one point in so many allocated bytes is sampled, with the calls that led to it; 0: none")          \
+    X(profile_file, PATH, "", "what was sampled is written to this file when the process ends")           \
     X(soft_limit, BYTES, "0", "all memory of the process; above it, nothing idle is kept")                \
     X(stats_file, PATH, "", "figures are appended to this file when the process ends")                    \
     X(verbose, SWITCH, "0",                                                                               \

@@ -6,6 +6,7 @@
 #include "../arena/huge.h"
 #include "../slab/arenas.h"
 #include "../system/system.h"
+#include "fallow/profile.h"
 
 fl_options fl_the_options = {
     .background_thread = true, .container = true, .give_back = true, .huge_pages = true};
@@ -37,9 +38,16 @@ void fl_option_apply(fl_option which) {
     case FL_OPTION_idle_max:
         fl_limits_set_idle_max(&fl_process_arena->pages, fl_the_options.idle_max);
         return;
+    case FL_OPTION_profile:
+        if (fl_the_options.profile)
+            fallow_profile_start(fl_the_options.profile);
+        else
+            fallow_profile_stop();
+        return;
     case FL_OPTION_soft_limit:
         fl_limits_set_process_soft(fl_the_options.soft_limit);
         return;
+    case FL_OPTION_profile_file:
     case FL_OPTION_stats_file: /* read at the end; so the next */
     case FL_OPTION_verbose:
     case FL_OPTION_COUNT:

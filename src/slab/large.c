@@ -5,6 +5,7 @@
 #include "../arena/grant.h"
 #include "../arena/moves.h"
 #include "../arena/pages.h"
+#include "../profile/sites.h"
 #include "../system/fatal.h"
 #include "arenas.h"
 
@@ -40,6 +41,7 @@ void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, siz
     run->pages = pages;
     run->block_bytes = 0;
     run->kind = FL_KIND_LARGE;
+    run->sample = NULL;
     /* What it was before may have ended with its arena, in any state; who looks for slabs to claim goes by that. */
     atomic_store_explicit(&run->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
     write_entries(run, 0, tabled(pages), fl_entry_make(run, 0));
@@ -97,6 +99,7 @@ static void lose(fl_slab *run, size_t pages) {
 
 void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
     forget(run, block);
+    fl_sites_end(run->sample);
     fl_pagearena *arena = &run->arena->pages;
     if (kept)
         fl_spans_put(&kept->spans, arena, run->start, run->pages);
@@ -136,6 +139,7 @@ void *fl_large_move(fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t byt
     if (fresh && run->pages >= MOVE_PAGES_MIN)
         moved = move_pages(run, to);
     if (moved == OSMEM_OK) {
+        fl_sites_end(run->sample);
         fl_descriptor_give(kept, run);
         return to;
     }

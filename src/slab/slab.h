@@ -18,6 +18,7 @@
 #include "slabword.h"
 
 struct fallow_arena;
+struct fl_sample;
 
 typedef enum fl_slab_kind { FL_KIND_SLAB = 1, FL_KIND_LARGE } fl_slab_kind;
 
@@ -45,7 +46,10 @@ typedef struct fl_slab {
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
     struct fl_slab *notified_next; /* in the owner's stack of notified slabs */
-    struct fl_slab *previous;      /* as next, with the same lock */
+    union {
+        struct fl_slab *previous; /* as next, with the same lock */
+        struct fl_sample *sample; /* of a large block that is one: sites.h; else NULL */
+    };
     char *start;
     struct fallow_arena *arena;
     size_t pages;

@@ -73,6 +73,9 @@ bool fl_system_is_threaded(void);
 uint32_t fl_system_thread(void);
 bool fl_system_has_thread(uint32_t thread);
 
+/* Could a word at an address be read just now, without a fault? False where the system must not be asked (below). */
+bool fl_system_can_read(const void *word);
+
 /* Is the calling thread the one that runs main? As the last call of the other says: at the start, and in the child of a fork. */
 bool fl_system_is_first_thread(void);
 void fl_system_be_first_thread(void);
@@ -82,6 +85,10 @@ size_t fl_system_read_file(const char *path, char *buffer, size_t bytes);
 
 /* Writes a whole new file; true where that worked. */
 bool fl_system_write_file(const char *path, const char *text, size_t bytes);
+
+/* Writes all of it to a descriptor; the process's mappings, as the system lists them. */
+bool fl_system_write(int descriptor, const char *text, size_t bytes);
+bool fl_system_write_maps(int descriptor);
 
 /* A file to write and map: a new one, false where there is one already; or (replace) whatever was there, emptied. */
 bool fl_system_open_new(const char *path, bool replace, int *file);

@@ -181,6 +181,28 @@ bool fl_system_is_threaded(void) {
     return true;
 }
 
+bool fl_system_write(int descriptor, const char *text, size_t bytes) {
+    while (bytes > 0) {
+        long written = fl_call(SYS_write, descriptor, (long)text, (long)bytes, 0);
+        if (written <= 0 && written != -EINTR)
+            return false;
+        text += written > 0 ? written : 0;
+        bytes -= written > 0 ? (size_t)written : 0;
+    }
+    return true;
+}
+
+bool fl_system_write_maps(int descriptor) {
+    char piece[512];
+    long got, maps = fl_call(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+    bool written = maps >= 0;
+    while (written && (got = fl_call(SYS_read, maps, (long)piece, sizeof piece, 0)) > 0)
+        written = fl_system_write(descriptor, piece, (size_t)got);
+    if (maps >= 0)
+        fl_call(SYS_close, maps, 0, 0, 0);
+    return written;
+}
+
 bool fl_system_write_file(const char *path, const char *text, size_t bytes) {
     long file = fl_call(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     bool written = file >= 0 && fl_call(SYS_write, file, (long)text, (long)bytes, 0) == (long)bytes;
@@ -249,6 +271,11 @@ void fl_system_be_first_thread(void) {
 
 uint32_t fl_system_thread(void) {
     return (uint32_t)fl_call(SYS_gettid, 0, 0, 0, 0);
+}
+
+/* A set of signals is read before the kernel looks at what to do with it, which is nothing that it knows. */
+bool fl_system_can_read(const void *word) {
+    return !fl_system_keeps_to_memory() && fl_call(SYS_rt_sigprocmask, ~0L, (long)word, 0, 8) != -EFAULT;
 }
 
 bool fl_system_has_thread(uint32_t thread) {

@@ -53,6 +53,7 @@ void op_resize(worker *self);
 void op_share(worker *self);
 void op_take(worker *self);
 void op_tick(worker *self);
+void op_profile(worker *self);
 void op_time(worker *self);
 void op_usable(worker *self);
 

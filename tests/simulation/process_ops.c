@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "../../src/arena/driver.h"
+#include "../../src/profile/sites.h"
+#include "fallow/profile.h"
 #include "faults.h"
 #include "memory.h"
 #include "ops.h"
@@ -23,6 +25,20 @@ void op_tick(worker *self) {
     (void)self;
     ops_call("tick", 0, 0);
     fallow_tick();
+    ops_return(NULL);
+}
+
+/* With means that sample every block, some, and hardly any; and the wish of another process, which is followed later. */
+void op_profile(worker *self) {
+    (void)self;
+    unsigned shift = (unsigned)sim_below(SIM_WORK, 24);
+    ops_call("profile", 0, (size_t)1 << shift);
+    if (sim_below(SIM_WORK, 3) == 0)
+        atomic_store_explicit(&fl_the_sampling.wanted, (uint8_t)shift, memory_order_relaxed);
+    else if (sim_below(SIM_WORK, 2))
+        fallow_profile_stop();
+    else
+        (void)!fallow_profile_start((size_t)1 << shift);
     ops_return(NULL);
 }
 

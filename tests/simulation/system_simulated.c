@@ -158,6 +158,21 @@ void fl_guest_await_end(uint32_t thread) {
 void fl_system_be_first_thread(void) {
 }
 
+bool fl_system_write(int descriptor, const char *text, size_t bytes) {
+    (void)descriptor, (void)text, (void)bytes;
+    return false;
+}
+
+bool fl_system_write_maps(int descriptor) {
+    (void)descriptor;
+    return false;
+}
+
+bool fl_system_can_read(const void *word) {
+    (void)word;
+    return false;
+}
+
 bool fl_system_has_thread(uint32_t thread) {
     (void)thread;
     return true;

@@ -11,7 +11,7 @@ cd "$place" || exit 1
 echo 'int f(void) { return 0; }' >try.c
 gcc -O3 -fcallgraph-info=su -c try.c 2>/dev/null && [ -s try.ci ] || { echo "skipped stack_paths: no gcc with -fcallgraph-info"; exit 77; }
 rm -f try.*
-for file in "$source"/src/{system,osmem,arena,slab,heap,embed,malloc}/*.c; do
+for file in "$source"/src/{system,osmem,arena,profile,slab,heap,embed,malloc}/*.c; do
   gcc -std=c11 -O3 -I"$source/include" -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-free \
     -fno-builtin-calloc -fno-builtin-realloc -fexceptions -fcallgraph-info=su -c "$file" -o "$(basename "$file" .c).o" ||
     { echo "failed: $file does not compile"; exit 1; }

@@ -10,7 +10,7 @@ fail() { echo "failed: $*"; failed=1; }
 passed() { [ "$failed" = "$1" ] && echo "ok $2"; }
 
 before=$failed # Each floor may include its own headers and those of floors below.
-declare -A below=([system]="" [osmem]="system" [arena]="system osmem" [slab]="system osmem arena" [heap]="system osmem arena slab" [embed]="system osmem arena slab heap" [malloc]="system osmem arena slab heap embed" [cli]="malloc record arena slab heap embed" [record]="system osmem")
+declare -A below=([system]="" [osmem]="system" [arena]="system osmem" [profile]="system osmem arena" [slab]="system osmem arena profile" [heap]="system osmem arena profile slab" [embed]="system osmem arena profile slab heap" [malloc]="system osmem arena profile slab heap embed" [cli]="malloc record arena slab heap embed profile" [record]="system osmem")
 for floor in "${!below[@]}"; do
   while IFS=: read -r file _ include; do
     target=$(sed -n 's/.*"\.\.\/\([a-z]*\)\/.*/\1/p' <<<"$include")
@@ -22,19 +22,19 @@ passed $before tree_includes_point_downwards
 
 before=$failed # The operating system is the two lowest floors', its memory osmem's alone.
 found=$(grep -nE '\b(mmap|munmap|mprotect|madvise|mremap|sbrk|brk|syscall|prctl|sysconf|getpagesize)\(|sys/mman\.h|sys/syscall\.h|#.*\b(__linux__|__APPLE__|_WIN32|__FreeBSD__)' \
-  src/{arena,slab,heap,embed,malloc,record}/*.[ch])
+  src/{arena,profile,slab,heap,embed,malloc,record}/*.[ch])
 [ -z "$found" ] || fail "system calls or systems above osmem: $found"
 found=$(grep -nE '\b(mmap|munmap|mprotect|madvise|mremap|sbrk|brk)\(|sys/mman\.h' src/system/*.[ch])
 [ -z "$found" ] || fail "memory's system calls outside of osmem: $found"
 passed $before tree_system_calls_stay_in_osmem
 
 before=$failed # Every lock has its place in the order: none is made outside of the floor that has the table.
-found=$(grep -nE 'pthread_(mutex|rwlock|spin)|PTHREAD_(MUTEX|RWLOCK)|FL_MUTEX_INIT' src/{osmem,arena,slab,heap,embed,malloc,record}/*.[ch])
+found=$(grep -nE 'pthread_(mutex|rwlock|spin)|PTHREAD_(MUTEX|RWLOCK)|FL_MUTEX_INIT' src/{osmem,arena,profile,slab,heap,embed,malloc,record}/*.[ch])
 [ -z "$found" ] || fail "locks outside of the table: $found"
 passed $before tree_locks_stand_in_the_table
 
 before=$failed # What could allocate has no place in the library, but where no path of malloc leads: strings in pools, and malloc_info.
-found=$(grep -nE '\b(printf|fprintf|snprintf|fopen|fputs|puts|strdup|asprintf)\(|<stdio\.h>' src/{system,osmem,arena,slab,heap,embed,malloc,record}/*.[ch] | grep -vE '^src/(embed/pooltext|malloc/info)\.c:')
+found=$(grep -nE '\b(printf|fprintf|snprintf|fopen|fputs|puts|strdup|asprintf)\(|<stdio\.h>' src/{system,osmem,arena,profile,slab,heap,embed,malloc,record}/*.[ch] | grep -vE '^src/(embed/pooltext|malloc/info)\.c:')
 [ -z "$found" ] || fail "stdio in the library: $found"
 passed $before tree_library_without_stdio
 
@@ -53,7 +53,7 @@ before=$failed # So do the others; and sources without names that hide others, o
 for header in src/*/*.h; do
   printf '#include "%s"\n' "$header" | cc -std=c11 -x c -D_GNU_SOURCE -Wall -Wextra -Werror -I. -Iinclude -fsyntax-only - || fail "$header does not compile alone"
 done
-for source in src/{system,osmem,arena,slab,heap,embed,malloc,record}/*.c; do
+for source in src/{system,osmem,arena,profile,slab,heap,embed,malloc,record}/*.c; do
   cc -std=c11 -DFL_CHECKS=2 -Wshadow -Wundef -Werror -Iinclude -fsyntax-only "$source" || fail "$source has names that hide others, or unknown macros"
 done
 passed $before tree_headers_compile_alone_names_hide_none

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * profile.c: `fallow profile`: which calls hold a process's memory. It switches the sample on in a process that runs, by a byte in the
+ * library's tables, looks on for a while, switches it off, and shows what came; or shows a profile from a file.
+ */
+#define _GNU_SOURCE
+#include "profiled.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "survey.h"
+
+typedef enum form { TEXT, PPROF, COLLAPSED } form;
+
+typedef struct request {
+    const char *what, *base, *output;
+    double seconds;
+    uint64_t mean_bytes;
+    form form;
+    fl_measure measure;
+    bool start, stop, look;
+} request;
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal) {
+    (void)signal;
+    interrupted = 1;
+}
+
+static void wait_for(double seconds) {
+    struct timespec left = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    while (!interrupted && nanosleep(&left, &left) < 0 && errno == EINTR)
+        ;
+}
+
+/* The process's own memory, to be written to. A byte, so that it is never half there; and zeroes over a count that is looked at before use
+ * by who then comes to a slow path (src/heap/sampled.h): smaller, it is always right. */
+static bool write_memory(int memory, uint64_t address, const void *from, size_t bytes) {
+    return address <= INT64_MAX && pwrite(memory, from, bytes, (off_t)address) == (ssize_t)bytes;
+}
+
+static bool nudge_heaps(fl_target *target, int memory) {
+    static char arena[16384], heap[16384];
+    const fl_root *root = &target->root;
+    fl_survey survey;
+    const uint64_t none = 0;
+    if (root->sizes[FL_OF_heap] > sizeof heap || root->sizes[FL_OF_arena] > sizeof arena ||
+        !fl_survey_begin(&survey, target))
+        return false;
+    for (size_t i = 0; i < survey.arena_count; i++) {
+        uint64_t at = fl_target_member(target, survey.arenas[i].structure, FL_AT_arena_heaps);
+        for (size_t heaps = 0; at && heaps < 1u << 20; heaps++) {
+            if (!fl_target_read(target, at, heap, root->sizes[FL_OF_heap]))
+                break;
+            write_memory(memory, at + root->places[FL_AT_heap_window_pages].offset, &none, sizeof none);
+            at = fl_target_member(target, heap, FL_AT_heap_next);
+        }
+    }
+    fl_survey_end(&survey);
+    return true;
+}
+
+static bool is_followed(fl_target *target, uint8_t wanted) {
+    uint8_t active = 0;
+    uint64_t at = (uintptr_t)target->root.sampling + target->root.places[FL_AT_sampling_active].offset;
+    return fl_target_read(target, at, &active, 1) && active == wanted;
+}
+
+/* The shift of the mean and 1; 0: off. */
+static bool switch_to(fl_target *target, uint8_t wanted) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/mem", (int)target->process, (int)target->thread);
+    int memory = open(path, O_RDWR | O_CLOEXEC);
+    uint64_t at = (uintptr_t)target->root.sampling + target->root.places[FL_AT_sampling_wanted].offset;
+    bool done = memory >= 0 && write_memory(memory, at, &wanted, 1) && nudge_heaps(target, memory);
+    if (!done)
+        fl_target_wrong(target,
+                        "its memory can be read and not be written from here; the program itself can call "
+                        "fallow_profile_start, or be started with option profile");
+    if (memory >= 0)
+        close(memory);
+    for (int tries = 0; done && tries < 100 && !is_followed(target, wanted); tries++)
+        wait_for(0.01);
+    return done;
+}
+
+static uint8_t shift_and_one(uint64_t mean_bytes) {
+    unsigned shift = 63 - (unsigned)__builtin_clzll(mean_bytes);
+    return (uint8_t)((shift < FL_SHIFT_MAX ? shift : FL_SHIFT_MAX) + 1);
+}
+
+static bool look_on(fl_target *target, const request *asked, fl_profile *profile) {
+    fl_profile before;
+    if (!fl_profile_read_target(&before, target))
+        return false;
+    bool was_on = before.mean_bytes != 0;
+    signal(SIGINT, interrupt);
+    signal(SIGTERM, interrupt);
+    if (!was_on && !switch_to(target, shift_and_one(asked->mean_bytes)))
+        return false;
+    if (!was_on && !is_followed(target, shift_and_one(asked->mean_bytes)))
+        fprintf(stderr, "fallow: process %d allocates nothing just now; it will be sampled when it does\n",
+                (int)target->process);
+    wait_for(asked->seconds);
+    bool read = fl_profile_read_target(profile, target);
+    if (!was_on)
+        switch_to(target, 0);
+    if (read)
+        fl_profile_subtract(profile, &before);
+    return read;
+}
+
+static bool of_process(const request *asked, fl_profile *profile) {
+    static fl_target target;
+    bool done = fl_target_open(&target, asked->what);
+    if (done && asked->start)
+        done = switch_to(&target, shift_and_one(asked->mean_bytes));
+    else if (done && asked->stop)
+        done = switch_to(&target, 0);
+    else if (done)
+        done = asked->look ? fl_profile_read_target(profile, &target) : look_on(&target, asked, profile);
+    if (!done)
+        fprintf(stderr, "fallow: %s\n", target.wrong);
+    fl_target_close(&target);
+    return done;
+}
+
+static bool is_number(const char *text) {
+    return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
+static int show(const request *asked, fl_profile *profile) {
+    FILE *out = asked->output ? fopen(asked->output, "we") : stdout;
+    if (!out)
+        return fl_fail(asked->output, strerror(errno));
+    bool good = true;
+    if (asked->form == PPROF)
+        good = fl_profile_print_pprof(profile, out);
+    else
+        (asked->form == TEXT ? fl_profile_print : fl_profile_print_collapsed)(profile, asked->measure, out);
+    if (asked->output && (fclose(out) != 0 || !good))
+        return fl_fail(asked->output, "not all of it could be written");
+    return good ? 0 : 1;
+}
+
+static bool take(request *asked, int *i, int count, char **arguments) {
+    const char *word = arguments[*i], *value = *i + 1 < count ? arguments[*i + 1] : NULL;
+    char *end = NULL;
+    if (!strcmp(word, "--collapsed") || !strcmp(word, "--pprof"))
+        asked->form = word[2] == 'p' ? PPROF : COLLAPSED;
+    else if (!strcmp(word, "--total") || !strcmp(word, "--peak"))
+        asked->measure = word[2] == 't' ? FL_TOTAL : FL_PEAK;
+    else if (!strcmp(word, "--start"))
+        asked->start = true;
+    else if (!strcmp(word, "--stop"))
+        asked->stop = true;
+    else if (!strcmp(word, "--now"))
+        asked->look = true;
+    else if (!strcmp(word, "--seconds") && value && (asked->seconds = strtod(value, &end)) > 0 && !*end)
+        ++*i;
+    else if (!strcmp(word, "--mean") && value && (asked->mean_bytes = strtoull(value, &end, 10)) > 0 && !*end)
+        ++*i;
+    else if (!strcmp(word, "--base") && value)
+        asked->base = arguments[++*i];
+    else if (!strcmp(word, "-o") && value)
+        asked->output = arguments[++*i];
+    else if (word[0] != '-' && !asked->what)
+        asked->what = word;
+    else
+        return false;
+    return true;
+}
+
+int fl_command_profile(int count, char **arguments) {
+    request asked = {.seconds = 30, .mean_bytes = 512 << 10};
+    fl_profile profile = {0}, base;
+    for (int i = 0; i < count; i++)
+        if (!take(&asked, &i, count, arguments))
+            return fl_fail(
+                arguments[i],
+                "unknown, or without its value; accepted: PID or FILE, --seconds N, --mean BYTES, "
+                "--now, --start, --stop, --total, --peak, --pprof, --collapsed, --base FILE, -o FILE");
+    if (!asked.what)
+        return fl_fail("profile", "no process given, and no file; wanted: its number, or a path");
+    bool process = is_number(asked.what);
+    if (!(process ? of_process(&asked, &profile) : fl_profile_read_file(&profile, asked.what)))
+        return 1;
+    if (process && (asked.start || asked.stop))
+        return 0;
+    if (asked.base && !fl_profile_read_file(&base, asked.base))
+        return 1;
+    if (asked.base)
+        fl_profile_subtract(&profile, &base);
+    return show(&asked, &profile);
+}

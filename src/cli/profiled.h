@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * profiled.h: a profile as the command has it: of a running process or of a file, which it was written to by another one
+ * (fallow/profile.h); and the forms in which it is shown.
+ */
+#ifndef FL_PROFILED_H
+#define FL_PROFILED_H
+
+#include <stdio.h>
+
+#include "../profile/sites.h"
+#include "target.h"
+
+typedef enum fl_measure { FL_LIVE, FL_TOTAL, FL_PEAK, FL_MEASURES } fl_measure;
+
+typedef struct fl_amount {
+    double blocks, bytes;
+} fl_amount;
+
+typedef struct fl_stack {
+    fl_amount of[FL_MEASURES];
+    char arena[FL_SITE_NAME_BYTES];
+    unsigned depth;
+    uint64_t calls[FL_FRAMES_MAX]; /* return addresses, the newest first */
+} fl_stack;
+
+typedef struct fl_mapping {
+    uint64_t start, end, offset;
+    bool is_code;
+    char path[512];
+    char build_id[48]; /* hexadecimal; empty: unknown */
+} fl_mapping;
+
+typedef struct fl_profile {
+    fl_stack *stacks;
+    size_t stack_count;
+    fl_mapping *mappings; /* of files, by address */
+    size_t mapping_count;
+    uint64_t mean_bytes; /* 0: it is off */
+} fl_profile;
+
+/* False: it has been said why not. */
+bool fl_profile_read_file(fl_profile *profile, const char *path);
+bool fl_profile_read_target(fl_profile *profile, fl_target *target);
+
+/* What has come since: all amounts less those of an earlier one of the same process. */
+void fl_profile_subtract(fl_profile *profile, const fl_profile *before);
+
+/* The code that an address is in; NULL: none. */
+const fl_mapping *fl_profile_mapping(const fl_profile *profile, uint64_t address);
+
+/* A name and a line for an address, from binutils' addr2line, which knows separate symbols too; as far as it has them. */
+typedef struct fl_place {
+    char function[160];
+    char line[160]; /* file:line; empty: unknown */
+} fl_place;
+void fl_profile_place(const fl_profile *profile, uint64_t call, fl_place *place);
+
+void fl_profile_print(const fl_profile *profile, fl_measure measure, FILE *out);
+void fl_profile_print_collapsed(const fl_profile *profile, fl_measure measure, FILE *out);
+
+/* The format of pprof (profile.proto), not compressed, which it reads as well. False: no memory for it. */
+bool fl_profile_print_pprof(const fl_profile *profile, FILE *out);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "sampled.h"
+
+#include "../slab/large.h"
+
+static void set_heaps(fallow_arena *arena, bool counted) {
+    fl_lock_take(&arena->heaps_lock);
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
+        fl_lock_take(&heap->lock);
+        fl_heap_set_counted(heap, counted);
+        fl_lock_drop(&heap->lock);
+    }
+    fl_lock_drop(&arena->heaps_lock);
+}
+
+/* With the lock of arenas from the first look to the last heap: who comes to it later finds nothing left to do, or another wish. */
+void fl_sampling_follow(void) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    uint8_t wanted = atomic_load_explicit(&fl_the_sampling.wanted, memory_order_relaxed);
+    if (wanted > FL_SHIFT_MAX + 1)
+        wanted = FL_SHIFT_MAX + 1;
+    uint8_t active = atomic_load_explicit(&fl_the_sampling.active, memory_order_relaxed);
+    if (wanted != active) {
+        /* Before the heaps' locks: a heap that comes into being later looks at it with them. */
+        atomic_store_explicit(&fl_the_sampling.active, wanted, memory_order_relaxed);
+        uint32_t slot = 0;
+        for (fallow_arena *arena; (arena = fl_arena_next(&slot)) != NULL;)
+            set_heaps(arena, wanted != 0);
+    }
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+}
+
+static int64_t drawn(fl_heap *heap, int shift) {
+    if (!heap->sample_seed)
+        heap->sample_seed = fl_chance_seed() | 1;
+    return (int64_t)fl_chance_gap(&heap->sample_seed, (unsigned)shift);
+}
+
+/* The gap is as likely to end at one byte as at the next, however far it is: where nothing has been counted for a while, it goes on. */
+bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
+    int shift = fl_sampling_shift();
+    if (shift < 0 || bytes > PTRDIFF_MAX)
+        return false;
+    int64_t gap = fl_heap_sample_gap(heap);
+    if (gap == 0)
+        gap = drawn(heap, shift);
+    gap -= (int64_t)bytes;
+    bool due = gap < 0;
+    fl_heap_set_sample_gap(heap, due ? drawn(heap, shift) : gap);
+    return due;
+}
+
+void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
+    int shift = fl_sampling_shift();
+    heap->pinned++; /* as for any: who sheds at a limit may come to use other arenas */
+    void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, 1);
+    heap->pinned--;
+    if (block && shift >= 0)
+        fl_entry_slab(fl_entry_of(block))->sample =
+            fl_sites_add(frame, heap->arena->name, bytes, (unsigned)shift);
+    return block;
+}
+
+void fl_sampled_note_large(fl_slab *run, size_t bytes, const void *frame) {
+    int shift = fl_sampling_shift();
+    fl_sample *before = run->sample;
+    run->sample = NULL;
+    fl_sites_end(before);
+    if (shift >= 0 && fl_chance_hits(bytes, (unsigned)shift))
+        run->sample = fl_sites_add(frame, run->arena->name, bytes, (unsigned)shift);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "chance.h"
+
+#include <stdatomic.h>
+
+#define ONE ((uint64_t)1 << 62) /* of a probability */
+#define LN2_32 UINT64_C(2977044472)
+#define CERTAIN_SHIFT 6 /* of 64 times the mean, e^-64 are not sampled */
+
+typedef unsigned __int128 wide;
+
+/* Sebastiano Vigna's splitmix64: a counter, and a good hash of it. */
+static uint64_t mixed(uint64_t counter) {
+    counter = (counter ^ (counter >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    counter = (counter ^ (counter >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return counter ^ (counter >> 31);
+}
+
+#define STEP UINT64_C(0x9e3779b97f4a7c15)
+
+static _Atomic uint64_t shared;
+
+static uint64_t next_shared(void) {
+    return mixed(atomic_fetch_add_explicit(&shared, STEP, memory_order_relaxed));
+}
+
+uint64_t fl_chance_seed(void) {
+    return next_shared();
+}
+
+/* The binary logarithm of 1 to 2, given in 1/2^63, in 1/2^32: squared, a number says the next digit of its logarithm. */
+static uint64_t log2_of(uint64_t number) {
+    uint64_t digits = 0;
+    for (int i = 0; i < 32; i++) {
+        wide square = ((wide)number * number) >> 63;
+        bool above = (square >> 64) != 0;
+        digits = digits << 1 | above;
+        number = (uint64_t)(above ? square >> 1 : square);
+    }
+    return digits;
+}
+
+/* -ln of a random number between 0 and 1, times the mean. */
+uint64_t fl_chance_gap(uint64_t *state, unsigned shift) {
+    uint64_t random = mixed(*state += STEP) | 1;
+    unsigned zeroes = (unsigned)__builtin_clzll(random);
+    uint64_t minus_log2 = ((uint64_t)(zeroes + 1) << 32) - log2_of(random << zeroes);
+    return (uint64_t)((((wide)minus_log2 * LN2_32) << shift) >> 64);
+}
+
+static uint64_t times(uint64_t a, uint64_t b) {
+    return (uint64_t)(((wide)a * b) >> 62);
+}
+
+/* 1 - e^-x is, for a small x, a short series; and of twice x what is known of x says: 1 - (1 - q)^2. */
+static uint64_t probability(size_t bytes, unsigned shift) {
+    if (bytes == 0)
+        return 0;
+    unsigned length = 64 - (unsigned)__builtin_clzll(bytes);
+    if (length > shift + CERTAIN_SHIFT)
+        return ONE;
+    unsigned doublings = length + 10 > shift ? length + 10 - shift : 0;
+    uint64_t x = (uint64_t)bytes << (62 - shift - doublings);
+    uint64_t squared = times(x, x), cubed = times(squared, x);
+    uint64_t q = x - squared / 2 + cubed / 6 - times(cubed, x) / 24;
+    for (; doublings; doublings--)
+        q = 2 * q - times(q, q);
+    return q;
+}
+
+bool fl_chance_hits(size_t bytes, unsigned shift) {
+    return next_shared() >> 2 < probability(bytes, shift);
+}
+
+uint64_t fl_chance_weight(size_t bytes, unsigned shift) {
+    uint64_t q = probability(bytes, shift) >> 15;
+    return q ? ((uint64_t)1 << 63) / q : 0;
+}
