@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "events.h"
 
+#include "../system/probes.h"
 #include "../system/system.h"
 #include "window.h"
 
 fl_events fl_the_events;
 
 /* Who comes while another has it made goes without. */
-void fl_events_make_ring(void) {
+static void make_ring(void) {
     if (atomic_load_explicit(&fl_the_events.ring, memory_order_relaxed) ||
         atomic_exchange_explicit(&fl_the_events.making, 1, memory_order_acquire))
         return;
@@ -45,6 +46,15 @@ void fl_event_note(fl_event_kind kind, unsigned cause, uint64_t bytes, const str
                               (uint64_t)cause << FL_EVENT_CAUSE_SHIFT | kind,
                           memory_order_relaxed);
     atomic_store_explicit(&event->stamp, number, memory_order_release);
+}
+
+void fl_event_note_grant(const struct fl_pagearena *arena, const char *start, size_t pages, size_t more) {
+    FL_PROBE3(span_granted, start, pages << FL_PAGE_SHIFT, more << FL_PAGE_SHIFT);
+    (void)start, (void)pages; /* where there are no probes */
+    if (more == 0)
+        return;
+    make_ring();
+    fl_event_note(FL_EVENT_GRANT, 0, more << FL_PAGE_SHIFT, arena, 0);
 }
 
 void fl_events_fork_child(void) {

@@ -15,6 +15,7 @@
 #define FL_EVENTS_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct fl_pagearena;
@@ -53,13 +54,12 @@ typedef struct fl_events {
 
 extern fl_events fl_the_events;
 
-/* Makes sure that there is a ring, where that can be had. For who grants: others are too deep in the stack for it. Without locks
- * below bookkeeping's. */
-void fl_events_make_ring(void);
-
 /* Takes no lock. started_ns, when it began; 0: that is not known. */
 void fl_event_note(fl_event_kind kind, unsigned cause, uint64_t bytes, const struct fl_pagearena *arena,
                    uint64_t started_ns);
+
+/* After a grant, without locks: of a span's pages, so many were not Ready. Makes the ring: others are too deep in the stack for it. */
+void fl_event_note_grant(const struct fl_pagearena *arena, const char *start, size_t pages, size_t more);
 
 /* In the child of a fork, while it has one thread. */
 void fl_events_fork_child(void);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "../system/fatal.h"
-#include "../system/probes.h"
 #include "charge.h"
 #include "chunks.h"
 #include "events.h"
@@ -291,16 +290,6 @@ static size_t find_run(fl_pagearena *arena, size_t pages, size_t alignment_pages
     return page;
 }
 
-/* After a grant, without locks: of a span's pages, so many were not Ready. */
-static void note_grant(const fl_pagearena *arena, const char *start, size_t pages, size_t more) {
-    FL_PROBE3(span_granted, start, pages << FL_PAGE_SHIFT, more << FL_PAGE_SHIFT);
-    (void)start, (void)pages;
-    if (more == 0)
-        return;
-    fl_events_make_ring();
-    fl_event_note(FL_EVENT_GRANT, 0, more << FL_PAGE_SHIFT, arena, 0);
-}
-
 char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how, bool *zeroed,
                    fl_shortage *shortage) {
     char *start = NULL;
@@ -318,7 +307,7 @@ char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl
     size_t more = arena->ready_pages - before;
     drop_lock(arena, start ? page : 0, start ? pages : 0);
     if (start)
-        note_grant(arena, start, pages, more);
+        fl_event_note_grant(arena, start, pages, more);
     return start;
 }
 
@@ -332,7 +321,7 @@ char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared,
         *prepared = take_lazily(arena, page, pages, zeroed);
     drop_lock(arena, found ? page : 0, found ? pages : 0);
     if (found)
-        note_grant(arena, page_address(page), pages, (size_t)__builtin_popcountll(*prepared));
+        fl_event_note_grant(arena, page_address(page), pages, (size_t)__builtin_popcountll(*prepared));
     return found ? page_address(page) : NULL;
 }
 
@@ -378,7 +367,7 @@ bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more
     }
     drop_lock(arena, page, extended ? more_pages : 0);
     if (extended)
-        note_grant(arena, page_address(page), more_pages, more);
+        fl_event_note_grant(arena, page_address(page), more_pages, more);
     return extended;
 }
 
