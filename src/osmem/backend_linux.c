@@ -337,6 +337,28 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
 #endif
 }
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+
+/* Guards nothing: two threads may find out at the same time. */
+static _Atomic bool knows_no_guards;
+
+/* EINVAL: before Linux 6.13, or memory that is locked, which is as good a reason not to ask again. */
+bool fl_backend_guard(void *start, size_t bytes) {
+    if (atomic_load_explicit(&knows_no_guards, memory_order_relaxed) || fl_system_keeps_to_memory())
+        return false;
+    int code = call_madvise(start, bytes, MADV_GUARD_INSTALL);
+    if (code && code != ENOMEM && code != EAGAIN)
+        atomic_store_explicit(&knows_no_guards, true, memory_order_relaxed);
+    return code == 0;
+}
+
+bool fl_backend_unguard(void *start, size_t bytes) {
+    return call_madvise(start, bytes, MADV_GUARD_REMOVE) == 0;
+}
+
 static osmem_result linux_huge_page(void *context, void *start, size_t bytes) {
     (void)context;
     return result_of(call_madvise(start, bytes, MADV_HUGEPAGE));
