@@ -11,7 +11,7 @@
 
 #if FL_HARDENED
 
-#define GUARD_BYTES FL_PAGE_BYTES
+#define GUARD_BYTES ((size_t)4 << 10)
 #define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
 #define MOVED_BYTES_MIN ((size_t)1 << 20)
 
@@ -39,7 +39,7 @@ static char *contents_end(const fl_slab *run) {
     return end_of(run) - (has_tail(run) ? GUARD_BYTES : 0);
 }
 
-/* A guard is an OS page. */
+/* A guard is an OS page of the usual size. */
 static bool may_have_guards(void) {
     return fl_the_window.os_page_bytes == GUARD_BYTES;
 }

@@ -125,12 +125,12 @@ static uint64_t waiting_word(const void *block) {
 }
 
 void fl_quarantine_begin(const fl_slab *slab, void *block, uint64_t end_word) {
-    char *end = (char *)block + slab->block_bytes;
     fl_any_word *words = fl_mark_of(block);
+    fl_end_write((char *)block + slab->block_bytes,
+                 fl_end_make(block, FL_END_WAITING, fl_end_alignment_shift(end_word), 0));
     words[0] = waiting_word(block);
     words[1] = ~words[0];
     memset(words + 2, 0, fl_zeroed_bytes(slab->block_bytes));
-    fl_end_write(end, fl_end_make(block, FL_END_WAITING, fl_end_alignment_shift(end_word), 0));
 }
 
 /* Is it still as it came here? */

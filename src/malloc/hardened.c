@@ -19,9 +19,10 @@
 #define BLOCK_BYTES_MIN ((size_t)17) /* of the second class: mark, link and end word are three words */
 #define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
 
-/* When a block is handed out or freed, so many end words near it are looked at, in turn: those in its page, or of so many blocks. */
+/* When a block is handed out or freed, so many end words near it are looked at, in turn: those in so many bytes, or of so many blocks. */
 #define LOOKS 3
 #define NEAR_BLOCKS 8
+#define NEAR_BYTES 4096
 
 static void *no_memory(void) {
     errno = ENOMEM;
@@ -40,13 +41,37 @@ static size_t fill_bytes(size_t gap) {
     return gap < FILL_BYTES_MAX ? gap : FILL_BYTES_MAX;
 }
 
+/* Is what stands at a block's end as it should be? What begins the fill is looked at too. */
+static inline bool has_whole_end(const fl_slab *slab, const char *block, uint64_t word) {
+    if (word == 0)
+        return true;
+    if (!fl_end_is_valid(block, word))
+        return false;
+    size_t gap = fl_end_gap(word);
+    if (fl_end_state_of(word) != FL_END_LIVE || gap == 0)
+        return true;
+    uint64_t fill;
+    memcpy(&fill, block + slab->block_bytes - FL_END_BYTES - gap, sizeof fill);
+    return ((fill ^ fl_the_secrets.fill) & (gap < 8 ? ((uint64_t)1 << gap * 8) - 1 : ~(uint64_t)0)) == 0;
+}
+
+/* Another thread may free the block, or resize it, between two of our loads; so what is wrong has to stay so, and the word the same. */
+#define LOOKS_BEFORE_IT_IS_SAID 16
+
+static __attribute__((noinline)) void look_again(const fl_slab *slab, const char *block, uint64_t word) {
+    for (unsigned look = 0; look < LOOKS_BEFORE_IT_IS_SAID; look++)
+        if (has_whole_end(slab, block, word) || fl_end_read(block + slab->block_bytes) != word)
+            return;
+    fl_misuse(slab, "look at", block,
+              "written to behind its end, or before the block that follows (what lies there is not as it was; found "
+              "by a look at blocks beside one that was used)");
+}
+
 /* Of a block that has been carved, and need not be the caller's. */
 static inline void look_at_end(const fl_slab *slab, const char *block) {
     uint64_t word = fl_end_read(block + slab->block_bytes);
-    if (__builtin_expect(word != 0 && !fl_end_is_valid(block, word), 0))
-        fl_misuse(slab, "look at", block,
-                  "written to behind its end, or before the block that follows (found by a look at blocks beside "
-                  "one that was used: its end word is damaged)");
+    if (__builtin_expect(!has_whole_end(slab, block, word), 0))
+        look_again(slab, block, word);
 }
 
 /*
@@ -58,9 +83,7 @@ static inline void look_around(fl_heap *heap, const fl_slab *slab, const char *b
         look_at_end(slab, block - slab->block_bytes);
     if (slab->away || fl_entry_of(block) != fl_entry_make(slab, heap->tag))
         return;
-    uint32_t near = slab->block_bytes * NEAR_BLOCKS < FL_PAGE_BYTES
-                        ? (uint32_t)(FL_PAGE_BYTES / NEAR_BLOCKS * NEAR_BLOCKS / slab->block_bytes)
-                        : NEAR_BLOCKS;
+    uint32_t in_page = NEAR_BYTES / slab->block_bytes, near = in_page > NEAR_BLOCKS ? in_page : NEAR_BLOCKS;
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t index = (uint32_t)(((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT);
     uint32_t at = heap->quarantine.near;

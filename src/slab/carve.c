@@ -148,6 +148,8 @@ bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
 
 void *fl_slab_pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     size_t offset = (size_t)slab->carved * slab->block_bytes;
+    if (FL_HARDENED && slab->block_bytes < fl_the_window.os_page_bytes)
+        return NULL; /* the first of a page is no more likely than others to be handed out first */
     if (fl_slab_has_free(slab) || !slab->zeroed || slab->carved == slab->capacity ||
         (offset && page_of_offset(offset) == page_of_offset(offset - slab->block_bytes)))
         return NULL;

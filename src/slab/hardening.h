@@ -13,7 +13,8 @@
  * alignment that was asked for, and a check of these, of the address, and of a secret. A word of zeroes says nothing: the memory is
  * new, or has been given back. Who writes a byte behind the contents damages the fill or the end word.
  *
- * Threads: an end word is written by who has the block in hand, whole, and may be read by others at any time.
+ * Threads: an end word is written by who has the block in hand, whole, and may be read by others at any time: when it says that the
+ * block is live, the fill has been written; when what the fill lies in is written otherwise, the word has changed before.
  */
 #ifndef FL_HARDENING_H
 #define FL_HARDENING_H
@@ -93,13 +94,15 @@ static inline size_t fl_end_gap(uint64_t word) {
 
 typedef uint64_t __attribute__((may_alias)) fl_end_word;
 
-/* Of what ends there. */
+/* Of what ends there. Acquire and release: the order between the word and the fill, on either side of it. */
 static inline uint64_t fl_end_read(const void *end) {
-    return __atomic_load_n((const fl_end_word *)end - 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n((const fl_end_word *)end - 1, __ATOMIC_ACQUIRE);
 }
 
 static inline void fl_end_write(void *end, uint64_t word) {
-    __atomic_store_n((fl_end_word *)end - 1, word, __ATOMIC_RELAXED);
+    __atomic_store_n((fl_end_word *)end - 1, word, __ATOMIC_RELEASE);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 #endif
