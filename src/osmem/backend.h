@@ -35,8 +35,8 @@ const osmem_backend *fl_backend_native(void);
 
 /*
  * Ready memory that faults (MADV_GUARD_INSTALL, Linux 6.13): what it held is gone, no mapping is split, and unguarded it reads as zero.
- * The counters do not follow: it is Ready to them. False: the system cannot, or does not want to; where it was a part, or all, of
- * what had guards already, it is as it was.
+ * The counters do not follow: it is Ready to them. False: the system cannot, or does not want to;
+ * all of it is accessible then, and what it held may be gone.
  */
 bool fl_backend_guard(void *start, size_t bytes);
 bool fl_backend_unguard(void *start, size_t bytes);

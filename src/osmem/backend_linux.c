@@ -342,17 +342,23 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
 #define MADV_GUARD_REMOVE 103
 #endif
 
-/* Guards nothing: two threads may find out at the same time. */
-static _Atomic bool knows_no_guards;
+/* They protect nothing: two threads may find out at the same time. */
+static _Atomic bool knows_guards, knows_no_guards;
 
-/* EINVAL: before Linux 6.13, or memory that is locked, which is as good a reason not to ask again. */
+/* Where a part of it cannot be guarded (it is locked), those before that are by then. */
 bool fl_backend_guard(void *start, size_t bytes) {
     if (atomic_load_explicit(&knows_no_guards, memory_order_relaxed) || fl_system_keeps_to_memory())
         return false;
     int code = call_madvise(start, bytes, MADV_GUARD_INSTALL);
-    if (code && code != ENOMEM && code != EAGAIN)
+    if (code == 0 && !atomic_load_explicit(&knows_guards, memory_order_relaxed))
+        atomic_store_explicit(&knows_guards, true, memory_order_relaxed);
+    if (code == 0)
+        return true;
+    if (atomic_load_explicit(&knows_guards, memory_order_relaxed))
+        fl_backend_unguard(start, bytes);
+    else if (code == EINVAL || code == EPERM || code == ENOSYS) /* before Linux 6.13; a filter */
         atomic_store_explicit(&knows_no_guards, true, memory_order_relaxed);
-    return code == 0;
+    return false;
 }
 
 bool fl_backend_unguard(void *start, size_t bytes) {
