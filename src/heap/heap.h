@@ -48,6 +48,7 @@ typedef struct fl_quarantine {
     uint16_t first[FL_RINGS], count[FL_RINGS], looked[FL_RINGS];
     uint16_t first_run, run_count;
     uint32_t near; /* whose turn it is of the blocks near one */
+    uint32_t chance;
     size_t run_bytes;
     fl_slab *runs[FL_RUNS];
     void *slots[FL_RING_SLOTS];

@@ -37,6 +37,7 @@ static void count_waiting(fl_heap *heap, int change) {
 
 void fl_quarantine_init(fl_heap *heap) {
     memset(&heap->quarantine, 0, sizeof heap->quarantine);
+    heap->quarantine.chance = (uint32_t)fl_hardening_random();
 }
 
 /* Acquire: what another thread did to it while it was closed. */
@@ -56,11 +57,17 @@ static void *take_oldest(fl_heap *heap, unsigned ring) {
     return block;
 }
 
+/* The heap's own: what all threads write to would be what all wait for. */
+static uint32_t next_chance(fl_quarantine *it) {
+    it->chance = it->chance * 1664525 + 1013904223;
+    return it->chance >> 8;
+}
+
 /* Among the newer half of those that wait, by chance: nobody knows when it is somebody's again. */
 static void add(fl_heap *heap, unsigned ring, void *block) {
     unsigned count = heap->quarantine.count[ring]++;
     void **place = slot_of(heap, ring, count);
-    void **other = slot_of(heap, ring, count - (uint32_t)fl_hardening_random() % (count / 2 + 1));
+    void **other = slot_of(heap, ring, count - next_chance(&heap->quarantine) % (count / 2 + 1));
     *place = *other;
     *other = block;
     count_waiting(heap, 1);

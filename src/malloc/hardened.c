@@ -19,8 +19,7 @@
 #define BLOCK_BYTES_MIN ((size_t)17) /* of the second class: mark, link and end word are three words */
 #define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
 
-/* When a block is handed out or freed, so many end words near it are looked at, in turn: those in so many bytes, or of so many blocks. */
-#define LOOKS 3
+/* When a block is handed out or freed, one end word near it is looked at, in turn: those in so many bytes, or of so many blocks. */
 #define NEAR_BLOCKS 8
 #define NEAR_BYTES 4096
 
@@ -86,13 +85,9 @@ static inline void look_around(fl_heap *heap, const fl_slab *slab, const char *b
     uint32_t in_page = NEAR_BYTES / slab->block_bytes, near = in_page > NEAR_BLOCKS ? in_page : NEAR_BLOCKS;
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t index = (uint32_t)(((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT);
-    uint32_t at = heap->quarantine.near;
-    heap->quarantine.near = at + LOOKS;
-    for (unsigned look = 0; look < LOOKS; look++, at++) {
-        uint32_t other = index - index % near + at % near;
-        if (other < slab->carved)
-            look_at_end(slab, slab->start + (size_t)other * slab->block_bytes);
-    }
+    uint32_t other = index - index % near + heap->quarantine.near++ % near;
+    if (other < slab->carved)
+        look_at_end(slab, slab->start + (size_t)other * slab->block_bytes);
 }
 
 /* It is this thread's now; says whether it is zero. */
@@ -252,7 +247,6 @@ void fl_hardened_free(void *block) {
     fl_quarantine_begin(slab, block, end);
     void *over = block;
     if (heap != &fl_empty_heap) {
-        fl_quarantine_look(heap, slab->block_bytes);
         over = fl_quarantine_put(heap, block, slab->block_bytes);
         if (!over)
             return;
