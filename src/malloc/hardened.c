@@ -19,9 +19,8 @@
 #define BLOCK_BYTES_MIN ((size_t)17) /* of the second class: mark, link and end word are three words */
 #define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
 
-/* When a block is handed out or freed, one end word near it is looked at, in turn: those in so many bytes, or of so many blocks. */
-#define NEAR_BLOCKS 8
-#define NEAR_BYTES 4096
+/* When a block is handed out or freed, the end word of one of so many beside it is looked at, in turn. */
+#define NEAR_BLOCKS 8u
 
 static void *no_memory(void) {
     errno = ENOMEM;
@@ -62,7 +61,8 @@ static __attribute__((noinline)) void look_again(const fl_slab *slab, const char
         if (has_whole_end(slab, block, word) || fl_end_read(block + slab->block_bytes) != word)
             return;
     fl_misuse(slab, "look at", block,
-              "written to behind its end, or before the block that follows (what lies there is not as it was; found "
+              "written to behind its end, or before the block that follows (what lies there is not as it "
+              "was; found "
               "by a look at blocks beside one that was used)");
 }
 
@@ -82,10 +82,9 @@ static inline void look_around(fl_heap *heap, const fl_slab *slab, const char *b
         look_at_end(slab, block - slab->block_bytes);
     if (slab->away || fl_entry_of(block) != fl_entry_make(slab, heap->tag))
         return;
-    uint32_t in_page = NEAR_BYTES / slab->block_bytes, near = in_page > NEAR_BLOCKS ? in_page : NEAR_BLOCKS;
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t index = (uint32_t)(((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT);
-    uint32_t other = index - index % near + heap->quarantine.near++ % near;
+    uint32_t other = (index & ~(NEAR_BLOCKS - 1)) + (heap->quarantine.near++ & (NEAR_BLOCKS - 1));
     if (other < slab->carved)
         look_at_end(slab, slab->start + (size_t)other * slab->block_bytes);
 }
@@ -95,8 +94,9 @@ static bool take(const fl_slab *slab, char *block) {
     uint64_t word = fl_end_read(end_of(slab, block));
     fl_end_state state = fl_end_state_of(word);
     if (word != 0 && (!fl_end_is_valid(block, word) || state == FL_END_LIVE || state == FL_END_WAITING))
-        fl_misuse(slab, "allocation of", block,
-                  "written to before it was handed out, or from the block beside it (its end word is damaged)");
+        fl_misuse(
+            slab, "allocation of", block,
+            "written to before it was handed out, or from the block beside it (its end word is damaged)");
     bool is_free = word != 0 && state == FL_END_FREE;
     if (is_free && !fl_is_zero(block + 16, fl_zeroed_bytes(slab->block_bytes)))
         fl_misuse(slab, "allocation of", block,
@@ -107,12 +107,22 @@ static bool take(const fl_slab *slab, char *block) {
 
 static void set_live(const fl_slab *slab, char *block, size_t bytes, unsigned alignment_shift) {
     size_t gap = slab->block_bytes - FL_END_BYTES - bytes;
-    memset(block + bytes, (int)(fl_the_secrets.fill & 0xff), fill_bytes(gap));
+    /* By words, of which the last two may overlap; never the end word, which others look at. */
+    char *fill = block + bytes;
+    size_t filled = fill_bytes(gap);
+    if (filled >= sizeof(uint64_t)) {
+        for (size_t at = 0; at + sizeof(uint64_t) <= filled; at += sizeof(uint64_t))
+            memcpy(fill + at, &fl_the_secrets.fill, sizeof(uint64_t));
+        memcpy(fill + filled - sizeof(uint64_t), &fl_the_secrets.fill, sizeof(uint64_t));
+    } else
+        for (size_t i = 0; i < filled; i++)
+            fill[i] = (char)fl_the_secrets.fill;
     fl_end_write(end_of(slab, block), fl_end_make(block, FL_END_LIVE, alignment_shift, gap));
 }
 
 /* From a slab: what the heap gave. */
-static inline void *hand_out(fl_heap *heap, char *block, size_t bytes, unsigned alignment_shift, bool zeroed) {
+static inline void *hand_out(fl_heap *heap, char *block, size_t bytes, unsigned alignment_shift,
+                             bool zeroed) {
     const fl_slab *slab = fl_entry_slab(fl_entry_of(block));
     bool is_zero = take(slab, block);
     if (zeroed && !is_zero)
@@ -202,9 +212,15 @@ static inline uint64_t check_live(const fl_slab *slab, const void *block, const 
         fl_misuse(slab, doing, block, what_it_is(block, end));
     size_t gap = fl_end_gap(end), filled = fill_bytes(gap);
     const char *fill = end_of(slab, block) - FL_END_BYTES - gap;
-    unsigned char wrong = 0;
-    for (size_t i = 0; i < filled; i++)
-        wrong |= (unsigned char)fill[i] ^ (unsigned char)fl_the_secrets.fill;
+    uint64_t wrong = 0, word;
+    for (; filled >= sizeof word; filled -= sizeof word, fill += sizeof word) {
+        memcpy(&word, fill, sizeof word);
+        wrong |= word ^ fl_the_secrets.fill;
+    }
+    if (filled) { /* and some of the end word, which counts for nothing */
+        memcpy(&word, fill, sizeof word);
+        wrong |= (word ^ fl_the_secrets.fill) << (64 - 8 * filled);
+    }
     if (__builtin_expect(wrong, 0))
         fl_misuse(slab, doing, block, "written to behind its end (what lies there is not as it was)");
     return end;

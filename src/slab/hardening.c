@@ -31,7 +31,8 @@ void fl_hardening_init(void) {
     uint64_t *const words[] = {&it->link, &it->mark, &it->mark_factor, &it->end, &it->end_factor};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         *words[i] = mixed((at += 0x9e3779b97f4a7c15) ^ seed[1]);
-    state = mixed(fl_system_random()); /* so that who has no random addresses has the same orders in each run */
+    state =
+        mixed(fl_system_random()); /* so that who has no random addresses has the same orders in each run */
     it->mark_factor |= 1;
     it->end_factor |= 1;
     it->fill = (mixed(at + 1) % 255 + 1) * 0x0101010101010101;

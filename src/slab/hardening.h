@@ -48,8 +48,7 @@ static inline uint64_t fl_link_encoded(const void *block, uint64_t link) {
 
 /* The mark of a block with that encoded link. */
 static inline uint64_t fl_link_mark(const void *block, uint64_t encoded) {
-    uint64_t mixed =
-        (encoded ^ ((uintptr_t)block >> 4) ^ fl_the_secrets.mark) * fl_the_secrets.mark_factor;
+    uint64_t mixed = (encoded ^ ((uintptr_t)block >> 4) ^ fl_the_secrets.mark) * fl_the_secrets.mark_factor;
     return mixed ^ mixed >> 32;
 }
 

@@ -159,7 +159,7 @@ static const char *expected_of(FILE *file, const misuse *it) {
 }
 
 typedef struct judge {
-    FILE *expected; /* NULL: nothing is expected */
+    FILE *expected;  /* NULL: nothing is expected */
     size_t at_least; /* found in all */
     bool may_be_better;
     size_t wrong;
