@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "guarded.h"
 
-#include "../arena/driver.h"
 #include "../osmem/backend.h"
 #include "../slab/large.h"
 #include "../slab/misused.h"
 #include "../system/fatal.h"
-#include "block.h"
-#include "quarantine.h"
 
 #if FL_HARDENED
 
 #define GUARD_BYTES ((size_t)4 << 10)
 #define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
 #define MOVED_BYTES_MIN ((size_t)1 << 20)
+#define RENEWED_BYTES ((size_t)32 << 20) /* as block.c has it, and for the same reason */
 
 /* What of a large block's descriptor is not used otherwise. */
 static bool has_lead(const fl_slab *run) {
@@ -89,12 +87,13 @@ void *fl_guarded_alloc(fl_heap *heap, size_t alignment, size_t bytes, bool zeroe
         return NULL;
     if (all <= FL_CLASS_BYTES_MAX) /* it is to be a run, whatever it is aligned to */
         all = FL_CLASS_BYTES_MAX + 1;
-    char *start = zeroed && alignment <= FL_PAGE_BYTES
-                      ? fl_block_alloc_zeroed(heap, all)
-                      : fl_large_alloc(heap->arena, &heap->kept, all,
-                                       alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1);
+    bool is_zero;
+    char *start = fl_large_alloc_known(heap->arena, &heap->kept, all,
+                                       alignment > FL_PAGE_BYTES ? alignment >> FL_PAGE_SHIFT : 1, &is_zero);
     if (!start)
         return NULL;
+    if (zeroed && !is_zero && !(bytes >= RENEWED_BYTES && fl_large_renew(start)))
+        memset(start, 0, all);
     fl_slab *run = fl_entry_slab(fl_entry_of(start));
     begin(run, lead, tail, bytes, alignment > 16 ? (unsigned)__builtin_ctzl(alignment) : 0);
     return block_of(run);
@@ -149,19 +148,9 @@ void fl_guarded_give(fl_kept *kept, fl_slab *run) {
     fl_large_give(kept, run, run->start);
 }
 
-void fl_guarded_free(fl_heap *heap, fl_slab *run) {
-    fl_pagearena *arena = &run->arena->pages;
-    fl_slab *over = run;
-    size_t bytes = run->pages << FL_PAGE_SHIFT;
-    if (heap && has_tail(run) && bytes <= FL_QUARANTINE_RUN_BYTES && fl_quarantine_is_open(heap) &&
-        fl_backend_guard(run->start, bytes)) {
-        run->seen = true;
-        while ((over = fl_quarantine_put_run(heap, run)) != NULL && over != run)
-            fl_guarded_give(&heap->kept, over);
-    }
-    if (over)
-        fl_guarded_give(heap ? &heap->kept : NULL, over);
-    fl_driver_note(arena);
+bool fl_guarded_close(fl_slab *run) {
+    run->seen = has_tail(run) && fl_backend_guard(run->start, run->pages << FL_PAGE_SHIFT);
+    return run->seen;
 }
 
 /* The lead's guard would be in the way of a copy. */

@@ -17,7 +17,7 @@
 
 #if FL_HARDENED
 
-/* alignment is a power of two, 16 at least. zeroed: all zero, for alignments up to a page. NULL: out of memory. */
+/* alignment is a power of two, 16 at least. zeroed: all zero. NULL: out of memory. */
 void *fl_guarded_alloc(fl_heap *heap, size_t alignment, size_t bytes, bool zeroed);
 
 /* Stops the process, if it is not the start of a live block. */
@@ -25,13 +25,13 @@ void fl_guarded_check(const fl_slab *run, const void *block, const char *doing);
 size_t fl_guarded_bytes(const fl_slab *run, const void *block);
 unsigned fl_guarded_alignment_shift(const fl_slab *run);
 
-/* Of one that was checked. heap NULL: nothing waits. */
-void fl_guarded_free(fl_heap *heap, fl_slab *run);
+/* Makes all of a block inaccessible that was checked, and is to wait. False: the system cannot. */
+bool fl_guarded_close(fl_slab *run);
 
 /* Makes it longer or shorter: the block, or where it lies now; NULL: it is as it was, and has to be copied. */
 void *fl_guarded_resize(fl_heap *heap, fl_slab *run, void *block, size_t bytes);
 
-/* The end of waiting. */
+/* Frees a block that was checked, or has waited; the driver is to be told. */
 void fl_guarded_give(fl_kept *kept, fl_slab *run);
 
 #endif

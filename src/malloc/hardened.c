@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../arena/driver.h"
 #include "../heap/alloc.h"
 #include "../heap/block.h"
 #include "../heap/free.h"
@@ -238,7 +239,15 @@ static inline fl_slab *slab_of(const void *block, const char *doing) {
 static __attribute__((noinline)) void free_large(fl_slab *run, void *block) {
     fl_guarded_check(run, block, "free of");
     fl_heap *heap = fl_thread_heap;
-    fl_guarded_free(heap != &fl_empty_heap ? heap : NULL, run);
+    fl_pagearena *arena = &run->arena->pages;
+    fl_slab *over = run;
+    bool waits = heap != &fl_empty_heap && run->pages << FL_PAGE_SHIFT <= FL_QUARANTINE_RUN_BYTES &&
+                 fl_quarantine_is_open(heap) && fl_guarded_close(run);
+    while (waits && (over = fl_quarantine_put_run(heap, run)) != NULL && over != run)
+        fl_guarded_give(&heap->kept, over);
+    if (over)
+        fl_guarded_give(heap != &fl_empty_heap ? &heap->kept : NULL, over);
+    fl_driver_note(arena);
 }
 
 void fl_hardened_free(void *block) {
