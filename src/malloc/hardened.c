@@ -76,12 +76,12 @@ static inline void look_at_end(const fl_slab *slab, const char *block) {
 
 /*
  * At the block before, which shows what was written before this one; and, in a slab of the calling thread's, at some more. (What is
- * carved of another's is not known; and where pages of it are away, their words could be read, but need not be there.)
+ * carved of another's is not known; and where pages of it are decommitted, their words could be read, but need not be there.)
  */
 static inline void look_around(fl_heap *heap, const fl_slab *slab, const char *block) {
     if (block > slab->start)
         look_at_end(slab, block - slab->block_bytes);
-    if (slab->away || fl_entry_of(block) != fl_entry_make(slab, heap->tag))
+    if (slab->decommitted || fl_entry_of(block) != fl_entry_make(slab, heap->tag))
         return;
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t index = (uint32_t)(((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT);
