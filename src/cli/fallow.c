@@ -10,7 +10,7 @@
 #include "fallow/version.h"
 
 static const char usage[] =
-    "usage: fallow run [--stats] [--OPTION=VALUE...] [--] PROGRAM [ARGUMENT...]\n"
+    "usage: fallow run [--stats] [--hardened] [--OPTION=VALUE...] [--] PROGRAM [ARGUMENT...]\n"
     "       fallow record -o FILE [--] PROGRAM [ARGUMENT...]\n"
     "       fallow replay [--parallel] [--curve] FILE\n"
     "       fallow stats [--json | --metrics] PID | --explain\n"
@@ -22,6 +22,7 @@ static const char usage[] =
     "\n"
     "run      runs a program with its malloc replaced by fallow\n"
     "  --stats  when it has ended, prints its memory by state on standard error\n"
+    "  --hardened  with the library that finds more of misuse, and is slower\n"
     "record   writes what a program allocates and frees into FILE, whichever malloc serves it;\n"
     "         what it starts and what it forks write FILE.PID\n"
     "replay   plays such a FILE on whichever malloc serves it (LD_PRELOAD=... fallow replay FILE):\n"

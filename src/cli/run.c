@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run.c: `fallow run`: a program with libfallow-malloc.so preloaded.
+ * run.c: `fallow run`: a program with libfallow-malloc.so preloaded, or (--hardened) libfallow-malloc-hardened.so.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -133,7 +133,7 @@ static int run_with_stats(char **arguments) {
 }
 
 int fl_command_run(int count, char **arguments) {
-    bool stats = false;
+    bool stats = false, hardened = false;
     int first = 0;
     for (; first < count && arguments[first][0] == '-'; first++) {
         if (!strcmp(arguments[first], "--")) {
@@ -142,12 +142,15 @@ int fl_command_run(int count, char **arguments) {
         }
         if (!strcmp(arguments[first], "--stats"))
             stats = true;
+        else if (!strcmp(arguments[first], "--hardened"))
+            hardened = true;
         else if (!fl_pass_option(arguments[first]))
             return 2;
     }
     if (first >= count)
         return fl_fail("run", "no program given");
-    if (!fl_preload("libfallow-malloc.so." FALLOW_SOVERSION))
+    if (!fl_preload(hardened ? "libfallow-malloc-hardened.so." FALLOW_SOVERSION
+                             : "libfallow-malloc.so." FALLOW_SOVERSION))
         return 2;
     if (stats)
         return run_with_stats(arguments + first);

@@ -8,6 +8,7 @@
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "owner.h"
+#include "quarantine.h"
 #include "self.h"
 
 /* A batch is full with so much. */
@@ -20,6 +21,7 @@ void fl_batches_init(fl_heap *heap) {
     memset(heap->batches, 0, sizeof heap->batches);
     atomic_store_explicit(&heap->batches_used, 0, memory_order_relaxed);
     atomic_store_explicit(&heap->batches_closed, !fl_system_has_fence(), memory_order_relaxed);
+    fl_quarantine_init(heap);
 }
 
 static void count_used(fl_heap *heap, int change) {
@@ -141,8 +143,17 @@ __attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, voi
                                                    : follow(slab, arena, first, last, pushed);
 }
 
+/* What waits in the hardened build's quarantine is gathered as well: the same bounds and the same hand-shake hold for it. */
+static void empty_quarantine(fl_heap *heap) {
+    fl_slab *slab;
+    for (void *block; (block = fl_quarantine_take(heap, &slab)) != NULL;)
+        fl_hand_over(slab, block, block, 1);
+}
+
 /* (Field by field, for the stack.) */
 static void hand_over_all(fl_heap *heap) {
+    if (FL_HARDENED)
+        empty_quarantine(heap);
     for (fl_batch *place = heap->batches; place < heap->batches + FL_BATCHES; place++) {
         fl_slab *slab = place->slab;
         if (!slab)

@@ -38,6 +38,23 @@
 
 struct fl_thread;
 
+#if FL_HARDENED
+/* What a heap keeps of freed blocks for a while, in rings by size: quarantine.h. */
+#define FL_RINGS 4
+#define FL_RING_SLOTS 336
+#define FL_RUNS 8
+
+typedef struct fl_quarantine {
+    uint16_t first[FL_RINGS], count[FL_RINGS], looked[FL_RINGS];
+    uint16_t first_run, run_count;
+    uint32_t near; /* whose turn it is of the blocks near one */
+    uint32_t chance;
+    size_t run_bytes;
+    fl_slab *runs[FL_RUNS];
+    void *slots[FL_RING_SLOTS];
+} fl_quarantine;
+#endif
+
 /* Parked slabs of one kind, newest first. */
 typedef struct fl_parked {
     fl_slab *first;
@@ -97,6 +114,10 @@ typedef struct fl_heap {
     _Atomic int64_t sample_gap; /* bytes to the next sample; 0, which others write as well: to be drawn */
     uint64_t sample_seed;       /* 0: none yet */
     fl_slab counted;            /* as the empty slab, but no other thread writes to its line */
+
+#if FL_HARDENED
+    fl_quarantine quarantine; /* its thread's, as the batches */
+#endif
 } fl_heap;
 
 /* What a thread has before it has a heap: nothing can be had from it and no pointer is its own, so the

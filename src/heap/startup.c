@@ -13,6 +13,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init(void) {
     fl_sizeclass_init();
+    if (FL_HARDENED)
+        fl_hardening_init();
     fl_locks_know_birth(fl_birth_page());
     fl_driver_start();
     if (!fl_window_init())

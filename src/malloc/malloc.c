@@ -17,6 +17,7 @@
 #include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "fallow/version.h"
+#include "hardened.h"
 
 #define EXPORT FALLOW_API
 
@@ -34,11 +35,14 @@ static fl_heap *heap_here(void) {
 }
 
 EXPORT void *malloc(size_t bytes) {
-    return fl_heap_alloc(fl_thread_heap, bytes);
+    return FL_HARDENED ? fl_hardened_alloc(bytes) : fl_heap_alloc(fl_thread_heap, bytes);
 }
 
 EXPORT void free(void *block) {
-    fl_heap_free(fl_thread_heap, block);
+    if (FL_HARDENED)
+        fl_hardened_free(block);
+    else
+        fl_heap_free(fl_thread_heap, block);
 }
 
 static __attribute__((noinline)) void *calloc_more(size_t bytes) {
@@ -55,6 +59,8 @@ EXPORT void *calloc(size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
         return no_memory();
+    if (FL_HARDENED)
+        return fl_hardened_alloc_zeroed(total);
     if (total > FL_DIRECT_BYTES_MAX) /* where it pays to know what is zero already */
         return calloc_more(total);
     void *block = fl_heap_alloc_at_hand(fl_thread_heap, total);
@@ -75,6 +81,8 @@ static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
         free(block);
         return NULL;
     }
+    if (FL_HARDENED)
+        return fl_hardened_resize(block, bytes);
     fl_slab *slab = fl_block_slab(block, "realloc of");
     if (fl_block_resize(slab, bytes))
         return block;
@@ -86,14 +94,14 @@ static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
 
 /* These two end in a jump: what realloc_more may need of the stack is just what there is. */
 EXPORT void *realloc(void *block, size_t bytes) {
-    return fl_block_fits(fl_thread_heap, block, bytes) ? block : realloc_more(block, bytes);
+    return !FL_HARDENED && fl_block_fits(fl_thread_heap, block, bytes) ? block : realloc_more(block, bytes);
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
         return no_memory();
-    return fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
+    return !FL_HARDENED && fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
 }
 
 /* (Without a frame, for the stack: of a thread's first allocation, if it is aligned, the calls may be wrong.) */
@@ -103,6 +111,8 @@ static __attribute__((noinline)) void *alloc_aligned_first(size_t alignment, siz
 }
 
 static inline void *alloc_aligned(size_t alignment, size_t bytes) {
+    if (FL_HARDENED)
+        return fl_hardened_alloc_aligned(alignment, bytes);
     fl_heap *heap = fl_thread_heap;
     return __builtin_expect(heap != &fl_empty_heap, 1) ? fl_block_alloc_aligned(heap, alignment, bytes)
                                                        : alloc_aligned_first(alignment, bytes);
@@ -152,12 +162,16 @@ EXPORT void *pvalloc(size_t bytes) {
 }
 
 EXPORT size_t malloc_usable_size(void *block) {
+    if (FL_HARDENED)
+        return block ? fl_hardened_bytes(block) : 0;
     return block ? fl_block_usable_bytes(fl_block_slab(block, "malloc_usable_size of")) : 0;
 }
 
-/* What the caller says of a block must be true. Only a checking build looks: else a wrong size is as good as none. */
+/* What the caller says of a block must be true. Only a checking build looks, and the hardened one, to the byte: else a wrong size is as good as none. */
 static void check_size(const void *block, size_t alignment, size_t bytes) {
-    if (FL_CHECKS == 0 || !block)
+    if (FL_HARDENED && block)
+        fl_hardened_check_size(block, alignment, bytes);
+    if (FL_HARDENED || FL_CHECKS == 0 || !block)
         return;
     fl_slab *slab = fl_block_slab(block, "sized free of");
     bool is_right = bytes <= fl_block_usable_bytes(slab) && (uintptr_t)block % alignment == 0;

@@ -16,6 +16,7 @@
 
 #include "../profile/frames.h"
 #include "fallow/version.h"
+#include "hardened.h"
 
 #if SIZE_MAX != UINT64_MAX
 #error "the mangled names below are those of a 64-bit size_t"
@@ -112,6 +113,29 @@ EXPORT void *_ZnwmSt11align_val_t(size_t bytes, size_t alignment) {
 EXPORT void *_ZnamSt11align_val_t(size_t bytes, size_t alignment) {
     return new_aligned(bytes, alignment);
 }
+/* C23's, which the C library need not declare. */
+FALLOW_API void free_sized(void *block, size_t bytes);
+
+/* What delete is told is looked at by the hardened build alone. */
+static inline void delete_sized(void *block, size_t bytes) {
+    if (FL_HARDENED)
+        free_sized(block, bytes);
+    else
+        free(block);
+}
+
+static inline void delete_aligned(void *block, size_t alignment) {
+    if (FL_HARDENED && block)
+        fl_hardened_check_alignment(block, alignment);
+    free(block);
+}
+
+static inline void delete_aligned_sized(void *block, size_t bytes, size_t alignment) {
+    if (FL_HARDENED && block)
+        fl_hardened_check_alignment(block, alignment);
+    delete_sized(block, bytes);
+}
+
 /* delete, delete[] */
 EXPORT void _ZdlPv(void *block) {
     free(block);
@@ -121,27 +145,21 @@ EXPORT void _ZdaPv(void *block) {
 }
 /* delete, delete[] (size_t) */
 EXPORT void _ZdlPvm(void *block, size_t bytes) {
-    (void)bytes;
-    free(block);
+    delete_sized(block, bytes);
 }
 EXPORT void _ZdaPvm(void *block, size_t bytes) {
-    (void)bytes;
-    free(block);
+    delete_sized(block, bytes);
 }
 /* delete, delete[] (align_val_t), and with size_t */
 EXPORT void _ZdlPvSt11align_val_t(void *block, size_t alignment) {
-    (void)alignment;
-    free(block);
+    delete_aligned(block, alignment);
 }
 EXPORT void _ZdaPvSt11align_val_t(void *block, size_t alignment) {
-    (void)alignment;
-    free(block);
+    delete_aligned(block, alignment);
 }
 EXPORT void _ZdlPvmSt11align_val_t(void *block, size_t bytes, size_t alignment) {
-    (void)bytes, (void)alignment;
-    free(block);
+    delete_aligned_sized(block, bytes, alignment);
 }
 EXPORT void _ZdaPvmSt11align_val_t(void *block, size_t bytes, size_t alignment) {
-    (void)bytes, (void)alignment;
-    free(block);
+    delete_aligned_sized(block, bytes, alignment);
 }

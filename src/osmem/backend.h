@@ -33,6 +33,14 @@ static inline osmem_traits fl_backend_traits(const osmem_backend *backend) {
 /* The system's own, whatever stands in for it. */
 const osmem_backend *fl_backend_native(void);
 
+/*
+ * Ready memory that faults (MADV_GUARD_INSTALL, Linux 6.13): what it held is gone, no mapping is split, and unguarded it reads as zero.
+ * The counters do not follow: it is Ready to them. False: the system cannot, or does not want to;
+ * all of it is accessible then, and what it held may be gone.
+ */
+bool fl_backend_guard(void *start, size_t bytes);
+bool fl_backend_unguard(void *start, size_t bytes);
+
 /* Has a mapping room for an aligned range of `bytes`? Not always where an OS page was said to be larger than the kernel's. */
 static inline bool fl_backend_has_room(const void *got, size_t got_bytes, size_t bytes, size_t alignment) {
     return (-(uintptr_t)got & (alignment - 1)) + bytes <= got_bytes;

@@ -337,6 +337,34 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
 #endif
 }
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+
+/* They protect nothing: two threads may find out at the same time. */
+static _Atomic bool knows_guards, knows_no_guards;
+
+/* Where a part of it cannot be guarded (it is locked), those before that are by then. */
+bool fl_backend_guard(void *start, size_t bytes) {
+    if (atomic_load_explicit(&knows_no_guards, memory_order_relaxed) || fl_system_keeps_to_memory())
+        return false;
+    int code = call_madvise(start, bytes, MADV_GUARD_INSTALL);
+    if (code == 0 && !atomic_load_explicit(&knows_guards, memory_order_relaxed))
+        atomic_store_explicit(&knows_guards, true, memory_order_relaxed);
+    if (code == 0)
+        return true;
+    if (atomic_load_explicit(&knows_guards, memory_order_relaxed))
+        fl_backend_unguard(start, bytes);
+    else if (code == EINVAL || code == EPERM || code == ENOSYS) /* before Linux 6.13; a filter */
+        atomic_store_explicit(&knows_no_guards, true, memory_order_relaxed);
+    return false;
+}
+
+bool fl_backend_unguard(void *start, size_t bytes) {
+    return call_madvise(start, bytes, MADV_GUARD_REMOVE) == 0;
+}
+
 static osmem_result linux_huge_page(void *context, void *start, size_t bytes) {
     (void)context;
     return result_of(call_madvise(start, bytes, MADV_HUGEPAGE));

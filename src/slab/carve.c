@@ -69,6 +69,35 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     return slab;
 }
 
+#if FL_HARDENED
+static uint32_t common_divisor(uint32_t a, uint32_t b) {
+    while (b) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Blocks [first, end) in front of the free list, in an order of chance: from a start on, in steps that come to all of them. Where the
+ * slab begins, its first block is the last of them: nothing of the slab lies before it that would show what was written there. */
+static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
+    uint32_t count = end - first;
+    uint64_t chance = fl_hardening_random();
+    uint32_t step = (uint32_t)(chance % count), at = first ? (uint32_t)((chance >> 32) % count) : 0;
+    while (common_divisor(count, step) != 1)
+        step = step + 1 < count ? step + 1 : 1;
+    for (uint32_t i = 0; i < count; i++, at = (at + step) % count) {
+        char *block = slab->start + (size_t)(first + at) * slab->block_bytes;
+        if (slab->zeroed)
+            check_new(slab, block);
+        else
+            fl_end_write(block + slab->block_bytes, fl_end_make(block, FL_END_UNKNOWN, 0, 0));
+        fl_link_set(block, slab->free);
+        slab->free = block;
+    }
+}
+#else
 /* Blocks [first, end) in front of the free list. */
 static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     char *block = slab->start + (size_t)first * slab->block_bytes;
@@ -80,6 +109,7 @@ static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     }
     slab->free = head;
 }
+#endif
 
 /* Where the OS page begins in which the block at an offset starts. */
 static size_t page_of_offset(size_t offset) {
@@ -120,6 +150,8 @@ bool fl_slab_carve(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
 
 void *fl_slab_pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     size_t offset = (size_t)slab->carved * slab->block_bytes;
+    if (FL_HARDENED && slab->block_bytes < fl_the_window.os_page_bytes)
+        return NULL; /* the first of a page is no more likely than others to be handed out first */
     if (fl_slab_has_free(slab) || !slab->zeroed || slab->carved == slab->capacity ||
         (offset && page_of_offset(offset) == page_of_offset(offset - slab->block_bytes)))
         return NULL;

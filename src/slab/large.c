@@ -97,7 +97,7 @@ static void lose(fl_slab *run, size_t pages) {
     fl_descriptor_give(NULL, run);
 }
 
-void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
+void fl_large_give(fl_kept *kept, fl_slab *run, void *block) {
     forget(run, block);
     fl_sites_end(run->sample);
     fl_pagearena *arena = &run->arena->pages;
@@ -106,6 +106,11 @@ void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
     else
         fl_pages_return(arena, run->start, run->pages);
     fl_descriptor_give(kept, run);
+}
+
+void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
+    fl_pagearena *arena = &run->arena->pages;
+    fl_large_give(kept, run, block);
     fl_driver_note(arena);
 }
 

@@ -24,6 +24,9 @@ bool fl_large_renew(void *block);
 /* kept: of the freeing thread's heap, if that is of the block's arena; else NULL. Stops the process if the block is not the start of the run, or was freed meanwhile. */
 void fl_large_free(fl_kept *kept, fl_slab *run, void *block);
 
+/* The same for who tells the driver himself, or may not. */
+void fl_large_give(fl_kept *kept, fl_slab *run, void *block);
+
 /* A longer block with the same contents, in place of a run: its pages are moved there, not their bytes, where the system
  * can and the run is of a MiB at least. NULL: out of memory, and the run is as it was. */
 void *fl_large_move(struct fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t bytes);

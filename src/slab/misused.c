@@ -24,7 +24,9 @@ _Noreturn void fl_misuse(const fl_slab *slab, const char *doing, const void *blo
     fl_line_add_address(&line, slab->start);
     fl_line_add(&line, ", arena '");
     fl_line_add(&line, slab->arena->name);
-    fl_line_add(&line, "'; valgrind or -fsanitize=address show who did it");
+    fl_line_add(&line, FL_HARDENED ? "'; valgrind or -fsanitize=address show who did it"
+                                   : "'; `fallow run --hardened` may find it earlier, valgrind or "
+                                     "-fsanitize=address show who did it");
     fl_fatal_end(&line);
 }
 

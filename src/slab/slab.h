@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "../arena/window.h"
+#include "hardening.h"
 #include "sizeclass.h"
 #include "slabword.h"
 
@@ -92,16 +93,18 @@ static inline fl_any_word *fl_mark_of(const void *block) {
 }
 
 static inline void *fl_link_get(const void *block) {
-    return (void *)(uintptr_t)fl_mark_of(block)[1];
+    uint64_t link = fl_mark_of(block)[1];
+    return (void *)(uintptr_t)(FL_HARDENED ? fl_link_encoded(block, link) : link);
 }
 
 static inline void fl_link_set(void *block, const void *next) {
-    fl_mark_of(block)[0] = FL_FREE_MARK;
-    fl_mark_of(block)[1] = (uintptr_t)next;
+    uint64_t link = FL_HARDENED ? fl_link_encoded(block, (uintptr_t)next) : (uintptr_t)next;
+    fl_mark_of(block)[0] = FL_HARDENED ? fl_link_mark(block, link) : FL_FREE_MARK;
+    fl_mark_of(block)[1] = link;
 }
 
 static inline bool fl_is_marked(const void *block) {
-    return *fl_mark_of(block) == FL_FREE_MARK;
+    return *fl_mark_of(block) == (FL_HARDENED ? fl_link_mark(block, fl_mark_of(block)[1]) : FL_FREE_MARK);
 }
 
 static inline void *fl_list_end(const fl_slab *slab) {
@@ -137,7 +140,7 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
 /* Takes the mark off a free block. False: it has none. (The end of the empty slab's list is every thread's: a mark that is none stays so
  * whatever is subtracted, and however often; the sanitizer is not to know.) */
 static inline bool fl_mark_take(void *block) {
-#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_THREAD__
+#if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_THREAD__ && !FL_HARDENED
     bool other;
     __asm__("subq %2, %1" : "=@ccnz"(other), "+m"(*fl_mark_of(block)) : "e"((int64_t)FL_FREE_MARK));
     return !other;
@@ -149,8 +152,10 @@ static inline bool fl_mark_take(void *block) {
 #endif
 }
 
-/* Marks what reads as zero. False: it does not. (Added to at once where that can be said: who reads first has a page fault more.) */
+/* Marks what reads as zero, or (hardened) leaves that to the link. False: it does not. (Added to at once where that can be said: who reads first has a page fault more.) */
 static inline bool fl_mark_give(void *block) {
+    if (FL_HARDENED)
+        return *fl_mark_of(block) == 0;
 #if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_THREAD__
     __asm__("addq %1, %0" : "+m"(*fl_mark_of(block)) : "e"((int64_t)FL_FREE_MARK));
 #else

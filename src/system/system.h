@@ -35,6 +35,9 @@ void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end);
  * addresses in each run (setarch -R). Not for keys. */
 uint64_t fl_system_random(void);
 
+/* For keys: what the system gave the process at its start (AT_RANDOM), so without a call that a sandbox could refuse. */
+void fl_system_secret(uint64_t out[2]);
+
 /* Nanoseconds of a clock that never goes back; of the one that shows the date, which people set. */
 uint64_t fl_system_now_ns(void);
 uint64_t fl_system_date_ns(void);

@@ -101,6 +101,13 @@ uint64_t fl_system_random(void) {
     return number ^ (number >> 29);
 }
 
+void fl_system_secret(uint64_t out[2]) {
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    out[0] = out[1] = (uintptr_t)out ^ fl_system_now_ns(); /* of a system that gives nothing */
+    if (bytes)
+        memcpy(out, bytes, 2 * sizeof *out);
+}
+
 /* The C library's clock_gettime is one that other libraries replace, and theirs may allocate. */
 static uint64_t read_clock(clockid_t clock, fl_vdso_clock *quick) {
     struct timespec now = {0};

@@ -9,6 +9,7 @@ check() { # name, wanted, got
   if [ "$2" = "$3" ]; then echo "ok $1"; else echo "failed $1: wanted '$2', got '$3'"; failed=1; fi
 }
 check run_preloads 1 "$("$fallow" run -- grep -c 'r-xp.*libfallow-malloc' /proc/self/maps)"
+check run_preloads_hardened 1 "$("$fallow" run --hardened -- grep -c 'r-xp.*libfallow-malloc-hardened' /proc/self/maps)"
 "$fallow" run sh -c 'exit 7'
 check run_passes_status 7 $?
 "$fallow" run --stats sh -c 'exit 8' 2>/dev/null

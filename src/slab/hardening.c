@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#include "hardening.h"
+
+#include <stdatomic.h>
+
+#include "../system/system.h"
+
+#if FL_HARDENED
+
+/* No zeroes: the empty slab's list has to end before there are secrets. */
+fl_secrets fl_the_secrets = {.link = 0x5bd1e995a1b2c3d5,
+                             .mark = 0x9e3779b97f4a7c15,
+                             .mark_factor = 0xbf58476d1ce4e5b9,
+                             .end = 0x94d049bb133111eb,
+                             .end_factor = 0xd6e8feb86659fd93,
+                             .fill = 0xa5a5a5a5a5a5a5a5};
+
+static _Alignas(64) uint64_t state; /* apart from the secrets, which all read */
+
+static uint64_t mixed(uint64_t x) {
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return x ^ x >> 31;
+}
+
+void fl_hardening_init(void) {
+    uint64_t seed[2];
+    fl_system_secret(seed);
+    uint64_t at = seed[0];
+    fl_secrets *it = &fl_the_secrets;
+    uint64_t *const words[] = {&it->link, &it->mark, &it->mark_factor, &it->end, &it->end_factor};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        *words[i] = mixed((at += 0x9e3779b97f4a7c15) ^ seed[1]);
+    state =
+        mixed(fl_system_random()); /* so that who has no random addresses has the same orders in each run */
+    it->mark_factor |= 1;
+    it->end_factor |= 1;
+    it->fill = (mixed(at + 1) % 255 + 1) * 0x0101010101010101;
+}
+
+uint64_t fl_hardening_random(void) {
+    /* Relaxed, and not in one step: two threads may get the same number. */
+    uint64_t now = __atomic_load_n(&state, __ATOMIC_RELAXED) + 0x9e3779b97f4a7c15;
+    __atomic_store_n(&state, now, __ATOMIC_RELAXED);
+    return mixed(now);
+}
+
+#else
+typedef int fl_no_hardening; /* a file must not be empty */
+#endif
