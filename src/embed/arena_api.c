@@ -38,9 +38,9 @@ static fallow_arena *create(const fallow_arena_options *options) {
         errno = EINVAL;
         return NULL;
     }
-    if (began && options->parent)
-        fl_arena_check(options->parent, "arena below arena");
-    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
+    fallow_arena *parent =
+        began && options->parent ? fl_arena_at(options->parent, "arena below arena") : NULL;
+    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, parent) : NULL;
     fl_fork_register();
     if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
         fl_arena_destroy(arena);
@@ -54,7 +54,7 @@ static fallow_arena *create(const fallow_arena_options *options) {
     fl_limits_set_idle_max(&arena->pages, options->idle_max_bytes);
     fl_limits_set_policy(&arena->pages, options->give_back == FALLOW_GIVE_BACK_NEVER,
                          options->give_back == FALLOW_GIVE_BACK_AT_ONCE);
-    return arena;
+    return fl_arena_handle(arena);
 }
 
 fallow_arena *fallow_arena_create_sized(const fallow_arena_options *options, size_t options_bytes) {
@@ -71,25 +71,21 @@ fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
 }
 
 const char *fallow_arena_name(const fallow_arena *arena) {
-    fl_arena_check(arena, "name of arena");
-    return arena->name;
+    return fl_arena_at(arena, "name of arena")->name;
 }
 
 fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
-    fl_arena_check(arena, "parent of arena");
-    return arena->parent;
+    const fallow_arena *parent = fl_arena_at(arena, "parent of arena")->parent;
+    return parent ? fl_arena_handle(parent) : NULL;
 }
 
 void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes) {
-    fl_arena_check(arena, "reset of arena");
-    fl_arena_reset(arena, keep_bytes);
+    fl_arena_reset(fl_arena_at(arena, "reset of arena"), keep_bytes);
 }
 
 void fallow_arena_destroy(fallow_arena *arena) {
-    if (!arena)
-        return;
-    fl_arena_check(arena, "destroy of arena");
-    fl_arena_destroy(arena);
+    if (arena)
+        fl_arena_destroy(fl_arena_at(arena, "destroy of arena"));
 }
 
 /* What all three allocations share. */
@@ -139,7 +135,7 @@ size_t fallow_arena_usable_bytes(const void *block) {
 /* A block of another arena would be put into this one's books. */
 static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *doing) {
     fl_slab *slab = fl_block_slab(block, doing);
-    if (slab->arena != arena)
+    if (__builtin_expect(fl_arena_handle(slab->arena) != arena, 0))
         fl_fatal(doing, block, "a block of another arena");
     return slab;
 }
@@ -224,45 +220,43 @@ void fallow_arena_free(fallow_arena *arena, void *block) {
 
 void fallow_free(void *block) {
     if (block)
-        fl_heap_free(fl_thread_heap_if_any(fl_block_slab(block, "free of")->arena), block);
+        fl_heap_free(fl_thread_heap_if_any(fl_arena_handle(fl_block_slab(block, "free of")->arena)), block);
 }
 
 size_t fallow_arena_give_back(fallow_arena *arena) {
-    fl_arena_check(arena, "give-back of arena");
-    return fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
+    fl_pagearena *pages = &fl_arena_at(arena, "give-back of arena")->pages;
+    return fl_scavenger_give_back(pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
 }
 
 void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {
-    fl_arena_check(arena, "limits of arena");
-    fl_limits_set(&arena->pages, soft_bytes, hard_bytes);
-    fl_driver_note(&arena->pages); /* what is idle may be too much now */
+    fl_pagearena *pages = &fl_arena_at(arena, "limits of arena")->pages;
+    fl_limits_set(pages, soft_bytes, hard_bytes);
+    fl_driver_note(pages); /* what is idle may be too much now */
 }
 
 void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
-    fl_arena_check(arena, "limits of arena");
-    fl_limits_set_idle_max(&arena->pages, idle_bytes);
-    fl_driver_note(&arena->pages);
+    fl_pagearena *pages = &fl_arena_at(arena, "limits of arena")->pages;
+    fl_limits_set_idle_max(pages, idle_bytes);
+    fl_driver_note(pages);
 }
 
 void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
-    fl_arena_check(arena, "limits of arena");
-    fl_shed_set_soft(&arena->pages, shed, context);
+    fl_shed_set_soft(&fl_arena_at(arena, "limits of arena")->pages, shed, context);
 }
 
 void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
-    fl_arena_check(arena, "limits of arena");
-    fl_shed_set(&arena->pages, shed, context);
+    fl_shed_set(&fl_arena_at(arena, "limits of arena")->pages, shed, context);
 }
 
 fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
-    fl_arena_check(arena, "figures of arena");
+    const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
     fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
-    bool refused = fl_last_refusal(&arena->pages, &last);
-    if (whose)
-        *whose = (const fallow_arena *)last.whose; /* its first member */
+    bool refused = fl_last_refusal(pages, &last);
+    if (whose) /* pages are its first member */
+        *whose = last.whose ? fl_arena_handle((const fallow_arena *)last.whose) : NULL;
     switch (last.why) {
     case FL_REFUSED_ARENA:
-        return last.whose == &arena->pages ? FALLOW_REFUSED_BY_ARENA : FALLOW_REFUSED_BY_PARENT;
+        return last.whose == pages ? FALLOW_REFUSED_BY_ARENA : FALLOW_REFUSED_BY_PARENT;
     case FL_REFUSED_PROCESS:
         return FALLOW_REFUSED_BY_PROCESS;
     case FL_REFUSED_SYSTEM:
@@ -304,8 +298,7 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
 }
 
 bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {
-    fl_arena_check(arena, "figures of arena");
-    fallow_arena_figures ours = fl_arena_figures(arena);
+    fallow_arena_figures ours = fl_arena_figures(fl_arena_at(arena, "figures of arena"));
     if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
         return true;
     errno = EINVAL;
@@ -314,5 +307,5 @@ bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *fi
 
 fallow_arena *fallow_arena_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
-    return entry ? fl_entry_slab(entry)->arena : NULL;
+    return entry ? fl_arena_handle(fl_entry_slab(entry)->arena) : NULL;
 }

@@ -85,6 +85,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
      * before it is reset again, or destroyed. */
     fl_upkeep_leave(&arena->pages.upkeep);
     bool one_thread = arena->only_heap != NULL;
+    fl_arena_renew_contents(arena);
     forget_everything(arena);
     if (one_thread) /* takes the heap that has just become free: this cannot fail */
         fl_arena_use_by_one_thread(arena);
@@ -101,6 +102,7 @@ void fl_arena_destroy(fallow_arena *arena) {
         fl_arena_destroy(arena->children);
     fl_audit_arena_unused(arena);
     fl_arena_leave(arena);
+    fl_arena_renew_contents(arena);
     forget_everything(arena);
     fl_pagearena_end(&arena->pages);
     fl_arena_gone(arena);

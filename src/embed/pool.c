@@ -2,7 +2,8 @@
 /*
  * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk, which leads to it while it lives:
  * one that was destroyed is told from its successor in the same memory by where in the chunk it lies, each time some bytes further
- * on. Copies and strings are in pooltext.c.
+ * on; one that ended with all of its arena, by the number of the arena's contents. Its own number cannot lie in the handle, as an arena's
+ * does: an allocation would have to take it out again. Copies and strings are in pooltext.c.
  */
 #include "fallow/pool.h"
 #include "../arena/pages.h"
@@ -24,6 +25,7 @@ typedef struct chunk {
     struct chunk *older;
     size_t pages;
     const fallow_pool *pool; /* that lies in it, and lives; else NULL */
+    uint64_t contents;       /* of the arena, when that was made */
 } chunk;
 
 typedef struct clean_up {
@@ -72,9 +74,13 @@ static chunk *chunk_of(const fallow_pool *pool) {
 /* Its page may be another's by now, or nobody's; addresses that were never fallow's are not looked at. */
 static bool is_live(const fallow_pool *pool) {
     size_t page = ((uintptr_t)pool - fl_the_window.base) >> FL_PAGE_SHIFT;
-    return page < atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) &&
-           atomic_load_explicit(&fl_the_window.regions[page / FL_REGION_PAGES].arena, memory_order_relaxed) &&
-           chunk_of(pool)->pool == pool;
+    if (page >= atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
+        return false;
+    const fallow_arena *arena = (const fallow_arena *)atomic_load_explicit(
+        &fl_the_window.regions[page / FL_REGION_PAGES].arena, memory_order_relaxed); /* its first member */
+    const chunk *it = chunk_of(pool);
+    return arena && it->pool == pool &&
+           it->contents == atomic_load_explicit(&arena->contents, memory_order_relaxed);
 }
 
 static void check_live(const fallow_pool *pool, const char *doing) {
@@ -121,7 +127,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
     size_t pages = fl_pages_for(bytes + CHUNK_HEADER_BYTES);
     if (bytes > PTRDIFF_MAX || (for_pool && !is_within_limits(for_pool, pages)))
         return NULL;
-    fl_heap *heap = fl_thread_heap_in(arena);
+    fl_heap *heap = fl_thread_heap_in(fl_arena_handle(arena));
     if (!heap)
         return NULL;
     heap->pinned++;
@@ -151,7 +157,7 @@ static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
     count_held(of_pool, pages, false);
     count_for_audit(arena, pages, false);
     fl_unpoison(it, pages << FL_PAGE_SHIFT);
-    fl_heap *heap = fl_thread_heap_if_any(arena);
+    fl_heap *heap = fl_thread_heap_if_any(fl_arena_handle(arena));
     if (heap->arena == arena)
         fl_spans_put(&heap->kept.spans, &arena->pages, (char *)it, pages);
     else
@@ -191,6 +197,7 @@ static fallow_pool *create(fallow_arena *arena, fallow_pool *parent) {
     fallow_pool *pool = (fallow_pool *)((char *)first + next_place());
     fl_unpoison(pool, POOL_HEADER_BYTES);
     first->pool = pool;
+    first->contents = atomic_load_explicit(&arena->contents, memory_order_relaxed);
     *pool = (fallow_pool){.arena = arena,
                           .parent = parent,
                           .held_pages = first->pages,
@@ -213,9 +220,7 @@ fallow_pool *fallow_pool_create(fallow_arena *arena) {
         return NULL;
     }
     fl_fork_register();
-    if (arena)
-        fl_arena_check(arena, "pool of arena");
-    return create(arena ? arena : fl_process_arena, NULL);
+    return create(arena ? fl_arena_at(arena, "pool of arena") : fl_process_arena, NULL);
 }
 
 fallow_pool *fallow_pool_create_child(fallow_pool *parent) {

@@ -60,8 +60,8 @@ static bool walk_region(const fl_region *region, const visitor *to) {
     return on;
 }
 
-bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) {
-    fl_arena_check(arena, "walk of arena");
+bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context) {
+    fallow_arena *arena = fl_arena_at(handle, "walk of arena");
     visitor to = {visit, context};
     bool on = true;
     fl_audit_arena_unused(arena);

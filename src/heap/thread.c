@@ -94,8 +94,8 @@ static uint64_t bit_of(unsigned place) {
     return UINT64_C(1) << (place - 1);
 }
 
-static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
-    atomic_store_explicit(&self->recent.arena, arena, memory_order_relaxed);
+static void set_recent(fl_thread *self, const fallow_arena *handle, fl_heap *heap) {
+    atomic_store_explicit(&self->recent.arena, handle, memory_order_relaxed);
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }
 
@@ -110,7 +110,7 @@ static fl_heap *find(fl_thread *self, const fallow_arena *arena) {
         heap = self->directory->heaps[*place - 1];
     }
     if (heap)
-        set_recent(self, arena, heap);
+        set_recent(self, fl_arena_handle(arena), heap);
     return heap;
 }
 
@@ -161,7 +161,7 @@ static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
     directory->taken |= bit_of(place);
     directory->looked_up &= ~bit_of(place);
     *place_of(self, heap->arena) = (uint8_t)place;
-    set_recent(self, heap->arena, heap);
+    set_recent(self, fl_arena_handle(heap->arena), heap);
 }
 
 /* In an arena that is not the process's. */
@@ -191,15 +191,15 @@ static fl_heap *add_process_heap(fl_thread *self) {
     if (!heap)
         return NULL;
     self->process_heap = fl_thread_heap = heap;
-    set_recent(self, fl_process_arena, heap);
+    set_recent(self, fl_arena_handle(fl_process_arena), heap);
     return heap;
 }
 
-fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
+fl_heap *fl_thread_heap_look_up(const fallow_arena *handle) {
     fl_thread *self = thread_self();
     if (!self)
         return NULL;
-    fl_arena_check(arena, "allocation in arena");
+    fallow_arena *arena = fl_arena_at(handle, "allocation in arena");
     if (self == &fl_thread_ended)
         return fl_heap_acquire(arena, &fl_thread_ended);
     fl_heap *heap = find(self, arena);
@@ -219,11 +219,13 @@ void fl_thread_moment_over(fl_heap *heap) {
 
 void fl_thread_attach(void) {
     if (fl_thread_self_record() != &fl_thread_ended)
-        fl_thread_heap_in(fl_process_arena); /* if there is no memory for it: the next time */
+        fl_thread_heap_in(
+            fl_arena_handle(fl_process_arena)); /* if there is no memory for it: the next time */
 }
 
-fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena) {
+fl_heap *fl_thread_heap_look_up_if_any(const fallow_arena *handle) {
     fl_thread *self = fl_thread_self_record();
+    const fallow_arena *arena = fl_arena_at(handle, "free in arena");
     fl_heap *heap = self != &fl_thread_unknown && self != &fl_thread_ended ? find(self, arena) : NULL;
     return heap ? heap : &fl_empty_heap;
 }

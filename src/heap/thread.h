@@ -12,8 +12,11 @@
 /* Gives the calling thread its heap in the process's arena before it allocates. */
 void fl_thread_attach(void);
 
+/* Arenas are named by their handles from here to the end of the look-ups: what is at hand is found without asking whose they are. One
+ * that does not live stops the process there. */
+
 /* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
-fl_heap *fl_thread_heap_look_up(fallow_arena *arena);
+fl_heap *fl_thread_heap_look_up(const fallow_arena *handle);
 
 /* The end of a heap of the moment: of a thread whose end has been seen to. */
 void fl_thread_moment_over(fl_heap *heap);
@@ -24,24 +27,25 @@ static inline void fl_thread_heap_done(fl_heap *heap) {
 }
 
 /* The same where it is at hand, with nothing to be done afterwards; NULL: it is not. */
-static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *arena) {
+static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *handle) {
     fl_recent_heap *recent = fl_thread_self;
-    if (__builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == arena, 1))
+    if (__builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == handle, 1))
         return atomic_load_explicit(&recent->heap, memory_order_relaxed);
-    return arena->only_heap;
+    const fallow_arena *arena = fl_arena_find(handle);
+    return arena ? arena->only_heap : NULL;
 }
 
-static inline fl_heap *fl_thread_heap_in(fallow_arena *arena) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
-    return heap ? heap : fl_thread_heap_look_up(arena);
+static inline fl_heap *fl_thread_heap_in(const fallow_arena *handle) {
+    fl_heap *heap = fl_thread_heap_at_hand(handle);
+    return heap ? heap : fl_thread_heap_look_up(handle);
 }
 
 /* The calling thread's heap in an arena, or the empty heap where it has none. For freeing. */
-fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena);
+fl_heap *fl_thread_heap_look_up_if_any(const fallow_arena *handle);
 
-static inline fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
-    return heap ? heap : fl_thread_heap_look_up_if_any(arena);
+static inline fl_heap *fl_thread_heap_if_any(const fallow_arena *handle) {
+    fl_heap *heap = fl_thread_heap_at_hand(handle);
+    return heap ? heap : fl_thread_heap_look_up_if_any(handle);
 }
 
 /* A heap that belongs to no thread. NULL: out of memory. */
