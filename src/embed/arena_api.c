@@ -97,14 +97,20 @@ static void *finish(fl_heap *heap, void *block) {
     return block;
 }
 
-static __attribute__((noinline)) void *alloc_first(fallow_arena *arena, size_t bytes) {
-    fl_heap *heap = fl_thread_heap_in(arena);
+static __attribute__((noinline)) void *alloc_looked_up(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_look_up(arena);
     return finish(heap, heap ? fl_heap_alloc(heap, bytes) : NULL);
 }
 
+/* In another arena than the one that the thread used last. */
+static __attribute__((noinline)) void *alloc_elsewhere(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_of_all(arena);
+    return heap ? fl_heap_alloc(heap, bytes) : alloc_looked_up(arena, bytes);
+}
+
 void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
-    return __builtin_expect(heap != NULL, 1) ? fl_heap_alloc(heap, bytes) : alloc_first(arena, bytes);
+    fl_heap *heap = fl_thread_heap_recent(arena);
+    return __builtin_expect(heap != NULL, 1) ? fl_heap_alloc(heap, bytes) : alloc_elsewhere(arena, bytes);
 }
 
 void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
@@ -203,19 +209,32 @@ void *fallow_arena_realloc_array(fallow_arena *arena, void *block, size_t count,
     return multiply(count, each_bytes, &bytes) ? fallow_arena_realloc(arena, block, bytes) : NULL;
 }
 
-/* From a thread that has no heap in the arena. */
-static __attribute__((noinline)) void free_of_none(fallow_arena *arena, void *block) {
+static __attribute__((noinline)) void free_looked_up(fallow_arena *arena, void *block) {
+    fl_heap *heap = fl_thread_heap_look_up_if_any(arena);
+    if (heap != &fl_empty_heap) {
+        fl_heap_free_here(heap, block);
+        return;
+    }
     if (block)
         slab_here(arena, block, "free of");
     fl_heap_free(&fl_empty_heap, block);
 }
 
-void fallow_arena_free(fallow_arena *arena, void *block) {
-    fl_heap *heap = fl_thread_heap_if_any(arena);
-    if (__builtin_expect(heap == &fl_empty_heap, 0))
-        free_of_none(arena, block);
-    else
+/* In another arena than the one that the thread used last. */
+static __attribute__((noinline)) void free_elsewhere(fallow_arena *arena, void *block) {
+    fl_heap *heap = fl_thread_heap_of_all(arena);
+    if (heap)
         fl_heap_free_here(heap, block);
+    else
+        free_looked_up(arena, block);
+}
+
+void fallow_arena_free(fallow_arena *arena, void *block) {
+    fl_heap *heap = fl_thread_heap_recent(arena);
+    if (__builtin_expect(heap != NULL, 1))
+        fl_heap_free_here(heap, block);
+    else
+        free_elsewhere(arena, block);
 }
 
 void fallow_free(void *block) {

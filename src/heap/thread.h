@@ -26,13 +26,24 @@ static inline void fl_thread_heap_done(fl_heap *heap) {
         fl_thread_moment_over(heap);
 }
 
-/* The same where it is at hand, with nothing to be done afterwards; NULL: it is not. */
-static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *handle) {
+/* The same where it is the arena that the thread used last, with nothing to be done afterwards; NULL: it is not. */
+static inline fl_heap *fl_thread_heap_recent(const fallow_arena *handle) {
     fl_recent_heap *recent = fl_thread_self;
-    if (__builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == handle, 1))
-        return atomic_load_explicit(&recent->heap, memory_order_relaxed);
+    return __builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == handle, 1)
+               ? atomic_load_explicit(&recent->heap, memory_order_relaxed)
+               : NULL;
+}
+
+/* The heap that serves all callers in an arena, of one thread at a time; NULL: there is none. */
+static inline fl_heap *fl_thread_heap_of_all(const fallow_arena *handle) {
     const fallow_arena *arena = fl_arena_find(handle);
     return arena ? arena->only_heap : NULL;
+}
+
+/* One of these two. */
+static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *handle) {
+    fl_heap *recent = fl_thread_heap_recent(handle);
+    return __builtin_expect(recent != NULL, 1) ? recent : fl_thread_heap_of_all(handle);
 }
 
 static inline fl_heap *fl_thread_heap_in(const fallow_arena *handle) {
