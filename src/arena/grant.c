@@ -140,7 +140,10 @@ static __attribute__((noinline)) void wait_a_moment(void) {
 
 static __attribute__((noinline)) void note_refusal(fl_pagearena *arena, const fl_shortage *shortage) {
     uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
+    bool above = shortage->why == FL_REFUSED_ARENA && shortage->whose != arena;
     atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(above ? &arena->refused_above : &arena->refused[shortage->why], 1,
+                              memory_order_relaxed);
     if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)
         atomic_store_explicit(&arena->refused_last, last, memory_order_relaxed);
 }
@@ -171,8 +174,8 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
     }
     ladder->dry = false;
     /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
-    return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, bytes)) ||
-                                           (shortage->whose != arena && fl_shed_ask(arena, bytes)));
+    return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
+                                           (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));
 }
 
 bool fl_make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {

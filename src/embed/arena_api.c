@@ -267,22 +267,29 @@ void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context
     fl_shed_set(&fl_arena_at(arena, "limits of arena")->pages, shed, context);
 }
 
+/* For a limit of an arena: its own. */
+static fallow_refused_by refused_by(fl_refusal why) {
+    switch (why) {
+    case FL_REFUSED_ARENA:
+        return FALLOW_REFUSED_BY_ARENA;
+    case FL_REFUSED_PROCESS:
+        return FALLOW_REFUSED_BY_PROCESS;
+    case FL_REFUSED_SYSTEM:
+        return FALLOW_REFUSED_BY_SYSTEM;
+    default:
+        return FALLOW_REFUSED_BY_SIZE;
+    }
+}
+
 fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
     const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
     fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
     bool refused = fl_last_refusal(pages, &last);
     if (whose) /* pages are its first member */
         *whose = last.whose ? fl_arena_handle((const fallow_arena *)last.whose) : NULL;
-    switch (last.why) {
-    case FL_REFUSED_ARENA:
-        return last.whose == pages ? FALLOW_REFUSED_BY_ARENA : FALLOW_REFUSED_BY_PARENT;
-    case FL_REFUSED_PROCESS:
-        return FALLOW_REFUSED_BY_PROCESS;
-    case FL_REFUSED_SYSTEM:
-        return FALLOW_REFUSED_BY_SYSTEM;
-    default:
-        return refused ? FALLOW_REFUSED_BY_SIZE : FALLOW_REFUSED_BY_NOBODY;
-    }
+    return !refused                                              ? FALLOW_REFUSED_BY_NOBODY
+           : last.why == FL_REFUSED_ARENA && last.whose != pages ? FALLOW_REFUSED_BY_PARENT
+                                                                 : refused_by(last.why);
 }
 
 _Static_assert((int)FALLOW_CAUSE_REQUEST + 1 == (int)FL_CAUSE_COUNT && FL_CAUSE_COUNT <= FALLOW_CAUSES_MAX,
@@ -308,12 +315,37 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     figures.system_calls = pages->system_calls;
     figures.refusals = atomic_load_explicit(&pages->refusals, memory_order_relaxed);
     figures.sheds = atomic_load_explicit(&pages->sheds, memory_order_relaxed);
+    figures.heaps = atomic_load_explicit(&pages->heap_count, memory_order_relaxed);
+    figures.refused[FALLOW_REFUSED_BY_PARENT] =
+        atomic_load_explicit(&pages->refused_above, memory_order_relaxed);
+    for (unsigned why = 0; why < FL_REFUSED_COUNT; why++)
+        figures.refused[refused_by((fl_refusal)why)] +=
+            atomic_load_explicit(&pages->refused[why], memory_order_relaxed);
     for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {
         figures.given[cause].bytes = pages->given_bytes[cause];
         figures.given[cause].ns = pages->given_ns[cause];
     }
     fl_lock_drop(lock);
     return figures;
+}
+
+size_t fallow_arena_ready_bytes(const fallow_arena *arena) {
+    const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
+    return atomic_load_explicit(&pages->family_bytes, memory_order_relaxed);
+}
+
+size_t fallow_arena_used_bytes(const fallow_arena *arena) {
+    const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
+    fl_lock *lock = (fl_lock *)&pages->lock;
+    fl_lock_take(lock);
+    size_t granted = pages->used_pages << FL_PAGE_SHIFT;
+    size_t away = atomic_load_explicit(&pages->away_bytes, memory_order_relaxed);
+    fl_lock_drop(lock);
+    return fl_above(granted, away);
+}
+
+bool fallow_arena_detach(fallow_arena *arena) {
+    return fl_thread_detach(fl_arena_at(arena, "detaching from arena"));
 }
 
 bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {

@@ -4,6 +4,7 @@
 #include "../arena/driver.h"
 #include "../arena/pages.h"
 #include "../arena/scavenger.h"
+#include "../arena/shed.h"
 #include "../heap/heap_audit.h"
 #include "../heap/registry.h"
 #include "../heap/thread.h"
@@ -74,12 +75,20 @@ static void forget_everything(fallow_arena *arena) {
 #endif
 }
 
+/* One that a call-back is about, in this very thread, is still needed when that returns. */
+static void check_unneeded(const fallow_arena *arena, const char *doing) {
+    if (__builtin_expect(fl_call_back_needs(&arena->pages), 0))
+        fl_fatal(doing, fl_arena_handle(arena),
+                 "by a call-back about it: who sheds for it or for a request in it, or visits it");
+}
+
 bool fl_arena_use_by_one_thread(fallow_arena *arena) {
     arena->only_heap = fl_thread_heap_of_nobody(arena);
     return arena->only_heap != NULL;
 }
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    check_unneeded(arena, "reset of arena");
     fl_audit_arena_unused(arena);
     /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
      * before it is reset again, or destroyed. */
@@ -98,6 +107,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
 }
 
 void fl_arena_destroy(fallow_arena *arena) {
+    check_unneeded(arena, "destroy of arena");
     while (arena->children)
         fl_arena_destroy(arena->children);
     fl_audit_arena_unused(arena);

@@ -20,45 +20,7 @@
 #include "../heap/thread.h"
 #include "../system/fatal.h"
 #include "poison.h"
-
-typedef struct chunk {
-    struct chunk *older;
-    size_t pages;
-    const fallow_pool *pool; /* that lies in it, and lives; else NULL */
-    uint64_t contents;       /* of the arena, when that was made */
-} chunk;
-
-typedef struct clean_up {
-    struct clean_up *earlier;
-    uint64_t event;
-    void (*call)(void *context);
-    void *context;
-} clean_up;
-
-struct fallow_pool {
-    char *next;     /* the first free byte of the newest chunk */
-    char *fast_end; /* its end; under AddressSanitizer the same as next: each object takes the slow path */
-    char *end;
-    size_t used_before; /* in other chunks than the newest */
-    chunk *newest;
-    chunk *large; /* chunks of one object each, newest first */
-    chunk *spare; /* kept by a reset for when the first one is full; or NULL */
-    clean_up *clean_ups;
-    fallow_pool *children; /* newest first, through next_sibling */
-    fallow_pool *next_sibling;
-    fallow_pool *previous_sibling;
-    fallow_pool *parent;
-    fallow_arena *arena;
-    uint64_t events;     /* so many children and clean-ups it has been given; each knows which it was */
-    uint64_t event;      /* of the parent */
-    uint64_t void_after; /* marks of events after this one, up to the next, are void: by the last rewind */
-    uint64_t void_until;
-    size_t resets;
-    bool undoes;       /* calls clean-ups, and ends children */
-    size_t held_pages; /* with the children's */
-    size_t limit_pages;
-    pthread_t owner;
-};
+#include "poolbooks.h"
 
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
@@ -338,6 +300,44 @@ bool fallow_pool_on_clean_up(fallow_pool *pool, void (*call)(void *context), voi
         return false;
     *it = (clean_up){pool->clean_ups, ++pool->events, call, context};
     pool->clean_ups = it;
+    return true;
+}
+
+/* Where the newest one of them is linked. NULL: there is none. */
+static clean_up **find_clean_up(fallow_pool *pool, void (*call)(void *context), const void *context) {
+    clean_up **place = &pool->clean_ups;
+    while (*place && ((*place)->call != call || (*place)->context != context))
+        place = &(*place)->earlier;
+    return *place ? place : NULL;
+}
+
+bool fallow_pool_cancel_clean_up(fallow_pool *pool, void (*call)(void *context), void *context) {
+    check_live(pool, "clean-up of pool");
+    check_owner(pool);
+    clean_up **place = find_clean_up(pool, call, context);
+    if (place)
+        *place = (*place)->earlier;
+    return place != NULL;
+}
+
+bool fallow_pool_move_clean_up(fallow_pool *from, fallow_pool *to, void (*call)(void *context),
+                               void *context) {
+    check_live(from, "clean-up of pool");
+    check_live(to, "clean-up of pool");
+    check_owner(from);
+    clean_up **place = find_clean_up(from, call, context);
+    if (!place) {
+        errno = ENOENT;
+        return false;
+    }
+    const clean_up *moved = *place;
+    if (!fallow_pool_on_clean_up(to, call, context))
+        return false;
+    if (from == to) /* the new one stands in front */
+        place = &to->clean_ups;
+    while (*place != moved)
+        place = &(*place)->earlier;
+    *place = moved->earlier;
     return true;
 }
 

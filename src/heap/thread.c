@@ -245,6 +245,19 @@ static void thread_end(void *argument) {
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
+bool fl_thread_detach(fallow_arena *arena) {
+    fl_thread *self = fl_thread_self_record();
+    fl_heap *heap = self != &fl_thread_unknown && self != &fl_thread_ended ? find(self, arena) : NULL;
+    if (heap && heap->pinned)
+        return false;
+    if (heap && heap == self->process_heap)
+        fl_thread_heap = &fl_empty_heap;
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
+    part_with(self, heap);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
+    return true;
+}
+
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena) {
     return fl_heap_acquire(arena, &fl_thread_ended);
 }

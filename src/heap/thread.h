@@ -59,6 +59,9 @@ static inline fl_heap *fl_thread_heap_if_any(const fallow_arena *handle) {
     return heap ? heap : fl_thread_heap_look_up_if_any(handle);
 }
 
+/* The calling thread parts with its heap in an arena, for the next one that comes. False: it is in the middle of a request there. */
+bool fl_thread_detach(fallow_arena *arena);
+
 /* A heap that belongs to no thread. NULL: out of memory. */
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);
 
