@@ -102,7 +102,8 @@ typedef struct fallow_arena_figures {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* that it took */
     } given[FALLOW_CAUSES_MAX];
-    size_t heaps; /* threads' parts of it, those that wait for the next thread among them: 3 KiB each, and its slabs */
+    size_t
+        heaps; /* threads' parts of it, those that wait for the next thread among them: 3 KiB each, and its slabs */
     uint64_t refused[FALLOW_REFUSED_BY_MAX]; /* the refusals, by whose limit it was (fallow_refused_by) */
 } fallow_arena_figures;
 

@@ -79,7 +79,8 @@ FALLOW_API bool fallow_pool_on_clean_up(fallow_pool *pool, void (*clean_up)(void
                                         void *context) FALLOW_MUST_USE;
 
 /* The newest of the pool's clean-ups with this call and context will not be called. False: it has none such. */
-FALLOW_API bool fallow_pool_cancel_clean_up(fallow_pool *pool, void (*clean_up)(void *context), void *context);
+FALLOW_API bool fallow_pool_cancel_clean_up(fallow_pool *pool, void (*clean_up)(void *context),
+                                            void *context);
 
 /* The same, and it is another pool's from now on, as if it were registered there at this moment: for what outlives the request. False with
  * errno ENOENT: the first pool has none such; ENOMEM: it is where it was. */
