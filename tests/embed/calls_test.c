@@ -301,7 +301,7 @@ static void two_figures_are_the_same_as_of_all(void) {
         CHECK(fallow_arena_alloc(parent, bytes) && fallow_arena_alloc(child, bytes * 3));
         fallow_arena_figures of = arena_figures(parent);
         CHECK_EQUAL(fallow_arena_ready_bytes(parent), of.ready_bytes);
-        CHECK_EQUAL(fallow_arena_used_bytes(parent), of.granted_bytes - of.away_bytes);
+        CHECK_EQUAL(fallow_arena_used_bytes(parent), of.granted_bytes - of.decommitted_bytes);
         CHECK(fallow_arena_ready_bytes(parent) >=
               fallow_arena_ready_bytes(child) + fallow_arena_used_bytes(parent));
     }
