@@ -11,6 +11,9 @@
  * A handle that has ended (the arena was destroyed, by itself or with its parent) stops the process with one line wherever it is
  * used, for ever: no other arena gets it. So does NULL, but where it is said to mean something, and what never was a handle.
  *
+ * In a program under AddressSanitizer a use after free, by the byte beyond a block, and after a reset is reported, without
+ * anything else to be done; so under valgrind with a library that checks (docs/embedding.md, "Memory checkers").
+ *
  * Threads: every function may be called from any thread. A block may be freed by another thread than the one
  * that allocated it. While fallow_arena_destroy runs, no other thread may use the arena or its blocks.
  */
@@ -202,7 +205,7 @@ FALLOW_API void *fallow_arena_alloc_zeroed_array(fallow_arena *arena, size_t cou
  * allocate_at_least.) got is untouched on failure. */
 FALLOW_API void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) FALLOW_MUST_USE;
 
-/* What a block of any arena holds, from its start: the same for the whole of its life, unless it is resized. */
+/* What a block of any arena holds, from its start (under a memory checker: what was asked for): the same for the whole of its life, unless it is resized. */
 FALLOW_API size_t fallow_arena_usable_bytes(const void *block);
 
 /* Makes a block hold at least `bytes` (not 0) where it is. False: it cannot, or more than half of it would lie idle; nothing

@@ -27,6 +27,9 @@
  * whoever knows of them (fallow_fixed_walk shows them). A call of fallow_fixed_create that was cut off has
  * made none.
  *
+ * Under AddressSanitizer, and without being compiled for it, what is free is poisoned, and so is the tag in front of each block, but not
+ * in memory of many processes. Who puts the memory to another use afterwards unpoisons it first (ASAN_UNPOISON_MEMORY_REGION).
+ *
  * Damage. A program that writes beyond its blocks can hit a tag, or the bookkeeping. Nothing in here
  * follows what it finds there to outside the memory, and a call that comes upon what contradicts itself
  * does nothing. In memory of one process it then stops that process with a line, as a misused pointer does.
@@ -99,7 +102,7 @@ FALLOW_API void *fallow_fixed_realloc(fallow_fixed *fixed, void *block, size_t b
  * errno ENOTRECOVERABLE: the memory is damaged, and the block as it was. */
 FALLOW_API bool fallow_fixed_free(fallow_fixed *fixed, void *block);
 
-/* What a block holds. */
+/* What a block holds; under AddressSanitizer what was asked for. */
 FALLOW_API size_t fallow_fixed_usable_bytes(const void *block);
 
 /* All blocks are gone, and all damage to the bookkeeping behind its first 64 bytes. Nobody may be in a

@@ -14,7 +14,7 @@
  * Used and held: a pool in which 300 bytes were allocated has used 304 and holds 16,384.
  *
  * Under AddressSanitizer, and without being compiled for it, a pool poisons what is not allocated: behind each object, after
- * a reset, after a rewind.
+ * a reset, after a rewind, after its end.
  *
  * Threads: a pool, with its children, belongs to one thread at a time: the one that made it, or that called
  * fallow_pool_take_over. A checking build (-Dchecks=1) stops the process where another one uses it.

@@ -84,8 +84,14 @@ void fl_limits_follow_container(void) {
 
 static _Atomic size_t process_share_bytes;
 
+/* What counts in a limit. */
+static size_t ready_bytes(const fl_pagearena *whose) {
+    return atomic_load_explicit(whose ? &whose->family_bytes : &fl_process_ready_bytes, memory_order_relaxed);
+}
+
 /* At a hard limit. Returns how many bytes went. */
 static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
+    size_t ready = ready_bytes(whose);
     size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
                                         memory_order_relaxed);
     _Atomic size_t *share = whose ? &whose->limits.share_bytes : &process_share_bytes;
@@ -95,6 +101,9 @@ static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
     fl_scarce_set_exhausted(whose,
                             true); /* before the look, so that what changes during it is not forgotten */
     size_t went = fl_scavenger_give_back(whose, wanted, FL_CAUSE_LIMIT, true);
+    /* More may have gone than was given back by name: a page goes whole when a slab ends in which it was Ready in part. */
+    size_t fewer = fl_above(ready, ready_bytes(whose));
+    went = went > fewer ? went : fewer;
     if (went >= wanted)
         fl_scarce_set_exhausted(whose, false);
     atomic_store_explicit(share, went >= wanted ? 2 * wanted : 0, memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "../system/lock.h"
+#include "../system/poison.h"
 #include "../system/system.h"
 
 #define WINDOW_BYTES_MAX ((size_t)1 << 43)
@@ -196,6 +197,8 @@ fl_region *fl_window_take_kept(const osmem_backend *backend) {
 
 void fl_window_give(fl_region *region, const osmem_backend *backend) {
     bool kept = region->mapped || (region->reserved && !reserved_whole);
+    if (!fl_memcheck_is_there()) /* which sees for itself what is mapped */
+        fl_unpoison(fl_region_start(region), FL_REGION_BYTES);
     fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     if (kept) {
         fl_region **last = &regions_kept; /* behind those that wait longer for another try */

@@ -120,7 +120,7 @@ static uint64_t read_number(reader *its) {
 }
 
 static uint64_t read_address(reader *its) {
-    its->address += (uint64_t)(fl_trace_unzigzag(read_number(its)) * 16);
+    its->address += (uint64_t)fl_trace_unzigzag(read_number(its)) * 16;
     return its->address;
 }
 
@@ -152,6 +152,13 @@ static void lives_at(reader *its, uint64_t address, uint32_t slot) {
         is_wrong(its, no_memory);
 }
 
+static uint8_t read_log2_alignment(reader *its) {
+    uint64_t log2 = read_number(its);
+    if (log2 > ALIGNMENT_MOST)
+        is_wrong(its, damaged);
+    return (uint8_t)log2;
+}
+
 static void read_thread(reader *its) {
     its->thread = read_number(its);
     if (its->thread >= its->most) {
@@ -167,9 +174,7 @@ static bool read_event(reader *its, fl_event *it) {
         read_thread(its);
         return false;
     case FL_TRACE_ALIGNED:
-        it->log2_alignment = (uint8_t)read_number(its);
-        if (it->log2_alignment > ALIGNMENT_MOST)
-            is_wrong(its, damaged);
+        it->log2_alignment = read_log2_alignment(its);
         /* fall through */
     case FL_TRACE_MALLOC:
     case FL_TRACE_CALLOC:

@@ -23,6 +23,7 @@
 #include "arena_api.h"
 #include "arena_life.h"
 #include "atfork.h"
+#include "guarded.h"
 
 static bool are_valid(const fallow_arena_options *options) {
     return !(options->flags & ~FALLOW_ARENA_ONE_THREAD) &&
@@ -42,7 +43,12 @@ static fallow_arena *create(const fallow_arena_options *options) {
         began && options->parent ? fl_arena_at(options->parent, "arena below arena") : NULL;
     fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, parent) : NULL;
     fl_fork_register();
-    if (arena && (options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_arena_use_by_one_thread(arena)) {
+    if (began)
+        fl_show_leak_roots();
+    /* The one heap of an arena for one thread is always at hand, which that of a guarded one must not be. */
+    if (arena &&
+        (!fl_guarded_begin(arena) || ((options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_is_guarded(arena) &&
+                                      !fl_arena_use_by_one_thread(arena)))) {
         fl_arena_destroy(arena);
         arena = NULL;
     }
@@ -97,15 +103,22 @@ static void *finish(fl_heap *heap, void *block) {
     return block;
 }
 
-static __attribute__((noinline)) void *alloc_looked_up(fallow_arena *arena, size_t bytes) {
+/* Neither the arena that the thread used last nor one with a heap for all: the first place where it may be a guarded one. */
+static __attribute__((noinline)) void *alloc_looked_up(fallow_arena *arena, size_t alignment, size_t bytes,
+                                                       bool zeroed) {
+    fallow_arena *guarded = fl_guarded_find(arena);
+    if (guarded)
+        return fl_guarded_alloc(guarded, alignment, bytes, zeroed);
     fl_heap *heap = fl_thread_heap_look_up(arena);
-    return finish(heap, heap ? fl_heap_alloc(heap, bytes) : NULL);
+    if (heap && zeroed)
+        return finish(heap, fl_block_alloc_zeroed(heap, bytes));
+    return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
 }
 
 /* In another arena than the one that the thread used last. */
 static __attribute__((noinline)) void *alloc_elsewhere(fallow_arena *arena, size_t bytes) {
     fl_heap *heap = fl_thread_heap_of_all(arena);
-    return heap ? fl_heap_alloc(heap, bytes) : alloc_looked_up(arena, bytes);
+    return heap ? fl_heap_alloc(heap, bytes) : alloc_looked_up(arena, 1, bytes, false);
 }
 
 void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
@@ -114,8 +127,8 @@ void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
 }
 
 void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
-    fl_heap *heap = fl_thread_heap_in(arena);
-    return finish(heap, heap ? fl_block_alloc_zeroed(heap, bytes) : NULL);
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return heap ? finish(heap, fl_block_alloc_zeroed(heap, bytes)) : alloc_looked_up(arena, 1, bytes, true);
 }
 
 void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t bytes) {
@@ -123,8 +136,9 @@ void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t b
         errno = EINVAL;
         return NULL;
     }
-    fl_heap *heap = fl_thread_heap_in(arena);
-    return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return heap ? finish(heap, fl_block_alloc_aligned(heap, alignment, bytes))
+                : alloc_looked_up(arena, alignment, bytes, false);
 }
 
 void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) {
@@ -135,6 +149,8 @@ void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got
 }
 
 size_t fallow_arena_usable_bytes(const void *block) {
+    if (fl_guarded_of(block))
+        return fl_guarded_bytes(fl_guarded_slab(block, "usable bytes of"), block);
     return fl_block_usable_bytes(fl_block_slab(block, "usable bytes of"));
 }
 
@@ -146,13 +162,24 @@ static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *do
     return slab;
 }
 
+/* For who has no heap to look up first. The arena that the thread used last is none. */
+static fallow_arena *find_guarded(const fallow_arena *arena) {
+    return fl_thread_heap_recent(arena) ? NULL : fl_guarded_find(arena);
+}
+
 bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
+    fallow_arena *guarded = find_guarded(arena);
+    if (guarded)
+        return fl_guarded_resize(guarded, block, bytes);
     return fl_block_resize(slab_here(arena, block, "resize of"), bytes);
 }
 
 void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
     if (!block)
         return fallow_arena_alloc(arena, bytes);
+    fallow_arena *guarded = find_guarded(arena);
+    if (guarded)
+        return fl_guarded_realloc(guarded, block, 1, bytes + (bytes == 0));
     fl_slab *slab = slab_here(arena, block, "realloc of");
     bytes += bytes == 0;
     if (fl_block_resize(slab, bytes))
@@ -179,6 +206,9 @@ static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_
 void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alignment, size_t bytes) {
     if (!block || !fl_is_power_of_two(alignment))
         return fallow_arena_alloc_aligned(arena, alignment, bytes);
+    fallow_arena *guarded = find_guarded(arena);
+    if (guarded)
+        return fl_guarded_realloc(guarded, block, alignment, bytes + (bytes == 0));
     fl_slab *slab = slab_here(arena, block, "realloc of");
     bytes += bytes == 0;
     if ((uintptr_t)block % alignment == 0 && fl_block_resize(slab, bytes))
@@ -210,6 +240,12 @@ void *fallow_arena_realloc_array(fallow_arena *arena, void *block, size_t count,
 }
 
 static __attribute__((noinline)) void free_looked_up(fallow_arena *arena, void *block) {
+    fallow_arena *guarded = fl_guarded_find(arena);
+    if (guarded) {
+        if (block)
+            fl_guarded_free(guarded, block);
+        return;
+    }
     fl_heap *heap = fl_thread_heap_look_up_if_any(arena);
     if (heap != &fl_empty_heap) {
         fl_heap_free_here(heap, block);
@@ -238,7 +274,10 @@ void fallow_arena_free(fallow_arena *arena, void *block) {
 }
 
 void fallow_free(void *block) {
-    if (block)
+    fallow_arena *guarded = block ? fl_guarded_of(block) : NULL;
+    if (guarded)
+        fl_guarded_free(guarded, block);
+    else if (block)
         fl_heap_free(fl_thread_heap_if_any(fl_arena_handle(fl_block_slab(block, "free of")->arena)), block);
 }
 

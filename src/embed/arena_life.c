@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "arena_life.h"
 
+#include "fallow/arena.h"
+
 #include "../arena/driver.h"
 #include "../arena/pages.h"
 #include "../arena/scavenger.h"
@@ -10,7 +12,8 @@
 #include "../heap/thread.h"
 #include "../slab/units.h"
 #include "../system/fatal.h"
-#include "poison.h"
+#include "../system/poison.h"
+#include "guarded.h"
 
 /* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
  * no entry is left that leads to one. */
@@ -55,8 +58,21 @@ static void forget_unsettled(fallow_arena *arena) {
     arena->unsettled = NULL;
 }
 
+static bool forget_block(void *context, void *block, size_t bytes) {
+    (void)context, (void)block, (void)bytes;
+    VALGRIND_FREELIKE_BLOCK(block, 0);
+    return true;
+}
+
+/* Memcheck counts every block that nobody frees as a leak. */
+static void tell_memcheck(fallow_arena *arena) {
+    if (fl_memcheck_is_there() && fl_is_guarded(arena))
+        fallow_arena_walk(fl_arena_handle(arena), forget_block, NULL);
+}
+
 /* What it had is gone: blocks, heaps, lists. Its pages stay. */
 static void forget_everything(fallow_arena *arena) {
+    fl_guarded_end(arena);
     forget_unsettled(arena);
     fl_threads_leave(arena);
     fl_slab *gone = NULL;
@@ -89,6 +105,7 @@ bool fl_arena_use_by_one_thread(fallow_arena *arena) {
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     check_unneeded(arena, "reset of arena");
+    tell_memcheck(arena);
     fl_audit_arena_unused(arena);
     /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
      * before it is reset again, or destroyed. */
@@ -103,6 +120,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     size_t keep = keep_bytes & ~(FL_PAGE_BYTES - 1), idle = arena->pages.ready_pages << FL_PAGE_SHIFT;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
+    fl_guarded_forbid(arena);
     fl_driver_note(&arena->pages);
 }
 
@@ -110,6 +128,7 @@ void fl_arena_destroy(fallow_arena *arena) {
     check_unneeded(arena, "destroy of arena");
     while (arena->children)
         fl_arena_destroy(arena->children);
+    tell_memcheck(arena);
     fl_audit_arena_unused(arena);
     fl_arena_leave(arena);
     fl_arena_renew_contents(arena);

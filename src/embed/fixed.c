@@ -8,12 +8,36 @@
 #include <string.h>
 
 #include "../system/arithmetic.h"
+#include "../system/poison.h"
 #include "../system/sized.h"
 #include "fixedcheck.h"
 #include "fixedlists.h"
 #include "fixedlog.h"
 
 #define LOOKS 16
+
+extern void *__asan_region_is_poisoned(void *start, size_t bytes) __attribute__((weak));
+
+/* Under AddressSanitizer what is free is poisoned, and so are tags and what a block has more than was asked for. Not in memory of
+ * many processes: what one poisons, another may hand out. */
+static bool is_poisoning(const fallow_fixed *fixed) {
+    return fl_poison_may_stay() && !fixed->is_shared;
+}
+
+/* The program may touch so many bytes of a block. */
+static void *show(const fallow_fixed *fixed, void *block, size_t bytes) {
+    if (block && is_poisoning(fixed)) {
+        size_t chunk = (size_t)((char *)block - (const char *)fixed) - 8, whole = bytes_of(fixed, chunk) - 8;
+        fl_unpoison(block, bytes);
+        fl_poison((char *)block + bytes, whole - bytes);
+    }
+    return block;
+}
+
+static void hide(const fallow_fixed *fixed, size_t chunk, size_t bytes) {
+    if (is_poisoning(fixed))
+        fl_poison((const char *)fixed + chunk, bytes);
+}
 
 static void count(fallow_fixed *fixed, size_t used_bytes, size_t blocks) {
     fixed_note(fixed, 0, &fixed->used_bytes);
@@ -90,6 +114,7 @@ static void start(fallow_fixed *fixed) {
     fixed_set(fixed, tag_at(fixed, end), IN_USE);
     fl_fixed_make_free(fixed, FIRST_CHUNK, end - FIRST_CHUNK);
     fixed_done(fixed);
+    hide(fixed, FIRST_CHUNK, end + 8 - FIRST_CHUNK);
 }
 
 static void *no_memory(void) {
@@ -103,6 +128,8 @@ fallow_fixed *fallow_fixed_create(void *memory, size_t bytes, unsigned flags) {
         errno = EINVAL;
         return NULL;
     }
+    if (fl_poison_may_stay()) /* whatever was here before */
+        fl_unpoison(fixed, bytes);
     fixed->magic = 0;
     atomic_signal_fence(memory_order_seq_cst); /* who is killed in here leaves no allocator */
     fl_shared_lock_init(&fixed->lock, flags & FALLOW_FIXED_SHARED);
@@ -132,8 +159,8 @@ void *fallow_fixed_alloc(fallow_fixed *fixed, size_t bytes) {
     if (!fl_fixed_enter(fixed))
         return NULL;
     size_t wanted = chunk_bytes(bytes), chunk = wanted ? find_chunk(fixed, wanted) : 0;
-    return result_of(fixed,
-                     chunk ? place(fixed, chunk, PREVIOUS_IN_USE, bytes_of(fixed, chunk), wanted) : NULL);
+    void *block = chunk ? place(fixed, chunk, PREVIOUS_IN_USE, bytes_of(fixed, chunk), wanted) : NULL;
+    return show(fixed, result_of(fixed, block), bytes);
 }
 
 /* A block that is long enough for any start, cut at both ends. Holds the lock. */
@@ -162,7 +189,9 @@ void *fallow_fixed_alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t b
     }
     if (alignment <= 16)
         return fallow_fixed_alloc(fixed, bytes);
-    return fl_fixed_enter(fixed) ? result_of(fixed, alloc_aligned(fixed, alignment, bytes)) : NULL;
+    if (!fl_fixed_enter(fixed))
+        return NULL;
+    return show(fixed, result_of(fixed, alloc_aligned(fixed, alignment, bytes)), bytes);
 }
 
 /* What is said of a block does not agree: the caller's mistake where the books are sound, and damage
@@ -197,6 +226,7 @@ static void give(fallow_fixed *fixed, size_t chunk) {
     size_t bytes = bytes_of(fixed, chunk), behind = chunk + bytes;
     if (is_lost(fixed, chunk))
         return;
+    hide(fixed, chunk, bytes);
     count(fixed, -bytes, (size_t)-1);
     if (!(*tag_at(fixed, behind) & IN_USE)) {
         if (!fl_fixed_take_out(fixed, behind))
@@ -246,6 +276,13 @@ static bool resize(fallow_fixed *fixed, size_t chunk, size_t wanted) {
     return true;
 }
 
+/* Up to where it is poisoned, where it is. */
+size_t fallow_fixed_usable_bytes(const void *block) {
+    size_t whole = (((const size_t *)block)[-1] & ~TAG_BITS) - 8;
+    char *end = fl_poison_may_stay() ? __asan_region_is_poisoned((void *)(uintptr_t)block, whole) : NULL;
+    return end ? (size_t)(end - (const char *)block) : whole;
+}
+
 /* What may belong to a block: of one that is lost, it is not known where it ends. */
 static size_t contents_of(const fallow_fixed *fixed, size_t chunk) {
     if (is_lost(fixed, chunk))
@@ -265,6 +302,7 @@ static void *move(fallow_fixed *fixed, size_t from, size_t bytes, size_t wanted)
     fixed_note(fixed, 2, last_word_of(fixed, to, have));
     fixed_noted(fixed, 3);
     void *block = place(fixed, to, PREVIOUS_IN_USE, have, wanted);
+    show(fixed, block, bytes);
     memcpy(block, (char *)fixed + from + 8, had < bytes ? had : bytes);
     give(fixed, from);
     return block;
@@ -278,13 +316,15 @@ void *fallow_fixed_realloc(fallow_fixed *fixed, void *block, size_t bytes) {
     size_t wanted = chunk_bytes(bytes), chunk = chunk_of(fixed, block, "realloc of");
     if (!wanted || !chunk)
         return result_of(fixed, NULL);
+    void *before = block;
+    size_t had = fallow_fixed_usable_bytes(block);
+    if (is_poisoning(fixed)) /* it is copied, or gets another end */
+        fl_unpoison(block, contents_of(fixed, chunk));
     if (!resize(fixed, chunk, wanted))
         block = fixed->damaged ? NULL : move(fixed, chunk, bytes, wanted);
-    return result_of(fixed, block);
-}
-
-size_t fallow_fixed_usable_bytes(const void *block) {
-    return (((const size_t *)block)[-1] & ~TAG_BITS) - 8;
+    if (!block && !is_lost(fixed, chunk))
+        show(fixed, before, had);
+    return show(fixed, result_of(fixed, block), bytes);
 }
 
 bool fallow_fixed_reset(fallow_fixed *fixed) {
@@ -341,7 +381,8 @@ bool fallow_fixed_walk(fallow_fixed *fixed, bool (*visit)(void *context, void *b
             break;
         }
         if (!lost && (*tag_at(fixed, chunk) & IN_USE))
-            on = visit(context, (char *)fixed + chunk + 8, bytes - 8);
+            on = visit(context, (char *)fixed + chunk + 8,
+                       fallow_fixed_usable_bytes((char *)fixed + chunk + 8));
     }
     return fl_fixed_leave(fixed) && on;
 }

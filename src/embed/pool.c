@@ -9,6 +9,7 @@
 #include "../arena/pages.h"
 #include "../system/arithmetic.h"
 #include "atfork.h"
+#include "guarded.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -19,7 +20,7 @@
 #include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../system/fatal.h"
-#include "poison.h"
+#include "../system/poison.h"
 #include "poolbooks.h"
 
 #define ALIGNMENT ((size_t)16)
@@ -118,7 +119,10 @@ static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
     size_t pages = it->pages;
     count_held(of_pool, pages, false);
     count_for_audit(arena, pages, false);
-    fl_unpoison(it, pages << FL_PAGE_SHIFT);
+    if (fl_poison_may_stay())
+        fl_poison(it, pages << FL_PAGE_SHIFT);
+    else
+        fl_unpoison(it, pages << FL_PAGE_SHIFT);
     fl_heap *heap = fl_thread_heap_if_any(fl_arena_handle(arena));
     if (heap->arena == arena)
         fl_spans_put(&heap->kept.spans, &arena->pages, (char *)it, pages);
@@ -182,6 +186,7 @@ fallow_pool *fallow_pool_create(fallow_arena *arena) {
         return NULL;
     }
     fl_fork_register();
+    fl_show_leak_roots();
     return create(arena ? fl_arena_at(arena, "pool of arena") : fl_process_arena, NULL);
 }
 
@@ -259,7 +264,7 @@ static __attribute__((noinline)) void *alloc_slow(fallow_pool *pool, size_t byte
         pool->next += whole;
     if (fl_poison_is_there()) {
         pool->fast_end = pool->next;
-        fl_unpoison(object, bytes);
+        fl_unpoison_new(object, bytes);
     }
     return object;
 }

@@ -9,6 +9,7 @@
 #include "../slab/liveblocks.h"
 #include "../system/fatal.h"
 #include "fallow/arena.h"
+#include "guarded.h"
 
 typedef struct visitor {
     fallow_visit *visit;
@@ -88,17 +89,25 @@ static size_t live_in(const fl_region *region) {
 /* By the slabs' counts, where each slab's list of free blocks is what the walk goes by. */
 static size_t count_arena(fallow_arena *arena) {
     size_t live = 0;
+    if (fl_is_guarded(arena)) /* where what the visitor has freed waits */
+        fl_guarded_flush(arena);
     fl_batches_flush(arena, false);
     for (const fl_region *region = arena->pages.regions; region; region = region->next)
         live += live_in(region);
     return live;
 }
 
+/* What the program may use of a block. */
+static size_t held_by(const start *from, const void *block, size_t bytes, const visitor *to) {
+    return fl_is_guarded(to->arena) ? fl_guarded_bytes(from->slab, block) : bytes;
+}
+
 static bool show_blocks(const start *from, char *at, visitor *to) {
     for (size_t i = 0; i < FL_BLOCKS_WORDS; i++)
         for (uint64_t rest = from->blocks.live[i]; rest; rest &= rest - 1) {
             size_t index = i * 64 + (size_t)__builtin_ctzll(rest);
-            if (!to->visit(to->context, at + index * from->block_bytes, from->block_bytes))
+            char *block = at + index * from->block_bytes;
+            if (!to->visit(to->context, block, held_by(from, block, from->block_bytes, to)))
                 return false;
         }
     return true;
@@ -107,7 +116,7 @@ static bool show_blocks(const start *from, char *at, visitor *to) {
 static bool show(const start *from, char *at, visitor *to) {
     to->shown += from->slab->kind == FL_KIND_SLAB ? from->live : 1;
     if (from->slab->kind != FL_KIND_SLAB)
-        return to->visit(to->context, at, from->slab->pages << FL_PAGE_SHIFT);
+        return to->visit(to->context, at, held_by(from, at, from->slab->pages << FL_PAGE_SHIFT, to));
     bool on = show_blocks(from, at, to);
     check_unchanged(to->arena, is_as_shown(from, at, to->arena));
     return on;
@@ -129,6 +138,8 @@ bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context)
     visitor to = {visit, context, arena, 0};
     fl_call_back here;
     bool on = true;
+    if (fl_is_guarded(arena))
+        fl_guarded_flush(arena);
     fl_audit_arena_unused(arena);
     /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
      * held while the program is shown a block. */

@@ -94,8 +94,11 @@ static uint64_t bit_of(unsigned place) {
     return UINT64_C(1) << (place - 1);
 }
 
-static void set_recent(fl_thread *self, const fallow_arena *handle, fl_heap *heap) {
-    atomic_store_explicit(&self->recent.arena, handle, memory_order_relaxed);
+/* Of a guarded arena it is not kept at hand: each call is to come to where its blocks are looked at. NULL, NULL: none is. */
+static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
+    if (arena && arena->waiting)
+        return;
+    atomic_store_explicit(&self->recent.arena, arena ? fl_arena_handle(arena) : NULL, memory_order_relaxed);
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }
 
@@ -110,7 +113,7 @@ static fl_heap *find(fl_thread *self, const fallow_arena *arena) {
         heap = self->directory->heaps[*place - 1];
     }
     if (heap)
-        set_recent(self, fl_arena_handle(arena), heap);
+        set_recent(self, arena, heap);
     return heap;
 }
 
@@ -161,7 +164,7 @@ static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
     directory->taken |= bit_of(place);
     directory->looked_up &= ~bit_of(place);
     *place_of(self, heap->arena) = (uint8_t)place;
-    set_recent(self, fl_arena_handle(heap->arena), heap);
+    set_recent(self, heap->arena, heap);
 }
 
 /* In an arena that is not the process's. */
@@ -191,7 +194,7 @@ static fl_heap *add_process_heap(fl_thread *self) {
     if (!heap)
         return NULL;
     self->process_heap = fl_thread_heap = heap;
-    set_recent(self, fl_arena_handle(fl_process_arena), heap);
+    set_recent(self, fl_process_arena, heap);
     return heap;
 }
 

@@ -105,11 +105,11 @@ static void *alloc_aligned(size_t alignment, size_t bytes) {
 EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes) {
     if (!fl_is_power_of_two(alignment) || alignment % sizeof(void *))
         return EINVAL;
-    int saved_errno = errno;
     void *block = alloc_aligned(alignment, bytes);
-    errno = saved_errno;
-    if (!block)
+    if (!block) {
+        no_memory(); /* errno too, as glibc leaves it; for a bad alignment it does not */
         return ENOMEM;
+    }
     *out = block;
     return 0;
 }

@@ -13,11 +13,10 @@ bool fl_read_switch(const char *text, size_t length, bool *out) {
 
 bool fl_read_bytes(const char *text, size_t length, size_t *out) {
     size_t bytes = 0, i = 0;
-    for (; i < length && text[i] >= '0' && text[i] <= '9'; i++) {
-        if (bytes > (SIZE_MAX - 9) / 10)
+    for (; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+        if (__builtin_mul_overflow(bytes, 10, &bytes) ||
+            __builtin_add_overflow(bytes, (size_t)(text[i] - '0'), &bytes))
             return false;
-        bytes = bytes * 10 + (size_t)(text[i] - '0');
-    }
     static const char units[] = "kmgt";
     const char *unit = i && i + 1 == length ? strchr(units, text[i] | 0x20) : NULL;
     unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;

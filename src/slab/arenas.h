@@ -15,6 +15,7 @@
 #include "slab.h"
 
 struct fl_heap;
+struct fl_waiting;
 
 #define FL_ARENAS_MAX FL_UPKEEP_MAX /* at a time */
 #define FL_IDLE_HEAPS_MAX 2         /* in an arena: for more threads that come in turn, heaps are made */
@@ -26,6 +27,7 @@ typedef struct fl_slab_list {
 typedef struct fallow_arena {
     fl_pagearena pages;
     struct fl_heap *only_heap;             /* of an arena that one thread uses; else NULL */
+    struct fl_waiting *waiting;            /* freed blocks of a guarded arena (embed/guarded.h); else NULL */
     uint32_t slot;                         /* its place in every thread's directory */
     _Atomic(struct fallow_arena *) handle; /* NULL: it does not live; changes under the lock of arenas */
     _Atomic uint64_t contents; /* the same number as long as nothing of it has ended at once: see pool.c */

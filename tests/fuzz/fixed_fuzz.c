@@ -17,15 +17,6 @@
 static unsigned char *memory;
 static fallow_fixed *fixed;
 
-typedef struct input {
-    const uint8_t *bytes;
-    size_t left;
-} input;
-
-static unsigned next(input *from) {
-    return from->left ? from->left--, *from->bytes++ : 0;
-}
-
 typedef struct choice {
     size_t which;
     unsigned char *block;
@@ -53,9 +44,9 @@ static void use(unsigned char *block) {
     memset(block, 0x11, bytes);
 }
 
-static void call(input *from) {
-    unsigned what = next(from);
-    size_t bytes = (size_t)next(from) * (what & 8 ? 16 : 1);
+static void call(fuzz_rest *from) {
+    unsigned what = fuzz_byte(from);
+    size_t bytes = (size_t)fuzz_byte(from) * (what & 8 ? 16 : 1);
     switch (what % 8) {
     case 0:
     case 1:
@@ -79,15 +70,15 @@ static void call(input *from) {
     }
 }
 
-static void damage(input *from, bool whole) {
+static void damage(fuzz_rest *from, bool whole) {
     if (whole) {
         size_t count = from->left < BYTES - LENGTH_AT ? from->left : BYTES - LENGTH_AT;
         memcpy(memory + LENGTH_AT + 16, from->bytes, count > 16 ? count - 16 : 0);
         return;
     }
-    for (unsigned words = next(from) % 8; words > 0; words--) {
-        size_t place = LENGTH_AT + ((size_t)next(from) << 8 | next(from)) % (BYTES - LENGTH_AT - 8);
-        unsigned value = next(from);
+    for (unsigned words = fuzz_byte(from) % 8; words > 0; words--) {
+        size_t place = LENGTH_AT + ((size_t)fuzz_byte(from) << 8 | fuzz_byte(from)) % (BYTES - LENGTH_AT - 8);
+        unsigned value = fuzz_byte(from);
         memset(memory + (place & ~(size_t)7), value & 1 ? 0 : (int)value, 1 + (value >> 5));
     }
 }
@@ -109,19 +100,19 @@ static void expect_all_right(void) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
-    input from = {bytes, count};
+    fuzz_rest from = {bytes, count};
     if (!memory)
         CHECK(memory = aligned_alloc(64, BYTES));
     memset(memory, 0, BYTES);
     CHECK(fixed = fallow_fixed_create(memory, BYTES, FALLOW_FIXED_SHARED));
-    unsigned first = next(&from);
+    unsigned first = fuzz_byte(&from);
     for (unsigned calls = first >> 1; calls > 0 && from.left; calls--)
         call(&from);
     damage(&from, first & 1);
     while (from.left && !(first & 1))
         call(&from);
     for (uint8_t i = 0; i < 16; i++)
-        call(&(input){(const uint8_t[]){i, 100}, 2});
+        call(&(fuzz_rest){(const uint8_t[]){i, 100}, 2});
     expect_all_right();
     return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_main.h: what runs a fuzz target: libFuzzer, or where there is none, this: the files named, or a number of
- * random inputs.
+ * fuzz_main.h: what runs a fuzz target: libFuzzer, or where there is none, this: the files named, then a number of
+ * random inputs. And how a target reads its input.
  */
 #ifndef FUZZ_MAIN_H
 #define FUZZ_MAIN_H
@@ -9,6 +9,22 @@
 #include "check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
+
+/* What is left of an input; zeroes when it is at its end. */
+typedef struct fuzz_rest {
+    const uint8_t *bytes;
+    size_t left;
+} fuzz_rest;
+
+static inline unsigned fuzz_byte(fuzz_rest *rest) {
+    return rest->left ? rest->left--, *rest->bytes++ : 0;
+}
+
+/* Of uniform logarithm, below 256 << most. */
+static inline size_t fuzz_size(fuzz_rest *rest, unsigned most) {
+    size_t bytes = fuzz_byte(rest);
+    return bytes << fuzz_byte(rest) % (most + 1);
+}
 
 #ifndef FUZZER
 static uint8_t fuzz_input[4096];
@@ -34,8 +50,7 @@ static void fuzz_at_random(int rounds, size_t usual_bytes) {
 static void fuzz_main(int argc, char **argv, int rounds, size_t usual_bytes) {
     for (int i = 1; i < argc; i++)
         fuzz_file(argv[i]);
-    if (argc == 1)
-        fuzz_at_random(rounds, usual_bytes);
+    fuzz_at_random(rounds, usual_bytes);
 }
 #endif
 

@@ -261,7 +261,7 @@ static void free_lost(void) {
     slab_audited = partial;
     partial->free = fl_link_get(partial->free);
 }
-DAMAGE(used_count, (slab_audited = current)->left--)
+DAMAGE(used_count, (slab_audited = current)->countdown--)
 DAMAGE(push_count, (slab_audited = notified)->word -= FL_WORD_COUNT_ONE)
 DAMAGE(live_count, (slab_audited = listed)->word += FL_WORD_COUNT_ONE)
 DAMAGE(listed_and_full, change_state(slab_audited = floating, FL_LISTED))

@@ -51,6 +51,7 @@ static const struct value_case {
     {FL_OPTION_BYTES, "2t", true, (size_t)2 << 40},
     {FL_OPTION_BYTES, "007", true, 7},
     {FL_OPTION_BYTES, "18446744073709551609", true, SIZE_MAX - 6},
+    {FL_OPTION_BYTES, "18446744073709551615", true, SIZE_MAX},
     {FL_OPTION_BYTES, "18446744073709551616", false, 0},
     {FL_OPTION_BYTES, "99999999999999999999", false, 0},
     {FL_OPTION_BYTES, "16777215t", true, (size_t)16777215 << 40},
