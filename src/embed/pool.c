@@ -270,6 +270,8 @@ static __attribute__((noinline)) void *alloc_slow(fallow_pool *pool, size_t byte
 }
 
 void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
+    if (FL_CHECKS) /* whose is one that has ended is not the question */
+        check_live(pool, "allocation in pool");
     check_owner(pool);
     /* 0 bytes, and so many that rounding them up comes out at 0, are left to the slow path. */
     size_t whole = (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
