@@ -8,6 +8,9 @@
  * arena refuses a request only if the OS pages that hold a live block (of blocks above 128 KiB: units of 16 KiB) and those that the
  * request needs are more than its limit: everything else goes back first, whichever thread used it.
  *
+ * A handle that has ended (the arena was destroyed, by itself or with its parent) stops the process with one line wherever it is
+ * used, for ever: no other arena gets it. So does NULL, but where it is said to mean something, and what never was a handle.
+ *
  * In a program under AddressSanitizer a use after free, by the byte beyond a block, and after a reset is reported, without
  * anything else to be done; so under valgrind with a library that checks (docs/embedding.md, "Memory checkers").
  *
@@ -69,6 +72,19 @@ typedef enum fallow_cause {
 
 #define FALLOW_CAUSES_MAX 8 /* fewer are in use */
 
+/* Whose limit it was that a request failed for. */
+typedef enum fallow_refused_by {
+    FALLOW_REFUSED_BY_NOBODY,  /* no request has failed yet */
+    FALLOW_REFUSED_BY_ARENA,   /* the limit of the arena itself */
+    FALLOW_REFUSED_BY_PARENT,  /* that of an arena above it */
+    FALLOW_REFUSED_BY_PROCESS, /* fallow_set_limits */
+    FALLOW_REFUSED_BY_SYSTEM,  /* the system has no memory */
+    FALLOW_REFUSED_BY_SIZE, /* no arena could ever serve it: its size or alignment, or a limit that is smaller than the request */
+    FALLOW_REFUSED_BY_ROOM_ = 0x7fffffff
+} fallow_refused_by;
+
+#define FALLOW_REFUSED_BY_MAX 12 /* fewer are in use */
+
 /* Figures of one arena, in bytes where nothing else is said, together at one moment. */
 typedef struct fallow_arena_figures {
     size_t prepared_bytes; /* address space mapped, meant to have no memory behind it */
@@ -89,6 +105,9 @@ typedef struct fallow_arena_figures {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* that it took */
     } given[FALLOW_CAUSES_MAX];
+    size_t
+        heaps; /* threads' parts of it, those that wait for the next thread among them: 3 KiB each, and its slabs */
+    uint64_t refused[FALLOW_REFUSED_BY_MAX]; /* the refusals, by whose limit it was (fallow_refused_by) */
 } fallow_arena_figures;
 
 /*
@@ -136,7 +155,7 @@ FALLOW_API void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes
  * It runs in the thread whose request is in want, one thread at a time for each arena; what it allocates itself fails
  * rather than call it again. That thread may be one that allocates in an arena below: also where this one is
  * FALLOW_ARENA_ONE_THREAD, and then it has to keep out whoever else may be in this one before it frees here. It may
- * not destroy the arena, and has to return: no longjmp, no exception. NULL: nobody is asked.
+ * not reset or destroy the arena, nor the one that the request is in (one line, and SIGABRT), and has to return: no longjmp, no exception. NULL: nobody is asked.
  */
 typedef bool fallow_shed(void *context, size_t wanted_bytes);
 FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context);
@@ -147,17 +166,6 @@ FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, vo
  * thread whose request has crossed the limit, when this has been served. Never in fallow's own thread, nor with a lock held.
  */
 FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);
-
-/* Whose limit it was. */
-typedef enum fallow_refused_by {
-    FALLOW_REFUSED_BY_NOBODY,  /* no request has failed yet */
-    FALLOW_REFUSED_BY_ARENA,   /* the limit of the arena itself */
-    FALLOW_REFUSED_BY_PARENT,  /* that of an arena above it */
-    FALLOW_REFUSED_BY_PROCESS, /* fallow_set_limits */
-    FALLOW_REFUSED_BY_SYSTEM,  /* the system has no memory */
-    FALLOW_REFUSED_BY_SIZE, /* no arena could ever serve it: its size or alignment, or a limit that is smaller than the request */
-    FALLOW_REFUSED_BY_ROOM_ = 0x7fffffff
-} fallow_refused_by;
 
 /* Why the arena's last request that failed did so, in whichever thread. whose, if not NULL, becomes the arena whose limit it was;
  * NULL: no arena's. */
@@ -231,7 +239,9 @@ FALLOW_API size_t fallow_arena_give_back(fallow_arena *arena);
 /*
  * Shows every live block of an arena, with what it holds, in order of addresses but for regions; false from `visit` ends the
  * walk, and is returned. The caller keeps the arena quiet meanwhile: no thread allocates, frees, or uses a block. Nothing may
- * be allocated or freed in the arena from inside. `visit` has to return: no longjmp, no exception.
+ * be allocated or freed in the arena from inside; that stops the process with one line, at the end of the walk at the latest, where more
+ * or less is live then; a reset, and the arena's end, stop it at once. Other arenas may be used and made, and the
+ * same one walked; ticks, give-backs and statistics may run in any thread. `visit` has to return: no longjmp, no exception.
  * Chunks of pools are not blocks, and are not shown.
  */
 typedef bool fallow_visit(void *context, void *block, size_t bytes);
@@ -248,6 +258,27 @@ FALLOW_INLINE fallow_arena_figures fallow_arena_read(const fallow_arena *arena) 
     (void)fallow_arena_read_sized(arena, &figures, sizeof figures);
     return figures;
 }
+
+/* Two figures in constant time, for who asks often (a collector that paces itself): what can be resident of the arena and those below
+ * it, without a lock; and what of the arena alone is Ready and granted: live blocks, pools, and what is free between them. */
+FALLOW_API size_t fallow_arena_ready_bytes(const fallow_arena *arena);
+FALLOW_API size_t fallow_arena_used_bytes(const fallow_arena *arena);
+
+/*
+ * Shows every arena directly below `parent` (NULL: every arena of the process, malloc's own among them); false from `visit` ends it,
+ * and is returned. Others may make and destroy arenas meanwhile: one that lives all the while is shown once, but not while it is being
+ * reset; who destroys or resets the one that is being shown waits for `visit` to return. From inside, everything is allowed but to end
+ * or reset that arena or the parent, which stops the process. `visit` has to return: no longjmp, no exception.
+ */
+typedef bool fallow_arena_visit(void *context, fallow_arena *arena);
+FALLOW_API bool fallow_arena_each(const fallow_arena *parent, fallow_arena_visit *visit, void *context);
+
+/*
+ * The calling thread is done with the arena for now: its heap there waits for the next thread that comes, or goes back a few ticks later,
+ * as when a thread ends. Blocks live on; the thread may use the arena again. False: it is in the middle of a request there (in a
+ * call-back), and keeps what it has.
+ */
+FALLOW_API bool fallow_arena_detach(fallow_arena *arena);
 
 /* The arena that a block came from; NULL if the pointer is not into a block of fallow's (of a block above a
  * MiB: into its first MiB). */

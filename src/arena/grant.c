@@ -86,18 +86,20 @@ void fl_limits_follow_container(void) {
 
 static _Atomic size_t process_share_bytes;
 
-static _Atomic size_t *share_of(fl_pagearena *whose) {
-    return whose ? &whose->limits.share_bytes : &process_share_bytes;
-}
-
 /* What counts in a limit. */
 static size_t ready_bytes(const fl_pagearena *whose) {
     return atomic_load_explicit(whose ? &whose->family_bytes : &fl_process_ready_bytes, memory_order_relaxed);
 }
 
-/* At a hard limit. Returns how many bytes went. */
-static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
-    size_t ready = ready_bytes(whose);
+/* Where it is noted how much is to go the next time. */
+static _Atomic size_t *share_of(fl_pagearena *whose) {
+    return whose ? &whose->limits.share_bytes : &process_share_bytes;
+}
+
+/* At a hard limit. Returns how many bytes went. What is read of the shortage after the call needs no room on the stack meanwhile. */
+static size_t give_back_for_limit(const fl_shortage *shortage) {
+    fl_pagearena *whose = shortage->whose;
+    size_t wanted = shortage->bytes, ready = ready_bytes(whose);
     size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
                                         memory_order_relaxed);
     size_t fair = atomic_load_explicit(share_of(whose), memory_order_relaxed);
@@ -107,11 +109,11 @@ static size_t give_back_for_limit(fl_pagearena *whose, size_t wanted) {
                             true); /* before the look, so that what changes during it is not forgotten */
     size_t went = fl_scavenger_give_back(whose, wanted, FL_CAUSE_LIMIT, true);
     /* More may have gone than was given back by name: a page goes whole when a slab ends in which it was Ready in part. */
-    size_t fewer = fl_above(ready, ready_bytes(whose));
+    size_t fewer = fl_above(ready, ready_bytes(shortage->whose));
     went = went > fewer ? went : fewer;
     if (went >= wanted)
-        fl_scarce_set_exhausted(whose, false);
-    atomic_store_explicit(share_of(whose), went >= wanted ? 2 * wanted : 0, memory_order_relaxed);
+        fl_scarce_set_exhausted(shortage->whose, false);
+    atomic_store_explicit(share_of(shortage->whose), went >= wanted ? 2 * wanted : 0, memory_order_relaxed);
     return went;
 }
 
@@ -132,7 +134,7 @@ static size_t give_back_for_system(size_t wanted) {
 static size_t give_back(fl_pagearena *arena, const fl_shortage *shortage) {
     return shortage->why == FL_REFUSED_SOFT     ? give_back_for_soft(arena, shortage->bytes)
            : shortage->why == FL_REFUSED_SYSTEM ? give_back_for_system(shortage->bytes)
-                                                : give_back_for_limit(shortage->whose, shortage->bytes);
+                                                : give_back_for_limit(shortage);
 }
 
 static bool is_at_hard_limit(const fl_shortage *shortage) {
@@ -155,7 +157,10 @@ static __attribute__((noinline)) void wait_a_moment(void) {
 static __attribute__((noinline)) void note_refusal(fl_pagearena *arena, const fl_shortage *shortage,
                                                    size_t bytes) {
     uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
+    bool above = shortage->why == FL_REFUSED_ARENA && shortage->whose != arena;
     atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(above ? &arena->refused_above : &arena->refused[shortage->why], 1,
+                              memory_order_relaxed);
     if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)
         atomic_store_explicit(&arena->refused_last, last, memory_order_relaxed);
     FL_PROBE3(refused, arena, shortage->why, bytes);
@@ -188,8 +193,8 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
     }
     ladder->dry = false;
     /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
-    return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, bytes)) ||
-                                           (shortage->whose != arena && fl_shed_ask(arena, bytes)));
+    return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
+                                           (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));
 }
 
 bool fl_make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {

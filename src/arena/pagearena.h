@@ -29,6 +29,16 @@ typedef enum fl_how {
     FL_HEEDS_SOFT = 2 /* a soft limit that is exceeded while pages are idle counts as a refusal */
 } fl_how;
 
+/* Why a grant was not made. */
+typedef enum fl_refusal {
+    FL_REFUSED_NEVER,   /* it can never be made, or there is no memory for bookkeeping */
+    FL_REFUSED_SOFT,    /* a soft limit, and idle pages that could go first */
+    FL_REFUSED_ARENA,   /* the hard limit of the arena, or of one above it */
+    FL_REFUSED_PROCESS, /* the process's */
+    FL_REFUSED_SYSTEM,  /* the system has no memory to map */
+    FL_REFUSED_COUNT
+} fl_refusal;
+
 /* An arena's limits, SIZE_MAX for none, and whom to ask for memory at the hard one. */
 typedef struct fl_limits {
     _Atomic size_t soft_bytes; /* these two hold for the arena and those below it together */
@@ -80,6 +90,8 @@ typedef struct fl_pagearena {
     fl_lock shed_lock;         /* one thread at a time asks the owner; see shed.h */
     _Atomic uint64_t refusals; /* figures: of requests; of these and others, how often the owner was asked */
     _Atomic uint64_t sheds;
+    _Atomic uint64_t refused[FL_REFUSED_COUNT]; /* the refusals, by why; those for the limit of one above: */
+    _Atomic uint64_t refused_above;
     _Atomic uintptr_t refused_last; /* the last one: an fl_shortage's whose, with its why in the low bits */
     _Atomic size_t arenas_below;
     size_t wanted_bytes; /* at a limit, of the floor above; upkeep's */
@@ -101,15 +113,6 @@ typedef struct fl_pagearena {
 static inline fl_pagearena *fl_pagearena_of_upkeep(const fl_upkeep *upkeep) {
     return (fl_pagearena *)((char *)(uintptr_t)upkeep - offsetof(fl_pagearena, upkeep));
 }
-
-/* Why a grant was not made. */
-typedef enum fl_refusal {
-    FL_REFUSED_NEVER,   /* it can never be made, or there is no memory for bookkeeping */
-    FL_REFUSED_SOFT,    /* a soft limit, and idle pages that could go first */
-    FL_REFUSED_ARENA,   /* the hard limit of the arena, or of one above it */
-    FL_REFUSED_PROCESS, /* the process's */
-    FL_REFUSED_SYSTEM   /* the system has no memory to map */
-} fl_refusal;
 
 typedef struct fl_shortage {
     fl_refusal why;

@@ -7,13 +7,7 @@
 #include "../system/system.h"
 #include "charge.h"
 
-/* A thread that is inside a call-back; on its stack. */
-typedef struct asking {
-    uintptr_t thread;
-    struct asking *next;
-} asking;
-
-static asking *all; /* guarded by the lock of those that ask */
+static fl_call_back *all; /* guarded by the lock of those that ask */
 
 static uintptr_t self(void) {
     return (uintptr_t)pthread_self();
@@ -29,23 +23,31 @@ void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context)
 static bool is_asking(void) {
     bool found = false;
     fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
-    for (const asking *it = all; it && !found; it = it->next)
-        found = it->thread == self();
+    for (const fl_call_back *it = all; it && !found; it = it->next)
+        found = it->asks && it->thread == self();
     fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
     return found;
 }
 
-static void begin(asking *it) {
+bool fl_call_back_needs(const fl_pagearena *arena) {
+    bool found = false;
     fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
-    it->thread = self();
-    it->next = all;
+    for (const fl_call_back *it = all; it && !found; it = it->next)
+        found = it->thread == self() && (it->about == arena || it->wanting == arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
+    return found;
+}
+
+void fl_call_back_begin(fl_call_back *it, const fl_pagearena *about, const fl_pagearena *wanting, bool asks) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
+    *it = (fl_call_back){self(), about, wanting, asks, all};
     all = it;
     fl_lock_drop(fl_lock_of(FL_LOCK_ASKING));
 }
 
-static void end(const asking *it) {
+void fl_call_back_end(const fl_call_back *it) {
     fl_lock_take(fl_lock_of(FL_LOCK_ASKING));
-    asking **place = &all;
+    fl_call_back **place = &all;
     while (*place && *place != it)
         place = &(*place)->next;
     FL_ASSERT(*place);
@@ -62,7 +64,7 @@ void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *con
 }
 
 /* One of an arena's two owners. */
-static bool ask(fl_pagearena *arena, bool soft, size_t bytes) {
+static bool ask(fl_pagearena *arena, const fl_pagearena *wanting, bool soft, size_t bytes) {
     fl_lock_take(&arena->lock);
     fl_shed_function *function = soft ? arena->limits.soft_shed : arena->limits.shed;
     void *context = soft ? arena->limits.soft_context : arena->limits.shed_context;
@@ -71,28 +73,28 @@ static bool ask(fl_pagearena *arena, bool soft, size_t bytes) {
         return false;
     if (!(is_asking() ? fl_lock_try(&arena->shed_lock) : fl_lock_take_unless_mine(&arena->shed_lock)))
         return false;
-    asking it;
+    fl_call_back it;
     atomic_fetch_add_explicit(&arena->sheds, 1, memory_order_relaxed);
-    begin(&it);
+    fl_call_back_begin(&it, arena, wanting, true);
     bool worth_it = function(context, bytes);
-    end(&it);
+    fl_call_back_end(&it);
     fl_lock_drop(&arena->shed_lock);
     return worth_it;
 }
 
-bool fl_shed_ask(fl_pagearena *arena, size_t bytes) {
-    return ask(arena, false, bytes);
+bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes) {
+    return ask(arena, wanting, false, bytes);
 }
 
 #define TICKS_COME_NS UINT64_C(1000000000)
 
 static _Atomic uint64_t ticked_ns; /* by the program, last */
 
-static void ask_soft(fl_pagearena *arena) {
+static void ask_soft(fl_pagearena *arena, const fl_pagearena *wanting) {
     size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
     size_t above = fl_above(atomic_load_explicit(&arena->family_bytes, memory_order_relaxed), limit);
     if (above)
-        ask(arena, true, above);
+        ask(arena, wanting, true, above);
 }
 
 void fl_shed_ask_soft(fl_pagearena *arena) {
@@ -102,7 +104,7 @@ void fl_shed_ask_soft(fl_pagearena *arena) {
     for (fl_pagearena *it = arena; it; it = it->parent)
         if (atomic_load_explicit(&it->limits.soft_crossed, memory_order_relaxed) &&
             atomic_exchange_explicit(&it->limits.soft_crossed, false, memory_order_relaxed))
-            ask_soft(it);
+            ask_soft(it, arena);
 }
 
 static bool is_crossed(const fl_upkeep *upkeep, const void *unused) {
@@ -119,11 +121,11 @@ void fl_shed_tick(void) {
     for (fl_upkeep *it; (it = fl_upkeep_hold_next(&place, is_crossed, NULL)) != NULL; fl_upkeep_let_go(it))
         if (atomic_exchange_explicit(&fl_pagearena_of_upkeep(it)->limits.soft_crossed, false,
                                      memory_order_relaxed))
-            ask_soft(fl_pagearena_of_upkeep(it));
+            ask_soft(fl_pagearena_of_upkeep(it), NULL);
 }
 
 void fl_shed_fork_child(void) {
-    asking **place = &all;
+    fl_call_back **place = &all;
     while (*place)
         if ((*place)->thread == self())
             place = &(*place)->next;

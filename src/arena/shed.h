@@ -15,14 +15,29 @@
 
 #include "pagearena.h"
 
+/* A thread that runs a call-back about an arena, on its stack: an owner that is asked, or a visitor of what is in it. */
+typedef struct fl_call_back {
+    uintptr_t thread;
+    const fl_pagearena *about;   /* is not to end meanwhile; */
+    const fl_pagearena *wanting; /* nor the one whose request it is for */
+    bool asks;
+    struct fl_call_back *next;
+} fl_call_back;
+
+void fl_call_back_begin(fl_call_back *it, const fl_pagearena *about, const fl_pagearena *wanting, bool asks);
+void fl_call_back_end(const fl_call_back *it);
+
+/* Is the calling thread inside one that the arena has to outlive? */
+bool fl_call_back_needs(const fl_pagearena *arena);
+
 typedef bool fl_shed_function(void *context, size_t bytes);
 
 /* Whom to ask; NULL: nobody. */
 void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context);
 
-/* Asks the owner for so many bytes. False: there is none, it has nothing, it is the one that is asking, or it is busy with somebody
+/* Asks the owner for so many bytes, which a request in an arena wants. False: there is none, it has nothing, it is the one that is asking, or it is busy with somebody
  * and the caller may not wait. */
-bool fl_shed_ask(fl_pagearena *arena, size_t bytes);
+bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes);
 
 /* The same for the soft limit. */
 void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *context);

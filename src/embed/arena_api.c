@@ -40,9 +40,9 @@ static fallow_arena *create(const fallow_arena_options *options) {
         errno = EINVAL;
         return NULL;
     }
-    if (began && options->parent)
-        fl_arena_check(options->parent, "arena below arena");
-    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, options->parent) : NULL;
+    fallow_arena *parent =
+        began && options->parent ? fl_arena_at(options->parent, "arena below arena") : NULL;
+    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, parent) : NULL;
     fl_fork_register();
     if (began)
         fl_show_leak_roots();
@@ -61,7 +61,7 @@ static fallow_arena *create(const fallow_arena_options *options) {
     fl_limits_set_idle_max(&arena->pages, options->idle_max_bytes);
     fl_limits_set_policy(&arena->pages, options->give_back == FALLOW_GIVE_BACK_NEVER,
                          options->give_back == FALLOW_GIVE_BACK_AT_ONCE);
-    return arena;
+    return fl_arena_handle(arena);
 }
 
 fallow_arena *fallow_arena_create_sized(const fallow_arena_options *options, size_t options_bytes) {
@@ -78,25 +78,21 @@ fallow_arena *fallow_arena_create(const char *name, size_t limit_bytes) {
 }
 
 const char *fallow_arena_name(const fallow_arena *arena) {
-    fl_arena_check(arena, "name of arena");
-    return arena->name;
+    return fl_arena_at(arena, "name of arena")->name;
 }
 
 fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
-    fl_arena_check(arena, "parent of arena");
-    return arena->parent;
+    const fallow_arena *parent = fl_arena_at(arena, "parent of arena")->parent;
+    return parent ? fl_arena_handle(parent) : NULL;
 }
 
 void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes) {
-    fl_arena_check(arena, "reset of arena");
-    fl_arena_reset(arena, keep_bytes);
+    fl_arena_reset(fl_arena_at(arena, "reset of arena"), keep_bytes);
 }
 
 void fallow_arena_destroy(fallow_arena *arena) {
-    if (!arena)
-        return;
-    fl_arena_check(arena, "destroy of arena");
-    fl_arena_destroy(arena);
+    if (arena)
+        fl_arena_destroy(fl_arena_at(arena, "destroy of arena"));
 }
 
 /* What all three allocations share. */
@@ -108,25 +104,34 @@ static void *finish(fl_heap *heap, void *block) {
     return block;
 }
 
-static __attribute__((noinline)) void *alloc_first(fallow_arena *arena, size_t bytes) {
+/* Neither the arena that the thread used last nor one with a heap for all: the first place where it may be a guarded one. */
+static __attribute__((noinline)) void *alloc_looked_up(fallow_arena *arena, size_t alignment, size_t bytes,
+                                                       bool zeroed) {
     FL_KEEP_FRAME();
-    if (fl_is_guarded(arena))
-        return fl_guarded_alloc(arena, 1, bytes, false);
-    fl_heap *heap = fl_thread_heap_in(arena);
-    return finish(heap, heap ? fl_heap_alloc(heap, bytes) : NULL);
+    fallow_arena *guarded = fl_guarded_find(arena);
+    if (guarded)
+        return fl_guarded_alloc(guarded, alignment, bytes, zeroed);
+    fl_heap *heap = fl_thread_heap_look_up(arena);
+    if (heap && zeroed)
+        return finish(heap, fl_block_alloc_zeroed(heap, bytes));
+    return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
+}
+
+/* In another arena than the one that the thread used last. */
+static __attribute__((noinline)) void *alloc_elsewhere(fallow_arena *arena, size_t bytes) {
+    fl_heap *heap = fl_thread_heap_of_all(arena);
+    return heap ? fl_heap_alloc(heap, bytes) : alloc_looked_up(arena, 1, bytes, false);
 }
 
 void *fallow_arena_alloc(fallow_arena *arena, size_t bytes) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
-    return __builtin_expect(heap != NULL, 1) ? fl_heap_alloc(heap, bytes) : alloc_first(arena, bytes);
+    fl_heap *heap = fl_thread_heap_recent(arena);
+    return __builtin_expect(heap != NULL, 1) ? fl_heap_alloc(heap, bytes) : alloc_elsewhere(arena, bytes);
 }
 
 void *fallow_arena_alloc_zeroed(fallow_arena *arena, size_t bytes) {
     FL_KEEP_FRAME();
-    if (fl_is_guarded(arena))
-        return fl_guarded_alloc(arena, 1, bytes, true);
-    fl_heap *heap = fl_thread_heap_in(arena);
-    return finish(heap, heap ? fl_block_alloc_zeroed(heap, bytes) : NULL);
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return heap ? finish(heap, fl_block_alloc_zeroed(heap, bytes)) : alloc_looked_up(arena, 1, bytes, true);
 }
 
 void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t bytes) {
@@ -135,10 +140,9 @@ void *fallow_arena_alloc_aligned(fallow_arena *arena, size_t alignment, size_t b
         errno = EINVAL;
         return NULL;
     }
-    if (fl_is_guarded(arena))
-        return fl_guarded_alloc(arena, alignment, bytes, false);
-    fl_heap *heap = fl_thread_heap_in(arena);
-    return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
+    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    return heap ? finish(heap, fl_block_alloc_aligned(heap, alignment, bytes))
+                : alloc_looked_up(arena, alignment, bytes, false);
 }
 
 void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got) {
@@ -150,7 +154,7 @@ void *fallow_arena_alloc_at_least(fallow_arena *arena, size_t bytes, size_t *got
 }
 
 size_t fallow_arena_usable_bytes(const void *block) {
-    if (fl_is_guarded_block(block))
+    if (fl_guarded_of(block))
         return fl_guarded_bytes(fl_guarded_slab(block, "usable bytes of"), block);
     return fl_block_usable_bytes(fl_block_slab(block, "usable bytes of"));
 }
@@ -158,15 +162,21 @@ size_t fallow_arena_usable_bytes(const void *block) {
 /* A block of another arena would be put into this one's books. */
 static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *doing) {
     fl_slab *slab = fl_block_slab(block, doing);
-    if (slab->arena != arena)
+    if (__builtin_expect(fl_arena_handle(slab->arena) != arena, 0))
         fl_fatal(doing, block, "a block of another arena");
     return slab;
 }
 
+/* For who has no heap to look up first. The arena that the thread used last is none. */
+static fallow_arena *find_guarded(const fallow_arena *arena) {
+    return fl_thread_heap_recent(arena) ? NULL : fl_guarded_find(arena);
+}
+
 bool fallow_arena_resize(fallow_arena *arena, void *block, size_t bytes) {
     FL_KEEP_FRAME();
-    if (fl_is_guarded(arena))
-        return fl_guarded_resize(arena, block, bytes);
+    fallow_arena *guarded = find_guarded(arena);
+    if (guarded)
+        return fl_guarded_resize(guarded, block, bytes);
     return fl_block_resize(slab_here(arena, block, "resize of"), bytes);
 }
 
@@ -174,8 +184,9 @@ void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
     FL_KEEP_FRAME();
     if (!block)
         return fallow_arena_alloc(arena, bytes);
-    if (fl_is_guarded(arena))
-        return fl_guarded_realloc(arena, block, 1, bytes + (bytes == 0));
+    fallow_arena *guarded = find_guarded(arena);
+    if (guarded)
+        return fl_guarded_realloc(guarded, block, 1, bytes + (bytes == 0));
     fl_slab *slab = slab_here(arena, block, "realloc of");
     bytes += bytes == 0;
     if (fl_block_resize(slab, bytes))
@@ -204,8 +215,9 @@ void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alig
     FL_KEEP_FRAME();
     if (!block || !fl_is_power_of_two(alignment))
         return fallow_arena_alloc_aligned(arena, alignment, bytes);
-    if (fl_is_guarded(arena))
-        return fl_guarded_realloc(arena, block, alignment, bytes + (bytes == 0));
+    fallow_arena *guarded = find_guarded(arena);
+    if (guarded)
+        return fl_guarded_realloc(guarded, block, alignment, bytes + (bytes == 0));
     fl_slab *slab = slab_here(arena, block, "realloc of");
     bytes += bytes == 0;
     if ((uintptr_t)block % alignment == 0 && fl_block_resize(slab, bytes))
@@ -236,80 +248,96 @@ void *fallow_arena_realloc_array(fallow_arena *arena, void *block, size_t count,
     return multiply(count, each_bytes, &bytes) ? fallow_arena_realloc(arena, block, bytes) : NULL;
 }
 
-/* From a thread that has its heap in the arena not at hand, or none. */
-static __attribute__((noinline)) void free_first(fallow_arena *arena, void *block) {
-    if (!block)
-        return;
-    if (fl_is_guarded(arena)) {
-        fl_guarded_free(arena, block);
+static __attribute__((noinline)) void free_looked_up(fallow_arena *arena, void *block) {
+    fallow_arena *guarded = fl_guarded_find(arena);
+    if (guarded) {
+        if (block)
+            fl_guarded_free(guarded, block);
         return;
     }
     fl_heap *heap = fl_thread_heap_look_up_if_any(arena);
-    if (heap == &fl_empty_heap) {
-        slab_here(arena, block, "free of");
-        fl_heap_free(heap, block);
-    } else
+    if (heap != &fl_empty_heap) {
         fl_heap_free_here(heap, block);
+        return;
+    }
+    if (block)
+        slab_here(arena, block, "free of");
+    fl_heap_free(&fl_empty_heap, block);
+}
+
+/* In another arena than the one that the thread used last. */
+static __attribute__((noinline)) void free_elsewhere(fallow_arena *arena, void *block) {
+    fl_heap *heap = fl_thread_heap_of_all(arena);
+    if (heap)
+        fl_heap_free_here(heap, block);
+    else
+        free_looked_up(arena, block);
 }
 
 void fallow_arena_free(fallow_arena *arena, void *block) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
+    fl_heap *heap = fl_thread_heap_recent(arena);
     if (__builtin_expect(heap != NULL, 1))
         fl_heap_free_here(heap, block);
     else
-        free_first(arena, block);
+        free_elsewhere(arena, block);
 }
 
 void fallow_free(void *block) {
-    if (block && fl_is_guarded_block(block))
-        fl_guarded_free(fallow_arena_of(block), block);
+    fallow_arena *guarded = block ? fl_guarded_of(block) : NULL;
+    if (guarded)
+        fl_guarded_free(guarded, block);
     else if (block)
-        fl_heap_free(fl_thread_heap_if_any(fl_block_slab(block, "free of")->arena), block);
+        fl_heap_free(fl_thread_heap_if_any(fl_arena_handle(fl_block_slab(block, "free of")->arena)), block);
 }
 
 size_t fallow_arena_give_back(fallow_arena *arena) {
-    fl_arena_check(arena, "give-back of arena");
-    return fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
+    fl_pagearena *pages = &fl_arena_at(arena, "give-back of arena")->pages;
+    return fl_scavenger_give_back(pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
 }
 
 void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes) {
-    fl_arena_check(arena, "limits of arena");
-    fl_limits_set(&arena->pages, soft_bytes, hard_bytes);
-    fl_driver_note(&arena->pages); /* what is idle may be too much now */
+    fl_pagearena *pages = &fl_arena_at(arena, "limits of arena")->pages;
+    fl_limits_set(pages, soft_bytes, hard_bytes);
+    fl_driver_note(pages); /* what is idle may be too much now */
 }
 
 void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes) {
-    fl_arena_check(arena, "limits of arena");
-    fl_limits_set_idle_max(&arena->pages, idle_bytes);
-    fl_driver_note(&arena->pages);
+    fl_pagearena *pages = &fl_arena_at(arena, "limits of arena")->pages;
+    fl_limits_set_idle_max(pages, idle_bytes);
+    fl_driver_note(pages);
 }
 
 void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
-    fl_arena_check(arena, "limits of arena");
-    fl_shed_set_soft(&arena->pages, shed, context);
+    fl_shed_set_soft(&fl_arena_at(arena, "limits of arena")->pages, shed, context);
 }
 
 void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context) {
-    fl_arena_check(arena, "limits of arena");
-    fl_shed_set(&arena->pages, shed, context);
+    fl_shed_set(&fl_arena_at(arena, "limits of arena")->pages, shed, context);
 }
 
-fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
-    fl_arena_check(arena, "figures of arena");
-    fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
-    bool refused = fl_last_refusal(&arena->pages, &last);
-    if (whose)
-        *whose = (const fallow_arena *)last.whose; /* its first member */
-    switch (last.why) {
+/* For a limit of an arena: its own. */
+static fallow_refused_by refused_by(fl_refusal why) {
+    switch (why) {
     case FL_REFUSED_ARENA:
-        return last.whose == &arena->pages ? FALLOW_REFUSED_BY_ARENA : FALLOW_REFUSED_BY_PARENT;
+        return FALLOW_REFUSED_BY_ARENA;
     case FL_REFUSED_PROCESS:
         return FALLOW_REFUSED_BY_PROCESS;
     case FL_REFUSED_SYSTEM:
         return FALLOW_REFUSED_BY_SYSTEM;
     default:
-        return refused ? FALLOW_REFUSED_BY_SIZE : FALLOW_REFUSED_BY_NOBODY;
+        return FALLOW_REFUSED_BY_SIZE;
     }
+}
+
+fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
+    const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
+    fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
+    bool refused = fl_last_refusal(pages, &last);
+    if (whose) /* pages are its first member */
+        *whose = last.whose ? fl_arena_handle((const fallow_arena *)last.whose) : NULL;
+    return !refused                                              ? FALLOW_REFUSED_BY_NOBODY
+           : last.why == FL_REFUSED_ARENA && last.whose != pages ? FALLOW_REFUSED_BY_PARENT
+                                                                 : refused_by(last.why);
 }
 
 _Static_assert((int)FALLOW_CAUSE_REQUEST + 1 == (int)FL_CAUSE_COUNT && FL_CAUSE_COUNT <= FALLOW_CAUSES_MAX,
@@ -335,6 +363,12 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     figures.system_calls = pages->system_calls;
     figures.refusals = atomic_load_explicit(&pages->refusals, memory_order_relaxed);
     figures.sheds = atomic_load_explicit(&pages->sheds, memory_order_relaxed);
+    figures.heaps = atomic_load_explicit(&pages->heap_count, memory_order_relaxed);
+    figures.refused[FALLOW_REFUSED_BY_PARENT] =
+        atomic_load_explicit(&pages->refused_above, memory_order_relaxed);
+    for (unsigned why = 0; why < FL_REFUSED_COUNT; why++)
+        figures.refused[refused_by((fl_refusal)why)] +=
+            atomic_load_explicit(&pages->refused[why], memory_order_relaxed);
     for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {
         figures.given[cause].bytes = pages->given_bytes[cause];
         figures.given[cause].ns = pages->given_ns[cause];
@@ -343,9 +377,27 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     return figures;
 }
 
+size_t fallow_arena_ready_bytes(const fallow_arena *arena) {
+    const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
+    return atomic_load_explicit(&pages->family_bytes, memory_order_relaxed);
+}
+
+size_t fallow_arena_used_bytes(const fallow_arena *arena) {
+    const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
+    fl_lock *lock = (fl_lock *)&pages->lock;
+    fl_lock_take(lock);
+    size_t granted = pages->used_pages << FL_PAGE_SHIFT;
+    size_t away = atomic_load_explicit(&pages->decommitted_bytes, memory_order_relaxed);
+    fl_lock_drop(lock);
+    return fl_above(granted, away);
+}
+
+bool fallow_arena_detach(fallow_arena *arena) {
+    return fl_thread_detach(fl_arena_at(arena, "detaching from arena"));
+}
+
 bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *figures, size_t figures_bytes) {
-    fl_arena_check(arena, "figures of arena");
-    fallow_arena_figures ours = fl_arena_figures(arena);
+    fallow_arena_figures ours = fl_arena_figures(fl_arena_at(arena, "figures of arena"));
     if (fl_sized_fill(figures, figures_bytes, &ours, sizeof ours, sizeof ours))
         return true;
     errno = EINVAL;
@@ -354,5 +406,5 @@ bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *fi
 
 fallow_arena *fallow_arena_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
-    return entry ? fl_entry_slab(entry)->arena : NULL;
+    return entry ? fl_arena_handle(fl_entry_slab(entry)->arena) : NULL;
 }

@@ -6,6 +6,7 @@
 #include "../arena/driver.h"
 #include "../arena/pages.h"
 #include "../arena/scavenger.h"
+#include "../arena/shed.h"
 #include "../heap/heap_audit.h"
 #include "../heap/registry.h"
 #include "../heap/thread.h"
@@ -69,7 +70,7 @@ static bool forget_block(void *context, void *block, size_t bytes) {
 /* Memcheck counts every block that nobody frees as a leak. */
 static void tell_memcheck(fallow_arena *arena) {
     if (fl_memcheck_is_there() && fl_is_guarded(arena))
-        fallow_arena_walk(arena, forget_block, NULL);
+        fallow_arena_walk(fl_arena_handle(arena), forget_block, NULL);
 }
 
 /* What it had is gone: blocks, heaps, lists. Its pages stay. */
@@ -93,18 +94,27 @@ static void forget_everything(fallow_arena *arena) {
 #endif
 }
 
+/* One that a call-back is about, in this very thread, is still needed when that returns. */
+static void check_unneeded(const fallow_arena *arena, const char *doing) {
+    if (__builtin_expect(fl_call_back_needs(&arena->pages), 0))
+        fl_fatal(doing, fl_arena_handle(arena),
+                 "by a call-back about it: who sheds for it or for a request in it, or visits it");
+}
+
 bool fl_arena_use_by_one_thread(fallow_arena *arena) {
     arena->only_heap = fl_thread_heap_of_nobody(arena);
     return arena->only_heap != NULL;
 }
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
+    check_unneeded(arena, "reset of arena");
     tell_memcheck(arena);
     fl_audit_arena_unused(arena);
     /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
      * before it is reset again, or destroyed. */
     fl_upkeep_leave(&arena->pages.upkeep);
     bool one_thread = arena->only_heap != NULL;
+    fl_arena_renew_contents(arena);
     forget_everything(arena);
     if (one_thread) /* takes the heap that has just become free: this cannot fail */
         fl_arena_use_by_one_thread(arena);
@@ -118,11 +128,13 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
 }
 
 void fl_arena_destroy(fallow_arena *arena) {
+    check_unneeded(arena, "destroy of arena");
     while (arena->children)
         fl_arena_destroy(arena->children);
     tell_memcheck(arena);
     fl_audit_arena_unused(arena);
     fl_arena_leave(arena);
+    fl_arena_renew_contents(arena);
     forget_everything(arena);
     fl_pagearena_end(&arena->pages);
     fl_arena_gone(arena);

@@ -162,7 +162,7 @@ static void release(void *block) {
     fallow_arena *arena = slab->arena;
     if (!fl_poison_may_stay() || slab->kind != FL_KIND_SLAB)
         fl_unpoison(block, fl_block_usable_bytes(slab));
-    fl_heap_free(fl_thread_heap_if_any(arena), block);
+    fl_heap_free(fl_thread_heap_if_any(fl_arena_handle(arena)), block);
 }
 
 /* Releases what waited there. Both: who takes a block out finds it as its free has left it. */
@@ -180,7 +180,7 @@ void fl_guarded_flush(fallow_arena *arena) {
 }
 
 static void *alloc(fallow_arena *arena, size_t alignment, size_t bytes) {
-    fl_heap *heap = fl_thread_heap_in(arena);
+    fl_heap *heap = fl_thread_heap_in(fl_arena_handle(arena));
     if (!heap)
         return NULL;
     void *block = fl_block_alloc_aligned(heap, alignment, bytes);

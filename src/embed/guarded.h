@@ -20,10 +20,17 @@ static inline bool fl_is_guarded(const fallow_arena *arena) {
     return arena && arena->waiting;
 }
 
-/* Of a pointer that may be no block of ours. */
-static inline bool fl_is_guarded_block(const void *block) {
+/* The arena that has a handle, if it is guarded. NULL: it is not, or lives no more, which is for who looks up a heap in it to say. */
+static inline fallow_arena *fl_guarded_find(const fallow_arena *handle) {
+    fallow_arena *arena = handle ? fl_arena_find(handle) : NULL;
+    return fl_is_guarded(arena) ? arena : NULL;
+}
+
+/* The arena of a pointer that may be no block of ours, if it is guarded; else NULL. */
+static inline fallow_arena *fl_guarded_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
-    return entry && fl_is_guarded(fl_entry_slab(entry)->arena);
+    fallow_arena *arena = entry ? fl_entry_slab(entry)->arena : NULL;
+    return fl_is_guarded(arena) ? arena : NULL;
 }
 
 /* LeakSanitizer finds what only blocks, and objects of pools, lead to: it looks through all memory that fallow hands out. Once the window
@@ -39,7 +46,7 @@ void fl_guarded_end(fallow_arena *arena);
 /* What was freed goes back to the heaps at once. */
 void fl_guarded_flush(fallow_arena *arena);
 
-/* As those of arena.h; the arena is guarded. */
+/* As those of arena.h, of the arena that a handle has led to; it is guarded. */
 void *fl_guarded_alloc(fallow_arena *arena, size_t alignment, size_t bytes, bool zeroed);
 void *fl_guarded_realloc(fallow_arena *arena, void *block, size_t alignment, size_t bytes);
 bool fl_guarded_resize(fallow_arena *arena, void *block, size_t bytes);

@@ -151,10 +151,8 @@ static void fill(const fallow_arena *arena, fallow_stats *stats) {
 
 bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats, size_t stats_bytes) {
     fallow_stats all = {0};
-    if (arena)
-        fl_arena_check(arena, "statistics of arena");
     if (arena || fl_process_init())
-        fill(arena ? arena : fl_process_arena, &all);
+        fill(arena ? fl_arena_at(arena, "statistics of arena") : fl_process_arena, &all);
     if (fl_sized_fill(stats, stats_bytes, &all, sizeof all, sizeof all))
         return true;
     errno = EINVAL;

@@ -2,7 +2,8 @@
 /*
  * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk, which leads to it while it lives:
  * one that was destroyed is told from its successor in the same memory by where in the chunk it lies, each time some bytes further
- * on. Copies and strings are in pooltext.c.
+ * on; one that ended with all of its arena, by the number of the arena's contents. Its own number cannot lie in the handle, as an arena's
+ * does: an allocation would have to take it out again. Copies and strings are in pooltext.c.
  */
 #include "fallow/pool.h"
 #include "../arena/pages.h"
@@ -20,44 +21,7 @@
 #include "../heap/thread.h"
 #include "../system/fatal.h"
 #include "../system/poison.h"
-
-typedef struct chunk {
-    struct chunk *older;
-    size_t pages;
-    const fallow_pool *pool; /* that lies in it, and lives; else NULL */
-} chunk;
-
-typedef struct clean_up {
-    struct clean_up *earlier;
-    uint64_t event;
-    void (*call)(void *context);
-    void *context;
-} clean_up;
-
-struct fallow_pool {
-    char *next;     /* the first free byte of the newest chunk */
-    char *fast_end; /* its end; under AddressSanitizer the same as next: each object takes the slow path */
-    char *end;
-    size_t used_before; /* in other chunks than the newest */
-    chunk *newest;
-    chunk *large; /* chunks of one object each, newest first */
-    chunk *spare; /* kept by a reset for when the first one is full; or NULL */
-    clean_up *clean_ups;
-    fallow_pool *children; /* newest first, through next_sibling */
-    fallow_pool *next_sibling;
-    fallow_pool *previous_sibling;
-    fallow_pool *parent;
-    fallow_arena *arena;
-    uint64_t events;     /* so many children and clean-ups it has been given; each knows which it was */
-    uint64_t event;      /* of the parent */
-    uint64_t void_after; /* marks of events after this one, up to the next, are void: by the last rewind */
-    uint64_t void_until;
-    size_t resets;
-    bool undoes;       /* calls clean-ups, and ends children */
-    size_t held_pages; /* with the children's */
-    size_t limit_pages;
-    pthread_t owner;
-};
+#include "poolbooks.h"
 
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
@@ -73,9 +37,13 @@ static chunk *chunk_of(const fallow_pool *pool) {
 /* Its page may be another's by now, or nobody's; addresses that were never fallow's are not looked at. */
 static bool is_live(const fallow_pool *pool) {
     size_t page = ((uintptr_t)pool - fl_the_window.base) >> FL_PAGE_SHIFT;
-    return page < atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) &&
-           atomic_load_explicit(&fl_the_window.regions[page / FL_REGION_PAGES].arena, memory_order_relaxed) &&
-           chunk_of(pool)->pool == pool;
+    if (page >= atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
+        return false;
+    const fallow_arena *arena = (const fallow_arena *)atomic_load_explicit(
+        &fl_the_window.regions[page / FL_REGION_PAGES].arena, memory_order_relaxed); /* its first member */
+    const chunk *it = chunk_of(pool);
+    return arena && it->pool == pool &&
+           it->contents == atomic_load_explicit(&arena->contents, memory_order_relaxed);
 }
 
 static void check_live(const fallow_pool *pool, const char *doing) {
@@ -122,7 +90,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
     size_t pages = fl_pages_for(bytes + CHUNK_HEADER_BYTES);
     if (bytes > PTRDIFF_MAX || (for_pool && !is_within_limits(for_pool, pages)))
         return NULL;
-    fl_heap *heap = fl_thread_heap_in(arena);
+    fl_heap *heap = fl_thread_heap_in(fl_arena_handle(arena));
     if (!heap)
         return NULL;
     heap->pinned++;
@@ -155,7 +123,7 @@ static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
         fl_poison(it, pages << FL_PAGE_SHIFT);
     else
         fl_unpoison(it, pages << FL_PAGE_SHIFT);
-    fl_heap *heap = fl_thread_heap_if_any(arena);
+    fl_heap *heap = fl_thread_heap_if_any(fl_arena_handle(arena));
     if (heap->arena == arena)
         fl_spans_put(&heap->kept.spans, &arena->pages, (char *)it, pages);
     else
@@ -195,6 +163,7 @@ static fallow_pool *create(fallow_arena *arena, fallow_pool *parent) {
     fallow_pool *pool = (fallow_pool *)((char *)first + next_place());
     fl_unpoison(pool, POOL_HEADER_BYTES);
     first->pool = pool;
+    first->contents = atomic_load_explicit(&arena->contents, memory_order_relaxed);
     *pool = (fallow_pool){.arena = arena,
                           .parent = parent,
                           .held_pages = first->pages,
@@ -218,9 +187,7 @@ fallow_pool *fallow_pool_create(fallow_arena *arena) {
     }
     fl_fork_register();
     fl_show_leak_roots();
-    if (arena)
-        fl_arena_check(arena, "pool of arena");
-    return create(arena ? arena : fl_process_arena, NULL);
+    return create(arena ? fl_arena_at(arena, "pool of arena") : fl_process_arena, NULL);
 }
 
 fallow_pool *fallow_pool_create_child(fallow_pool *parent) {
@@ -303,6 +270,8 @@ static __attribute__((noinline)) void *alloc_slow(fallow_pool *pool, size_t byte
 }
 
 void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
+    if (FL_CHECKS) /* whose is one that has ended is not the question */
+        check_live(pool, "allocation in pool");
     check_owner(pool);
     /* 0 bytes, and so many that rounding them up comes out at 0, are left to the slow path. */
     size_t whole = (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
@@ -338,6 +307,44 @@ bool fallow_pool_on_clean_up(fallow_pool *pool, void (*call)(void *context), voi
         return false;
     *it = (clean_up){pool->clean_ups, ++pool->events, call, context};
     pool->clean_ups = it;
+    return true;
+}
+
+/* Where the newest one of them is linked. NULL: there is none. */
+static clean_up **find_clean_up(fallow_pool *pool, void (*call)(void *context), const void *context) {
+    clean_up **place = &pool->clean_ups;
+    while (*place && ((*place)->call != call || (*place)->context != context))
+        place = &(*place)->earlier;
+    return *place ? place : NULL;
+}
+
+bool fallow_pool_cancel_clean_up(fallow_pool *pool, void (*call)(void *context), void *context) {
+    check_live(pool, "clean-up of pool");
+    check_owner(pool);
+    clean_up **place = find_clean_up(pool, call, context);
+    if (place)
+        *place = (*place)->earlier;
+    return place != NULL;
+}
+
+bool fallow_pool_move_clean_up(fallow_pool *from, fallow_pool *to, void (*call)(void *context),
+                               void *context) {
+    check_live(from, "clean-up of pool");
+    check_live(to, "clean-up of pool");
+    check_owner(from);
+    clean_up **place = find_clean_up(from, call, context);
+    if (!place) {
+        errno = ENOENT;
+        return false;
+    }
+    const clean_up *moved = *place;
+    if (!fallow_pool_on_clean_up(to, call, context))
+        return false;
+    if (from == to) /* the new one stands in front */
+        place = &to->clean_ups;
+    while (*place != moved)
+        place = &(*place)->earlier;
+    *place = moved->earlier;
     return true;
 }
 

@@ -2,23 +2,35 @@
 /*
  * walk.c: every live block of an arena that nobody uses meanwhile, by what the table and the slabs say.
  */
+#include "../arena/shed.h"
 #include "../heap/batches.h"
 #include "../heap/heap_audit.h"
 #include "../heap/thread.h"
 #include "../slab/liveblocks.h"
+#include "../system/fatal.h"
 #include "fallow/arena.h"
 #include "guarded.h"
 
 typedef struct visitor {
     fallow_visit *visit;
     void *context;
+    const fallow_arena *arena;
+    size_t shown;
 } visitor;
 
 /* What starts at a page: a slab and its live blocks, or a large block. slab NULL: neither. */
 typedef struct start {
     const fl_slab *slab;
+    size_t block_bytes;
+    uint32_t live;
     fl_blocks blocks;
 } start;
+
+/* With the lock of threads, while no other uses the arena. */
+static uint32_t count_live(const fl_slab *slab) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
+    return fl_word_live_with(word, fl_slab_used(slab));
+}
 
 /* Nobody uses the arena, but a thread that ends, or has many arenas, may be about to let its heap in it go: what a slab says is
  * read while none can. (A page that is nobody's stays so.) */
@@ -31,46 +43,100 @@ static void look_at(const fl_region *region, size_t page, start *out) {
     const fl_slab *slab = fl_entry_slab(atomic_load_explicit(entry, memory_order_relaxed));
     if (slab && slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT))
         out->slab = slab;
-    if (out->slab && slab->kind == FL_KIND_SLAB) /* Acquire: the links behind the head. */
+    if (out->slab && slab->kind == FL_KIND_SLAB) {
+        out->block_bytes = slab->block_bytes;
+        out->live = count_live(slab);
+        /* Acquire: the links behind the head. */
         fl_blocks_find(slab, fl_word_head(atomic_load_explicit(&slab->word, memory_order_acquire)),
                        &out->blocks);
+    }
     fl_threads_unlock();
 }
 
-/* What the program may use of it. */
-static size_t held_by(const fl_slab *slab, const void *block, size_t bytes) {
-    return fl_is_guarded(slab->arena) ? fl_guarded_bytes(slab, block) : bytes;
+static void check_unchanged(const fallow_arena *arena, bool same) {
+    if (!same)
+        fl_fatal("walk of arena", fl_arena_handle(arena),
+                 "in which its visitor, or another thread, has allocated or freed meanwhile");
 }
 
-static bool show_blocks(const start *from, const visitor *to) {
-    const fl_slab *slab = from->slab;
+/* Is the slab as it was, so far as its counts tell? It may be another's by now, where the visitor has freed its last block. */
+static bool is_as_shown(const start *shown, const char *at, const fallow_arena *arena) {
+    fl_threads_lock();
+    const fl_slab *slab = shown->slab;
+    bool same = slab->arena == arena && slab->start == at && count_live(slab) == shown->live;
+    fl_threads_unlock();
+    return same;
+}
+
+static size_t live_in(const fl_region *region) {
+    const _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
+    size_t live = 0;
+    for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+        if (!atomic_load_explicit(&entries[page], memory_order_relaxed))
+            continue;
+        fl_threads_lock();
+        fl_entry entry = atomic_load_explicit(&entries[page], memory_order_relaxed);
+        const fl_slab *slab = entry ? fl_entry_slab(entry) : NULL;
+        if (slab && slab->start == fl_region_start(region) + (page << FL_PAGE_SHIFT)) {
+            live += slab->kind == FL_KIND_SLAB ? count_live(slab) : 1;
+            page += slab->pages - 1;
+        }
+        fl_threads_unlock();
+    }
+    return live;
+}
+
+/* By the slabs' counts, where each slab's list of free blocks is what the walk goes by. */
+static size_t count_arena(fallow_arena *arena) {
+    size_t live = 0;
+    if (fl_is_guarded(arena)) /* where what the visitor has freed waits */
+        fl_guarded_flush(arena);
+    fl_batches_flush(arena, false);
+    for (const fl_region *region = arena->pages.regions; region; region = region->next)
+        live += live_in(region);
+    return live;
+}
+
+/* What the program may use of a block. */
+static size_t held_by(const start *from, const void *block, size_t bytes, const visitor *to) {
+    return fl_is_guarded(to->arena) ? fl_guarded_bytes(from->slab, block) : bytes;
+}
+
+static bool show_blocks(const start *from, char *at, visitor *to) {
     for (size_t i = 0; i < FL_BLOCKS_WORDS; i++)
         for (uint64_t rest = from->blocks.live[i]; rest; rest &= rest - 1) {
             size_t index = i * 64 + (size_t)__builtin_ctzll(rest);
-            char *block = slab->start + index * slab->block_bytes;
-            if (!to->visit(to->context, block, held_by(slab, block, slab->block_bytes)))
+            char *block = at + index * from->block_bytes;
+            if (!to->visit(to->context, block, held_by(from, block, from->block_bytes, to)))
                 return false;
         }
     return true;
 }
 
-static bool walk_region(const fl_region *region, const visitor *to) {
+static bool show(const start *from, char *at, visitor *to) {
+    to->shown += from->slab->kind == FL_KIND_SLAB ? from->live : 1;
+    if (from->slab->kind != FL_KIND_SLAB)
+        return to->visit(to->context, at, held_by(from, at, from->slab->pages << FL_PAGE_SHIFT, to));
+    bool on = show_blocks(from, at, to);
+    check_unchanged(to->arena, is_as_shown(from, at, to->arena));
+    return on;
+}
+
+static bool walk_region(const fl_region *region, visitor *to) {
     start from;
     bool on = true;
     for (size_t page = 0; page < FL_REGION_PAGES && on; page++) {
         look_at(region, page, &from);
         if (from.slab)
-            on = from.slab->kind == FL_KIND_SLAB
-                     ? show_blocks(&from, to)
-                     : to->visit(to->context, from.slab->start,
-                                 held_by(from.slab, from.slab->start, from.slab->pages << FL_PAGE_SHIFT));
+            on = show(&from, fl_region_start(region) + (page << FL_PAGE_SHIFT), to);
     }
     return on;
 }
 
-bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) {
-    fl_arena_check(arena, "walk of arena");
-    visitor to = {visit, context};
+bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context) {
+    fallow_arena *arena = fl_arena_at(handle, "walk of arena");
+    visitor to = {visit, context, arena, 0};
+    fl_call_back here;
     bool on = true;
     if (fl_is_guarded(arena))
         fl_guarded_flush(arena);
@@ -79,8 +145,11 @@ bool fallow_arena_walk(fallow_arena *arena, fallow_visit *visit, void *context) 
      * held while the program is shown a block. */
     fl_upkeep_pause(&arena->pages.upkeep);
     fl_batches_flush(arena, false);
+    fl_call_back_begin(&here, &arena->pages, NULL, false);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
+    fl_call_back_end(&here);
+    check_unchanged(arena, !on || count_arena(arena) == to.shown);
     fl_upkeep_go_on(&arena->pages.upkeep);
     return on;
 }

@@ -271,7 +271,7 @@ void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
 /* The first allocation of a thread from the process's arena: it gets a heap. (Apart, for the stack.) */
 static __attribute__((noinline)) void *alloc_first(size_t bytes) {
     FL_KEEP_FRAME();
-    fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
+    fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
     void *block = heap ? fl_heap_alloc(heap, bytes) : NULL;
     if (heap)
         fl_thread_heap_done(heap);

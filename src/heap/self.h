@@ -13,7 +13,7 @@
  * reason.
  */
 typedef struct fl_recent_heap {
-    _Atomic(const fallow_arena *) arena;
+    _Atomic(const fallow_arena *) arena; /* its handle: compared as the program gives it */
     _Atomic(fl_heap *) heap;
 } fl_recent_heap;
 

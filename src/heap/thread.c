@@ -94,11 +94,11 @@ static uint64_t bit_of(unsigned place) {
     return UINT64_C(1) << (place - 1);
 }
 
-/* Of a guarded arena it is not kept at hand: each call is to come to where its blocks are looked at. */
+/* Of a guarded arena it is not kept at hand: each call is to come to where its blocks are looked at. NULL, NULL: none is. */
 static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
     if (arena && arena->waiting)
         return;
-    atomic_store_explicit(&self->recent.arena, arena, memory_order_relaxed);
+    atomic_store_explicit(&self->recent.arena, arena ? fl_arena_handle(arena) : NULL, memory_order_relaxed);
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }
 
@@ -198,11 +198,11 @@ static fl_heap *add_process_heap(fl_thread *self) {
     return heap;
 }
 
-fl_heap *fl_thread_heap_look_up(fallow_arena *arena) {
+fl_heap *fl_thread_heap_look_up(const fallow_arena *handle) {
     fl_thread *self = thread_self();
     if (!self)
         return NULL;
-    fl_arena_check(arena, "allocation in arena");
+    fallow_arena *arena = fl_arena_at(handle, "allocation in arena");
     if (self == &fl_thread_ended)
         return fl_heap_acquire(arena, &fl_thread_ended);
     fl_heap *heap = find(self, arena);
@@ -222,11 +222,13 @@ void fl_thread_moment_over(fl_heap *heap) {
 
 void fl_thread_attach(void) {
     if (fl_thread_self_record() != &fl_thread_ended)
-        fl_thread_heap_in(fl_process_arena); /* if there is no memory for it: the next time */
+        fl_thread_heap_in(
+            fl_arena_handle(fl_process_arena)); /* if there is no memory for it: the next time */
 }
 
-fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena) {
+fl_heap *fl_thread_heap_look_up_if_any(const fallow_arena *handle) {
     fl_thread *self = fl_thread_self_record();
+    const fallow_arena *arena = fl_arena_at(handle, "free in arena");
     fl_heap *heap = self != &fl_thread_unknown && self != &fl_thread_ended ? find(self, arena) : NULL;
     return heap ? heap : &fl_empty_heap;
 }
@@ -244,6 +246,19 @@ static void thread_end(void *argument) {
     self->next = recycled;
     recycled = self;
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
+}
+
+bool fl_thread_detach(fallow_arena *arena) {
+    fl_thread *self = fl_thread_self_record();
+    fl_heap *heap = self != &fl_thread_unknown && self != &fl_thread_ended ? find(self, arena) : NULL;
+    if (heap && heap->pinned)
+        return false;
+    if (heap && heap == self->process_heap)
+        fl_thread_heap = &fl_empty_heap;
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
+    part_with(self, heap);
+    fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
+    return true;
 }
 
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena) {

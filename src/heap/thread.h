@@ -12,8 +12,11 @@
 /* Gives the calling thread its heap in the process's arena before it allocates. */
 void fl_thread_attach(void);
 
+/* Arenas are named by their handles from here to the end of the look-ups: what is at hand is found without asking whose they are. One
+ * that does not live stops the process there. */
+
 /* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
-fl_heap *fl_thread_heap_look_up(fallow_arena *arena);
+fl_heap *fl_thread_heap_look_up(const fallow_arena *handle);
 
 /* The end of a heap of the moment: of a thread whose end has been seen to. */
 void fl_thread_moment_over(fl_heap *heap);
@@ -23,26 +26,41 @@ static inline void fl_thread_heap_done(fl_heap *heap) {
         fl_thread_moment_over(heap);
 }
 
-/* The same where it is at hand, with nothing to be done afterwards; NULL: it is not. */
-static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *arena) {
+/* The same where it is the arena that the thread used last, with nothing to be done afterwards; NULL: it is not. */
+static inline fl_heap *fl_thread_heap_recent(const fallow_arena *handle) {
     fl_recent_heap *recent = fl_thread_self;
-    if (__builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == arena, 1))
-        return atomic_load_explicit(&recent->heap, memory_order_relaxed);
-    return arena->only_heap;
+    return __builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == handle, 1)
+               ? atomic_load_explicit(&recent->heap, memory_order_relaxed)
+               : NULL;
 }
 
-static inline fl_heap *fl_thread_heap_in(fallow_arena *arena) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
-    return heap ? heap : fl_thread_heap_look_up(arena);
+/* The heap that serves all callers in an arena, of one thread at a time; NULL: there is none. */
+static inline fl_heap *fl_thread_heap_of_all(const fallow_arena *handle) {
+    const fallow_arena *arena = fl_arena_find(handle);
+    return arena ? arena->only_heap : NULL;
+}
+
+/* One of these two. */
+static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *handle) {
+    fl_heap *recent = fl_thread_heap_recent(handle);
+    return __builtin_expect(recent != NULL, 1) ? recent : fl_thread_heap_of_all(handle);
+}
+
+static inline fl_heap *fl_thread_heap_in(const fallow_arena *handle) {
+    fl_heap *heap = fl_thread_heap_at_hand(handle);
+    return heap ? heap : fl_thread_heap_look_up(handle);
 }
 
 /* The calling thread's heap in an arena, or the empty heap where it has none. For freeing. */
-fl_heap *fl_thread_heap_look_up_if_any(fallow_arena *arena);
+fl_heap *fl_thread_heap_look_up_if_any(const fallow_arena *handle);
 
-static inline fl_heap *fl_thread_heap_if_any(fallow_arena *arena) {
-    fl_heap *heap = fl_thread_heap_at_hand(arena);
-    return heap ? heap : fl_thread_heap_look_up_if_any(arena);
+static inline fl_heap *fl_thread_heap_if_any(const fallow_arena *handle) {
+    fl_heap *heap = fl_thread_heap_at_hand(handle);
+    return heap ? heap : fl_thread_heap_look_up_if_any(handle);
 }
+
+/* The calling thread parts with its heap in an arena, for the next one that comes. False: it is in the middle of a request there. */
+bool fl_thread_detach(fallow_arena *arena);
 
 /* A heap that belongs to no thread. NULL: out of memory. */
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);

@@ -31,7 +31,7 @@ static fl_heap *heap_here(void) {
     fl_heap *heap = fl_thread_heap;
     if (heap != &fl_empty_heap)
         return heap;
-    return fl_process_init() ? fl_thread_heap_in(fl_process_arena) : NULL;
+    return fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
 }
 
 EXPORT void *malloc(size_t bytes) {

@@ -4,49 +4,52 @@
 #include "../arena/pages.h"
 #include "../system/fatal.h"
 
-/* Descriptors: so many arenas have to end before another has the handle of one that was destroyed. */
-#define ENDED_KEPT 64
-
 fallow_arena *fl_process_arena;
 
-/* Guarded by the lock of arenas. Destroyed: used again, the oldest first. */
-static fallow_arena *ended_first, *ended_last;
-static uint32_t ended_count;
+/* Guarded by the lock of arenas. Destroyed: used again. */
+static fallow_arena *ended;
+static uint64_t lives; /* so many arenas were ever made */
+static _Atomic uint64_t contents;
 fallow_arena *fl_arenas[FL_ARENAS_MAX];
 uint32_t fl_arenas_used;
 
 static fallow_arena *arena_descriptor(void) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
-    fallow_arena *arena = NULL;
-    if (ended_count <= ENDED_KEPT && fl_arenas_used < FL_ARENAS_MAX &&
-        (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
+    fallow_arena *arena;
+    if ((arena = ended) != NULL)
+        ended = arena->next_free;
+    else if (fl_arenas_used < FL_ARENAS_MAX && (arena = fl_meta_alloc(sizeof *arena)) != NULL) {
         arena->slot = fl_arenas_used;
         fl_arenas[fl_arenas_used++] = arena;
-    } else if ((arena = ended_first) != NULL) {
-        ended_first = arena->next_free;
-        ended_count--;
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     return arena;
-}
-
-/* Holds the lock of arenas. */
-static void keep_descriptor(fallow_arena *arena) {
-    arena->next_free = NULL;
-    *(ended_first ? &ended_last->next_free : &ended_first) = arena;
-    ended_last = arena;
-    ended_count++;
 }
 
 static bool is_alive(const fallow_arena *arena) {
     return atomic_load_explicit(&arena->alive, memory_order_relaxed);
 }
 
-void fl_arena_check(const fallow_arena *arena, const char *doing) {
+fallow_arena *fl_arena_at(const fallow_arena *handle, const char *doing) {
+    fallow_arena *arena = handle ? fl_arena_find(handle) : NULL;
     if (__builtin_expect(!arena, 0))
-        fl_fatal(doing, arena, "which is none (NULL)");
-    if (__builtin_expect(!is_alive(arena), 0))
-        fl_fatal(doing, arena, "which does not live: it was destroyed, by itself or with its parent");
+        fl_fatal(
+            doing, handle,
+            handle
+                ? "which does not live: it was destroyed, by itself or with its parent, or never was an arena"
+                : "which is none (NULL)");
+    return arena;
+}
+
+/* The number of a life is never 0, so that no handle is NULL, and no address of the program's looks like one: so many arenas are not
+ * made. */
+static fallow_arena *next_handle(const fallow_arena *arena) {
+    return (fallow_arena *)(uintptr_t)(++lives * FL_ARENAS_MAX + arena->slot);
+}
+
+void fl_arena_renew_contents(fallow_arena *arena) {
+    atomic_store_explicit(&arena->contents, 1 + atomic_fetch_add_explicit(&contents, 1, memory_order_relaxed),
+                          memory_order_relaxed);
 }
 
 /* Among its parent's children, or out of there. */
@@ -105,7 +108,9 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
               !atomic_load_explicit(&arena->listed_count, memory_order_relaxed));
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
     atomic_store_explicit(&arena->alive, true, memory_order_relaxed);
+    atomic_store_explicit(&arena->handle, next_handle(arena), memory_order_relaxed);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+    fl_arena_renew_contents(arena);
     fl_arena_join(arena);
     /* Last, as it is the first to end: in the child of a fork that comes in between, nobody ends it with its parent. */
     link_to_parent(arena);
@@ -117,12 +122,17 @@ void fl_arena_leave(fallow_arena *arena) {
      * by it there, who ends its parent for one. */
     unlink_from_parent(arena);
     fl_upkeep_leave(&arena->pages.upkeep);
+    /* Not before: who has it pinned may know it by its handle. */
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    atomic_store_explicit(&arena->handle, NULL, memory_order_relaxed);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
 void fl_arena_gone(fallow_arena *arena) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     atomic_store_explicit(&arena->alive, false, memory_order_relaxed);
-    keep_descriptor(arena);
+    arena->next_free = ended;
+    ended = arena;
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * arenas.h: an arena of blocks: an arena of pages, the slabs in it that are nobody's, and, for the floors above, its heaps. Which of
- * them there are: each has a slot, from which its handle comes, and keeps it for ever.
+ * them there are: each has a slot, and keeps it for ever.
+ *
+ * A program holds no arena's address but a handle: the number of its life, which no other arena ever has, and below it the slot. So
+ * one that has ended is told from all that come after it, and what never was an arena's from one, without looking where it points.
+ * Handles have the type of the public header, which is this structure's: who takes one for the other stops at once, as a handle is
+ * no address of anything, and an address no living arena's handle.
  */
 #ifndef FL_ARENAS_H
 #define FL_ARENAS_H
@@ -21,9 +26,11 @@ typedef struct fl_slab_list {
 
 typedef struct fallow_arena {
     fl_pagearena pages;
-    struct fl_heap *only_heap;  /* of an arena that one thread uses; else NULL */
-    struct fl_waiting *waiting; /* freed blocks of a guarded arena (embed/guarded.h); else NULL */
-    uint32_t slot;              /* its place in every thread's directory */
+    struct fl_heap *only_heap;             /* of an arena that one thread uses; else NULL */
+    struct fl_waiting *waiting;            /* freed blocks of a guarded arena (embed/guarded.h); else NULL */
+    uint32_t slot;                         /* its place in every thread's directory */
+    _Atomic(struct fallow_arena *) handle; /* NULL: it does not live; changes under the lock of arenas */
+    _Atomic uint64_t contents; /* the same number as long as nothing of it has ended at once: see pool.c */
     _Atomic uintptr_t idle[FL_IDLE_HEAPS_MAX]; /* heaps that are no thread's now; 0: empty. See idle.h */
     fl_lock lists_lock;                        /* the lists of slabs that nobody owns */
     fl_slab_list listed[FL_CLASS_COUNT];       /* newest first */
@@ -82,8 +89,21 @@ void fl_arena_join(fallow_arena *arena);
  * the lock of arenas. */
 fallow_arena *fl_arena_next(uint32_t *slot);
 
-/* Stops the process if an arena does not live; `doing` says what was asked ("reset of arena"). Of what was never an arena it knows
- * nothing. */
-void fl_arena_check(const fallow_arena *arena, const char *doing);
+/* What the program calls an arena. */
+static inline fallow_arena *fl_arena_handle(const fallow_arena *arena) {
+    return atomic_load_explicit(&arena->handle, memory_order_relaxed);
+}
+
+/* The arena that has a handle, which is not NULL; NULL: none that lives has it. Its place in the table was written before there was the handle. */
+static inline fallow_arena *fl_arena_find(const fallow_arena *handle) {
+    fallow_arena *arena = fl_arenas[(uintptr_t)handle % FL_ARENAS_MAX];
+    return arena && fl_arena_handle(arena) == handle ? arena : NULL;
+}
+
+/* The same; stops the process where there is none: `doing` says what was asked ("reset of arena"). */
+fallow_arena *fl_arena_at(const fallow_arena *handle, const char *doing);
+
+/* All that it had has ended at once. */
+void fl_arena_renew_contents(fallow_arena *arena);
 
 #endif

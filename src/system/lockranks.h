@@ -13,7 +13,7 @@
 #define FL_LOCKS(X)                                                                                        \
     X(FORK, ONE, "fork", "forks: who forks holds all that stand below and one can hold")                   \
     X(SHED, NEST, "shed", "an owner that is asked to free something: its call-back may take any of these") \
-    X(ASKING, ONE, "asking", "threads that ask an owner to free something")                                \
+    X(ASKING, ONE, "asking", "call-backs under way: of owners that are asked for memory, and of visitors") \
     X(THREADS, ONE, "threads", "which heaps threads have")                                                 \
     X(ARENAS, ONE, "arenas", "arenas that exist, and their families")                                      \
     X(UPKEEP, MANY, "upkeep", "one arena's upkeep, with its system calls")                                 \

@@ -169,6 +169,145 @@ static void one_arena_gives_back_and_no_other(void) {
     fallow_arena_destroy(parent);
 }
 
+/* --- detach ------------------------------------------------------------------------------------------------------------------- */
+
+static void *use_in_turn(void *blocks) {
+    for (int round = 0; round < 200; round++) {
+        char *block = fallow_arena_alloc(arena, 100);
+        CHECK(block);
+        memset(block, round, 100);
+        ((char **)blocks)[round] = block;
+        CHECK(fallow_arena_detach(arena));
+        CHECK(fallow_arena_detach(arena)); /* it has none now */
+    }
+    return NULL;
+}
+
+/* Two threads that live, and leave the arena after each use: one heap serves both, and what they have lives on. */
+static void threads_leave_arenas(void) {
+    static char *blocks[2][200];
+    CHECK(fallow_arena_detach(arena));
+    size_t before = arena_figures(arena).heaps;
+    use_in_turn(blocks[0]);
+    pthread_t thread;
+    CHECK_EQUAL(pthread_create(&thread, NULL, use_in_turn, blocks[1]), 0);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    CHECK(arena_figures(arena).heaps <= (before ? before : 1));
+    for (int i = 0; i < 400; i++) {
+        char *block = blocks[i / 200][i % 200];
+        CHECK(block[0] == (char)(i % 200) && block[99] == (char)(i % 200));
+        fallow_arena_free(arena, block);
+    }
+    CHECK(fallow_arena_alloc(arena, 100) && arena_figures(arena).heaps >= 1);
+    CHECK(fallow_arena_detach(arena));
+    fallow_arena_give_back(arena); /* what waits goes where memory is wanted */
+    CHECK_EQUAL(arena_figures(arena).heaps, 0);
+}
+
+/* --- which arenas there are --------------------------------------------------------------------------------------------------- */
+
+typedef struct census {
+    fallow_arena *wanted[3];
+    unsigned seen[3], all;
+    bool makes_one;
+} census;
+
+static bool take(void *context, fallow_arena *it) {
+    census *to = context;
+    for (int i = 0; i < 3; i++)
+        to->seen[i] += it == to->wanted[i];
+    to->all++;
+    CHECK(fallow_arena_name(it) != NULL && arena_figures(it).ready_bytes < (size_t)1 << 40);
+    (void)fallow_arena_used_bytes(it);
+    if (to->makes_one && to->all < 50)
+        fallow_arena_destroy(fallow_arena_create("in between", 0));
+    return true;
+}
+
+static _Atomic bool stop;
+
+static void *come_and_go(void *unused) {
+    while (!stop) {
+        fallow_arena *top = fallow_arena_create("top", 0);
+        fallow_arena *low = fallow_arena_create_with(&(fallow_arena_options){.parent = top});
+        CHECK(low && fallow_arena_alloc(low, 1000));
+        fallow_arena_destroy(top);
+    }
+    return unused;
+}
+
+static bool first_only(void *context, fallow_arena *it) {
+    (void)it;
+    return ++*(int *)context < 1;
+}
+
+static void arenas_are_listed(void) {
+    pthread_t threads[2];
+    fallow_arena *parent = fallow_arena_create("parent", 0);
+    fallow_arena *one = fallow_arena_create_with(&(fallow_arena_options){.parent = parent});
+    fallow_arena *two = fallow_arena_create_with(&(fallow_arena_options){.parent = parent});
+    fallow_arena *grandchild = fallow_arena_create_with(&(fallow_arena_options){.parent = one});
+    census children = {.wanted = {one, two, grandchild}};
+    CHECK(grandchild && fallow_arena_each(parent, take, &children));
+    CHECK(children.all == 2 && children.seen[0] == 1 && children.seen[1] == 1);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+    for (int i = 0; i < 200; i++) {
+        census all = {.wanted = {parent, two, grandchild}, .makes_one = true};
+        CHECK(fallow_arena_each(NULL, take, &all));
+        CHECK(all.seen[0] == 1 && all.seen[1] == 1 && all.seen[2] == 1);
+        children = (census){.wanted = {one, two, grandchild}};
+        CHECK(fallow_arena_each(parent, take, &children) && children.all == 2);
+    }
+    stop = true;
+    for (int i = 0; i < 2; i++)
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    int shown = 0;
+    CHECK(!fallow_arena_each(NULL, first_only, &shown) && shown == 1);
+    fallow_arena_destroy(parent);
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------------------------- */
+
+static void refusals_say_whose(void) {
+    fallow_arena *parent = fallow_arena_create("parent", (size_t)8 << 20);
+    fallow_arena *child =
+        fallow_arena_create_with(&(fallow_arena_options){.parent = parent, .limit_bytes = (size_t)2 << 20});
+    CHECK(child);
+    CHECK(fallow_arena_alloc(child, (size_t)3 << 19));
+    CHECK(!fallow_arena_alloc(child, (size_t)1 << 20));
+    CHECK(!fallow_arena_alloc(child, (size_t)1 << 20));
+    CHECK_EQUAL(fallow_arena_last_refusal(child, NULL), FALLOW_REFUSED_BY_ARENA);
+    CHECK(fallow_arena_alloc(parent, (size_t)101 << 16)); /* of 8 MiB, 192 KiB are left */
+    CHECK(!fallow_arena_alloc(child, (size_t)400 << 10));
+    CHECK_EQUAL(fallow_arena_last_refusal(child, NULL), FALLOW_REFUSED_BY_PARENT);
+    CHECK(!fallow_arena_alloc(child, (size_t)4 << 20)); /* its limit alone is less */
+    fallow_arena_figures now = arena_figures(child);
+    CHECK_EQUAL(now.refused[FALLOW_REFUSED_BY_ARENA], 2);
+    CHECK_EQUAL(now.refused[FALLOW_REFUSED_BY_PARENT], 1);
+    CHECK_EQUAL(now.refused[FALLOW_REFUSED_BY_SIZE], 1);
+    uint64_t sum = 0;
+    for (int i = 0; i < FALLOW_REFUSED_BY_MAX; i++)
+        sum += now.refused[i];
+    CHECK_EQUAL(sum, now.refusals);
+    fallow_arena_destroy(parent);
+}
+
+static void two_figures_are_the_same_as_of_all(void) {
+    fallow_arena *parent = fallow_arena_create("parent", 0);
+    fallow_arena *child = fallow_arena_create_with(&(fallow_arena_options){.parent = parent});
+    CHECK(child);
+    for (size_t bytes = 16; bytes < (size_t)4 << 20; bytes *= 2) {
+        CHECK(fallow_arena_alloc(parent, bytes) && fallow_arena_alloc(child, bytes * 3));
+        fallow_arena_figures of = arena_figures(parent);
+        CHECK_EQUAL(fallow_arena_ready_bytes(parent), of.ready_bytes);
+        CHECK_EQUAL(fallow_arena_used_bytes(parent), of.granted_bytes - of.decommitted_bytes);
+        CHECK(fallow_arena_ready_bytes(parent) >=
+              fallow_arena_ready_bytes(child) + fallow_arena_used_bytes(parent));
+    }
+    fallow_arena_destroy(parent);
+}
+
 int main(void) {
     CHECK((arena = fallow_arena_create("one", 0)) != NULL);
     CHECK((other = fallow_arena_create("other", 0)) != NULL);
@@ -178,6 +317,12 @@ int main(void) {
     RUN(blocks_of_any_arena_are_freed);
     RUN(blocks_of_another_arena_are_found);
     RUN(one_arena_gives_back_and_no_other);
+    fallow_arena_destroy(arena);
+    CHECK((arena = fallow_arena_create("left", 0)) != NULL);
+    RUN(threads_leave_arenas);
+    RUN(arenas_are_listed);
+    RUN(refusals_say_whose);
+    RUN(two_figures_are_the_same_as_of_all);
     fallow_arena_destroy(arena);
     fallow_arena_destroy(other);
     return 0;

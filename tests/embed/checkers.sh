@@ -43,6 +43,7 @@ for cc in gcc clang; do
         fault | 'invalid free' | reset | chunk | fixed) words="AddressSanitizer: use-after-poison" ;;
         end) words="AddressSanitizer: (SEGV|use-after-poison)" ;;
         'fixed free') words="^fallow: free of 0x.*: freed twice" ;;
+        walk) words="^fallow: walk of arena 0x.*: in which its visitor" ;;
         leak) words="LeakSanitizer: detected memory leaks" ;;
         *) words="" ;;
       esac
@@ -63,8 +64,9 @@ else
   for it in after_free:Invalid.read overflow_by_one:Invalid.read 'double_free:Invalid free' leak_in_arena:definitely.lost pool_overflow:Invalid.read \
     cpp_overflow:Invalid.write clean_arenas: clean_limit: clean_containers:; do
     out=$(timeout 120 valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite "$folder/plain" "${it%%:*}" 2>&1)
+    status=$?
     out=$(grep -vE "^--[0-9]+--" <<<"$out") # a kernel that is newer than valgrind
-    expect "memcheck ${it%%:*}" "${it#*:}" $? "$out"
+    expect "memcheck ${it%%:*}" "${it#*:}" $status "$out"
   done
 fi
 [ $failed = 0 ] && echo "ok checkers: $passed reports and silences as expected"

@@ -127,6 +127,40 @@ static void pool_clean_ups_run_last_first_and_once(void) {
     CHECK(!strcmp(order, "dceba"));
 }
 
+/* Of several that are alike the newest goes; one that moves comes in its new place, and is gone from the old one. */
+static void pool_clean_ups_are_cancelled_and_moved(void) {
+    fallow_pool *pool = fallow_pool_create(NULL), *other = fallow_pool_create(NULL);
+    static char a[] = "a", b[] = "b", c[] = "c";
+    order[0] = '\0';
+    CHECK(fallow_pool_on_clean_up(pool, note_down, a));
+    CHECK(fallow_pool_on_clean_up(pool, note_down, b));
+    CHECK(fallow_pool_on_clean_up(pool, note_down, a));
+    CHECK(fallow_pool_on_clean_up(pool, note_down, c));
+    CHECK(fallow_pool_cancel_clean_up(pool, note_down, a));
+    CHECK(!fallow_pool_cancel_clean_up(pool, note_down, order));
+    fallow_pool_mark mark = fallow_pool_mark_here(other);
+    errno = 0;
+    CHECK(!fallow_pool_move_clean_up(other, pool, note_down, a) && errno == ENOENT);
+    CHECK(fallow_pool_move_clean_up(pool, other, note_down, b));
+    CHECK(!fallow_pool_cancel_clean_up(pool, note_down, b));
+    CHECK(fallow_pool_move_clean_up(pool, pool, note_down, a)); /* it is the newest now */
+    fallow_pool_reset(pool);
+    CHECK(!strcmp(order, "ac"));
+    fallow_pool_rewind(other, mark);
+    CHECK(!strcmp(order, "acb"));
+    fallow_pool_destroy(pool);
+    /* No room where it is to go: it stays where it is. */
+    pool = fallow_pool_create(NULL);
+    CHECK(fallow_pool_on_clean_up(pool, note_down, a));
+    fallow_pool_set_limit(other, fallow_pool_held_bytes(other));
+    while (fallow_pool_alloc(other, 1))
+        ;
+    CHECK(!fallow_pool_move_clean_up(pool, other, note_down, a) && errno == ENOMEM);
+    fallow_pool_destroy(other);
+    fallow_pool_destroy(pool);
+    CHECK(!strcmp(order, "acba"));
+}
+
 /* What was there before the mark is whole after any number of rewinds, and nothing is held that came later. */
 static void pool_mark_and_rewind(void) {
     uint64_t random = 5;
@@ -248,6 +282,7 @@ int main(void) {
     RUN(pool_reset_with_big_objects_only);
     RUN(pool_strings_and_alignment);
     RUN(pool_clean_ups_run_last_first_and_once);
+    RUN(pool_clean_ups_are_cancelled_and_moved);
     RUN(pool_mark_and_rewind);
     RUN(pool_limit_holds_with_children);
     RUN(pool_limit_holds_where_a_span_is_used_again);

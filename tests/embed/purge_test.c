@@ -54,7 +54,7 @@ static void *fill_all(void *unused) {
 }
 
 static void give_back(void) {
-    fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
+    fl_scavenger_give_back(&fl_arena_find(arena)->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
 }
 
 static void in_a_thread(void *(*body)(void *)) {
@@ -83,7 +83,7 @@ static void look(size_t *resident, size_t *in_vain) {
     unsigned char *in_core = malloc(pages);
     bool *touched = malloc(pages * sizeof *touched);
     *resident = *in_vain = 0;
-    for (fl_region *region = arena->pages.regions; region; region = region->next) {
+    for (fl_region *region = fl_arena_find(arena)->pages.regions; region; region = region->next) {
         char *start = fl_region_start(region);
         memset(touched, 0, pages * sizeof *touched);
         for (size_t i = 0; i < count; i++) {
@@ -225,7 +225,7 @@ static void purge_refused_loses_no_block(void) {
     refusing.unused = take_some;
     in_a_thread(fill_all);
     size_t granted = arena_figures(arena).granted_bytes;
-    arena->pages.stat.backend = &refusing;
+    fl_arena_find(arena)->pages.stat.backend = &refusing;
     for (size_t i = 0; i < count; i++)
         if (i % (5 * osmem_os_page_bytes() / 4096))
             drop(i);
@@ -237,7 +237,7 @@ static void purge_refused_loses_no_block(void) {
     CHECK_EQUAL(arena_figures(arena).granted_bytes, granted); /* all of it fits where it was */
     for (size_t i = 0; i < count; i++)
         drop(i);
-    arena->pages.stat.backend = inner;
+    fl_arena_find(arena)->pages.stat.backend = inner;
     fallow_arena_destroy(arena);
 }
 
@@ -259,7 +259,7 @@ static void purge_then_no_commit(void) {
         refusing.used = commit;
         in_a_thread(fill_all);
         size_t granted = arena_figures(arena).granted_bytes;
-        arena->pages.stat.backend = &refusing;
+        fl_arena_find(arena)->pages.stat.backend = &refusing;
         for (size_t i = 0; i < count; i++)
             if (i % (7 * osmem_os_page_bytes() / 4096))
                 drop(i);
@@ -353,7 +353,8 @@ static void purge_ticks_look_at_all(void) {
     tick_to_the_end();
     drop_small(0, 4);
     tick_to_the_end();
-    CHECK(fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true) < (size_t)1 << 20);
+    CHECK(fl_scavenger_give_back(&fl_arena_find(arena)->pages, SIZE_MAX, FL_CAUSE_REQUEST, true) < (size_t)1
+                                                                                                       << 20);
     free(small_blocks);
     fallow_arena_destroy(arena);
 }

@@ -111,9 +111,9 @@ static void park(void) {
 
 /* A region that has one page of each kind, and one that has nothing. */
 static bool find_pages(void) {
-    for (bare_region = arena->pages.regions; bare_region && bare_region->mapped;)
+    for (bare_region = fl_arena_find(arena)->pages.regions; bare_region && bare_region->mapped;)
         bare_region = bare_region->next;
-    for (region = arena->pages.regions; region && bare_region; region = region->next) {
+    for (region = fl_arena_find(arena)->pages.regions; region && bare_region; region = region->next) {
         for (idle_page = 0; idle_page < FL_REGION_PAGES; idle_page++)
             if (fl_region_idle_word(region, idle_page / 64) >> (idle_page % 64) & 1)
                 break;
@@ -134,9 +134,9 @@ static void find_free_region(void) {
 
 /* The heaps of threads that have ended, which wait for the next ones. */
 static void let_idle_go(void) {
-    CHECK(fl_upkeep_begin(&arena->pages.upkeep));
-    fl_idle_tend(arena, FL_CAUSE_REQUEST);
-    fl_upkeep_end(&arena->pages.upkeep);
+    CHECK(fl_upkeep_begin(&fl_arena_find(arena)->pages.upkeep));
+    fl_idle_tend(fl_arena_find(arena), FL_CAUSE_REQUEST);
+    fl_upkeep_end(&fl_arena_find(arena)->pages.upkeep);
 }
 
 static void set_up(void) {
@@ -144,7 +144,7 @@ static void set_up(void) {
     CHECK(fallow_arena_alloc(before, 100));
     arena = fallow_arena_create("audited", 0);
     in_a_thread(leave_nearly_empty_slabs, NULL);
-    fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
+    fl_scavenger_give_back(&fl_arena_find(arena)->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
     in_a_thread(leave_listed_slab, NULL);
     in_a_thread(leave_full_slab, NULL);
     let_idle_go();

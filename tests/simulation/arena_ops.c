@@ -51,6 +51,7 @@ void op_arena_create(worker *self) {
         fallow_arena_on_limit(arena, shed, &slots[which]);
     sim_memory_release(sim.self);
     slots[which] = (slot){.arena = arena,
+                          .inside = arena ? fl_arena_find(arena) : NULL,
                           .parent = below ? parent : -1,
                           .one_thread = options.flags & FALLOW_ARENA_ONE_THREAD,
                           .limited = options.limit_bytes != 0,

@@ -27,7 +27,7 @@ static bool is_free_of(fl_rank rank) {
 void oracle_no_pages_lock(const char *what) {
     for (unsigned i = 0; i < ARENAS_MAX; i++)
         if (slots[i].arena && sim.self && !sim.deaf &&
-            sim_lock_owner(&slots[i].arena->pages.lock.mutex) == sim.self)
+            sim_lock_owner(&slots[i].inside->pages.lock.mutex) == sim.self)
             sim_fail("%s with the lock of an arena's pages held", what);
 }
 
@@ -39,7 +39,7 @@ static void check_limits(void) {
     for (unsigned i = 0; i < ARENAS_MAX; i++) {
         if (!slots[i].arena || slots[i].exclusive)
             continue;
-        size_t ready = slots[i].arena->pages.stat.bytes.ready, limit = slots[i].limit_bytes;
+        size_t ready = slots[i].inside->pages.stat.bytes.ready, limit = slots[i].limit_bytes;
         all += slots[i].parent < 0 ? ready : 0;
         if (limit && ready > limit)
             sim_fail("arena %u has %zu bytes Ready, and its limit is %zu", i, ready, limit);
@@ -51,7 +51,7 @@ static void check_limits(void) {
 
 /* Books whose lock is free; of an arena that is being made or ended nothing can be said. */
 static void audit(const slot *it) {
-    const fallow_arena *arena = it->arena;
+    const fallow_arena *arena = it->inside;
     if (is_free(&arena->pages.lock))
         fl_audit_pages(&arena->pages);
     if (is_free(&arena->lists_lock))
@@ -70,7 +70,7 @@ static bool are_still(const fl_pagearena *pages) {
 
 static bool pages_are_still(void) {
     for (unsigned i = 0; i < ARENAS_MAX; i++)
-        if (slots[i].exclusive || (slots[i].arena && !are_still(&slots[i].arena->pages)))
+        if (slots[i].exclusive || (slots[i].arena && !are_still(&slots[i].inside->pages)))
             return false;
     return are_still(&fl_process_arena->pages);
 }
@@ -112,7 +112,7 @@ static bool nobody_gives_back(void) {
     if (!is_free(&fl_process_arena->pages.upkeep.lock))
         return false;
     for (unsigned i = 0; i < ARENAS_MAX; i++)
-        if (slots[i].arena && !is_free(&slots[i].arena->pages.upkeep.lock))
+        if (slots[i].arena && !is_free(&slots[i].inside->pages.upkeep.lock))
             return false;
     return true;
 }
@@ -124,7 +124,7 @@ void oracle_quiet(void) {
         check_ledger();
         for (unsigned i = 0; i < ARENAS_MAX; i++)
             if (slots[i].arena)
-                fl_audit_arena_quiet(slots[i].arena);
+                fl_audit_arena_quiet(slots[i].inside);
     }
     BLOCKS_EACH(it)
     if (it->start)

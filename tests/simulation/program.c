@@ -44,7 +44,7 @@ static void draw_sizes(void) {
 }
 
 void program_begin(const char *only, bool signals) {
-    slots[0] = (slot){.arena = fl_process_arena, .parent = -1};
+    slots[0] = (slot){.arena = fl_arena_handle(fl_process_arena), .inside = fl_process_arena, .parent = -1};
     draw_sizes();
     the_program.workers = 2 + (unsigned)(sim_below(SIM_WORK, 3) * sim_below(SIM_WORK, 3));
     if (signals)

@@ -27,10 +27,11 @@ typedef struct worker {
 } worker;
 
 typedef struct slot {
-    fallow_arena *arena; /* NULL: none */
-    int parent;          /* a slot; -1: none */
-    int users;           /* operations that are under way in it */
-    bool exclusive;      /* for one of them alone */
+    fallow_arena *arena;  /* NULL: none */
+    fallow_arena *inside; /* what that is the handle of */
+    int parent;           /* a slot; -1: none */
+    int users;            /* operations that are under way in it */
+    bool exclusive;       /* for one of them alone */
     bool one_thread;
     bool ends;          /* it is being destroyed */
     bool limited;       /* may be refused for a limit of its own */

@@ -30,22 +30,22 @@
 /* Audits. */
 
 static void pages(void) {
-    fl_audit_pages(&arena->pages);
+    fl_audit_pages(&fl_arena_find(arena)->pages);
 }
 static void spans(void) {
-    fl_audit_spans(&heap->kept.spans, &arena->pages);
+    fl_audit_spans(&heap->kept.spans, &fl_arena_find(arena)->pages);
 }
 static void window(void) {
     fl_audit_window();
 }
 static void lists(void) {
-    fl_audit_lists(arena);
+    fl_audit_lists(fl_arena_find(arena));
 }
 static void heaps(void) {
     fl_audit_heap(heap);
 }
 static void quiet(void) {
-    fl_audit_arena_quiet(arena);
+    fl_audit_arena_quiet(fl_arena_find(arena));
 }
 static fl_slab *slab_audited;
 static void slab(void) {
@@ -72,8 +72,8 @@ static size_t place(void) {
     return fl_region_index(region) % FL_FANOUT;
 }
 
-DAMAGE(previous_region, arena->pages.regions->previous = arena->pages.regions)
-DAMAGE(region_of_another, region->arena = &other->pages)
+DAMAGE(previous_region, fl_arena_find(arena)->pages.regions->previous = fl_arena_find(arena)->pages.regions)
+DAMAGE(region_of_another, region->arena = &fl_arena_find(other)->pages)
 DAMAGE(region_not_in_tree, branch()->child[place()] = NULL)
 DAMAGE(mapped_and_reserved, region->reserved |= 1)
 DAMAGE(mapped_and_lost, region->lost |= 1)
@@ -105,8 +105,8 @@ DAMAGE(vacant_of_region, region->vacant = !region->vacant)
 DAMAGE(runs_of_branch, branch()->runs[place()].first++)
 DAMAGE(idle_of_branch, branch()->idle ^= 1u << place())
 DAMAGE(vacant_of_branch, branch()->vacant ^= 1u << place())
-DAMAGE(root_has_parent, arena->pages.tree.root->parent = branch())
-DAMAGE(base_of_tree, arena->pages.tree.base += FL_REGION_PAGES)
+DAMAGE(root_has_parent, fl_arena_find(arena)->pages.tree.root->parent = branch())
+DAMAGE(base_of_tree, fl_arena_find(arena)->pages.tree.base += FL_REGION_PAGES)
 static void region_in_tree_twice(void) {
     size_t empty = 0;
     while (empty < FL_FANOUT && branch()->child[empty])
@@ -114,32 +114,35 @@ static void region_in_tree_twice(void) {
     CHECK(empty < FL_FANOUT);
     branch()->child[empty] = region;
 }
-DAMAGE(region_not_in_list, arena->pages.regions = NULL)
-DAMAGE(chunks_mapped, arena->pages.chunks_mapped++)
-DAMAGE(ready_pages, arena->pages.ready_pages++)
-DAMAGE(used_pages, arena->pages.used_pages--)
-DAMAGE(kept_pages, arena->pages.kept_pages++)
-DAMAGE(idle_shown, arena->pages.idle_shown++)
-DAMAGE(family_bytes, arena->pages.family_bytes = 0)
+DAMAGE(region_not_in_list, fl_arena_find(arena)->pages.regions = NULL)
+DAMAGE(chunks_mapped, fl_arena_find(arena)->pages.chunks_mapped++)
+DAMAGE(ready_pages, fl_arena_find(arena)->pages.ready_pages++)
+DAMAGE(used_pages, fl_arena_find(arena)->pages.used_pages--)
+DAMAGE(kept_pages, fl_arena_find(arena)->pages.kept_pages++)
+DAMAGE(idle_shown, fl_arena_find(arena)->pages.idle_shown++)
+DAMAGE(family_bytes, fl_arena_find(arena)->pages.family_bytes = 0)
 DAMAGE(process_bytes, fl_process_ready_bytes = 0)
 static void given_back_in_secret(void) {
     size_t grain = fl_the_window.grain_pages, first = idle_page / grain * grain;
-    CHECK_EQUAL(osmem_unused(page_start(first), grain << FL_PAGE_SHIFT, &arena->pages.stat), OSMEM_OK);
+    CHECK_EQUAL(osmem_unused(page_start(first), grain << FL_PAGE_SHIFT, &fl_arena_find(arena)->pages.stat),
+                OSMEM_OK);
 }
 static void used_in_secret(void) {
     size_t grain = fl_the_window.grain_pages, first = prepared_page / grain * grain;
-    CHECK_EQUAL(
-        osmem_used(page_start(first), grain << FL_PAGE_SHIFT, grain << FL_PAGE_SHIFT, &arena->pages.stat),
-        OSMEM_OK);
+    CHECK_EQUAL(osmem_used(page_start(first), grain << FL_PAGE_SHIFT, grain << FL_PAGE_SHIFT,
+                           &fl_arena_find(arena)->pages.stat),
+                OSMEM_OK);
 }
 static void freed_in_secret(void) {
     size_t bytes = current->pages << FL_PAGE_SHIFT;
-    if (osmem_free(current->start, bytes, (osmem_bytes){.ready = bytes}, &arena->pages.stat) != OSMEM_OK)
+    if (osmem_free(current->start, bytes, (osmem_bytes){.ready = bytes}, &fl_arena_find(arena)->pages.stat) !=
+        OSMEM_OK)
         skip_case();
 }
 static void reserved_in_secret(void) {
     char *start = fl_region_start(bare_region);
-    if (bare_region->reserved || osmem_reserve_at(start, FL_CHUNK_BYTES, &arena->pages.stat) != OSMEM_OK)
+    if (bare_region->reserved ||
+        osmem_reserve_at(start, FL_CHUNK_BYTES, &fl_arena_find(arena)->pages.stat) != OSMEM_OK)
         skip_case();
 }
 static void mapped_in_secret(void) {
@@ -157,7 +160,7 @@ DAMAGE(span_with_owner, fl_entries_write((char *)fl_the_window.base + (*span >> 
 static void span_too_long(void) {
     bool zeroed;
     size_t pages_of_it = FL_SPANS_PAGES_MAX + 8;
-    char *start = fl_grant(&arena->pages, pages_of_it, 1, FL_FILLED_PERHAPS, &zeroed);
+    char *start = fl_grant(&fl_arena_find(arena)->pages, pages_of_it, 1, FL_FILLED_PERHAPS, &zeroed);
     *span = (uint64_t)fl_page_of(start) << 32 | pages_of_it;
 }
 
@@ -184,7 +187,7 @@ static void change_owner(fl_slab *it, uint32_t owner) {
 
 DAMAGE(previous_listed, listed->previous = current)
 DAMAGE(class_of_listed, listed->size_class++)
-DAMAGE(arena_of_listed, listed->arena = other)
+DAMAGE(arena_of_listed, listed->arena = fl_arena_find(other))
 DAMAGE(kind_of_listed, listed->kind = FL_KIND_LARGE)
 DAMAGE(listed_as_purged, listed->purged_live = 5)
 DAMAGE(listed_with_owner, change_owner(listed, heap->tag))
@@ -194,9 +197,9 @@ static void more_live_than_purged(void) {
     purged->purged_live = 0;
 }
 DAMAGE(tag_of_listed, fl_slab_tag(listed, heap->tag))
-DAMAGE(last_listed, arena->listed[listed->size_class].last = current)
-DAMAGE(listed_count, arena->listed_count++)
-DAMAGE(purged_bytes, arena->pages.purged_bytes++)
+DAMAGE(last_listed, fl_arena_find(arena)->listed[listed->size_class].last = current)
+DAMAGE(listed_count, fl_arena_find(arena)->listed_count++)
+DAMAGE(purged_bytes, fl_arena_find(arena)->pages.purged_bytes++)
 
 DAMAGE(parked_and_not_linked, full->linked = 0)
 DAMAGE(full_as_partial, full->partial = 1)
@@ -268,29 +271,30 @@ DAMAGE(current_nowhere, fl_heap_set_current(heap, current->size_class, &fl_empty
 DAMAGE(parked_nowhere, heap->full = (fl_parked){NULL, NULL})
 DAMAGE(notified_nowhere, heap->notified = NULL)
 static void listed_nowhere(void) {
-    arena->listed[listed->size_class] = (fl_slab_list){NULL, NULL};
-    arena->listed_count--;
+    fl_arena_find(arena)->listed[listed->size_class] = (fl_slab_list){NULL, NULL};
+    fl_arena_find(arena)->listed_count--;
 }
 DAMAGE(claimed_nowhere, change_state(floating, FL_CLAIMED))
 static void unsettled_and_listed(void) {
     listed->next = NULL;
-    arena->unsettled = listed;
+    fl_arena_find(arena)->unsettled = listed;
 }
 DAMAGE(owned, heap->owned++)
-DAMAGE(heap_count, arena->pages.heap_count++)
-DAMAGE(previous_heap, arena->heaps->previous = heap)
-DAMAGE(arena_of_heap, heap->arena = other)
-DAMAGE(pool_pages, arena->pool_pages--)
-DAMAGE(decommitted_bytes, arena->pages.decommitted_bytes++)
-DAMAGE(filled_bytes, arena->pages.filled_bytes++)
-DAMAGE(reclaimable_bytes, arena->pages.reclaimable_bytes++)
+DAMAGE(heap_count, fl_arena_find(arena)->pages.heap_count++)
+DAMAGE(previous_heap, fl_arena_find(arena)->heaps->previous = heap)
+DAMAGE(arena_of_heap, heap->arena = fl_arena_find(other))
+DAMAGE(pool_pages, fl_arena_find(arena)->pool_pages--)
+DAMAGE(decommitted_bytes, fl_arena_find(arena)->pages.decommitted_bytes++)
+DAMAGE(filled_bytes, fl_arena_find(arena)->pages.filled_bytes++)
+DAMAGE(reclaimable_bytes, fl_arena_find(arena)->pages.reclaimable_bytes++)
 static void leaving_pages(void) {
-    arena->pages.used_pages--;
-    arena->pages.leaving_pages++;
+    fl_arena_find(arena)->pages.used_pages--;
+    fl_arena_find(arena)->pages.leaving_pages++;
 }
-DAMAGE(slab_not_granted, fl_pages_return(&arena->pages, floating->start, floating->pages))
-DAMAGE(large_not_granted, fl_pages_return(&arena->pages, large->start, fl_the_window.grain_pages))
-DAMAGE(slab_of_another_arena, floating->arena = other)
+DAMAGE(slab_not_granted, fl_pages_return(&fl_arena_find(arena)->pages, floating->start, floating->pages))
+DAMAGE(large_not_granted,
+       fl_pages_return(&fl_arena_find(arena)->pages, large->start, fl_the_window.grain_pages))
+DAMAGE(slab_of_another_arena, floating->arena = fl_arena_find(other))
 DAMAGE(entry_of_other_pages, fl_entries_write(page_start(idle_page), 1, fl_entry_make(large, 0)))
 DAMAGE(entry_of_nothing, fl_entries_write(page_start(idle_page), 1, 128))
 DAMAGE(tag_of_large, fl_entries_write(large->start, 1, fl_entry_make(large, heap->tag)))
@@ -503,7 +507,7 @@ static void mix_in_threads(void) {
 static void audit_everything(void) {
     quiet();
     lists();
-    for (const fl_heap *it = arena->heaps; it; it = it->next)
+    for (const fl_heap *it = fl_arena_find(arena)->heaps; it; it = it->next)
         fl_audit_heap(it);
     CHECK_EQUAL(fl_audit_window(), 0);
     fl_audit_pages(&fl_process_arena->pages);
@@ -525,7 +529,7 @@ static void audit_passes_sound_books(void) {
     for (int round = 0; round < 6; round++) {
         mix_in_threads();
         audit_everything();
-        fl_scavenger_give_back(&arena->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
+        fl_scavenger_give_back(&fl_arena_find(arena)->pages, SIZE_MAX, FL_CAUSE_REQUEST, true);
         audit_everything();
         if (round == 2) {
             memset(slots, 0, sizeof slots);

@@ -120,7 +120,7 @@ static int forks_beside = 300; /* of threads that take all locks */
 static fl_lock *lock_number(unsigned i) {
     if (i < FL_LOCK_COUNT)
         return strcmp(table[i].kind, "ONE") == 0 ? fl_lock_of((fl_rank)i) : NULL;
-    fallow_arena *arena = arenas[(i - FL_LOCK_COUNT) / 3];
+    fallow_arena *arena = fl_arena_find(arenas[(i - FL_LOCK_COUNT) / 3]);
     fl_lock *of_arena[] = {&arena->heaps_lock, &arena->lists_lock, &arena->pages.lock};
     return of_arena[(i - FL_LOCK_COUNT) % 3];
 }
@@ -282,15 +282,15 @@ static void *fork_too(void *unused) {
 static void fork_waits_for_who_holds_a_lock_long(void) {
     pthread_t holder, other;
     stop = 0;
-    CHECK_EQUAL(pthread_create(&holder, NULL, hold_long, &arenas[0]->pages.lock), 0);
+    CHECK_EQUAL(pthread_create(&holder, NULL, hold_long, &fl_arena_find(arenas[0])->pages.lock), 0);
     while (!stop)
         sched_yield();
     CHECK_EQUAL(pthread_create(&other, NULL, fork_too, NULL), 0);
     pid_t child = fork();
-    CHECK(child == 0 || fl_lock_try(&arenas[0]->pages.lock)); /* it is over */
+    CHECK(child == 0 || fl_lock_try(&fl_arena_find(arenas[0])->pages.lock)); /* it is over */
     if (child == 0)
         leave();
-    fl_lock_drop(&arenas[0]->pages.lock);
+    fl_lock_drop(&fl_arena_find(arenas[0])->pages.lock);
     expect_good_child(child);
     CHECK_EQUAL(pthread_join(holder, NULL), 0);
     CHECK_EQUAL(pthread_join(other, NULL), 0);
@@ -300,16 +300,16 @@ static void fork_waits_for_who_holds_a_lock_long(void) {
 static void fork_lets_who_was_interrupted_pass(void) {
     pthread_t other;
     stop = 0;
-    fl_lock_take(&arenas[0]->pages.lock);
+    fl_lock_take(&fl_arena_find(arenas[0])->pages.lock);
     CHECK_EQUAL(pthread_create(&other, NULL, fork_too, NULL), 0);
     usleep(20000); /* until it waits for that lock: if it does not yet, nothing is tried */
     child_of_handler = -1;
     raise(SIGUSR1);
     if (child_of_handler == 0) {
-        fl_lock_drop(&arenas[0]->pages.lock);
+        fl_lock_drop(&fl_arena_find(arenas[0])->pages.lock);
         leave();
     }
-    fl_lock_drop(&arenas[0]->pages.lock);
+    fl_lock_drop(&fl_arena_find(arenas[0])->pages.lock);
     expect_good_child(child_of_handler);
     CHECK_EQUAL(pthread_join(other, NULL), 0);
 }
@@ -318,13 +318,13 @@ static void fork_lets_who_was_interrupted_pass(void) {
 __attribute__((unused)) static void *hold_as_the_guest(void *unused) {
     (void)unused;
     fl_locks_know_guest((uint32_t)gettid());
-    fl_lock_take(&arenas[0]->pages.lock);
+    fl_lock_take(&fl_arena_find(arenas[0])->pages.lock);
     fl_lock_take(fl_lock_of(FL_LOCK_META));
     stop = 2;
     while (stop == 2)
         usleep(1000);
     fl_lock_drop(fl_lock_of(FL_LOCK_META));
-    fl_lock_drop(&arenas[0]->pages.lock);
+    fl_lock_drop(&fl_arena_find(arenas[0])->pages.lock);
     return NULL;
 }
 

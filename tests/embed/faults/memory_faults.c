@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * memory_faults.c: one mistake with memory of fallow's for each name, or none, for a checker to say what it is. Usage: faults NAME;
- * faults --list has all of them, each with "fault", "invalid free", "leak" or "clean".
+ * faults --list has all of them, each with the kind of its mistake (checkers.sh), or "clean".
  */
 #include "memory_faults.h"
 
@@ -186,6 +186,16 @@ static void pool_after_destroy(void) {
 }
 
 /* Fixed memory. */
+static bool free_it(void *context, void *block, size_t bytes) {
+    (void)context, (void)bytes;
+    fallow_arena_free(arena, block);
+    return true;
+}
+static void visitor_frees(void) {
+    filled(100);
+    fallow_arena_walk(arena, free_it, NULL);
+}
+
 static fallow_fixed *fixed(void) {
     return fallow_fixed_create(memory, sizeof memory, 0);
 }
@@ -402,12 +412,12 @@ static const struct fault {
     FAULT(after_free) FAULT(after_fallow_free) FAULT(after_free_large) FAULT(after_free_and_some)
         FAULT(overflow_by_one) FAULT(overflow_of_class) FAULT(overflow_large) FAULT(overflow_array) FAULT(
             overflow_aligned) FAULT(overflow_usable) FAULT(underflow) KIND(double_free, "invalid free")
-            KIND(double_fallow_free, "invalid free") FAULT(after_realloc) FAULT(after_shrink_in_place)
-                FAULT(overflow_of_realloc) KIND(after_reset, "reset") KIND(after_destroy, "end")
-                    KIND(after_parents_end, "end") FAULT(one_thread_after_free) FAULT(freed_elsewhere) FAULT(
-                        of_elsewhere) FAULT(pool_overflow) FAULT(pool_after_reset) FAULT(pool_after_rewind)
-                        KIND(pool_after_childs_end, "chunk") FAULT(pool_after_clean_up) KIND(
-                            pool_after_destroy, "chunk") KIND(fixed_after_free, "fixed")
+            KIND(double_fallow_free, "invalid free") KIND(visitor_frees, "walk") FAULT(after_realloc) FAULT(
+                after_shrink_in_place) FAULT(overflow_of_realloc) KIND(after_reset, "reset")
+                KIND(after_destroy, "end") KIND(after_parents_end, "end") FAULT(one_thread_after_free) FAULT(
+                    freed_elsewhere) FAULT(of_elsewhere) FAULT(pool_overflow) FAULT(pool_after_reset)
+                    FAULT(pool_after_rewind) KIND(pool_after_childs_end, "chunk") FAULT(pool_after_clean_up)
+                        KIND(pool_after_destroy, "chunk") KIND(fixed_after_free, "fixed")
                             KIND(fixed_overflow, "fixed") KIND(fixed_overflow_of_tag, "fixed") KIND(
                                 fixed_underflow, "fixed") KIND(fixed_double_free, "fixed free")
                                 KIND(fixed_after_realloc, "fixed") KIND(fixed_shrunk, "fixed") KIND(
