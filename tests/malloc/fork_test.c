@@ -11,7 +11,7 @@
 #define WORKERS 4
 #define BLOCKS 2000
 
-static _Atomic int stop;
+static _Atomic int stop, allocated;
 static void *inherited[BLOCKS];
 
 static void *work(void *argument) {
@@ -87,6 +87,7 @@ static void *allocate_inherited(void *unused) {
         inherited[i] = malloc(50 + (size_t)i);
         memset(inherited[i], i & 0xff, 50);
     }
+    allocated = 1;
     while (!stop)
         usleep(1000);
     return NULL;
@@ -95,7 +96,8 @@ static void *allocate_inherited(void *unused) {
 static void fork_in_a_storm(void) {
     pthread_t workers[WORKERS], owner;
     CHECK_EQUAL(pthread_create(&owner, NULL, allocate_inherited, NULL), 0);
-    usleep(50000);
+    while (!allocated)
+        usleep(1000);
     for (uintptr_t i = 0; i < WORKERS; i++)
         CHECK_EQUAL(pthread_create(&workers[i], NULL, work, (void *)(i + 1)), 0);
     for (int round = 0; round < 200; round++) {
