@@ -4,8 +4,8 @@
  *
  * One point in mean_bytes of allocated bytes is sampled on the mean, and stands for as many: what the profile says of a site is an
  * estimate without a bias, whose error falls with what there is: of 200 samples, 7 %. A sampled block lies on pages of its own,
- * 16 KiB at least, which count with its arena. While it is on, each allocation takes some 10 ns more; while it is off, nothing: what was
- * sampled before is followed until it is freed.
+ * 16 KiB at least, which count with its arena; where a hard limit leaves no room for them, the block is no sample. While it is on, each
+ * allocation takes some 10 ns more; while it is off, nothing: what was sampled before is followed until it is freed.
  *
  * Calls are found by frame pointers: those of code compiled with -fno-omit-frame-pointer. Without them, the function that called malloc is
  * there, and its callers as far as the chain holds. `fallow profile` does all this from outside, and reads what is written here.

@@ -113,9 +113,11 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
     if (slab->kind == FL_KIND_SLAB)
         return bytes <= usable && bytes >= usable / 2;
-    if (bytes <= FL_CLASS_BYTES_MAX || !fl_large_resize(slab, bytes))
+    if (bytes <= FL_CLASS_BYTES_MAX) /* sampled, or aligned: as a slab's */
+        return bytes <= usable && bytes >= usable / 2;
+    if (!fl_large_resize(slab, bytes))
         return false;
-    if (bytes > usable || slab->sample)
+    if (fl_sampling_shift() >= 0)
         fl_sampled_note_large(slab, bytes, __builtin_frame_address(0));
     return true;
 }

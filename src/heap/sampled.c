@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "sampled.h"
 
+#include "../arena/charge.h"
 #include "../slab/large.h"
 
 static void set_heaps(fallow_arena *arena, bool counted) {
@@ -50,8 +51,19 @@ bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
     return due;
 }
 
+/* Are there pages for a sample, without anything that has to go for it, or is asked for? At a limit a block is wanted, not its sample.
+ * (Apart, for the stack.) */
+static __attribute__((noinline)) bool has_pages(fl_heap *heap, size_t bytes) {
+    fl_pagearena *arena = &heap->arena->pages;
+    fl_shortage ignored;
+    return bytes > FL_CLASS_BYTES_MAX || atomic_load_explicit(&arena->idle_shown, memory_order_relaxed) ||
+           fl_pagearena_has_room(arena, fl_pages_for(bytes) << FL_PAGE_SHIFT, &ignored);
+}
+
 void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     int shift = fl_sampling_shift();
+    if (!has_pages(heap, bytes))
+        return NULL;
     heap->pinned++; /* as for any: who sheds at a limit may come to use other arenas */
     void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, 1);
     heap->pinned--;
@@ -61,6 +73,7 @@ void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     return block;
 }
 
+/* Whether it was one before says nothing: drawn from those alone, what became smaller would be too few. */
 void fl_sampled_note_large(fl_slab *run, size_t bytes, const void *frame) {
     int shift = fl_sampling_shift();
     fl_sample *before = run->sample;

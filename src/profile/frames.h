@@ -5,8 +5,7 @@
  * On from a function of fallow's that keeps its frame, every caller is found that was compiled to keep its own
  * (-fno-omit-frame-pointer). Below one that was not, callers may be left out, or the chain ends; the function that called malloc is
  * there all the same, since nothing of fallow's stands between them that has no frame. An address that is none is never followed: before
- * another page is read, the system is asked whether it can be. Where it must not be asked (fl_system_keeps_to_memory), calls end with
- * the page.
+ * another page is read, the system is asked whether it can be.
  */
 #ifndef FL_FRAMES_H
 #define FL_FRAMES_H

@@ -64,7 +64,8 @@ static fl_site *site_at(const void *frame, const char *arena) {
     fl_site *site = find(&wanted);
     if (site || fl_the_books.site_count < FL_SITES_MAX)
         return site ? site : make(&wanted);
-    wanted.depth = 0;
+    wanted.depth = 0; /* nor of an arena: their names may be as many as there are arenas */
+    memset(wanted.arena, 0, sizeof wanted.arena);
     wanted.hash = hash_of(&wanted);
     site = find(&wanted);
     return site ? site : make(&wanted);

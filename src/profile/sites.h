@@ -5,7 +5,7 @@
  *
  * A sampled block stands for more than itself (chance.h): counts and bytes are of all blocks, as estimated. Blocks are counted in
  * 1 / FL_WEIGHT_ONE. Sites stay for ever and are as many as there are different stacks, FL_SITES_MAX at most; what comes later counts in
- * one that has no calls. They are read from outside as well (src/heap/root.h): linked in when they are complete.
+ * one more, of no calls and no arena. They are read from outside as well (src/heap/root.h): linked in when they are complete.
  *
  * Threads: any; one lock, for each sample and each end of one.
  */

@@ -76,7 +76,7 @@ bool fl_system_is_threaded(void);
 uint32_t fl_system_thread(void);
 bool fl_system_has_thread(uint32_t thread);
 
-/* Could a word at an address be read just now, without a fault? False where the system must not be asked (below). */
+/* Could a word at an address be read just now, without a fault? Its address is a multiple of 4. */
 bool fl_system_can_read(const void *word);
 
 /* Is the calling thread the one that runs main? As the last call of the other says: at the start, and in the child of a fork. */

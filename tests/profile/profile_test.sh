@@ -40,6 +40,11 @@ names leak.cc new "()" ""
 profile 8k "$work/stripped" malloc
 names leak.c malloc "" "_with_separate_symbols"
 
+# A filter that ends the process for calls that memory does not need leaves a sampled one alone (docs/sandboxes.md).
+gcc -O1 -fno-omit-frame-pointer -fno-builtin -o "$work/sandboxed" "$here/sandboxed.c" || fail "sandboxed.c does not compile"
+LD_PRELOAD=$build/libfallow-malloc.so FALLOW_OPTIONS=profile:1 "$work/sandboxed"
+case $? in 0) echo "ok profile_in_a_sandbox" ;; 77) echo "skipped profile_in_a_sandbox: no filter" ;; *) fail "a filter ends a sampled process" ;; esac
+
 # Of a pair that stays on the fast path every byte is as likely a sample as any other: 200,000,000 bytes in samples of 4 KiB, by a normal
 # distribution within 6 of its widths (0.45 % each); of what is kept, 6,000,000 in samples of 4 KiB (2.6 % each).
 profile 4k "$work/leak" malloc
