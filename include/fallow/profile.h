@@ -27,7 +27,8 @@ extern "C" {
 #define FALLOW_PROFILE_MEAN_BYTES ((size_t)512 << 10) /* a good one for servers */
 
 /* On: what is allocated from here on. mean_bytes is rounded down to a power of two, of 1 TiB at most; if it is on already, this is
- * the mean from here on. False with errno EINVAL: mean_bytes is 0; ENOMEM: there is no heap. */
+ * the mean from here on. False with errno EINVAL: mean_bytes is 0; ENOMEM: there is no heap;
+ * ENOTSUP: libfallow-malloc-hardened does not sample. */
 FALLOW_API bool fallow_profile_start(size_t mean_bytes);
 
 /* Off: nothing more is sampled. */

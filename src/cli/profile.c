@@ -121,6 +121,8 @@ static bool look_on(fl_target *target, const request *asked, fl_profile *profile
 static bool of_process(const request *asked, fl_profile *profile) {
     static fl_target target;
     bool done = fl_target_open(&target, asked->what);
+    if (done && !target.root.sampling)
+        done = fl_target_wrong(&target, "runs the hardened library, which does not sample");
     if (done && asked->start)
         done = switch_to(&target, shift_and_one(asked->mean_bytes));
     else if (done && asked->stop)

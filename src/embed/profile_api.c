@@ -17,8 +17,8 @@ static void want(unsigned shift_and_one) {
 }
 
 bool fallow_profile_start(size_t mean_bytes) {
-    if (mean_bytes == 0 || !fl_process_init()) {
-        errno = mean_bytes == 0 ? EINVAL : ENOMEM;
+    if (mean_bytes == 0 || FL_HARDENED || !fl_process_init()) {
+        errno = mean_bytes == 0 ? EINVAL : FL_HARDENED ? ENOTSUP : ENOMEM;
         return false;
     }
     unsigned shift = 63 - (unsigned)__builtin_clzll(mean_bytes);

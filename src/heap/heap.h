@@ -40,18 +40,18 @@ struct fl_thread;
 
 #if FL_HARDENED
 /* What a heap keeps of freed blocks for a while, in rings by size: quarantine.h. */
-#define FL_RINGS 4
-#define FL_RING_SLOTS 336
+#define FL_RINGS 3
+#define FL_RING_SLOTS 52
 #define FL_RUNS 8
 
 typedef struct fl_quarantine {
-    uint16_t first[FL_RINGS], count[FL_RINGS], looked[FL_RINGS];
+    uint32_t next[FL_RINGS]; /* how many have come; and so the place of the one that has waited longest */
     uint16_t first_run, run_count;
     uint32_t near; /* whose turn it is of the blocks near one */
     uint32_t chance;
     size_t run_bytes;
     fl_slab *runs[FL_RUNS];
-    void *slots[FL_RING_SLOTS];
+    void *slots[FL_RING_SLOTS]; /* NULL: nothing */
 } fl_quarantine;
 #endif
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * quarantine.h: the hardened build's delayed reuse. A block that is freed waits in a ring of its heap, zeroed, until so many others
- * of about its size have been freed; a large one waits inaccessible, and holds no memory meanwhile. What waits is looked at in
- * turns, and once more when its time is over: whoever has written to it is found then.
+ * quarantine.h: the hardened build's delayed reuse. A block that is freed waits in a ring of its heap until so many others of about its
+ * size have been freed, with two words in front that say so; a large one waits inaccessible, and holds no memory meanwhile. What waits is
+ * looked at once while it does, and when its time is over: whoever has written to these words is found then.
  *
  * What waits counts as live to all others, and is bounded: FL_QUARANTINE_BYTES of a heap's blocks, FL_RUNS large ones of
  * FL_QUARANTINE_RUN_BYTES. It is gathered as batches are (batches.h), with the same hand-shake: at a limit, in upkeep, by malloc_trim
@@ -11,51 +11,117 @@
 #ifndef FL_QUARANTINE_H
 #define FL_QUARANTINE_H
 
+#include "../arena/scarce.h"
 #include "heap.h"
 
 #define FL_QUARANTINE_BLOCK_BYTES_MAX ((size_t)32 << 10) /* larger ones are free at once */
-#define FL_QUARANTINE_BYTES ((size_t)384 << 10)
+#define FL_QUARANTINE_BYTES ((size_t)288 << 10)
 #define FL_QUARANTINE_RUN_BYTES ((size_t)256 << 20) /* of address space */
-
-/* So much of a block is zeroed when it is freed, and looked at before it is somebody's again. */
-#define FL_ZEROED_BYTES_MAX ((size_t)4 << 10)
 
 #if FL_HARDENED
 
 /* Of a heap that has none. */
 void fl_quarantine_init(fl_heap *heap);
 
-/* Puts a freed block there that is zeroed, with its end word saying that it waits. Returns what is to be freed instead, which may be
- * the block itself; NULL: nothing. */
-void *fl_quarantine_put(fl_heap *heap, void *block, size_t block_bytes);
+/* A freed block's first words, which say that it waits. */
+static inline void fl_quarantine_begin(void *block) {
+    uint64_t word = (uintptr_t)block ^ fl_the_secrets.wait;
+    fl_mark_of(block)[0] = word;
+    fl_mark_of(block)[1] = ~word;
+}
 
-/* The same of a large block, all of it with guards; another run has to go first, and this one to be put again. */
+_Noreturn void fl_quarantine_stop(const void *block);
+
+/* By size: so many bytes at most, and so many blocks wait, which is a power of two. */
+typedef struct fl_ring {
+    size_t block_bytes_max;
+    unsigned start, slots;
+} fl_ring;
+
+static const fl_ring fl_rings[FL_RINGS] = {{1 << 10, 0, 32}, {8 << 10, 32, 16}, {32 << 10, 48, 4}};
+
+/* Among the used places of batches, so that who asks whether a heap has gathered anything need not know of quarantines. */
+static inline void fl_quarantine_count(fl_heap *heap, int change) {
+    uint32_t used = atomic_load_explicit(&heap->batches_used, memory_order_relaxed);
+    atomic_store_explicit(&heap->batches_used, used + (uint32_t)change, memory_order_relaxed);
+}
+
+/* Acquire: what another thread did to it while it was closed. */
+static inline bool fl_quarantine_is_open(fl_heap *heap) {
+    return !atomic_load_explicit(&heap->batches_closed, memory_order_acquire) &&
+           !fl_pagearena_is_scarce(&heap->arena->pages);
+}
+
+/* The heap's own: what all threads write to would be what all wait for. */
+static inline uint32_t fl_quarantine_chance(fl_quarantine *it) {
+    it->chance = it->chance * 1664525 + 1013904223;
+    return it->chance >> 16;
+}
+
+/* Is it still as it came here? */
+static inline void fl_quarantine_check(const void *block) {
+    const fl_any_word *words = fl_mark_of(block);
+    uint64_t word = (uintptr_t)block ^ fl_the_secrets.wait;
+    if (__builtin_expect((words[0] ^ word) | (words[1] ^ ~word), 0))
+        fl_quarantine_stop(block);
+}
+
+/* The end of waiting. */
+static inline void fl_quarantine_end(void *block) {
+    fl_quarantine_check(block);
+    fl_mark_of(block)[0] = 0;
+}
+
+/* Whose turn it is to be looked at: what so many others have followed. */
+#define FL_LOOKED_AT_AFTER 8u
+
+/* What goes is one of the older half, by chance: nobody knows when it is somebody's again. */
+static inline __attribute__((always_inline)) void *fl_ring_put(fl_heap *heap, const fl_ring *ring,
+                                                               void *block) {
+    uint32_t *next = &heap->quarantine.next[ring - fl_rings];
+    void **slots = heap->quarantine.slots + ring->start;
+    unsigned mask = ring->slots - 1, half = ring->slots / 2, at = (*next)++;
+    const void *looked_at = slots[(at - FL_LOOKED_AT_AFTER) & mask];
+    if (looked_at)
+        fl_quarantine_check(looked_at);
+    void **goes = &slots[(at + (fl_quarantine_chance(&heap->quarantine) & (half - 1))) & mask], *over = *goes;
+    *goes = slots[at & mask];
+    slots[at & mask] = block;
+    if (__builtin_expect(!over, 0))
+        fl_quarantine_count(heap, 1);
+    return over;
+}
+
+/* Puts such a block there. Returns what is to be freed instead, which may be the block itself; NULL: nothing. Stops the process if
+ * somebody has written to the words of one that waited. */
+static inline __attribute__((always_inline)) void *fl_quarantine_put(fl_heap *heap, void *block,
+                                                                     size_t block_bytes) {
+    void *over = block;
+    fl_heap_enter(heap, heap);
+    if (__builtin_expect(fl_quarantine_is_open(heap), 1)) {
+        if (__builtin_expect(block_bytes <= fl_rings[0].block_bytes_max, 1))
+            over = fl_ring_put(heap, &fl_rings[0], block);
+        else if (block_bytes <= fl_rings[1].block_bytes_max)
+            over = fl_ring_put(heap, &fl_rings[1], block);
+        else if (block_bytes <= fl_rings[2].block_bytes_max)
+            over = fl_ring_put(heap, &fl_rings[2], block);
+    }
+    fl_heap_leave(heap);
+    if (over)
+        fl_quarantine_end(over);
+    return over;
+}
+
+/* Puts a large block there, all of it with guards. NULL: it waits; else another run has to go first, and this one to be put again; or it
+ * is this one itself, which cannot wait. */
 fl_slab *fl_quarantine_put_run(fl_heap *heap, fl_slab *run);
 
-/* Would anything be put there now? A hint. */
-bool fl_quarantine_is_open(fl_heap *heap);
-
-/* Looks at one block that waits, of about that size. */
-void fl_quarantine_look(fl_heap *heap, size_t block_bytes);
+/* Do a block's first words say so? Who reads a block that is not his may be told either. */
+bool fl_quarantine_is_waiting(const void *block);
 
 /* The next block of it for who has the heap in hand as hand_over_all of batches.c has; large ones are given back on the way. NULL: there
  * are no more. */
 void *fl_quarantine_take(fl_heap *heap, fl_slab **slab);
-
-/* The end of waiting: stops the process if somebody has written to the block. It is free then, for its slab. */
-void fl_quarantine_end(const fl_slab *slab, void *block);
-
-/* Zeroes a block, as far as that is done, and says that it waits. */
-void fl_quarantine_begin(const fl_slab *slab, void *block, uint64_t end_word);
-
-/* Are these bytes zero? */
-bool fl_is_zero(const void *start, size_t bytes);
-
-/* How many of a block's bytes behind its first two words are zeroed. */
-static inline size_t fl_zeroed_bytes(size_t block_bytes) {
-    size_t bytes = block_bytes < FL_ZEROED_BYTES_MAX ? block_bytes : FL_ZEROED_BYTES_MAX;
-    return bytes - 2 * sizeof(uint64_t) - FL_END_BYTES;
-}
 
 #else
 

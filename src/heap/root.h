@@ -151,7 +151,7 @@ typedef struct fl_root {
     const void *classes;
     const void *arenas; /* their addresses, by slot; of which so many have been used */
     const void *arenas_used;
-    const void *sampling;   /* written from outside: sampled.h */
+    const void *sampling;   /* written from outside: sampled.h; NULL: it does not sample (hardened) */
     const void *books;      /* of the profile */
     const void *soft_bytes; /* the process's limits; SIZE_MAX: none */
     const void *hard_bytes;

@@ -16,6 +16,8 @@ static void set_heaps(fallow_arena *arena, bool counted) {
 
 /* With the lock of arenas from the first look to the last heap: who comes to it later finds nothing left to do, or another wish. */
 void fl_sampling_follow(void) {
+    if (FL_HARDENED) /* whose large blocks are sealed, as sampled ones are not */
+        return;
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     uint8_t wanted = atomic_load_explicit(&fl_the_sampling.wanted, memory_order_relaxed);
     if (wanted > FL_SHIFT_MAX + 1)

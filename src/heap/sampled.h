@@ -10,6 +10,9 @@
  * On and off is a wish (fl_the_sampling.wanted), written by whoever has it: a call, an option, another process. It is followed by the
  * next thread that comes to a slow path, for all heaps. Who writes it from outside makes each heap's window_pages 0: the next free of its
  * owner comes here then.
+ *
+ * The hardened build does not sample: its large blocks have guards and an end word (sealed.h), and a sampled one would have none. No wish is
+ * followed there, and the root does not say where to write one.
  */
 #ifndef FL_SAMPLED_H
 #define FL_SAMPLED_H

@@ -117,9 +117,9 @@ void fl_sealed_check(const fl_slab *run, const void *block, const char *doing) {
         misuse(run, doing, block, "not the start of a block (it lies inside a large one)");
     if (is_waiting(run))
         misuse(run, doing, block, "freed twice, or used after it was freed (it waits in quarantine)");
-    uint64_t end = fl_end_read(contents_end(run));
+    uint64_t end = fl_end_code(block, fl_end_read(contents_end(run)));
     size_t gap = fl_end_gap(end), filled = gap < FILL_BYTES_MAX ? gap : FILL_BYTES_MAX;
-    if (!fl_end_is_valid(block, end) || fl_end_state_of(end) != FL_END_LIVE)
+    if (!fl_end_is_live(end))
         misuse(run, doing, block, "written to behind its end (its end word is damaged)");
     const char *fill = contents_end(run) - FL_END_BYTES - gap;
     for (size_t i = 0; i < filled; i++)
@@ -129,11 +129,12 @@ void fl_sealed_check(const fl_slab *run, const void *block, const char *doing) {
 
 size_t fl_sealed_bytes(const fl_slab *run, const void *block) {
     const char *end = contents_end(run);
-    return (size_t)(end - FL_END_BYTES - (const char *)block) - fl_end_gap(fl_end_read(end));
+    return (size_t)(end - FL_END_BYTES - (const char *)block) -
+           fl_end_gap(fl_end_code(block, fl_end_read(end)));
 }
 
 unsigned fl_sealed_alignment_shift(const fl_slab *run) {
-    return fl_end_alignment_shift(fl_end_read(contents_end(run)));
+    return fl_end_alignment_shift(fl_end_code(block_of(run), fl_end_read(contents_end(run))));
 }
 
 void fl_sealed_give(fl_kept *kept, fl_slab *run) {

@@ -18,9 +18,12 @@
 
 #define SLAB_BYTES_MAX (FL_CLASS_BYTES_MAX - FL_END_BYTES)
 #define BLOCK_BYTES_MIN ((size_t)17) /* of the second class: mark, link and end word are three words */
-#define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
 
-/* When a block is handed out or freed, the end word of one of so many beside it is looked at, in turn. */
+/* So much of a block is zeroed when it is freed, and looked at before it is somebody's again. */
+#define ZEROED_BYTES_MAX ((size_t)64)
+
+/* One of so many allocations looks at the end word of one of so many blocks beside, in turn. */
+#define LOOKED_ONCE_IN 4u
 #define NEAR_BLOCKS 8u
 
 static void *no_memory(void) {
@@ -36,22 +39,33 @@ static char *end_of(const fl_slab *slab, const void *block) {
     return (char *)(uintptr_t)block + slab->block_bytes;
 }
 
-static size_t fill_bytes(size_t gap) {
-    return gap < FILL_BYTES_MAX ? gap : FILL_BYTES_MAX;
+/* What lies behind the contents as it should be: the fill's first word, which an overflow that begins there hits. */
+static inline bool has_fill(const char *end, size_t gap) {
+    uint64_t fill, wanted = fl_the_secrets.fill;
+    memcpy(&fill, end - FL_END_BYTES - gap, sizeof fill);
+    return gap >= 8 ? fill == wanted : ((fill ^ wanted) & (((uint64_t)1 << gap * 8) - 1)) == 0;
 }
 
-/* Is what stands at a block's end as it should be? What begins the fill is looked at too. */
+static inline void set_fill(char *end, size_t gap) {
+    const uint64_t wanted = fl_the_secrets.fill;
+    if (gap >= 8)
+        memcpy(end - FL_END_BYTES - gap, &wanted, sizeof wanted);
+    else if (gap) { /* with the contents before; never the end word, which others look at */
+        uint64_t last, kept = ~(uint64_t)0 >> gap * 8;
+        memcpy(&last, end - 2 * FL_END_BYTES, sizeof last);
+        last = (last & kept) | (wanted & ~kept);
+        memcpy(end - 2 * FL_END_BYTES, &last, sizeof last);
+    }
+}
+
+/* Is what stands at a block's end as it should be? */
 static inline bool has_whole_end(const fl_slab *slab, const char *block, uint64_t word) {
+    uint64_t said = fl_end_code(block, word);
     if (word == 0)
         return true;
-    if (!fl_end_is_valid(block, word))
+    if (!fl_end_is_valid(said))
         return false;
-    size_t gap = fl_end_gap(word);
-    if (fl_end_state_of(word) != FL_END_LIVE || gap == 0)
-        return true;
-    uint64_t fill;
-    memcpy(&fill, block + slab->block_bytes - FL_END_BYTES - gap, sizeof fill);
-    return ((fill ^ fl_the_secrets.fill) & (gap < 8 ? ((uint64_t)1 << gap * 8) - 1 : ~(uint64_t)0)) == 0;
+    return fl_end_state_of(said) != FL_END_LIVE || has_fill(block + slab->block_bytes, fl_end_gap(said));
 }
 
 /* Another thread may free the block, or resize it, between two of our loads; so what is wrong has to stay so, and the word the same. */
@@ -74,63 +88,90 @@ static inline void look_at_end(const fl_slab *slab, const char *block) {
         look_again(slab, block, word);
 }
 
-/*
- * At the block before, which shows what was written before this one; and, in a slab of the calling thread's, at some more. (What is
- * carved of another's is not known; and where pages of it are decommitted, their words could be read, but need not be there.)
- */
-static inline void look_around(fl_heap *heap, const fl_slab *slab, const char *block) {
-    if (block > slab->start)
-        look_at_end(slab, block - slab->block_bytes);
+/* Is the end word of the block before as it should be? It shows what was written before this one. */
+static inline bool is_whole_before(const fl_slab *slab, const char *block) {
+    if (block == slab->start)
+        return true;
+    uint64_t word = fl_end_read(block);
+    return fl_end_is_valid(fl_end_code(block - slab->block_bytes, word)) || word == 0;
+}
+
+/* At one beside, in a slab of the calling thread's. (What is carved of another's is not known; and where pages of it are decommitted, their
+ * words could be read, but need not be there.) Returns the block, so that who calls it needs no frame. */
+static __attribute__((noinline)) void *look_beside(fl_heap *heap, const fl_slab *slab, char *block) {
     if (slab->decommitted || fl_entry_of(block) != fl_entry_make(slab, heap->tag))
-        return;
+        return block;
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t index = (uint32_t)(((size_t)(block - slab->start) * inverse) >> FL_CLASS_INVERSE_SHIFT);
-    uint32_t other = (index & ~(NEAR_BLOCKS - 1)) + (heap->quarantine.near++ & (NEAR_BLOCKS - 1));
+    uint32_t turn = heap->quarantine.near / LOOKED_ONCE_IN;
+    uint32_t other = (index & ~(NEAR_BLOCKS - 1)) + (turn & (NEAR_BLOCKS - 1));
     if (other < slab->carved)
         look_at_end(slab, slab->start + (size_t)other * slab->block_bytes);
+    return block;
 }
 
-/* It is this thread's now; says whether it is zero. */
-static bool take(const fl_slab *slab, char *block) {
-    uint64_t word = fl_end_read(end_of(slab, block));
-    fl_end_state state = fl_end_state_of(word);
-    if (word != 0 && (!fl_end_is_valid(block, word) || state == FL_END_LIVE || state == FL_END_WAITING))
-        fl_misuse(
-            slab, "allocation of", block,
-            "written to before it was handed out, or from the block beside it (its end word is damaged)");
-    bool is_free = word != 0 && state == FL_END_FREE;
-    if (is_free && !fl_is_zero(block + 16, fl_zeroed_bytes(slab->block_bytes)))
-        fl_misuse(slab, "allocation of", block,
-                  "written to after it was freed, or from the block before it (it is not zero)");
-    fl_mark_of(block)[1] = 0; /* no link is for a program to see */
-    return is_free && slab->block_bytes <= FL_ZEROED_BYTES_MAX;
+typedef uint64_t __attribute__((vector_size(16), may_alias)) two_words;
+
+/* Of the usual size at once, without a loop. */
+static inline void zero(const fl_slab *slab, char *block) {
+    if (__builtin_expect(slab->block_bytes >= ZEROED_BYTES_MAX + FL_END_BYTES, 1)) {
+        memset(block + 16, 0, ZEROED_BYTES_MAX - 16);
+        return;
+    }
+    size_t end = slab->block_bytes - FL_END_BYTES;
+    for (size_t at = 16; at + 16 <= end; at += 16)
+        *(two_words *)(block + at) = (two_words){0, 0};
+    *(fl_end_word *)(block + end - 8) = 0;
 }
 
-static void set_live(const fl_slab *slab, char *block, size_t bytes, unsigned alignment_shift) {
+static inline bool is_zero(const fl_slab *slab, const char *block) {
+    const two_words *all = (const two_words *)block;
+    two_words any;
+    if (__builtin_expect(slab->block_bytes >= ZEROED_BYTES_MAX + FL_END_BYTES, 1)) {
+        any = all[1] | all[2] | all[3];
+        return (any[0] | any[1]) == 0;
+    }
+    size_t end = slab->block_bytes - FL_END_BYTES;
+    any = (two_words){*(const fl_end_word *)(block + end - 8), 0};
+    for (size_t at = 16; at + 16 <= end; at += 16)
+        any |= *(const two_words *)(block + at);
+    return (any[0] | any[1]) == 0;
+}
+
+static inline void set_live(const fl_slab *slab, char *block, size_t bytes, unsigned alignment_shift) {
     size_t gap = slab->block_bytes - FL_END_BYTES - bytes;
-    /* By words, of which the last two may overlap; never the end word, which others look at. */
-    char *fill = block + bytes;
-    size_t filled = fill_bytes(gap);
-    if (filled >= sizeof(uint64_t)) {
-        for (size_t at = 0; at + sizeof(uint64_t) <= filled; at += sizeof(uint64_t))
-            memcpy(fill + at, &fl_the_secrets.fill, sizeof(uint64_t));
-        memcpy(fill + filled - sizeof(uint64_t), &fl_the_secrets.fill, sizeof(uint64_t));
-    } else
-        for (size_t i = 0; i < filled; i++)
-            fill[i] = (char)fl_the_secrets.fill;
+    set_fill(end_of(slab, block), gap);
     fl_end_write(end_of(slab, block), fl_end_make(block, FL_END_LIVE, alignment_shift, gap));
 }
 
-/* From a slab: what the heap gave. */
-static inline void *hand_out(fl_heap *heap, char *block, size_t bytes, unsigned alignment_shift,
-                             bool zeroed) {
-    const fl_slab *slab = fl_entry_slab(fl_entry_of(block));
-    bool is_zero = take(slab, block);
-    if (zeroed && !is_zero)
+/* A block that the heap gave, and whose end word is not that of a freed one: new, or never handed out. */
+static __attribute__((noinline)) void *hand_out_new(const fl_slab *slab, char *block, size_t bytes,
+                                                    unsigned alignment_shift, bool zeroed) {
+    uint64_t word = fl_end_read(end_of(slab, block));
+    if (word != 0 && fl_end_code(block, word) != (uint64_t)FL_END_UNKNOWN << 8)
+        fl_misuse(
+            slab, "allocation of", block,
+            "written to before it was handed out, or from the block beside it (its end word is damaged)");
+    if (zeroed)
         memset(block, 0, bytes);
     set_live(slab, block, bytes, alignment_shift);
-    look_around(heap, slab, block);
-    fl_quarantine_look(heap, slab->block_bytes);
+    return block;
+}
+
+/* From a slab: what the heap gave. It is this thread's now. */
+static inline void *hand_out(fl_heap *heap, const fl_slab *slab, char *block, size_t bytes,
+                             unsigned alignment_shift, bool zeroed) {
+    fl_mark_of(block)[1] = 0; /* no link is for a program to see */
+    if (__builtin_expect(fl_end_read(end_of(slab, block)) != fl_end_make(block, FL_END_FREE, 0, 0), 0))
+        return hand_out_new(slab, block, bytes, alignment_shift, zeroed);
+    if (__builtin_expect(!is_zero(slab, block), 0))
+        fl_misuse(slab, "allocation of", block,
+                  "written to after it was freed, or from the block before it (it is not zero)");
+    if (zeroed && slab->block_bytes > ZEROED_BYTES_MAX)
+        memset(block, 0, bytes);
+    set_live(slab, block, bytes, alignment_shift);
+    if (__builtin_expect((++heap->quarantine.near & (LOOKED_ONCE_IN - 1)) == 0, 0))
+        return look_beside(heap, slab, block);
     return block;
 }
 
@@ -151,12 +192,31 @@ static __attribute__((noinline)) void *alloc_large(size_t alignment, size_t byte
     return block ? block : no_memory();
 }
 
+/* What is not at hand. */
+static __attribute__((noinline)) void *alloc_slow(size_t bytes, bool zeroed) {
+    char *block = fl_heap_alloc_slow(with_end(bytes), fl_thread_heap);
+    if (!block)
+        return NULL;
+    /* Read again: the first allocation of a thread gives it its heap. */
+    return hand_out(fl_thread_heap, fl_entry_slab(fl_entry_of(block)), block, bytes, 0, zeroed);
+}
+
+/* As fl_heap_alloc, and the block's slab is known, which stays as long as it is live. */
 static inline void *alloc(size_t bytes, bool zeroed) {
     if (__builtin_expect(bytes > SLAB_BYTES_MAX, 0))
         return alloc_large(16, bytes, zeroed);
-    char *block = fl_heap_alloc(fl_thread_heap, with_end(bytes));
-    /* Read again: the first allocation of a thread gives it its heap. */
-    return block ? hand_out(fl_thread_heap, block, bytes, 0, zeroed) : NULL;
+    size_t all = with_end(bytes);
+    if (__builtin_expect(all > FL_DIRECT_BYTES_MAX, 0))
+        return alloc_slow(bytes, zeroed);
+    fl_heap *heap = fl_thread_heap;
+    fl_slab *slab;
+    fl_heap_enter(heap, heap);
+    FL_LOAD(slab, heap->direct[(all + 15) / 16]);
+    char *block = fl_slab_pop(slab);
+    fl_heap_leave(heap);
+    if (__builtin_expect(!block, 0))
+        return alloc_slow(bytes, zeroed);
+    return hand_out(heap, slab, block, bytes, 0, zeroed);
 }
 
 void *fl_hardened_alloc(size_t bytes) {
@@ -182,7 +242,8 @@ void *fl_hardened_alloc_aligned(size_t alignment, size_t bytes) {
         if ((fl_classes[size_class].block_bytes & (alignment - 1)) == 0) {
             block = fl_heap_alloc(heap, fl_classes[size_class].block_bytes);
             if (block)
-                hand_out(heap, block, bytes, (unsigned)__builtin_ctzl(alignment), false);
+                hand_out(heap, fl_entry_slab(fl_entry_of(block)), block, bytes,
+                         (unsigned)__builtin_ctzl(alignment), false);
             fl_thread_heap_done(heap);
             return block ? block : no_memory();
         }
@@ -190,41 +251,31 @@ void *fl_hardened_alloc_aligned(size_t alignment, size_t bytes) {
     return alloc_large(alignment, bytes, false);
 }
 
-static const char *what_it_is(const void *block, uint64_t end) {
-    if (end == 0)
+static const char *what_it_is(const void *block, uint64_t word) {
+    uint64_t end = fl_end_code(block, word);
+    if (word == 0)
         return "never handed out, or given back meanwhile (it has no end word)";
-    if (!fl_end_is_valid(block, end))
+    if (!fl_end_is_valid(end))
         return "written to behind its end (its end word is damaged)";
-    switch (fl_end_state_of(end)) {
-    case FL_END_WAITING:
-        return "freed twice, or used after it was freed (it waits in quarantine)";
-    case FL_END_FREE:
-        return "freed twice, or used after it was freed (its end word says that it is free)";
-    default:
+    if (fl_end_state_of(end) != FL_END_FREE)
         return "never handed out (its end word says so)";
-    }
+    return fl_quarantine_is_waiting(block)
+               ? "freed twice, or used after it was freed (it waits in quarantine)"
+               : "freed twice, or used after it was freed (its end word says that it is free)";
 }
 
-/* Stops the process, if it is no live block of a slab. Returns its end word. */
+/* Stops the process, if it is no live block of a slab. Returns what its end word says. */
 static inline uint64_t check_live(const fl_slab *slab, const void *block, const char *doing) {
-    fl_check_start(slab, block, doing);
-    uint64_t end = fl_end_read(end_of(slab, block));
-    if (__builtin_expect(!fl_end_is_valid(block, end) || fl_end_state_of(end) != FL_END_LIVE, 0))
-        fl_misuse(slab, doing, block, what_it_is(block, end));
-    size_t gap = fl_end_gap(end), filled = fill_bytes(gap);
-    const char *fill = end_of(slab, block) - FL_END_BYTES - gap;
-    uint64_t wrong = 0, word;
-    for (; filled >= sizeof word; filled -= sizeof word, fill += sizeof word) {
-        memcpy(&word, fill, sizeof word);
-        wrong |= word ^ fl_the_secrets.fill;
+    const char *end = end_of(slab, block);
+    bool is_inside = end <= slab->start + (slab->pages << FL_PAGE_SHIFT);
+    uint64_t word = is_inside ? fl_end_read(end) : 0, said = fl_end_code(block, word);
+    if (__builtin_expect(!fl_end_is_live(said), 0)) {
+        fl_check_start(slab, block, doing); /* which would have a multiplication for each free */
+        fl_misuse(slab, doing, block, what_it_is(block, word));
     }
-    if (filled) { /* and some of the end word, which counts for nothing */
-        memcpy(&word, fill, sizeof word);
-        wrong |= (word ^ fl_the_secrets.fill) << (64 - 8 * filled);
-    }
-    if (__builtin_expect(wrong, 0))
+    if (__builtin_expect(!has_fill(end, fl_end_gap(said)), 0))
         fl_misuse(slab, doing, block, "written to behind its end (what lies there is not as it was)");
-    return end;
+    return said;
 }
 
 /* The slab or run of a block of the process's arena that is live; NULL: it is another arena's, whose blocks have no end words. */
@@ -250,34 +301,72 @@ static __attribute__((noinline)) void free_large(fl_slab *run, void *block) {
     fl_driver_note(arena);
 }
 
+/* To its slab: of a block that was looked at when it was freed, nothing need be looked at again. */
+static inline void give(fl_heap *heap, void *block) {
+    size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
+    if (__builtin_expect(page < heap->window_pages, 1)) {
+        fl_heap_enter(heap, block);
+        fl_entry mine = heap->entry_tag ^ atomic_load_explicit(&heap->table[page], memory_order_relaxed);
+        if (__builtin_expect((mine & heap->tag_bits) == 0, 1)) {
+            fl_heap_put(heap, (fl_slab *)(uintptr_t)mine, block);
+            return;
+        }
+    }
+    fl_heap_free_other(block, heap);
+}
+
+static __attribute__((noinline)) void free_first(const fl_slab *slab, void *block);
+
+/* A block of a slab's that is live. */
+static inline void free_live(const fl_slab *slab, char *block) {
+    fl_heap *heap = fl_thread_heap;
+    if (__builtin_expect(heap == &fl_empty_heap, 0)) {
+        free_first(slab, block);
+        return;
+    }
+    /* The end word first: who looks at it then looks at nothing else that is zeroed. */
+    fl_end_write(end_of(slab, block), fl_end_make(block, FL_END_FREE, 0, 0));
+    zero(slab, block);
+    fl_quarantine_begin(block);
+    void *over = fl_quarantine_put(heap, block, slab->block_bytes);
+    if (over)
+        give(heap, over);
+}
+
+/* By a thread that has no heap, and perhaps gets none. */
+static __attribute__((noinline)) void free_first(const fl_slab *slab, void *block) {
+    fl_thread_attach();
+    if (fl_thread_heap != &fl_empty_heap) {
+        free_live(slab, block);
+        return;
+    }
+    fl_end_write(end_of(slab, block), fl_end_make(block, FL_END_FREE, 0, 0));
+    zero(slab, block);
+    fl_heap_free(fl_thread_heap, block);
+}
+
+static __attribute__((noinline)) void free_doubtful(const fl_slab *slab, char *block) {
+    look_again(slab, block - slab->block_bytes, fl_end_read(block));
+    free_live(slab, block);
+}
+
 void fl_hardened_free(void *block) {
     if (!block)
         return;
     fl_slab *slab = slab_of(block, "free of");
     if (__builtin_expect(!slab, 0)) {
-        fl_heap_free(fl_thread_heap, block);
+        fl_heap_free_other(block, fl_thread_heap);
         return;
     }
     if (__builtin_expect(slab->kind == FL_KIND_LARGE, 0)) {
         free_large(slab, block);
         return;
     }
-    uint64_t end = check_live(slab, block, "free of");
-    fl_heap *heap = fl_thread_heap;
-    if (__builtin_expect(heap == &fl_empty_heap, 0)) {
-        fl_thread_attach();
-        heap = fl_thread_heap;
-    }
-    look_around(heap, slab, block);
-    fl_quarantine_begin(slab, block, end);
-    void *over = block;
-    if (heap != &fl_empty_heap) {
-        over = fl_quarantine_put(heap, block, slab->block_bytes);
-        if (!over)
-            return;
-    }
-    fl_quarantine_end(fl_entry_slab(fl_entry_of(over)), over);
-    fl_heap_free(heap, over);
+    check_live(slab, block, "free of");
+    if (__builtin_expect(is_whole_before(slab, block), 1))
+        free_live(slab, block);
+    else
+        free_doubtful(slab, block);
 }
 
 /* Of a checked block. */

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../slab/hardening.h"
 #include "../system/fatal.h"
 #include "../system/line.h"
 #include "../system/system.h"
@@ -56,6 +57,9 @@ static bool set_one(const char *name, size_t name_length, const char *value, siz
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strlen(options[i].name) != name_length || memcmp(options[i].name, name, name_length))
             continue;
+        if (FL_HARDENED && (i == FL_OPTION_profile || i == FL_OPTION_profile_file))
+            return report(name, name_length, value, value_length,
+                          "none; libfallow-malloc-hardened does not sample");
         if (!value || !set_value(&options[i], value, value_length))
             return report(name, name_length, value, value_length, options[i].accepted);
         fl_option_apply((fl_option)i);

@@ -10,9 +10,8 @@
 /* No zeroes: the empty slab's list has to end before there are secrets. */
 fl_secrets fl_the_secrets = {.link = 0x5bd1e995a1b2c3d5,
                              .mark = 0x9e3779b97f4a7c15,
-                             .mark_factor = 0xbf58476d1ce4e5b9,
-                             .end = 0x94d049bb133111eb,
-                             .end_factor = 0xd6e8feb86659fd93,
+                             .wait = 0xbf58476d1ce4e5b9,
+                             .end = 0x94d049bb133111a5,
                              .fill = 0xa5a5a5a5a5a5a5a5};
 
 static _Alignas(64) uint64_t state; /* apart from the secrets, which all read */
@@ -28,14 +27,13 @@ void fl_hardening_init(void) {
     fl_system_secret(seed);
     uint64_t at = seed[0];
     fl_secrets *it = &fl_the_secrets;
-    uint64_t *const words[] = {&it->link, &it->mark, &it->mark_factor, &it->end, &it->end_factor};
+    uint64_t *const words[] = {&it->link, &it->mark, &it->wait, &it->end};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         *words[i] = mixed((at += 0x9e3779b97f4a7c15) ^ seed[1]);
     state =
         mixed(fl_system_random()); /* so that who has no random addresses has the same orders in each run */
-    it->mark_factor |= 1;
-    it->end_factor |= 1;
     it->fill = (mixed(at + 1) % 255 + 1) * 0x0101010101010101;
+    it->end = (it->end & ~(uint64_t)0xff) | (it->fill & 0xff);
 }
 
 uint64_t fl_hardening_random(void) {

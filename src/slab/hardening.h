@@ -10,8 +10,10 @@
  *       ├── contents ──────────────┼── the fill, if there is room ──┼── end word ──┤
  *
  * The end word of a block that malloc has handed out, or will: what the block is, how many bytes lie between contents and end word, the
- * alignment that was asked for, and a check of these, of the address, and of a secret. A word of zeroes says nothing: the memory is
- * new, or has been given back. Who writes a byte behind the contents damages the fill or the end word.
+ * alignment that was asked for, and 35 bits of zeroes; all of it encoded with a secret and the block's address. A word of zeroes says
+ * nothing: the memory is new, or has been given back. Who writes a byte behind the contents damages the fill or the end word.
+ *
+ * Codes are sums, as fast as they come: whoever has read a word of them can make others. They find mistakes, and strangers' guesses.
  *
  * Threads: an end word is written by who has the block in hand, whole, and may be read by others at any time: when it says that the
  * block is live, the fill has been written; when what the fill lies in is written otherwise, the word has changed before.
@@ -28,8 +30,8 @@
 #endif
 
 typedef struct fl_secrets {
-    uint64_t link, mark, mark_factor; /* factors are odd */
-    uint64_t end, end_factor;
+    uint64_t link, mark, wait;
+    uint64_t end;  /* whose lowest byte is that of fill */
     uint64_t fill; /* a byte eight times, no zero */
 } fl_secrets;
 
@@ -48,47 +50,51 @@ static inline uint64_t fl_link_encoded(const void *block, uint64_t link) {
 
 /* The mark of a block with that encoded link. */
 static inline uint64_t fl_link_mark(const void *block, uint64_t encoded) {
-    uint64_t mixed = (encoded ^ ((uintptr_t)block >> 4) ^ fl_the_secrets.mark) * fl_the_secrets.mark_factor;
-    return mixed ^ mixed >> 32;
+    return encoded ^ (uintptr_t)block ^ fl_the_secrets.mark;
 }
 
 typedef enum fl_end_state {
     FL_END_UNKNOWN, /* carved of memory that was used before, and never handed out */
     FL_END_LIVE,
-    FL_END_WAITING, /* in a quarantine: its first words are of there */
-    FL_END_FREE     /* zero, but for the first words */
+    FL_END_FREE /* from its free on; its first words, and who freed it, know more */
 } fl_end_state;
 
 #define FL_END_BYTES sizeof(uint64_t)
 #define FL_END_GAP_MAX (((size_t)1 << 21) - 1)
-#define FL_END_BITS 37 /* that say something; the others check it */
 
-/* The lowest byte is no zero: what writes the zero at the end of a string one byte too far is seen. */
-static inline uint64_t fl_end_checked(const void *block, uint64_t said) {
-    uint64_t mixed = (said ^ (uintptr_t)block << 8 ^ fl_the_secrets.end) * fl_the_secrets.end_factor;
-    return said | mixed >> FL_END_BITS << FL_END_BITS;
+/* To what a word says, and back. Its lowest byte is no zero: what writes the zero at the end of a string one byte too far is seen. */
+static inline uint64_t fl_end_code(const void *block, uint64_t word) {
+    return word ^ fl_the_secrets.end ^ (uintptr_t)block << 20;
 }
+
+#define FL_END_STATE ((uint64_t)3 << 8)
+#define FL_END_ALIGNMENT ((uint64_t)63 << 10)
+#define FL_END_GAP ((uint64_t)FL_END_GAP_MAX << 16)
 
 static inline uint64_t fl_end_make(const void *block, fl_end_state state, unsigned alignment_shift,
                                    size_t gap) {
-    return fl_end_checked(block, (fl_the_secrets.fill & 0xff) | (uint64_t)state << 8 |
-                                     (uint64_t)alignment_shift << 10 | (uint64_t)gap << 16);
+    return fl_end_code(block, (uint64_t)state << 8 | (uint64_t)alignment_shift << 10 | (uint64_t)gap << 16);
 }
 
-static inline bool fl_end_is_valid(const void *block, uint64_t word) {
-    return word == fl_end_checked(block, word & (((uint64_t)1 << FL_END_BITS) - 1));
+/* Of what a word says; so the next. */
+static inline bool fl_end_is_valid(uint64_t said) {
+    return (said & ~(FL_END_STATE | FL_END_ALIGNMENT | FL_END_GAP)) == 0;
 }
 
-static inline fl_end_state fl_end_state_of(uint64_t word) {
-    return (fl_end_state)(word >> 8 & 3);
+static inline fl_end_state fl_end_state_of(uint64_t said) {
+    return (fl_end_state)(said >> 8 & 3);
 }
 
-static inline unsigned fl_end_alignment_shift(uint64_t word) {
-    return word >> 10 & 63;
+static inline bool fl_end_is_live(uint64_t said) {
+    return (said & ~(FL_END_ALIGNMENT | FL_END_GAP)) == (uint64_t)FL_END_LIVE << 8;
 }
 
-static inline size_t fl_end_gap(uint64_t word) {
-    return word >> 16 & FL_END_GAP_MAX;
+static inline unsigned fl_end_alignment_shift(uint64_t said) {
+    return said >> 10 & 63;
+}
+
+static inline size_t fl_end_gap(uint64_t said) {
+    return said >> 16 & FL_END_GAP_MAX;
 }
 
 typedef uint64_t __attribute__((may_alias)) fl_end_word;

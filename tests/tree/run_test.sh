@@ -10,6 +10,19 @@ check() { # name, wanted, got
 }
 check run_preloads 1 "$("$fallow" run -- grep -c 'r-xp.*libfallow-malloc' /proc/self/maps)"
 check run_preloads_hardened 1 "$("$fallow" run --hardened -- grep -c 'r-xp.*libfallow-malloc-hardened' /proc/self/maps)"
+# The hardened library does not sample: who asks is told, and the program goes on.
+for option in profile=64k profile_file=$figures; do
+  said=$("$fallow" run --hardened --$option -- echo 1000 2>&1 | sort | paste -sd' ')
+  check "run_hardened_refuses_${option%%=*}" "1000 fallow: option '${option/=/:}' ignored; accepted: none; libfallow-malloc-hardened does not sample" "$said"
+done
+"$fallow" run --hardened sleep 60 & running=$!
+for tries in 1 2 3 4 5 6 7 8 9 10; do
+  said=$("$fallow" profile --start "$running" 2>&1)
+  case $said in *sample*) break ;; esac
+  sleep 1
+done
+kill "$running"
+check run_hardened_refuses_profile_from_outside "fallow: process $running (sleep) runs the hardened library, which does not sample" "$said"
 "$fallow" run sh -c 'exit 7'
 check run_passes_status 7 $?
 "$fallow" run --stats sh -c 'exit 8' 2>/dev/null
