@@ -155,7 +155,7 @@ static void threads_wait_for_each_others_blocks(void) {
 
 /* All threads are hit, wherever in malloc they are. A child ends at once. */
 #define STORM_THREADS 4
-#define STORM_FORKS 1000
+#define STORM_FORKS 300
 
 static _Atomic int stormed, storm_is_over, failures;
 static _Atomic int in_handler;
