@@ -22,7 +22,7 @@ for tries in 1 2 3 4 5 6 7 8 9 10; do
   sleep 1
 done
 kill "$running"
-check run_hardened_refuses_profile_from_outside "fallow: process $running (sleep) runs the hardened library, which does not sample" "$said"
+check run_hardened_refuses_profile_from_outside "fallow: process $running (sleep): runs the hardened library, which does not sample" "$said"
 "$fallow" run sh -c 'exit 7'
 check run_passes_status 7 $?
 "$fallow" run --stats sh -c 'exit 8' 2>/dev/null
