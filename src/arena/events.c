@@ -37,6 +37,7 @@ void fl_event_note(fl_event_kind kind, unsigned cause, uint64_t bytes, const str
         !atomic_compare_exchange_strong_explicit(&event->stamp, &stamp, FL_EVENT_BUSY | number,
                                                  memory_order_acquire, memory_order_relaxed))
         return;
+    atomic_thread_fence(memory_order_release); /* who sees any of what follows finds the place taken */
     uint64_t now_ns = fl_system_now_ns(), took = started_ns ? (now_ns - started_ns) / 1000 : 0;
     atomic_store_explicit(&event->time_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&event->bytes, bytes, memory_order_relaxed);
