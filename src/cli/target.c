@@ -24,6 +24,7 @@ bool fl_target_wrong(fl_target *target, const char *what) {
 
 static bool is_forbidden(fl_target *target, int code) {
     char why[400];
+    target->forbidden = code == EACCES || code == EPERM;
     fl_rights_missing(target->process, code, why, sizeof why);
     return fl_target_wrong(target, why);
 }

@@ -28,6 +28,7 @@ typedef struct fl_target {
     char library[64]; /* the name of the file that the root is in */
     char others[256]; /* of those with roots that are as good, and not shown; empty: there are none */
     char wrong[512];  /* why the last call has failed, for people */
+    bool forbidden;   /* since it may not be looked into */
 } fl_target;
 
 /* Finds a process by its number. False: target->wrong says why not. */
