@@ -277,9 +277,9 @@ typedef struct arena_circle {
     int round;
 } arena_circle;
 
-/* Is there anything to be had of it? For what the floor above holds: wherever something is Ready, for in slabs of nobody's
- * pages become idle that no count shows, or a heap may wait. All of these are hints, but the pins: what somebody gives back at this moment is shown no
- * more, and counts still; a request that is refused for it waits. */
+/* Is there anything to be had of it? For what the floor above holds: wherever something is Ready, for in abandoned slabs pages
+ * become idle that no count shows, or a heap may wait. All of these are hints, but the pins: what somebody gives back at
+ * this moment is shown no more, and counts still; a request that is refused for it waits. */
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
     const fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     const arena_circle *circle = context;

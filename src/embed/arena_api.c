@@ -387,9 +387,9 @@ size_t fallow_arena_used_bytes(const fallow_arena *arena) {
     fl_lock *lock = (fl_lock *)&pages->lock;
     fl_lock_take(lock);
     size_t granted = pages->used_pages << FL_PAGE_SHIFT;
-    size_t away = atomic_load_explicit(&pages->decommitted_bytes, memory_order_relaxed);
+    size_t decommitted = atomic_load_explicit(&pages->decommitted_bytes, memory_order_relaxed);
     fl_lock_drop(lock);
-    return fl_above(granted, away);
+    return fl_above(granted, decommitted);
 }
 
 bool fallow_arena_detach(fallow_arena *arena) {

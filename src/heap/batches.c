@@ -112,7 +112,8 @@ static void say(fl_pagearena *arena, const void *first, const void *last, fl_pus
 }
 
 /* The rest of fl_hand_over; apart, for the stack: where the owner is notified of a slab, and where nobody owns it. */
-static __attribute__((noinline)) fl_handed tell(fl_slab *slab, fl_pagearena *arena, fl_pushed pushed) {
+static __attribute__((noinline)) fl_handed notify_owner(fl_slab *slab, fl_pagearena *arena,
+                                                        fl_pushed pushed) {
     fl_owner_notify(slab, fl_word_owner(pushed.before));
     if (is_scarce(arena))
         fl_scarce_in_heaps(arena);
@@ -139,8 +140,8 @@ __attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, voi
     fl_pushed pushed = fl_slab_push(slab, first, last, count);
     if (__builtin_expect(fl_push_has_no_duty(pushed) && !is_scarce(arena), 1))
         return FL_HANDED_QUIETLY;
-    return fl_push_duty_of(pushed) == FL_PUSH_TELL ? tell(slab, arena, pushed)
-                                                   : follow(slab, arena, first, last, pushed);
+    return fl_push_duty_of(pushed) == FL_PUSH_NOTIFY ? notify_owner(slab, arena, pushed)
+                                                     : follow(slab, arena, first, last, pushed);
 }
 
 /* What waits in the hardened build's quarantine is gathered as well: the same bounds and the same hand-shake hold for it. */

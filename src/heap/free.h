@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * free.h: a block back to its slab: the fast path of its owner; frees that this passes on (NULL, another thread's block, nobody's, a
+ * free.h: a block back to its slab: the fast path of its owner; frees that this passes on (NULL, another thread's block, an abandoned slab's, a
  * large one, or no block at all); and where slabs go that are drained.
  */
 #ifndef FL_FREE_H

@@ -57,12 +57,12 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     return heap;
 }
 
-/* Nobody can tell this heap of a slab from here on: who wants to settles the slab. */
+/* Nobody can notify this heap of a slab from here on: who wants to settles the slab. */
 static void close_notified(fl_heap *heap) {
     fl_slab *slab = atomic_exchange_explicit(&heap->notified, FL_NOTIFIED_CLOSED, memory_order_acq_rel);
     for (fl_slab *next; slab; slab = next) {
         next = slab->notified_next;
-        fl_slab_untell(slab);
+        fl_slab_unnotify(slab);
     }
 }
 

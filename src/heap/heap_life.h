@@ -11,7 +11,7 @@
 /* A heap for a thread; NULL: out of memory. */
 fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread);
 
-/* Lets all slabs go; they live on as nobody's while they hold live blocks. Its batches have been handed over. */
+/* Lets all slabs go; they live on, abandoned, while they hold live blocks. Its batches have been handed over. */
 void fl_heap_release(fl_heap *heap);
 
 /* In the child of a fork: no other thread exists than the one that forked, whose record `self` is (NULL: it has none). */

@@ -23,7 +23,7 @@ static bool claim_from(fl_slab *slab, fl_slab_state from) {
     return false;
 }
 
-/* A slab that has just become nobody's: can it hold an idle unit? If not, from which push on (slab.h)? */
+/* A slab that has just been abandoned: can it hold an idle unit? If not, from which push on (slab.h)? */
 static __attribute__((noinline)) bool may_be_idle(fl_slab *slab) {
     if (!fl_pagearena_is_scarce(&slab->arena->pages))
         return true;
@@ -69,7 +69,7 @@ static bool is_drained(const fl_slab *slab, fl_word word) {
     return fl_slab_used(slab) - fl_word_pushed(word) <= fl_classes[slab->size_class].watermark;
 }
 
-fl_word fl_slab_untell(fl_slab *slab) {
+fl_word fl_slab_unnotify(fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     FL_ASSERT(fl_word_state(word) == FL_NOTIFIED);
     fl_slab_count_reclaimable(slab, false);
@@ -90,7 +90,7 @@ void fl_owner_take_notified(fl_heap *heap) {
     fl_slab *slab = take_notified(heap);
     for (fl_slab *next; slab; slab = next) {
         next = slab->notified_next;
-        fl_word word = fl_slab_untell(slab);
+        fl_word word = fl_slab_unnotify(slab);
         if (!(is_drained(slab, word) && fl_owner_let_go(heap, slab, FL_PARKED)))
             fl_parked_make_partial(heap, slab);
     }
@@ -100,7 +100,7 @@ void fl_owner_take_notified_for(fl_heap *heap) {
     fl_slab *slab = take_notified(heap);
     for (fl_slab *next; slab; slab = next) {
         next = slab->notified_next;
-        fl_slab_untell(slab);
+        fl_slab_unnotify(slab);
         fl_parked_make_partial(heap, slab);
     }
 }
@@ -124,7 +124,7 @@ void fl_owner_notify(fl_slab *slab, uint32_t tag) {
             return;
         }
         slab->notified_next = top;
-        /* Release: the link. From here on the slab is the hearer's. */
+        /* Release: the link. From here on the slab belongs to who takes it out. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->notified, &top, slab, memory_order_release,
                                                     memory_order_acquire));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * owner.h: the ends of ownership: slabs that others tell their owner of, slabs that are let go. Unless said otherwise, the caller holds heap->lock.
+ * owner.h: the ends of ownership: slabs that others notify their owner of, slabs that are let go. Unless said otherwise, the caller holds heap->lock.
  */
 #ifndef FL_OWNER_H
 #define FL_OWNER_H
@@ -25,7 +25,7 @@ void fl_owner_notify(fl_slab *slab, uint32_t tag);
 void fl_owner_settle_claimed(fl_slab *slab);
 
 /* A slab taken out of the stack of notified ones: PARKED again. Returns its word as it was when that happened. */
-fl_word fl_slab_untell(fl_slab *slab);
+fl_word fl_slab_unnotify(fl_slab *slab);
 
 #define FL_NOTIFIED_CLOSED ((fl_slab *)1)
 

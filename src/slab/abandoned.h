@@ -41,7 +41,7 @@ size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, 
  * CURRENT then, tagged, with all that was freed in its free list. */
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag);
 
-/* At a limit: one block that is free in a listed slab of a class. The slab stays nobody's, so that what is
+/* At a limit: one block that is free in a listed slab of a class. The slab stays abandoned, so that what is
  * freed in it is seen; but where so little is free of it that its owner can tell (slab.h: watched), or
  * always unless sparing, it is *adopted, as above, and the block is not taken. NULL, and none adopted: there
  * is none. */

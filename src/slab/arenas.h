@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arenas.h: an arena of blocks: an arena of pages, the slabs in it that are nobody's, and, for the floors above, its heaps. Which of
+ * arenas.h: an arena of blocks: an arena of pages, the slabs in it that are abandoned, and, for the floors above, its heaps. Which of
  * them there are: each has a slot, and keeps it for ever.
  *
  * A program holds no arena's address but a handle: the number of its life, which no other arena ever has, and below it the slot. So

@@ -82,7 +82,7 @@ fl_push_duty fl_push_duty_of(fl_pushed pushed) {
                                                                                   : FL_PUSH_DONE;
     switch (fl_word_state(pushed.before)) {
     case FL_PARKED:
-        return FL_PUSH_TELL;
+        return FL_PUSH_NOTIFY;
     case FL_LISTED:
         return FL_PUSH_UNLIST;
     default:

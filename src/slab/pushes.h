@@ -30,7 +30,7 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count);
 typedef enum fl_push_duty {
     FL_PUSH_DONE,
     FL_PUSH_NOTE,
-    FL_PUSH_TELL, /* the owner that `before` names */
+    FL_PUSH_NOTIFY, /* the owner that `before` names */
     FL_PUSH_SETTLE,
     FL_PUSH_UNLIST
 } fl_push_duty;

@@ -59,7 +59,7 @@ typedef struct fl_slab {
     uint8_t size_class;
     uint8_t kind;
     _Atomic bool bare;           /* LISTED at a limit with no block at hand: the next push lists it anew */
-    _Atomic uint32_t idle_below; /* nobody's, at a limit: with more live blocks, no unit is idle */
+    _Atomic uint32_t idle_below; /* abandoned, at a limit: with more live blocks, no unit is idle */
 } fl_slab;
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");

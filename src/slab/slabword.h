@@ -23,9 +23,9 @@
  *                                                                      lock), the push that frees the reuse minimum
  *   NOTIFIED       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
  *              of slabs that others freed the minimum of               that finds the stack closed
- *   LISTED     nobody's, in its arena's list                           an adopter, who purges it, the push that frees
+ *   LISTED     abandoned, in its arena's list                          an adopter, who purges it, the push that frees
  *                                                                      the last, or the first at hand
- *   FLOATING   nobody's, nearly full, in no list                       who purges it, the push that makes it worth
+ *   FLOATING   abandoned, nearly full, in no list                      who purges it, the push that makes it worth
  *                                                                      listing
  *   CLAIMED    in the hands of one thread                              that thread alone
  *
@@ -136,7 +136,7 @@ static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, 
     }
 }
 
-/* Claims and publishes in one: what was owned with `used` blocks out is nobody's with so many live. */
+/* Claims and publishes in one: what was owned with `used` blocks out is abandoned with so many live. */
 static inline fl_word fl_word_published(fl_word word, uint32_t used) {
     word += (fl_word)used << FL_WORD_COUNT_SHIFT;
     word &= ~(FL_WORD_OWNER_MASK << FL_WORD_OWNER_SHIFT);
