@@ -6,6 +6,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +29,14 @@
                     __FILE__, __LINE__, #got, got_, got_, #wanted, wanted_);                          \
             exit(1);                                                                                  \
         }                                                                                             \
+    } while (0)
+
+/* Of a call that gives a pointer: it fails as one without memory does. */
+#define CHECK_NO_MEMORY(call)       \
+    do {                            \
+        errno = 0;                  \
+        CHECK(!(call));             \
+        CHECK_EQUAL(errno, ENOMEM); \
     } while (0)
 
 #define RUN(test)                 \

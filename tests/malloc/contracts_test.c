@@ -18,13 +18,6 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-#define CHECK_NO_MEMORY(call)       \
-    do {                            \
-        errno = 0;                  \
-        CHECK(!(call));             \
-        CHECK_EQUAL(errno, ENOMEM); \
-    } while (0)
-
 /* From the largest that a pointer difference can be, upwards; with each, what alignment and rounding take beyond the end. */
 static void aligned_too_much_is_enomem_for_every_alignment(void) {
     for (size_t alignment = 16; alignment <= SIZE_MAX / 4; alignment *= 2) {

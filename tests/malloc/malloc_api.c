@@ -10,13 +10,6 @@
 static const size_t too_much[] = {SIZE_MAX,         SIZE_MAX - 1,    SIZE_MAX - 4096, SIZE_MAX / 2,
                                   SIZE_MAX / 2 + 1, (size_t)1 << 60, (size_t)1 << 47};
 
-#define CHECK_NO_MEMORY(call)       \
-    do {                            \
-        errno = 0;                  \
-        CHECK(!(call));             \
-        CHECK_EQUAL(errno, ENOMEM); \
-    } while (0)
-
 static void malloc_any_size(void) {
     for (size_t bytes = 0; bytes < 5000000; bytes = bytes < 2000 ? bytes + 1 : bytes * 9 / 8) {
         errno = 77;

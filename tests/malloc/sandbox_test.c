@@ -28,9 +28,6 @@
 #define ARCHITECTURE AUDIT_ARCH_AARCH64
 #endif
 
-#define ALLOW(name) \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-
 /* A handler, for the name of what was refused: the process ends all the same. */
 static void tell(int number, siginfo_t *info, void *context) {
     (void)number, (void)context;

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* sandboxed.c: a program that ends if it makes a call which memory does not need, with callers on other pages of its stack. */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define ALLOW(name) \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#include "../lib/refuse.h"
 
 static __attribute__((noinline)) void allocate_deep(int depth) {
     volatile char frame[10000];
