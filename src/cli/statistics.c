@@ -12,9 +12,6 @@
 #include "smaps.h"
 #include "survey.h"
 
-#define HELD_NAME(name, kind, help) HELD_##name,
-enum { FL_HELD_STATISTICS(HELD_NAME) HELD_COUNT };
-
 typedef struct sums {
     const fl_survey *survey;
     fl_statistics *all;
@@ -50,12 +47,12 @@ static void add_slab(sums *to, const fl_run *run) {
         live = ready;
     uint64_t blocks = live / of->block_bytes, first = !run->continues;
     live = blocks * of->block_bytes;
-    add(to, run->arena, HELD_live_bytes, live);
-    add(to, run->arena, HELD_live_blocks, blocks);
-    add(to, run->arena, HELD_free_bytes, ready - live);
-    add(to, run->arena, HELD_decommitted_bytes, decommitted);
-    add(to, run->arena, HELD_slabs, first);
-    add(to, run->arena, HELD_slab_bytes, run->bytes);
+    add(to, run->arena, FL_HELD_live_bytes, live);
+    add(to, run->arena, FL_HELD_live_blocks, blocks);
+    add(to, run->arena, FL_HELD_free_bytes, ready - live);
+    add(to, run->arena, FL_HELD_decommitted_bytes, decommitted);
+    add(to, run->arena, FL_HELD_slabs, first);
+    add(to, run->arena, FL_HELD_slab_bytes, run->bytes);
     row->values[FL_CLASS_live_bytes] += live;
     row->values[FL_CLASS_live_blocks] += blocks;
     row->values[FL_CLASS_free_bytes] += ready - live;
@@ -78,25 +75,25 @@ static void add_run(void *context, const fl_run *run) {
         add_slab(to, run);
         break;
     case FL_USE_LARGE:
-        add(to, run->arena, HELD_live_bytes, run->bytes);
-        add(to, run->arena, HELD_live_blocks, !run->continues);
-        add(to, run->arena, HELD_large_bytes, run->bytes);
-        add(to, run->arena, HELD_large_blocks, !run->continues);
+        add(to, run->arena, FL_HELD_live_bytes, run->bytes);
+        add(to, run->arena, FL_HELD_live_blocks, !run->continues);
+        add(to, run->arena, FL_HELD_large_bytes, run->bytes);
+        add(to, run->arena, FL_HELD_large_blocks, !run->continues);
         break;
     case FL_USE_POOL:
-        add(to, run->arena, HELD_pool_bytes, run->bytes);
+        add(to, run->arena, FL_HELD_pool_bytes, run->bytes);
         break;
     case FL_USE_SPAN:
-        add(to, run->arena, HELD_span_bytes, run->bytes);
+        add(to, run->arena, FL_HELD_span_bytes, run->bytes);
         if ((heap = heap_row(to, run->tag)) != NULL)
             heap->values[FL_HEAP_span_bytes] += run->bytes;
         break;
     case FL_USE_IDLE:
-        add(to, run->arena, HELD_idle_bytes, run->bytes);
+        add(to, run->arena, FL_HELD_idle_bytes, run->bytes);
         break;
     case FL_USE_STUCK:
         if (run->arena != FL_NO_OWNER) /* an arena's that has ended counts as bookkeeping */
-            add(to, run->arena, HELD_stuck_bytes, run->bytes);
+            add(to, run->arena, FL_HELD_stuck_bytes, run->bytes);
         break;
     default: /* the ledger counts these */
         break;

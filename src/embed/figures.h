@@ -135,11 +135,13 @@ typedef enum fl_group {
     FL_GROUP_COUNT
 } fl_group;
 
+#define FL_HELD_NAME(name, kind, help) FL_HELD_##name,
 #define FL_PROCESS_NAME(name, kind, help) FL_PROCESS_##name,
 #define FL_CAUSE_NAME(name, kind, help) FL_CAUSE_##name,
 #define FL_ARENA_NAME(name, kind, help) FL_ARENA_##name,
 #define FL_CLASS_NAME(name, kind, help) FL_CLASS_##name,
 #define FL_HEAP_NAME(name, kind, help) FL_HEAP_##name,
+enum { FL_HELD_STATISTICS(FL_HELD_NAME) FL_HELD_COUNT };
 enum { FL_PROCESS_STATISTICS(FL_PROCESS_NAME) FL_PROCESS_COUNT };
 enum { FL_CAUSE_STATISTICS(FL_CAUSE_NAME) FL_CAUSE_COUNT_ };
 enum { FL_ARENA_STATISTICS(FL_ARENA_NAME) FL_ARENA_COUNT };

@@ -5,7 +5,15 @@
 #ifndef FL_ALLOC_H
 #define FL_ALLOC_H
 
+#include <errno.h>
+
 #include "heap.h"
+
+/* What is returned where there is none. */
+static inline void *fl_no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
 
 /* The rest of fl_heap_alloc, which may have entered the heap. It may be given the empty heap. errno is set here, so that the fast path
  * has nothing to do after it: it ends in a jump. */

@@ -19,11 +19,6 @@
  * for which glibc clears as well; above 32 MiB it never keeps a block. (A sparse table is four times as cheap anew.) */
 #define RENEWED_BYTES ((size_t)32 << 20)
 
-static void *no_memory(void) {
-    errno = ENOMEM;
-    return NULL;
-}
-
 /* Of a large block. The sample's calls begin with those of the function that asks. */
 static inline void note_large(const void *block, size_t bytes, const void *frame) {
     if (block && fl_sampling_shift() >= 0)
@@ -34,14 +29,14 @@ static __attribute__((noinline)) void *alloc_large_aligned(fl_heap *heap, size_t
                                                            size_t bytes) {
     void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, alignment_pages);
     note_large(block, bytes, __builtin_frame_address(0));
-    return block ? block : no_memory();
+    return block ? block : fl_no_memory();
 }
 
 void *fl_block_alloc_aligned(fl_heap *heap, size_t alignment, size_t bytes) {
     if (alignment <= 16)
         return fl_heap_alloc(heap, bytes);
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
-        return no_memory();
+        return fl_no_memory();
     /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
     size_t least = bytes < alignment ? alignment : bytes;
     if (alignment <= FL_PAGE_BYTES && least <= FL_CLASS_BYTES_MAX)

@@ -8,6 +8,7 @@
 
 #include "../system/fork.h"
 #include "self.h"
+#include "startup.h"
 
 /* Gives the calling thread its heap in the process's arena before it allocates. */
 void fl_thread_attach(void);
@@ -49,6 +50,14 @@ static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *handle) {
 static inline fl_heap *fl_thread_heap_in(const fallow_arena *handle) {
     fl_heap *heap = fl_thread_heap_at_hand(handle);
     return heap ? heap : fl_thread_heap_look_up(handle);
+}
+
+/* The same in the process's arena, which comes into being if need be. */
+static inline fl_heap *fl_thread_heap_of_process(void) {
+    fl_heap *heap = fl_thread_heap;
+    if (heap != &fl_empty_heap)
+        return heap;
+    return fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
 }
 
 /* The calling thread's heap in an arena, or the empty heap where it has none. For freeing. */

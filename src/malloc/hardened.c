@@ -26,11 +26,6 @@
 #define LOOKED_ONCE_IN 4u
 #define NEAR_BLOCKS 8u
 
-static void *no_memory(void) {
-    errno = ENOMEM;
-    return NULL;
-}
-
 static size_t with_end(size_t bytes) {
     return bytes + FL_END_BYTES < BLOCK_BYTES_MIN ? BLOCK_BYTES_MIN : bytes + FL_END_BYTES;
 }
@@ -175,21 +170,13 @@ static inline void *hand_out(fl_heap *heap, const fl_slab *slab, char *block, si
     return block;
 }
 
-/* The calling thread's heap, made if there is none; NULL: out of memory. fl_thread_heap_done when finished. */
-static fl_heap *heap_here(void) {
-    fl_heap *heap = fl_thread_heap;
-    if (heap != &fl_empty_heap)
-        return heap;
-    return fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
-}
-
 static __attribute__((noinline)) void *alloc_large(size_t alignment, size_t bytes, bool zeroed) {
-    fl_heap *heap = heap_here();
+    fl_heap *heap = fl_thread_heap_of_process();
     if (!heap)
-        return no_memory();
+        return fl_no_memory();
     void *block = fl_sealed_alloc(heap, alignment, bytes, zeroed);
     fl_thread_heap_done(heap);
-    return block ? block : no_memory();
+    return block ? block : fl_no_memory();
 }
 
 /* What is not at hand. */
@@ -232,9 +219,9 @@ void *fl_hardened_alloc_aligned(size_t alignment, size_t bytes) {
         return fl_hardened_alloc(bytes);
     if (bytes > SLAB_BYTES_MAX || alignment > FL_PAGE_BYTES)
         return alloc_large(alignment, bytes, false);
-    fl_heap *heap = heap_here();
+    fl_heap *heap = fl_thread_heap_of_process();
     if (!heap)
-        return no_memory();
+        return fl_no_memory();
     char *block = NULL;
     size_t least = with_end(bytes) < alignment ? alignment : with_end(bytes);
     /* A slab starts at a page: a block whose size is a multiple of the alignment is aligned. */
@@ -245,7 +232,7 @@ void *fl_hardened_alloc_aligned(size_t alignment, size_t bytes) {
                 hand_out(heap, fl_entry_slab(fl_entry_of(block)), block, bytes,
                          (unsigned)__builtin_ctzl(alignment), false);
             fl_thread_heap_done(heap);
-            return block ? block : no_memory();
+            return block ? block : fl_no_memory();
         }
     fl_thread_heap_done(heap);
     return alloc_large(alignment, bytes, false);
@@ -410,7 +397,7 @@ void fl_hardened_check_alignment(const void *block, size_t alignment) {
 
 /* In place, where the block is of the right size for it; NULL: it is not. */
 static void *resize_in_place(fl_slab *slab, void *block, size_t bytes) {
-    fl_heap *heap = heap_here();
+    fl_heap *heap = fl_thread_heap_of_process();
     if (!heap)
         return NULL;
     void *resized = NULL;

@@ -15,6 +15,7 @@
 #include "../embed/livestats.h"
 #include "../embed/process_api.h"
 #include "../heap/startup.h"
+#include "../system/arithmetic.h"
 #include "fallow/version.h"
 
 #ifdef __GLIBC__ /* other C libraries have none of this */
@@ -31,10 +32,7 @@ typedef struct seen_arena {
     uint64_t values[FL_ARENA_COUNT];
 } seen_arena;
 
-static size_t above(size_t bytes, size_t others) { /* they are of different moments */
-    return bytes > others ? bytes - others : 0;
-}
-
+/* What is subtracted is of another moment: fl_above. */
 static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint64_t *to, sums *all) {
     fl_live live = fl_stats_live(arena, all->classes);
     fl_heaps_seen heaps = fl_stats_heaps(arena);
@@ -43,11 +41,12 @@ static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint6
     fl_lock_drop(&arena->pages.lock);
     to[FL_ARENA_live_bytes] = live.bytes;
     to[FL_ARENA_live_blocks] = live.blocks;
-    to[FL_ARENA_free_bytes] = above(live.slab_bytes, live.decommitted_bytes + live.bytes - live.large_bytes);
+    to[FL_ARENA_free_bytes] =
+        fl_above(live.slab_bytes, live.decommitted_bytes + live.bytes - live.large_bytes);
     to[FL_ARENA_idle_bytes] = now->idle_bytes;
     to[FL_ARENA_span_bytes] = heaps.span_bytes;
     to[FL_ARENA_pool_bytes] =
-        above(now->granted_bytes, live.slab_bytes + live.large_bytes + heaps.span_bytes);
+        fl_above(now->granted_bytes, live.slab_bytes + live.large_bytes + heaps.span_bytes);
     to[FL_ARENA_decommitted_bytes] = live.decommitted_bytes;
     to[FL_ARENA_large_bytes] = live.large_bytes;
     to[FL_ARENA_large_blocks] = live.large_blocks;
@@ -57,9 +56,6 @@ static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint6
     all->process[FL_PROCESS_heaps] += heaps.count;
     all->process[FL_PROCESS_heaps_without_thread] += heaps.without_thread;
 }
-
-#define HELD_NAME(name, kind, help) HELD_##name,
-enum { FL_HELD_STATISTICS(HELD_NAME) HELD_COUNT };
 
 static void see_arena(fallow_arena *arena, seen_arena *seen, sums *all) {
     fallow_arena_figures now = fl_arena_figures(arena);
@@ -80,7 +76,7 @@ static void see_arena(fallow_arena *arena, seen_arena *seen, sums *all) {
         all->causes[cause][FL_CAUSE_given_bytes] += now.given[cause].bytes;
         all->causes[cause][FL_CAUSE_giving_seconds] += now.given[cause].ns;
     }
-    for (unsigned held = 0; held < HELD_COUNT; held++)
+    for (unsigned held = 0; held < FL_HELD_COUNT; held++)
         all->process[FL_PROCESS_live_bytes + held] += to[FL_ARENA_live_bytes + held];
     all->process[FL_PROCESS_grown_bytes] += now.grown_bytes;
     all->process[FL_PROCESS_system_calls] += now.system_calls;
@@ -145,7 +141,7 @@ static void print_class(FILE *stream, const fallow_class_stats *of, size_t block
     uint64_t values[FL_CLASS_COUNT_] = {0}, *value = values;
     uint64_t live_bytes = of->live_blocks * block_bytes;
     values[FL_CLASS_live_bytes] = live_bytes;
-    values[FL_CLASS_free_bytes] = above(of->slab_bytes, of->decommitted_bytes + live_bytes);
+    values[FL_CLASS_free_bytes] = fl_above(of->slab_bytes, of->decommitted_bytes + live_bytes);
     values[FL_CLASS_live_blocks] = of->live_blocks;
     values[FL_CLASS_decommitted_bytes] = of->decommitted_bytes;
     values[FL_CLASS_slabs] = of->slabs;

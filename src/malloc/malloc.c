@@ -21,19 +21,6 @@
 
 #define EXPORT FALLOW_API
 
-static void *no_memory(void) {
-    errno = ENOMEM;
-    return NULL;
-}
-
-/* The calling thread's heap, made if there is none; NULL: out of memory. heap_done when finished. */
-static fl_heap *heap_here(void) {
-    fl_heap *heap = fl_thread_heap;
-    if (heap != &fl_empty_heap)
-        return heap;
-    return fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
-}
-
 EXPORT void *malloc(size_t bytes) {
     return FL_HARDENED ? fl_hardened_alloc(bytes) : fl_heap_alloc(fl_thread_heap, bytes);
 }
@@ -47,18 +34,18 @@ EXPORT void free(void *block) {
 
 static __attribute__((noinline)) void *calloc_more(size_t bytes) {
     FL_KEEP_FRAME();
-    fl_heap *heap = heap_here();
+    fl_heap *heap = fl_thread_heap_of_process();
     if (!heap)
-        return no_memory();
+        return fl_no_memory();
     void *block = fl_block_alloc_zeroed(heap, bytes);
     fl_thread_heap_done(heap);
-    return block ? block : no_memory();
+    return block ? block : fl_no_memory();
 }
 
 EXPORT void *calloc(size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
-        return no_memory();
+        return fl_no_memory();
     if (FL_HARDENED)
         return fl_hardened_alloc_zeroed(total);
     if (total > FL_DIRECT_BYTES_MAX) /* where it pays to know what is zero already */
@@ -70,7 +57,7 @@ EXPORT void *calloc(size_t count, size_t bytes) {
 /* Apart: realloc ends in a jump to it, and has needed less of the stack before. */
 static __attribute__((noinline)) void *done(fl_heap *heap, void *block) {
     fl_thread_heap_done(heap);
-    return block ? block : no_memory();
+    return block ? block : fl_no_memory();
 }
 
 static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
@@ -86,9 +73,9 @@ static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
     fl_slab *slab = fl_block_slab(block, "realloc of");
     if (fl_block_resize(slab, bytes))
         return block;
-    fl_heap *heap = heap_here();
+    fl_heap *heap = fl_thread_heap_of_process();
     if (!heap)
-        return no_memory();
+        return fl_no_memory();
     return done(heap, fl_block_move(heap, slab, block, bytes));
 }
 
@@ -100,14 +87,14 @@ EXPORT void *realloc(void *block, size_t bytes) {
 EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
-        return no_memory();
+        return fl_no_memory();
     return !FL_HARDENED && fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
 }
 
 /* (Without a frame, for the stack: of a thread's first allocation, if it is aligned, the calls may be wrong.) */
 static __attribute__((noinline)) void *alloc_aligned_first(size_t alignment, size_t bytes) {
-    fl_heap *heap = heap_here();
-    return heap ? done(heap, fl_block_alloc_aligned(heap, alignment, bytes)) : no_memory();
+    fl_heap *heap = fl_thread_heap_of_process();
+    return heap ? done(heap, fl_block_alloc_aligned(heap, alignment, bytes)) : fl_no_memory();
 }
 
 static inline void *alloc_aligned(size_t alignment, size_t bytes) {
@@ -157,7 +144,7 @@ EXPORT void *valloc(size_t bytes) {
 EXPORT void *pvalloc(size_t bytes) {
     size_t page = osmem_os_page_bytes();
     if (bytes > SIZE_MAX - page)
-        return no_memory();
+        return fl_no_memory();
     return aligned_alloc(page, (bytes + page - 1) & ~(page - 1));
 }
 

@@ -3,25 +3,18 @@
 
 #include <stdatomic.h>
 
+#include "../system/arithmetic.h"
+
 #define ONE ((uint64_t)1 << 62) /* of a probability */
 #define LN2_32 UINT64_C(2977044472)
 #define CERTAIN_SHIFT 6 /* of 64 times the mean, e^-64 are not sampled */
 
 typedef unsigned __int128 wide;
 
-/* Sebastiano Vigna's splitmix64: a counter, and a good hash of it. */
-static uint64_t mixed(uint64_t counter) {
-    counter = (counter ^ (counter >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    counter = (counter ^ (counter >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return counter ^ (counter >> 31);
-}
-
-#define STEP UINT64_C(0x9e3779b97f4a7c15)
-
 static _Atomic uint64_t shared;
 
 static uint64_t next_shared(void) {
-    return mixed(atomic_fetch_add_explicit(&shared, STEP, memory_order_relaxed));
+    return fl_mixed(atomic_fetch_add_explicit(&shared, FL_MIXED_STEP, memory_order_relaxed));
 }
 
 uint64_t fl_chance_seed(void) {
@@ -42,7 +35,7 @@ static uint64_t log2_of(uint64_t number) {
 
 /* -ln of a random number between 0 and 1, times the mean. */
 uint64_t fl_chance_gap(uint64_t *state, unsigned shift) {
-    uint64_t random = mixed(*state += STEP) | 1;
+    uint64_t random = fl_mixed(*state += FL_MIXED_STEP) | 1;
     unsigned zeroes = (unsigned)__builtin_clzll(random);
     uint64_t minus_log2 = ((uint64_t)(zeroes + 1) << 32) - log2_of(random << zeroes);
     return (uint64_t)((((wide)minus_log2 * LN2_32) << shift) >> 64);

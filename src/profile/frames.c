@@ -58,16 +58,14 @@ static bool is_in_new(uintptr_t call) {
 unsigned fl_frames_walk(const void *start, uintptr_t calls[FL_FRAMES_MAX]) {
     const uintptr_t *frame = start;
     unsigned count = 0;
-    for (bool on = true; on && count < FL_FRAMES_MAX; frame = (const uintptr_t *)frame[0]) {
+    for (bool on = true; on; frame = (const uintptr_t *)frame[0]) {
         uintptr_t call = frame[1];
         if (call < PAGE_BYTES)
             break;
         if (count < 8 && is_in_new(call) && can_read(frame + 2, frame))
             call = frame[3];
         calls[count++] = call;
-        on = leads_on(frame);
-        if (!on)
-            break;
+        on = count < FL_FRAMES_MAX && leads_on(frame);
     }
     return count;
 }

@@ -71,13 +71,16 @@ static fl_site *site_at(const void *frame, const char *arena) {
     return site ? site : make(&wanted);
 }
 
+static void put_sample(fl_sample *sample) {
+    sample->site = (fl_site *)unused;
+    unused = sample;
+}
+
 static fl_sample *take_sample(void) {
     if (!unused) {
         fl_sample *more = fl_meta_alloc(SAMPLES_AT_ONCE * sizeof *more);
-        for (unsigned i = 0; more && i < SAMPLES_AT_ONCE; i++) {
-            more[i].site = (fl_site *)unused;
-            unused = &more[i];
-        }
+        for (unsigned i = 0; more && i < SAMPLES_AT_ONCE; i++)
+            put_sample(&more[i]);
     }
     fl_sample *sample = unused;
     if (sample)
@@ -124,16 +127,11 @@ fl_sample *fl_sites_add(const void *frame, const char *arena, size_t bytes, unsi
     fl_lock_take(fl_lock_of(FL_LOCK_PROFILE));
     fl_sample *sample = take_sample();
     fl_site *site = sample ? site_at(frame, arena) : NULL;
-    if (sample) {
-        sample->site = site;
-        sample->blocks = blocks;
-        sample->bytes = (uint64_t)(((unsigned __int128)blocks * bytes) >> 16);
-    }
-    if (site)
+    if (site) {
+        *sample = (fl_sample){site, blocks, (uint64_t)(((unsigned __int128)blocks * bytes) >> 16)};
         count_in(sample);
-    else if (sample) {
-        sample->site = (fl_site *)unused;
-        unused = sample;
+    } else if (sample) {
+        put_sample(sample);
         sample = NULL;
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_PROFILE));
@@ -145,8 +143,7 @@ void fl_sites_end(fl_sample *sample) {
         return;
     fl_lock_take(fl_lock_of(FL_LOCK_PROFILE));
     count_out(sample);
-    sample->site = (fl_site *)unused;
-    unused = sample;
+    put_sample(sample);
     fl_lock_drop(fl_lock_of(FL_LOCK_PROFILE));
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "../system/arithmetic.h"
 #include "../system/system.h"
 
 #if FL_HARDENED
@@ -16,12 +17,6 @@ fl_secrets fl_the_secrets = {.link = 0x5bd1e995a1b2c3d5,
 
 static _Alignas(64) uint64_t state; /* apart from the secrets, which all read */
 
-static uint64_t mixed(uint64_t x) {
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-    x = (x ^ x >> 27) * 0x94d049bb133111eb;
-    return x ^ x >> 31;
-}
-
 void fl_hardening_init(void) {
     uint64_t seed[2];
     fl_system_secret(seed);
@@ -29,18 +24,18 @@ void fl_hardening_init(void) {
     fl_secrets *it = &fl_the_secrets;
     uint64_t *const words[] = {&it->link, &it->mark, &it->wait, &it->end};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        *words[i] = mixed((at += 0x9e3779b97f4a7c15) ^ seed[1]);
-    state =
-        mixed(fl_system_random()); /* so that who has no random addresses has the same orders in each run */
-    it->fill = (mixed(at + 1) % 255 + 1) * 0x0101010101010101;
+        *words[i] = fl_mixed((at += FL_MIXED_STEP) ^ seed[1]);
+    state = fl_mixed(
+        fl_system_random()); /* so that who has no random addresses has the same orders in each run */
+    it->fill = (fl_mixed(at + 1) % 255 + 1) * 0x0101010101010101;
     it->end = (it->end & ~(uint64_t)0xff) | (it->fill & 0xff);
 }
 
 uint64_t fl_hardening_random(void) {
     /* Relaxed, and not in one step: two threads may get the same number. */
-    uint64_t now = __atomic_load_n(&state, __ATOMIC_RELAXED) + 0x9e3779b97f4a7c15;
+    uint64_t now = __atomic_load_n(&state, __ATOMIC_RELAXED) + FL_MIXED_STEP;
     __atomic_store_n(&state, now, __ATOMIC_RELAXED);
-    return mixed(now);
+    return fl_mixed(now);
 }
 
 #else
