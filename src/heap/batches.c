@@ -144,17 +144,13 @@ __attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, voi
                                                      : follow(slab, arena, first, last, pushed);
 }
 
-/* What waits in the hardened build's quarantine is gathered as well: the same bounds and the same hand-shake hold for it. */
-static void empty_quarantine(fl_heap *heap) {
-    fl_slab *slab;
-    for (void *block; (block = fl_quarantine_take(heap, &slab)) != NULL;)
-        fl_hand_over(slab, block, block, 1);
-}
-
 /* (Field by field, for the stack.) */
 static void hand_over_all(fl_heap *heap) {
-    if (FL_HARDENED)
-        empty_quarantine(heap);
+    if (FL_HARDENED) { /* what waits in the quarantine: the same bounds and the same hand-shake hold for it */
+        fl_slab *slab;
+        for (void *block; (block = fl_quarantine_take(heap, &slab)) != NULL;)
+            fl_hand_over(slab, block, block, 1);
+    }
     for (fl_batch *place = heap->batches; place < heap->batches + FL_BATCHES; place++) {
         fl_slab *slab = place->slab;
         if (!slab)
