@@ -46,10 +46,16 @@ static size_t run_bytes(bool lead, bool tail, size_t bytes) {
     return (lead ? GUARD_BYTES : 0) + bytes + FL_END_BYTES + (tail ? GUARD_BYTES : 0);
 }
 
+static char fill_at(size_t index) {
+    return (char)(fl_the_secrets.fill >> index % sizeof fl_the_secrets.fill * 8);
+}
+
 static void write_end(fl_slab *run, size_t bytes, unsigned alignment_shift) {
     char *block = block_of(run), *end = contents_end(run);
     size_t gap = (size_t)(end - FL_END_BYTES - block) - bytes;
-    memset(block + bytes, (int)(fl_the_secrets.fill & 0xff), gap < FILL_BYTES_MAX ? gap : FILL_BYTES_MAX);
+    size_t filled = gap < FILL_BYTES_MAX ? gap : FILL_BYTES_MAX;
+    for (size_t i = 0; i < filled; i++)
+        block[bytes + i] = fill_at(i);
     fl_end_write(end, fl_end_make(block, FL_END_LIVE, alignment_shift, gap));
 }
 
@@ -123,7 +129,7 @@ void fl_sealed_check(const fl_slab *run, const void *block, const char *doing) {
         misuse(run, doing, block, "written to behind its end (its end word is damaged)");
     const char *fill = contents_end(run) - FL_END_BYTES - gap;
     for (size_t i = 0; i < filled; i++)
-        if (fill[i] != (char)fl_the_secrets.fill)
+        if (fill[i] != fill_at(i))
             misuse(run, doing, block, "written to behind its end (what lies there is not as it was)");
 }
 

@@ -48,7 +48,7 @@ static inline void set_fill(char *end, size_t gap) {
     else if (gap) { /* with the contents before; never the end word, which others look at */
         uint64_t last, kept = ~(uint64_t)0 >> gap * 8;
         memcpy(&last, end - 2 * FL_END_BYTES, sizeof last);
-        last = (last & kept) | (wanted & ~kept);
+        last = (last & kept) | wanted << (64 - gap * 8);
         memcpy(end - 2 * FL_END_BYTES, &last, sizeof last);
     }
 }

@@ -27,7 +27,9 @@ void fl_hardening_init(void) {
         *words[i] = fl_mixed((at += FL_MIXED_STEP) ^ seed[1]);
     state = fl_mixed(
         fl_system_random()); /* so that who has no random addresses has the same orders in each run */
-    it->fill = (fl_mixed(at + 1) % 255 + 1) * 0x0101010101010101;
+    it->fill = 0;
+    for (unsigned byte = 0; byte < sizeof it->fill; byte++)
+        it->fill = it->fill << 8 | (fl_mixed(at += FL_MIXED_STEP) % 255 + 1);
     it->end = (it->end & ~(uint64_t)0xff) | (it->fill & 0xff);
 }
 

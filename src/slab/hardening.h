@@ -32,7 +32,7 @@
 typedef struct fl_secrets {
     uint64_t link, mark, wait;
     uint64_t end;  /* whose lowest byte is that of fill */
-    uint64_t fill; /* a byte eight times, no zero */
+    uint64_t fill; /* eight bytes, none of them zero: what writes the same byte over all of them is seen */
 } fl_secrets;
 
 /* Of this process, and of those that it forks. Before the process's first block they are constants. */
