@@ -8,7 +8,7 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cd "$place" || exit 1
 objects=()
-for file in "$source"/src/{system,osmem,arena,slab,heap,embed,malloc}/*.c; do
+for file in "$source"/src/{system,osmem,arena,profile,slab,heap,embed,malloc}/*.c; do
   object=$(basename "$file" .c).o
   musl-gcc -std=c11 -O2 -Wall -Werror -fvisibility=hidden -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -fexceptions \
     -I"$source/include" -isystem /usr/include/x86_64-linux-musl -idirafter /usr/include -idirafter "/usr/include/$(gcc -dumpmachine)" -c "$file" -o "$object" ||
