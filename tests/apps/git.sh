@@ -8,7 +8,7 @@ export GIT_AUTHOR_DATE="2026-01-01T00:00:00Z" GIT_COMMITTER_DATE="2026-01-01T00:
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null HOME=$place
 work() {
   git init -q -b main one && cd one || return 1
-  for i in $(seq 1 40); do
+  for i in $(seq 1 15); do
     for f in $(seq 1 20); do seq "$i" $((i * f % 700 + 200)) >"file$f"; done
     git add . && git commit -qm "change $i" || return 1
   done

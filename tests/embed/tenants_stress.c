@@ -109,8 +109,19 @@ static void use(tenant *it, uint64_t *random) {
         use_pool(it->arena, random);
 }
 
+/* A heap of each thread in each tenant at once: a machine that is slow would not come as far in a few seconds. */
+static void visit_all(void) {
+    for (int i = 0; i < TENANTS; i++) {
+        pthread_rwlock_rdlock(&tenants[i].lock);
+        if (!tenants[i].one_thread)
+            fallow_arena_free(tenants[i].arena, fallow_arena_alloc(tenants[i].arena, 100));
+        pthread_rwlock_unlock(&tenants[i].lock);
+    }
+}
+
 static void *body(void *number) {
     uint64_t random = seed + (uintptr_t)number;
+    visit_all();
     while (time(NULL) < end_time) {
         tenant *it = &tenants[check_random(&random) % TENANTS];
         if (it->one_thread || check_random(&random) % 20 == 0) {

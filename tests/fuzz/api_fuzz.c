@@ -390,7 +390,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
 
 #ifndef FUZZER
 int main(int argc, char **argv) {
-    fuzz_main(argc, argv, 600, 900);
+    fuzz_main(argc, argv, 300, 900);
     puts("ok api_fuzz_random_inputs");
     return 0;
 }

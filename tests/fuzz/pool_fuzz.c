@@ -255,7 +255,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
 
 #ifndef FUZZER
 int main(int argc, char **argv) {
-    fuzz_main(argc, argv, 3000, 600);
+    fuzz_main(argc, argv, 1000, 600);
     puts("ok pool_fuzz_random_inputs");
     return 0;
 }

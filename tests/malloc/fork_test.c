@@ -100,12 +100,12 @@ static void fork_in_a_storm(void) {
         usleep(1000);
     for (uintptr_t i = 0; i < WORKERS; i++)
         CHECK_EQUAL(pthread_create(&workers[i], NULL, work, (void *)(i + 1)), 0);
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 40; round++) {
         fflush(stdout);
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            in_child(round % 25 == 0);
+            in_child(round % 10 == 0);
             _exit(0);
         }
         int status;

@@ -129,7 +129,7 @@ def resting():
 def busy():
     """Sums stay within what there is, and what does not change is exact, whatever goes on around it."""
     first = None
-    for _ in range(40):
+    for _ in range(20):
         figures = stats()
         process, arena = figures["process"], known(figures)
         now = arena["live_bytes"], arena["live_blocks"]
