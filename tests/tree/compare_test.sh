@@ -11,7 +11,7 @@ failed=0
 fail() { echo "failed: $*"; failed=1; }
 passed() { [ "$failed" = "$1" ] && echo "ok $2"; }
 # By the Python that tools/compare takes, and by the one that is first here.
-compare() { "${python:-/usr/bin/python3}" -B "$source/tools/lib/compare.py" --build "$build" --out out "$@" >said 2>&1; }
+compare() { "${python:-/usr/bin/python3}" -B "$source/tools/lib/compare.py" --build "$build" --out out --repeat 0 "$@" >said 2>&1; }
 result() { python3 -c "import json; it = json.load(open('out/results.json')); print($1)"; }
 program=(python3 -c 'import time; held = [str(n) for n in range(100000)]; time.sleep(0.1); print(len(held))')
 
