@@ -19,20 +19,21 @@
  * differs: errors are returned, never thrown; a counter moves after its system call succeeded, never before;
  * and free is told the state of what it gives back instead of assuming Ready.
  *
- * Nothing half done: a call moves its whole range, or leaves it as it was. Two results tell of what no system can
- * prevent: OSMEM_KEPT (the range is as it was, and asking again soon is in vain) and OSMEM_LOST (the range is None
- * now: the system took it away, and somebody else may have it). The counters follow in each case.
+ * Nothing half done: a call moves its whole range, or leaves it as it was. Two results tell of what no system
+ * can prevent: OSMEM_KEPT (the range is as it was, and asking again soon is in vain) and OSMEM_LOST (the
+ * range is None now: the system took it away, and somebody else may have it). The counters follow in each
+ * case.
  *
- * Units: all sizes are bytes and multiples of the OS page (osmem_os_page_bytes), all addresses are aligned
- * to it; a call that is given anything else returns OSMEM_INVALID (or NULL) and does nothing.
+ * Units: all sizes are bytes and multiples of the OS page (osmem_os_page_bytes), all addresses are aligned to
+ * it; a call that is given anything else returns OSMEM_INVALID (or NULL) and does nothing.
  *
- * Threads: every call may be made from any thread at any time, as long as no two calls are given
- * overlapping ranges at the same time. The counters are exact at every moment, and consistent with each
- * other in any one osmem_stat_read. No call changes errno.
+ * Threads: every call may be made from any thread at any time, as long as no two calls are given overlapping
+ * ranges at the same time. The counters are exact at every moment, and consistent with each other in any one
+ * osmem_stat_read. No call changes errno.
  *
- * Misuse (a range in another state than the call needs, or counted in another stat) is undefined, as it is in the
- * contract; a stat that is checked (osmem_stat_check, or a build with -Dchecks=2) stops the process at it. In every
- * build the process stops where a stat would hold less than nothing.
+ * Misuse (a range in another state than the call needs, or counted in another stat) is undefined, as it is in
+ * the contract; a stat that is checked (osmem_stat_check, or a build with -Dchecks=2) stops the process at
+ * it. In every build the process stops where a stat would hold less than nothing.
  */
 #ifndef FALLOW_OSMEM_H
 #define FALLOW_OSMEM_H
@@ -71,7 +72,8 @@ typedef struct osmem_range {
     size_t bytes;
 } osmem_range;
 
-/* What is true of the memory that a back end provides; asked once, when a stat is set up. By system: docs/osmem.md. */
+/* What is true of the memory that a back end provides; asked once, when a stat is set up. By system:
+ * docs/osmem.md. */
 typedef struct osmem_traits {
     size_t os_page_bytes;   /* a power of two */
     size_t huge_page_bytes; /* a power of two, or 0 where there are none */
@@ -103,8 +105,8 @@ typedef struct osmem_reservation {
 /*
  * A back end makes the moves happen; it neither checks nor counts, osmem does. Every function is given the
  * back end's own context and gets only arguments that keep the rules above. What it cannot do returns
- * OSMEM_UNSUPPORTED. All of them must be safe to call from several threads, must leave errno alone, must not be
- * cancellation points and must not call malloc. After each result the range is
+ * OSMEM_UNSUPPORTED. All of them must be safe to call from several threads, must leave errno alone, must not
+ * be cancellation points and must not call malloc. After each result the range is
  *
  *                   OK                   NOMEM, UNSUPPORTED     TAKEN    KEPT       LOST
  *   alloc           Ready, zeroed        None                   –        –          –
@@ -118,10 +120,11 @@ typedef struct osmem_reservation {
  *   move            both Ready           both Ready (to: any contents)   –          `to` is None
  *   hints, names    as it was, always
  *
- * What KEPT is said of would be refused again soon: it is not worth asking at every turn. What NOMEM is said of may work
- * a moment later. No call retries without a bound.
+ * What KEPT is said of would be refused again soon: it is not worth asking at every turn. What NOMEM is said
+ * of may work a moment later. No call retries without a bound.
  *
- * What is written through `out` is all zero before. Both structures may be longer than the back end knows them.
+ * What is written through `out` is all zero before. Both structures may be longer than the back end knows
+ * them.
  */
 typedef struct osmem_backend {
     size_t
@@ -133,7 +136,8 @@ typedef struct osmem_backend {
     osmem_result (*reserve)(void *context, const osmem_request *request, osmem_reservation *out);
     osmem_result (*map)(void *context, void *start, size_t bytes);
     osmem_result (*used)(void *context, void *start, size_t bytes);
-    /* In order; *done is how many ranges are Prepared. What is said of the first that is not is the result. */
+    /* In order; *done is how many ranges are Prepared. What is said of the first that is not is the result.
+     * */
     osmem_result (*unused)(void *context, const osmem_range *ranges, size_t count, size_t *done);
     osmem_result (*unmap)(void *context, void *start, size_t bytes);
     osmem_result (*fault)(void *context, void *start, size_t bytes);
@@ -156,7 +160,8 @@ FALLOW_API const osmem_backend *osmem_backend_system(void);
  * be zero, and still counted as resident meanwhile. Where the system cannot, as osmem_backend_system. */
 FALLOW_API const osmem_backend *osmem_backend_system_lazy(void);
 
-/* What POSIX, the BSDs and macOS have in common, on any of them: to start a port from, and to compare with. */
+/* What POSIX, the BSDs and macOS have in common, on any of them: to start a port from, and to compare with.
+ * */
 FALLOW_API const osmem_backend *osmem_backend_posix(void);
 
 /*
@@ -176,13 +181,13 @@ typedef struct osmem_stat {
     size_t room[12]; /* for more traits and figures: the caller has the memory */
 } osmem_stat;
 
-/* Sets up a stat with nothing in it. backend NULL: the system. parent may be NULL. A back end whose struct_bytes is no
- * size that one had stops the process. */
+/* Sets up a stat with nothing in it. backend NULL: the system. parent may be NULL. A back end whose
+ * struct_bytes is no size that one had stops the process. */
 FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend,
                                 osmem_stat *parent);
 
-/* What is true of the memory of a back end: page sizes, whether it comes back zeroed, what is charged. traits_bytes is
- * sizeof *traits; false if no version had that. */
+/* What is true of the memory of a back end: page sizes, whether it comes back zeroed, what is charged.
+ * traits_bytes is sizeof *traits; false if no version had that. */
 FALLOW_API bool osmem_backend_traits_sized(const osmem_backend *backend, osmem_traits *traits,
                                            size_t traits_bytes);
 
@@ -217,8 +222,8 @@ FALLOW_API void *osmem_reserve(void *hint, size_t bytes, size_t alignment, osmem
 /* None → Reserved, exactly there. OSMEM_TAKEN: something else is in the way; it stays as it is. */
 FALLOW_API osmem_result osmem_reserve_at(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
-/* None → Prepared, exactly there, in one system call (and one for the name, where names are shown): osmem_reserve_at and
- * osmem_map in one. */
+/* None → Prepared, exactly there, in one system call (and one for the name, where names are shown):
+ * osmem_reserve_at and osmem_map in one. */
 FALLOW_API osmem_result osmem_prepare(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /* Reserved → Prepared. On Linux this is where the commit limit is charged. Never twice on the same range. */
@@ -232,40 +237,43 @@ FALLOW_API osmem_result osmem_map(void *start, size_t bytes, osmem_stat *stat) F
 FALLOW_API osmem_result osmem_used(void *start, size_t bytes, size_t prepared_bytes,
                                    osmem_stat *stat) FALLOW_MUST_USE;
 
-/* Ready → Prepared. The contents are forfeit. OSMEM_KEPT: Ready still, and it takes its memory (it is locked). */
+/* Ready → Prepared. The contents are forfeit. OSMEM_KEPT: Ready still, and it takes its memory (it is
+ * locked). */
 FALLOW_API osmem_result osmem_unused(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /*
  * Ready → Prepared for many ranges, in as few system calls as the system allows. Ranges are done in order;
- * *done, where not NULL, is how many were: all of them exactly if the result is OSMEM_OK. After OSMEM_KEPT, the
- * ranges behind that one may well be had.
+ * *done, where not NULL, is how many were: all of them exactly if the result is OSMEM_OK. After OSMEM_KEPT,
+ * the ranges behind that one may well be had.
  */
 FALLOW_API osmem_result osmem_unused_ranges(const osmem_range *ranges, size_t count, size_t *done,
                                             osmem_stat *stat) FALLOW_MUST_USE;
 
 /*
- * Prepared → Reserved: ours, not in the contract. The only way to have the commit charge back without giving the address
- * range to others. Where the system cannot do it in one step (Linux: munmap, and a new reservation exactly there),
- * somebody else's mapping may come in between: OSMEM_LOST, and the range is None.
+ * Prepared → Reserved: ours, not in the contract. The only way to have the commit charge back without giving
+ * the address range to others. Where the system cannot do it in one step (Linux: munmap, and a new
+ * reservation exactly there), somebody else's mapping may come in between: OSMEM_LOST, and the range is None.
  */
 FALLOW_API osmem_result osmem_unmap(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
-/* Ready → Reserved. Every later access faults; for finding bugs. On Linux the commit charge stays until the range is freed. */
+/* Ready → Reserved. Every later access faults; for finding bugs. On Linux the commit charge stays until the
+ * range is freed. */
 FALLOW_API osmem_result osmem_fault(void *start, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
 /*
- * Any state → None. by_state says how many bytes of the range are in which state; they must add up to
- * bytes. OSMEM_NOMEM (vm.max_map_count): the caller may try again later. OSMEM_KEPT: not on this system, ever.
+ * Any state → None. by_state says how many bytes of the range are in which state; they must add up to bytes.
+ * OSMEM_NOMEM (vm.max_map_count): the caller may try again later. OSMEM_KEPT: not on this system, ever.
  */
 FALLOW_API osmem_result osmem_free(void *start, size_t bytes, osmem_bytes by_state,
                                    osmem_stat *stat) FALLOW_MUST_USE;
 
 /*
- * Both ranges Ready before and after: what `from` holds is in `to` afterwards, without being copied where the system can
- * move pages; `from` holds anything then, and takes no memory until it is touched. The ranges do not overlap, and count in
- * the same stat. Where pages cannot be moved, `from` is as it was, and `to` holds anything; after OSMEM_LOST `to` is None. On
- * Linux (mremap with MREMAP_DONTUNMAP) what lies at `to` is a mapping of its own from then on: two more than before, of the
- * 65,530 that a process may have, until the range is freed or unmapped. Nothing here counts them: the caller keeps a bound.
+ * Both ranges Ready before and after: what `from` holds is in `to` afterwards, without being copied where the
+ * system can move pages; `from` holds anything then, and takes no memory until it is touched. The ranges do
+ * not overlap, and count in the same stat. Where pages cannot be moved, `from` is as it was, and `to` holds
+ * anything; after OSMEM_LOST `to` is None. On Linux (mremap with MREMAP_DONTUNMAP) what lies at `to` is a
+ * mapping of its own from then on: two more than before, of the 65,530 that a process may have, until the
+ * range is freed or unmapped. Nothing here counts them: the caller keeps a bound.
  */
 FALLOW_API osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) FALLOW_MUST_USE;
 
@@ -275,11 +283,12 @@ FALLOW_API void osmem_transfer(void *start, size_t bytes, osmem_bytes by_state, 
                                osmem_stat *to);
 
 /*
- * Hints; no state changes, and any state but None may be given them. huge_page: this range would be better in huge pages. no_huge_page: it would be
- * worse. collapse: put it into huge pages now, if that can be done; may take milliseconds, so never under
- * a lock. The range is rounded inwards to whole huge pages for huge_page and collapse. split: what lies in the range and belongs to
- * a huge page that lies in it only in part is about to go; so that the system has it back at once, and not only when it is short, the huge page
- * is made into small ones first.
+ * Hints; no state changes, and any state but None may be given them. huge_page: this range would be better in
+ * huge pages. no_huge_page: it would be worse. collapse: put it into huge pages now, if that can be done; may
+ * take milliseconds, so never under a lock. The range is rounded inwards to whole huge pages for huge_page
+ * and collapse. split: what lies in the range and belongs to a huge page that lies in it only in part is
+ * about to go; so that the system has it back at once, and not only when it is short, the huge page is made
+ * into small ones first.
  */
 FALLOW_API osmem_result osmem_huge_page(void *start, size_t bytes, osmem_stat *stat);
 FALLOW_API osmem_result osmem_no_huge_page(void *start, size_t bytes, osmem_stat *stat);

@@ -11,19 +11,20 @@
 
 #include "../system/system.h"
 
-/* Has it all functions that the first version had? What came later is asked only of back ends long enough to have it. */
+/* Returns whether a back end is long enough to have what came after the first version, and has it. */
 static inline bool fl_backend_can_split(const osmem_backend *backend) {
     return (backend->struct_bytes == 0 ||
             backend->struct_bytes >= offsetof(osmem_backend, split) + sizeof backend->split) &&
            backend->split;
 }
 
+/* Returns whether it has all functions of the first version. */
 static inline bool fl_backend_is_whole(const osmem_backend *backend) {
     return backend->struct_bytes == 0 ||
            backend->struct_bytes >= offsetof(osmem_backend, move) + sizeof backend->move;
 }
 
-/* What is true of its memory. */
+/* Returns what is true of its memory. */
 static inline osmem_traits fl_backend_traits(const osmem_backend *backend) {
     osmem_traits traits = {0};
     backend->traits(backend->context, &traits);
@@ -34,19 +35,21 @@ static inline osmem_traits fl_backend_traits(const osmem_backend *backend) {
 const osmem_backend *fl_backend_native(void);
 
 /*
- * Ready memory that faults (MADV_GUARD_INSTALL, Linux 6.13): what it held is gone, no mapping is split, and unguarded it reads as zero.
- * The counters do not follow: it is Ready to them. False: the system cannot, or does not want to;
- * all of it is accessible then, and what it held may be gone.
+ * Make Ready memory fault, and undo that (MADV_GUARD_INSTALL, Linux 6.13). Its contents are gone, no mapping
+ * is split, and it reads as zero once it is unguarded. The counters do not follow: they go on counting it as
+ * Ready. Return false if the system cannot or will not; all of it is then accessible, and its contents may be
+ * gone.
  */
 bool fl_backend_guard(void *start, size_t bytes);
 bool fl_backend_unguard(void *start, size_t bytes);
 
-/* Has a mapping room for an aligned range of `bytes`? Not always where an OS page was said to be larger than the kernel's. */
+/* Returns whether a mapping has room for an aligned range. It may not if the OS page was declared larger than
+ * the kernel's. */
 static inline bool fl_backend_has_room(const void *got, size_t got_bytes, size_t bytes, size_t alignment) {
     return (-(uintptr_t)got & (alignment - 1)) + bytes <= got_bytes;
 }
 
-/* A reservation of got_bytes that has the room becomes an aligned one of `bytes`; what the system does not take back of the
+/* Trims a mapping that has the room to an aligned one of `bytes`. What the system does not take back of the
  * rest is excess. */
 static inline void fl_backend_trim(void *got, size_t got_bytes, size_t bytes, size_t alignment,
                                    osmem_result (*free)(void *context, void *start, size_t bytes),
@@ -60,7 +63,8 @@ static inline void fl_backend_trim(void *got, size_t got_bytes, size_t bytes, si
         out->excess_bytes += behind;
 }
 
-/* A mapping of `bytes` at an aligned address of the system's choice, by what maps anywhere and what frees. */
+/* Maps `bytes` at an aligned address of the system's choice, given a function that maps anywhere and one that
+ * frees. */
 static inline osmem_result
 fl_backend_map_aligned(size_t bytes, size_t alignment, int protection,
                        osmem_result (*map)(size_t bytes, int protection, void **got),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * checker.h: the state of every OS page, kept beside the ledger, and a stop at the first wrong move.
+ * checker.h: records the state of every OS page beside the ledger, and stops the process at the first wrong
+ * move.
  *
- * For stats that ask for it (osmem_stat_check), and for all in a build with -Dchecks=2. Before a move, each
- * page of the range must be counted in the stat that the call names, and in a state that the call starts from, in exactly
- * the numbers that the caller gave; after the back end has done it, the new state is noted, and by which call.
+ * It works for stats that ask for it (osmem_stat_check), and for all stats in a build with -Dchecks=2. Before
+ * a move, each page of the range must be counted in the stat that the call names and be in a state that the
+ * call starts from, in exactly the amounts that the caller gave. After the back end has made the move, the
+ * checker records the new state and the call that led to it.
  */
 #ifndef FL_CHECKER_H
 #define FL_CHECKER_H
@@ -29,39 +31,42 @@ typedef enum fl_call {
     FL_CALL_TRANSFER
 } fl_call;
 
-/* Stops the process unless the range is the stat's and holds exactly so many bytes in each state, and none in None. */
+/* Stops the process unless the range is the stat's and holds exactly so many bytes in each state, and none in
+ * None. */
 void fl_checker_expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                        osmem_bytes expected);
 
 /* Stops the process unless every page is the stat's, in any state but None. */
 void fl_checker_expect_ours(const osmem_stat *stat, const void *start, size_t bytes);
 
-/* Notes that the range is in a state now, and the stat's. From None, it must have been None. */
+/* Records that the range is now the stat's, in a state. A call that starts from None requires that it was
+ * None. */
 void fl_checker_note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now);
 
 /*
- * Around a call of the back end after which the range may be None. It may be another thread's before this one has noted
- * it, so the checker's lock is held from the one to the other. moved: it is in the state `now`; else as it was.
+ * Bracket a call of the back end that may leave the range None. The range may be another thread's before this
+ * thread has recorded that, so the checker's lock is held from the first call to the second. If `moved`, the
+ * range is in state `now`; else it is as it was.
  */
 void fl_checker_begin(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                       osmem_bytes expected);
 void fl_checker_end(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, bool moved,
                     fl_state now);
 
-/* The range is another stat's from now on, in the states that it is in. */
+/* Makes the range another stat's; its pages keep their states. */
 void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, const osmem_stat *from,
                          const osmem_stat *to);
 
 #if FL_CHECKS >= 2
 /*
- * The state of a range's first page as a stat counts it (None also where another counts it), and in *bytes, which says how
- * long the range is, how much of it from there on is in that state. For audits: it takes no lock. Of pages that nobody moves
- * meanwhile the answer is exact, whatever is noted of others.
+ * Returns the state of a range's first page as a stat counts it (None if another stat counts it). *bytes is
+ * the range's length, and becomes the length of the run from there on that is in that state. For audits: it
+ * takes no lock. The answer is exact for pages that nobody moves meanwhile, whatever is recorded of others.
  */
 fl_state fl_checker_state_of(const osmem_stat *stat, const void *start, size_t *bytes);
 #endif
 
-/* A back end has ended with all its memory, whatever state that was in. */
+/* Forgets the memory of a back end that has ended, whatever state it was in. */
 void fl_checker_forget(uintptr_t start, size_t bytes);
 
 #endif

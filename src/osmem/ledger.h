@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ledger.h: the counters of osmem, and the one lock that makes them consistent with each other.
+ * ledger.h: osmem's counters, and the one lock that keeps them consistent with each other.
  *
- * Only osmem.c calls this, and only after the back end has done what is being counted.
+ * Only osmem.c calls this, and only once the back end has done what is being counted.
  */
 #ifndef FL_LEDGER_H
 #define FL_LEDGER_H
@@ -10,7 +10,7 @@
 #include "fallow/osmem.h"
 #include "state.h"
 
-/* Takes bytes out of and puts others into a stat and all its parents, at one moment. */
+/* Takes bytes out of a stat and all its parents and puts others in, in one step. */
 void fl_ledger_change(osmem_stat *stat, osmem_bytes out, osmem_bytes in);
 
 /* Moves bytes from one state to another. */

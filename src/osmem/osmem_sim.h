@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * osmem_sim.h: a simulated system under osmem: no memory, only its rules. For tests of what stands on osmem,
- * and for sizes that no machine has. It is a library of the tests' own (fallow-sim), in none that is installed.
+ * and for sizes that no machine has. It is a library of the tests' own (fallow-sim), in none that is
+ * installed.
  *
  * Addresses of a sim are numbers: never read or write through them; osmem_sim_touch says what would happen.
  * They lie above 2^47, where no process has memory, so that a sim and the real system can be used side by
@@ -36,8 +37,9 @@ typedef struct osmem_sim_config {
     size_t reserve_bytes; /* 0: the OS page */
     bool reservations_apart;
     bool never_frees;
-    /* Memory of the program's own system stands behind it, at the same addresses, so that a whole program can run under
-     * the rules. What is resident is not known then. With prepared_faults an access to Prepared memory is a fault. */
+    /* Memory of the program's own system stands behind it, at the same addresses, so that a whole program can
+     * run under the rules. What is resident is not known then. With prepared_faults an access to Prepared
+     * memory is a fault. */
     bool real;
     bool prepared_faults;
 } osmem_sim_config;
@@ -91,8 +93,8 @@ typedef enum osmem_sim_call {
 } osmem_sim_call;
 
 /*
- * From now on, the nth call of a kind (1: the next one) fails with result; nth 0: every one; result
- * OSMEM_OK: none any more. Before an unused over many ranges fails, it does partial_ranges of them. An unmap that fails
+ * From now on, the nth call of a kind (1: the next one) fails with result; nth 0: every one; result OSMEM_OK:
+ * none any more. Before an unused over many ranges fails, it does partial_ranges of them. An unmap that fails
  * with OSMEM_LOST has lost the range: it is None.
  */
 void osmem_sim_fail(osmem_sim *sim, osmem_sim_call call, uint64_t nth, osmem_result result,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * simspace.h: the address space of a simulated system: a sorted array of mappings, and a bit for each page that is
- * resident. Pure: no locks, no rules, no memory of its own. Pages are numbers from the space's base.
+ * simspace.h: the address space of a simulated system: a sorted array of mappings, and a bit for each page
+ * that is resident. Pure: no locks, no rules, no memory of its own. Pages are numbers from the space's base.
  */
 #ifndef FL_SIMSPACE_H
 #define FL_SIMSPACE_H
@@ -36,11 +36,13 @@ void fl_simspace_forget(fl_simspace *space, size_t first, size_t end);
 /* A page becomes resident; false: it was already. */
 bool fl_simspace_touch(fl_simspace *space, size_t page);
 
-/* Makes a range of one kind and reservation, whatever it was, with nothing resident. OSMEM_NOMEM: too many mappings. */
+/* Makes a range of one kind and reservation, whatever it was, with nothing resident. OSMEM_NOMEM: too many
+ * mappings. */
 osmem_result fl_simspace_set(fl_simspace *space, size_t first, size_t end, fl_kind kind,
                              uint32_t reservation);
 
-/* Is all of a range of one kind (FL_NOTHING: of any that is something), and of one reservation, whose number is *reservation? */
+/* Is all of a range of one kind (FL_NOTHING: of any that is something), and of one reservation, whose number
+ * is *reservation? */
 bool fl_simspace_is_all(const fl_simspace *space, size_t first, size_t end, fl_kind kind,
                         uint32_t *reservation);
 

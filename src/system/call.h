@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * call.h: a system call and nothing else: no errno, no cancellation point, and no function of the C library in between, which
- * another library could have replaced. Returns what the kernel does: a value, or the negative error.
+ * call.h: a system call and nothing else: no errno, no cancellation point, and no function of the C library
+ * in between, which another library could have replaced. Returns what the kernel does: a value, or the
+ * negative error.
  *
  * Not for memory (osmem's back ends call mmap and its kin by name, which tools have to know of).
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest.h: a thread of the library's own, which is a guest in the program: it has no share in its signals, its files, its
- * scheduling. What it does: src/arena/driver.c.
+ * guest.h: the library's own thread, a guest in the program: it takes no part in the program's signals, files
+ * or scheduling. src/arena/driver.c says what it does.
  */
 #ifndef FL_GUEST_H
 #define FL_GUEST_H
@@ -9,30 +9,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a guest needs to know of the process: read once, by the first thread, at its start. */
+/* Reads what a guest needs to know about the process. Called once, by the first thread, when it starts. */
 void fl_guest_prepare(void);
 
 /*
- * May the calling thread start one now? Not while glibc frees the storage of threads that have ended: it holds a lock then that
- * pthread_create takes. Known by who is on the stack; in a program that is linked statically, and on other C libraries, nothing is known.
+ * Returns whether the calling thread may start one now. It may not while glibc frees the storage of ended
+ * threads, because glibc then holds a lock that pthread_create takes. The stack tells; in a statically linked
+ * program, and with another C library, there is nothing to go by and the answer is true.
  */
 bool fl_guest_may_start(void);
 
 /*
- * Starts a detached thread with every signal blocked, and a stack that has room for the program's thread-local storage and
- * a little more. False where that fails. May allocate (the C library sets up the thread's own storage), so no lock may be
- * held.
+ * Starts a detached thread with every signal blocked and a stack that has room for the program's thread-local
+ * storage and a little more. Returns false if that fails. Caller holds no lock: the C library may allocate
+ * while it sets up the thread's storage.
  */
 bool fl_guest_start(void *(*body)(void *), void *argument);
 
 /*
- * The first call of such a thread: it runs on the processors and by the policy that the process began with, whatever thread
- * has started it, and has a table of open files of its own, an empty one: no number of the program's is ever taken. False: the
- * system has no such table to give, and the thread has to leave files alone.
+ * Must be the thread's first call. From then on it runs on the processors and under the policy that the
+ * process started with, no matter which thread started it, and has an empty file table of its own, so that it
+ * never takes one of the program's descriptor numbers. Returns false if the system provides no such table:
+ * the thread must then leave files alone.
  */
 bool fl_guest_settle_in(void);
 
-/* Returns when the C library has let go of a thread (fl_system_thread) too, or in a second. */
+/* Waits until the C library, too, is done with a thread (numbered as by fl_system_thread), at most a second.
+ * */
 void fl_guest_await_end(uint32_t thread);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * held.h: in a checking build, which locks the calling thread holds, and that their order is that of lockranks.h. The first
- * mistake stops the process with one line that names both locks. A program that is built with FL_LOCK_STATS defines these
- * functions itself (bench/memory/locks.c). Other builds have none of it, not a byte.
+ * held.h: tracks, in a checking build, which locks the calling thread holds, and stops the process with one
+ * line that names both locks when one is taken against the order of lockranks.h. A program built with
+ * FL_LOCK_STATS defines these functions itself (bench/memory/locks.c). In other builds all of it compiles to
+ * nothing.
  */
 #ifndef FL_HELD_H
 #define FL_HELD_H
@@ -20,7 +21,7 @@
 
 #if FL_LOCKS_ARE_SEEN
 
-/* Before a thread waits for a lock; when it has it; before it drops it. */
+/* Called before a thread waits for a lock, once it has it, and before it drops it. */
 void fl_held_want(const void *lock, fl_rank rank);
 void fl_held_add(const void *lock, fl_rank rank);
 void fl_held_remove(const void *lock, fl_rank rank);

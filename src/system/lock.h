@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.h: the lock that every floor uses. In which order locks may be taken: lockranks.h.
+ * lock.h: the lock that every floor uses; lockranks.h has the order in which locks may be taken.
  *
- * Plain mutexes: they are taken on slow paths only, they sleep under contention, and tools know them.
+ * Locks are plain mutexes: only slow paths take them, they sleep under contention, and tools know them.
  */
 #ifndef FL_LOCK_H
 #define FL_LOCK_H
@@ -20,8 +20,8 @@ typedef struct fl_lock {
     fl_rank rank;
 } fl_lock;
 
-/* Of the kind that knows its owner, where it can be had without a call: who comes to a lock that he holds, which a signal
- * handler can, is told and not left waiting for ever. */
+/* Error-checking where the C library has a static initializer for that kind: a thread that comes to a lock it
+ * already holds, as a signal handler can, gets an error instead of waiting for ever. */
 #ifdef __PTHREAD_MUTEX_INITIALIZER
 #define FL_MUTEX_INIT                                                \
     {                                                                \
@@ -31,7 +31,8 @@ typedef struct fl_lock {
 #define FL_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
 #endif
 
-/* Those of which the process has one each, on lines of the cache of their own: who takes one disturbs no other. */
+/* The process's single locks. Each has a cache line to itself, so that taking one does not disturb the
+ * others. */
 typedef struct fl_lock_line {
     _Alignas(64) fl_lock lock;
 } fl_lock_line;
@@ -42,87 +43,92 @@ static inline fl_lock *fl_lock_of(fl_rank rank) {
     return &fl_locks[rank].lock;
 }
 
-/* A lock in an object. */
+/* For a lock that lies in an object. */
 static inline void fl_lock_init(fl_lock *lock, fl_rank rank) {
     lock->mutex = (pthread_mutex_t)FL_MUTEX_INIT;
     lock->rank = rank;
 }
 
-/* For a lock that a thread may come to again while it holds it: fl_lock_take_unless_mine is then false. */
+/* For a lock that a thread may come to while it holds it: fl_lock_take_unless_mine then returns false. */
 void fl_lock_init_checking(fl_lock *lock, fl_rank rank);
 bool fl_lock_take_unless_mine(fl_lock *lock);
 
 /*
- * The gate of fork (fork.h): locks of lower ranks than this are closed to all but the thread that forks. Who gets one that is
- * closed drops it and waits. Fork closes a rank before it takes each lock of it once, so who comes to a lock after that sees it
- * closed, by the lock's own order; and who sees it open again (acquire) comes after all that fork has looked at.
+ * The gate of fork (fork.h): locks of a rank below this one are closed to every thread but the forking one. A
+ * thread that gets a closed lock drops it and waits. Fork closes a rank before it takes each of that rank's
+ * locks once, so a thread that gets a lock after fork had it sees it closed: the lock itself orders the two.
+ * A thread that sees the gate open again (acquire) comes after everything fork has looked at.
  */
 extern _Atomic uint32_t fl_locks_closed;
 
-/* Closes those below a rank; 0: opens all. The thread that passes all the while, and has the lock of forks: the calling one, or none. */
+/* Closes the locks below a rank; 0 opens all of them. Then: lets the calling thread, which holds the lock of
+ * forks, pass all gates (to_me), or nobody any more. */
 void fl_gate_close_below(uint32_t rank);
 void fl_gate_give(bool to_me);
 bool fl_gate_is_mine(void);
 
-/* What the calling thread has got may be closed: returns with it when it is open. */
+/* Called with a lock just taken, which may be closed: returns with it held once it is open. */
 void fl_lock_pass(fl_lock *lock);
 
 static inline bool fl_locks_may_be_closed(void) {
     return __builtin_expect(atomic_load_explicit(&fl_locks_closed, memory_order_acquire) != 0, 0);
 }
 
-/* Is it closed to the calling thread? */
+/* Returns whether the lock is closed to the calling thread. */
 bool fl_lock_is_closed(const fl_lock *lock);
 
-/* For fork alone: it is not looked at in which order. */
+/* For fork alone, which no order binds. */
 typedef enum fl_lock_answer { FL_LOCK_HAD, FL_LOCK_MINE, FL_LOCK_OTHERS, FL_LOCK_UNNAMED } fl_lock_answer;
 
-/* MINE at once where the calling thread holds it; OTHERS: not to be had in that time; UNNAMED: likewise, and it names no owner, who may
- * be the calling thread, interrupted by a signal handler between having it and saying so. */
+/* Returns MINE at once if the calling thread holds the lock; OTHERS if it could not be had in that time;
+ * UNNAMED if it could not be had and names no owner, who may be the calling thread, interrupted between
+ * taking the lock and signing it. */
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns);
 
-/* In the child: makes it free, which it is for all who are there. Writes only where it looks otherwise: with many arenas, a page
- * of the child's own for each. */
+/* In the child: makes the lock free, since nobody there holds it. Writes only to a lock that looks taken:
+ * writing to all would cost the child a page for each arena. */
 void fl_lock_renew(fl_lock *lock);
 
-/* In the child: is it free? */
+/* In the child: returns whether the lock is free. */
 bool fl_lock_is_free(fl_lock *lock);
 
 /*
- * Children that are made by hand (clone) run no handlers of fork. A program that has no other threads can have one whose lock
- * fallow's own thread held at that moment; it is not in the child, and nobody would ever drop it.
+ * A child made by hand (clone) runs no fork handlers. Even in a program without other threads, fallow's own
+ * thread may hold a lock at that moment; the thread is not in the child, and nobody there would ever drop the
+ * lock.
  *
- * birth: reads as 0 in any child, as 1 from here on in this process; NULL: the system has no such page. guest: fallow's own thread,
- * as its locks name it; where they do not, such a child waits.
+ * birth: a byte that reads as 0 in any child and as 1 from here on in this process; NULL if the system has no
+ * such page. guest: fallow's own thread as its locks name it. Where locks name no owner, such a child waits.
  */
 void fl_locks_know_birth(volatile char *birth);
 void fl_locks_know_guest(uint32_t guest);
 
 extern volatile char *fl_locks_birth;
 
-/* Before it is taken, in such a child. */
+/* In such a child, called before the lock is taken. */
 void fl_lock_take_over(fl_lock *lock);
 
 /*
- * In the child of a fork, when all are free. thread: as what the one that forked was known to locks in the parent. A signal handler
- * that forks can have interrupted it between reading that name and taking a lock, which then has a wrong owner in the child, and
- * cannot be dropped by him.
+ * In the child of a fork, once all locks are free. thread: the name by which locks knew the forking thread in
+ * the parent. A signal handler that forks may have interrupted that thread between reading its name and
+ * taking a lock; in the child the lock then names the wrong owner, and the thread could not drop it.
  */
 void fl_locks_are_born(uint32_t thread);
 
-/* What cannot be dropped. */
+/* Drops such a lock. */
 void fl_lock_drop_misnamed(fl_lock *lock);
 
-/* For fork, which is not looked at in which order: drops it. */
+/* Drops a lock unseen by held.h; otherwise for fork alone. */
 static inline void fl_lock_drop_unseen(fl_lock *lock) {
     if (__builtin_expect(pthread_mutex_unlock(&lock->mutex) != 0, 0))
         fl_lock_drop_misnamed(lock);
 }
 
-/* As what a lock knows its owner; 0: unknown, or nobody. */
+/* Returns the name of the owner; 0 if there is none, or locks name none. */
 uint32_t fl_lock_owner(const fl_lock *lock);
 
-/* What pthread_mutex_lock did not do as usual; false: the caller has not got it, as it is no mutex. */
+/* Deals with an error of pthread_mutex_lock. Returns false if the caller has not got it, because what lies
+ * there is no mutex. */
 bool fl_lock_unusual(pthread_mutex_t *mutex, int code);
 
 static inline void fl_mutex_take(pthread_mutex_t *mutex) {
@@ -157,14 +163,14 @@ static inline void fl_lock_drop(fl_lock *lock) {
     fl_lock_drop_unseen(lock);
 }
 
-/* Does the calling thread hold it? For assertions of a checking build; true in others. */
+/* Returns whether the calling thread holds the lock. For assertions: true in a build that does not check. */
 static inline bool fl_lock_is_mine(const fl_lock *lock) {
     return fl_held_is(lock);
 }
 
 /*
- * A lock in memory that processes may share (between_processes), and whose place there is the same for every build. If one
- * of them ends while it holds it, the next to take it has it.
+ * A lock in memory that processes may share (between_processes); its layout is the same in every build. If
+ * its holder's process ends, the next thread to take the lock gets it.
  */
 typedef struct fl_shared_lock {
     pthread_mutex_t mutex;
@@ -172,7 +178,7 @@ typedef struct fl_shared_lock {
 
 void fl_shared_lock_init(fl_shared_lock *lock, bool between_processes);
 
-/* False: not taken, since what lies there is no lock. */
+/* Returns false, without the lock, if what lies there is no lock. */
 static inline bool fl_shared_lock_take(fl_shared_lock *lock, fl_rank rank) {
     fl_held_want(lock, rank);
     int code = pthread_mutex_lock(&lock->mutex);

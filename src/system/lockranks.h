@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lockranks.h: all locks of fallow, in the order in which they may be taken. A thread that holds a lock may take only locks
- * further down; in a checking build (held.h) a wrong order stops the process.
+ * lockranks.h: all of fallow's locks, in the order in which they may be taken. A thread that holds a lock may
+ * take only locks further down; a checking build (held.h) stops the process at the first wrong order.
  *
- * ONE   there is one in the process: fl_lock_of(FL_LOCK_…)
- * MANY  there is one in each object of a kind; who holds one takes no other of the kind, but fork, which takes all
- * NEST  the same, and who holds one may come to another object's
+ * ONE   one in the process: fl_lock_of(FL_LOCK_…)
+ * MANY  one in each object of a kind; a thread holds at most one of the kind
+ * NEST  one in each object of a kind; a thread that holds one may take another object's
  */
 #ifndef FL_LOCKRANKS_H
 #define FL_LOCKRANKS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison.h: tells a memory checker what may be touched: AddressSanitizer, where the program runs under it, found at run time, so
- * that the library need not be compiled for it; and valgrind's memcheck, in a checking build (-Dchecks=1) made where its header
- * is. It must never be asked on a fast path.
+ * poison.h: tells memory checkers what may be touched. AddressSanitizer is found at run time, so the library
+ * need not be compiled for it; valgrind's memcheck is told by a checking build (-Dchecks=1), if its header
+ * was there. Nothing on a fast path may call this.
  */
 #ifndef FL_POISON_H
 #define FL_POISON_H
@@ -27,8 +27,8 @@
 #define VALGRIND_FREELIKE_BLOCK(start, gap_bytes) (void)0
 #endif
 
-/* Is the library itself compiled for AddressSanitizer? Then its own accesses are looked at, and it poisons only what it does not
- * touch. */
+/* True if the library itself is compiled for AddressSanitizer: its own accesses are then checked, so it
+ * poisons only what it does not touch. */
 #ifndef __has_feature
 #define __has_feature(name) 0
 #endif
@@ -49,13 +49,13 @@ static inline bool fl_poison_is_there(void) {
     return __asan_poison_memory_region != NULL || fl_memcheck_is_there();
 }
 
-/* May memory stay poisoned while the library has it? Its own accesses are then looked at by nobody; and it hands out nothing but what
- * it has unpoisoned. */
+/* Returns whether memory may stay poisoned while the library holds it: nobody checks the library's own
+ * accesses, and it unpoisons whatever it hands out. */
 static inline bool fl_poison_may_stay(void) {
     return __asan_poison_memory_region != NULL && !FL_IS_INSTRUMENTED && !fl_memcheck_is_there();
 }
 
-/* Nobody may touch it. */
+/* Forbids all access. */
 static inline void fl_poison(const void *start, size_t bytes) {
     if (__asan_poison_memory_region != NULL)
         __asan_poison_memory_region(start, bytes);
@@ -63,7 +63,7 @@ static inline void fl_poison(const void *start, size_t bytes) {
         VALGRIND_MAKE_MEM_NOACCESS(start, bytes);
 }
 
-/* Anybody may, and what stands there is what he finds. */
+/* Allows all access; the contents are defined. */
 static inline void fl_unpoison(const void *start, size_t bytes) {
     if (__asan_unpoison_memory_region != NULL)
         __asan_unpoison_memory_region(start, bytes);
@@ -71,7 +71,7 @@ static inline void fl_unpoison(const void *start, size_t bytes) {
         VALGRIND_MAKE_MEM_DEFINED(start, bytes);
 }
 
-/* Anybody may, and has to write before he reads. */
+/* Allows all access; the contents are undefined until written. */
 static inline void fl_unpoison_new(const void *start, size_t bytes) {
     if (__asan_unpoison_memory_region != NULL)
         __asan_unpoison_memory_region(start, bytes);

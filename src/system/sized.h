@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sized.h: structures of the public interface, which grow at their end from version to version (docs/abi.md). The
- * caller's may be shorter than ours, or longer; nothing behind it is ever written.
+ * sized.h: copies structures of the public interface, which grow at their end from version to version
+ * (docs/abi.md). The caller's structure may be shorter or longer than ours; nothing behind it is ever
+ * written.
  */
 #ifndef FL_SIZED_H
 #define FL_SIZED_H
@@ -10,8 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Fills the caller's with as much of ours as it has, the rest of it with zeroes. False: shorter than the first version
- * that was released; it is untouched. */
+/* Fills the caller's structure with as much of ours as it has room for, and what is left of it with zeroes.
+ * Returns false, with theirs untouched, if it is shorter than the first version released. */
 static inline bool fl_sized_fill(void *theirs, size_t their_bytes, const void *ours, size_t our_bytes,
                                  size_t first_bytes) {
     if (their_bytes < first_bytes)
@@ -22,8 +23,8 @@ static inline bool fl_sized_fill(void *theirs, size_t their_bytes, const void *o
     return true;
 }
 
-/* Ours, all zero before, becomes what the caller's has. False: shorter than the first version, or it asks for what we do
- * not know. */
+/* Copies the caller's structure into ours, which is all zero. Returns false if theirs is shorter than the
+ * first version released, or sets something that this version does not know. */
 static inline bool fl_sized_take(void *ours, size_t our_bytes, const void *theirs, size_t their_bytes,
                                  size_t first_bytes) {
     if (their_bytes < first_bytes)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vdso.h: the kernel's own code for reading a clock, which it maps into every process: as fast as the C library's
- * clock_gettime, which uses it too, but out of reach for a library that replaces that one.
+ * vdso.h: finds the clock-reading code that the kernel maps into every process. It is as fast as the C
+ * library's clock_gettime, which uses it too, and a library that replaces clock_gettime cannot get in
+ * between.
  */
 #ifndef FL_VDSO_H
 #define FL_VDSO_H
@@ -9,14 +10,15 @@
 #include <stddef.h>
 #include <time.h>
 
-/* 0, or an error of the kernel's. */
+/* Returns 0, or the kernel's error. */
 typedef int fl_vdso_clock(clockid_t clock, struct timespec *time);
 
-/* In the calling process; NULL: there is none. At any time, from any thread; the same each time. */
+/* Returns the calling process's, the same each time, or NULL if there is none. Any thread may call it at any
+ * time. */
 fl_vdso_clock *fl_vdso_find_clock(void);
 
-/* In an image of an ELF object of so many bytes, as the kernel maps it; 0: no such function, or a damaged image. The offset
- * of a function by its name. */
+/* Returns the offset of the named function in an ELF image of so many bytes, as the kernel maps it; 0 if the
+ * image is damaged or has no such function. */
 size_t fl_vdso_find(const void *image, size_t bytes, const char *name);
 
 #endif
