@@ -15,12 +15,12 @@ typedef struct cgroup_path {
     size_t length;
 } cgroup_path;
 
-/* Nobody has so much stack to spare where malloc is called. Guarded by the lock of files: the group's folder, the file that is
- * read, its text, and /proc/self/cgroup. */
+/* Static because a caller of malloc may not have the stack to spare. Guarded by the lock of files: the
+ * group's folder, the file being read, its text, and /proc/self/cgroup. */
 static cgroup_path folder, file;
 static char text[FILE_BYTES], groups[FILE_BYTES];
 
-/* False, and unchanged: it would be too long. */
+/* Returns false, with the path unchanged, if it would be too long. */
 static bool add(cgroup_path *path, const char *part, size_t length) {
     if (length >= PATH_BYTES - path->length)
         return false;
@@ -39,7 +39,7 @@ static void cut(cgroup_path *path, size_t length) {
     path->text[length] = '\0';
 }
 
-/* The text of a file, up to FILE_BYTES - 1 of it; "" where there is none. */
+/* Returns up to FILE_BYTES - 1 bytes of a file's text; "" if there is no such file. */
 static const char *read_into(char *buffer, const char *where, const char *name) {
     size_t got = 0;
     cut(&file, 0);
@@ -49,12 +49,12 @@ static const char *read_into(char *buffer, const char *where, const char *name) 
     return buffer;
 }
 
-/* Of a file in the folder. */
+/* Returns the text of a file in the folder. */
 static const char *read_text(const char *name) {
     return read_into(text, folder.text, name);
 }
 
-/* A number at the start of a text; 0: there is none ("max"). */
+/* Returns the number at the start of a text; 0 if there is none ("max"). */
 static uint64_t number(const char *digits) {
     uint64_t value = 0;
     for (; *digits >= '0' && *digits <= '9'; digits++) {
@@ -71,7 +71,8 @@ static void lower(size_t *limit, uint64_t other) {
         *limit = (size_t)other;
 }
 
-/* The group that a line of /proc/self/cgroup names for a controller: "4:memory:/path", "0::/path" (version 2). */
+/* Finds the group that a line of /proc/self/cgroup names for a controller: "4:memory:/path", "0::/path"
+ * (version 2). */
 static bool find_group(const char *lines, const char *controller, const char **start, size_t *length) {
     size_t wanted = strlen(controller);
     while (*lines) {
@@ -95,8 +96,8 @@ static bool find_group(const char *lines, const char *controller, const char **s
     return false;
 }
 
-/* Enters a group's folder under its mount; where the process does not see that path (it is in a namespace or a
- * container), the mount itself. */
+/* Enters a group's folder under its mount; if the process does not see that path, because it is in a
+ * namespace or a container, the mount itself. */
 static bool enter_group(const char *root, const char *mount, const char *group, size_t length,
                         const char *probe, size_t *top) {
     cut(&folder, 0);
@@ -112,7 +113,7 @@ static bool enter_group(const char *root, const char *mount, const char *group, 
     return true;
 }
 
-/* The limits in the named files, of the folder and of those above it up to the mount. */
+/* Returns the smallest limit in the named files of the folder and those above it, up to the mount. */
 static void lower_by_folders(size_t top, const char *const *names, size_t count, size_t *limit) {
     for (;;) {
         for (size_t i = 0; i < count; i++)

@@ -7,19 +7,22 @@
 #include "system.h"
 
 #define A_WHILE_NS UINT64_C(100000000)
-/* For one lock; doubled each time: a minute in all, or, for who was interrupted with a lock, a quarter of a second. */
+/* The patience for one lock, doubled each time: a minute in all, or a quarter of a second for a thread that
+ * was interrupted while it held a lock. */
 #define PATIENCE_FIRST_NS UINT64_C(1000000)
 #define PATIENCE_LAST_NS UINT64_C(32768000000)
 #define PATIENCE_SHORT_NS UINT64_C(128000000)
 
-/* Guarded by the lock of forks: how often the thread that has closed the others forks once more meanwhile, from signal handlers
- * that interrupted it at closing or opening them; and whether one that interrupted it with that lock in hand, before or after,
- * forks for it and leaves the lock to it. */
+/* Guarded by the lock of forks. again: how many more forks of the same thread are under way, from signal
+ * handlers that interrupted it while it closed or opened the others. lent: the fork under way is that of a
+ * signal handler that interrupted its thread with the lock of forks in hand, before or after the gate was
+ * closed; the lock stays with the thread. */
 static unsigned again;
 static bool lent;
-static uint32_t forks_thread; /* as locks know it */
+static uint32_t forks_thread; /* by the name that locks know it by */
 
-/* Guarded likewise, by one attempt: a lock was not to be had in time; the thread was interrupted with one itself. */
+/* Guarded likewise, for one attempt. missed: a lock could not be had in time. interrupted: the thread was
+ * interrupted while it held one. */
 static bool missed, interrupted;
 static uint64_t patience_ns;
 
@@ -43,7 +46,8 @@ static void await(fl_lock *lock) {
     interrupted |= answer == FL_LOCK_MINE || answer == FL_LOCK_UNNAMED;
 }
 
-/* Returns false if the calling thread forks already: a signal handler of its own has come in between. */
+/* Returns false if the calling thread is forking already, and one of its signal handlers has come in between.
+ * */
 static bool begin(void) {
     unsigned unnamed = 0;
     fl_lock_answer answer;
@@ -52,7 +56,7 @@ static bool begin(void) {
         answer = fl_lock_take_in_time(fl_lock_of(FL_LOCK_FORK), A_WHILE_NS);
         unnamed = answer == FL_LOCK_UNNAMED ? unnamed + 1 : 0;
     } while (answer == FL_LOCK_OTHERS ||
-             (answer == FL_LOCK_UNNAMED && unnamed < 4)); /* not so long by another */
+             (answer == FL_LOCK_UNNAMED && unnamed < 4)); /* another thread would have named itself by now */
     if (fl_gate_is_mine())
         return false;
     lent = answer != FL_LOCK_HAD;
@@ -61,7 +65,8 @@ static bool begin(void) {
     return true;
 }
 
-/* The fork is over, or lets another one pass. A signal handler that comes in between and forks begins by itself. */
+/* Ends the fork, or lets another one pass. A signal handler that comes in between and forks begins on its
+ * own. */
 static void end(void) {
     bool keep = lent;
     lent = false;
@@ -77,12 +82,13 @@ static void close_all(fl_fork_each *each) {
         fl_gate_close_below(rank + 1);
         visit_rank((fl_rank)rank, each, await);
     }
-    if (!fl_gate_is_mine()) /* a child of a signal handler's fork has come back to here: nobody else is in it */
+    if (!fl_gate_is_mine()) /* the child of a signal handler's fork has returned to here: it has no other threads */
         fl_gate_close_below(0);
 }
 
-/* Whoever holds a lock long is waited for. But he may wait in his turn for what the calling thread was in the middle of when a
- * signal handler interrupted it: then not for ever. */
+/* The forking thread waits for a thread that holds a lock for long. But that thread may itself be waiting for
+ * what the calling thread was in the middle of when a signal handler interrupted it; then the wait is short.
+ * */
 static bool is_worth_another_try(void) {
     uint64_t last_ns = interrupted ? PATIENCE_SHORT_NS : PATIENCE_LAST_NS;
     return missed && fl_gate_is_mine() && !lent && patience_ns < last_ns;
@@ -93,7 +99,7 @@ void fl_fork_prepare(fl_fork_each *each) {
         bool before[] = {missed, interrupted};
         again++;
         if (atomic_load_explicit(&fl_locks_closed, memory_order_relaxed) < FL_LOCK_COUNT)
-            close_all(each); /* the thread was at it; it goes on where it was */
+            close_all(each); /* the thread was closing them, and goes on where it was */
         missed = before[0], interrupted = before[1];
         return;
     }
@@ -102,7 +108,7 @@ void fl_fork_prepare(fl_fork_each *each) {
         uint64_t next_ns = patience_ns * 2;
         end();
         fl_system_fork_done(false);
-        fl_system_sleep_ns(next_ns / 2); /* who waits, to fork or for a lock, comes first */
+        fl_system_sleep_ns(next_ns / 2); /* threads that wait, to fork or for a lock, come first */
         begin();
         patience_ns = next_ns;
     }

@@ -23,30 +23,31 @@
 #pragma weak dlvsym /* in a library of its own before glibc 2.34 */
 #endif
 
-#define STACK_BYTES ((size_t)64 << 10) /* besides thread-local storage */
+#define STACK_BYTES ((size_t)64 << 10) /* beside thread-local storage */
 #define PROCESSORS_MAX 8192
 #define AWAIT_NS UINT64_C(1000000000)
 #define AWAIT_STEP_NS UINT64_C(50000)
 
-/* Written at start, by the only thread that there is; read by those that come later. */
+/* Written at start, when there is one thread; read by all later ones. */
 static size_t static_tls_bytes;
 static unsigned long processors[PROCESSORS_MAX / (8 * sizeof(unsigned long))];
 static long processors_bytes; /* of the mask; not above 0: unknown */
 
-/* What glibc calls with a lock held to free a thread's storage, likewise; 0: not known. */
+/* Likewise: the function that glibc calls, with a lock held, to free a thread's storage; 0 if unknown. */
 static uintptr_t storage_freed_by;
 #define STORAGE_FREED_BY_BYTES 512 /* its code, and a little more */
 
-/* Where the frames of this library end, and whoever called it has his: no path to here is longer (tests/tree/stack_paths_test.sh). */
+/* Reaches past this library's frames into its caller's: no path to here needs more stack
+ * (tests/tree/stack_paths_test.sh). */
 #define FRAMES_BYTES 2304
 
-/* The kernel looks at the set before it looks at what is to be done with it. */
+/* The kernel reads the set before it looks at what to do with it. */
 static bool is_readable(uintptr_t address) {
     return fl_call(SYS_rt_sigprocmask, -1, (long)address, 0, 8) == -EINVAL;
 }
 
-/* Looks for return addresses among all words that lie there: one that is there by accident delays a start. A coroutine's stack may
- * end before the last of them. */
+/* Looks for return addresses among all words on the stack: one that lies there by accident merely delays a
+ * start. A coroutine's stack may end before the last of them. */
 __attribute__((noinline, no_sanitize("address", "thread"))) bool fl_guest_may_start(void) {
     if (!storage_freed_by)
         return true;
@@ -62,7 +63,7 @@ __attribute__((noinline, no_sanitize("address", "thread"))) bool fl_guest_may_st
     return true;
 }
 
-/* Not by dlsym, which libraries replace that have not been started yet. */
+/* Avoids dlsym, which libraries replace that may not have been initialized yet. */
 static uintptr_t find_storage_freed_by(void) {
 #ifdef __GLIBC__
     if (dlvsym)
@@ -79,8 +80,8 @@ static int add_tls(struct dl_phdr_info *object, size_t bytes, void *sum) {
     return 0;
 }
 
-/* The C library puts static thread-local storage into the stack that is asked for, and refuses only a stack that it fills.
- * What is loaded later has a place of its own, or one in a little that was left for it. */
+/* The C library places static thread-local storage in the stack it is asked for, and refuses a stack only if
+ * that fills it. Libraries loaded later have storage of their own, or use a small surplus kept for them. */
 void fl_guest_prepare(void) {
     fl_system_be_first_thread();
     static_tls_bytes = 0;
@@ -109,17 +110,19 @@ bool fl_guest_start(void *(*body)(void *), void *argument) {
     return started;
 }
 
-/* Not by the attributes of pthread_create: it gives up where one of them is refused, here it is done as far as it goes. */
+/* Avoids the attributes of pthread_create, which fails if one of them is refused; here each is applied as far
+ * as it goes. */
 bool fl_guest_settle_in(void) {
     struct sched_param normal = {0};
     fl_call(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&normal, 0);
     if (processors_bytes > 0)
         fl_call(SYS_sched_setaffinity, 0, processors_bytes, (long)processors, 0);
-    /* The kernel makes the new table without what it is to close: it takes no longer for many files than for none. */
+    /* The kernel makes the new table without the files to be closed, so many files take no longer than none.
+     * */
     return fl_call(SYS_close_range, 0, ~0u, CLOSE_RANGE_UNSHARE, 0) == 0;
 }
 
-/* The kernel's thread ends last. */
+/* The kernel's thread is the last part to end. */
 void fl_guest_await_end(uint32_t thread) {
     for (uint64_t waited_ns = 0; waited_ns < AWAIT_NS; waited_ns += AWAIT_STEP_NS) {
         if (!fl_system_has_thread(thread))

@@ -17,7 +17,8 @@ typedef struct held {
     volatile fl_rank rank;
 } held;
 
-/* A signal handler adds and removes behind what it has interrupted, and leaves it as it was: hence the order of writes. */
+/* The order of writes lets a signal handler add and remove entries behind those it has interrupted, and leave
+ * them as they were. */
 static _Thread_local held mine[HELD_MAX];
 static _Thread_local volatile unsigned count;
 

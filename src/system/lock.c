@@ -15,7 +15,7 @@ fl_lock_line fl_locks[FL_LOCK_COUNT] = {FL_LOCKS(ROW)};
 
 _Atomic uint32_t fl_locks_closed;
 static _Atomic uintptr_t
-    passes; /* the thread that forks, 0: none; guarded by the lock of forks, but others look who it is */
+    passes; /* the forking thread, or 0; written under the lock of forks, read by any thread */
 
 void fl_gate_close_below(uint32_t rank) {
     atomic_store_explicit(&fl_locks_closed, rank, memory_order_release);
@@ -36,7 +36,7 @@ bool fl_lock_is_closed(const fl_lock *lock) {
 void fl_lock_pass(fl_lock *lock) {
     while (fl_lock_is_closed(lock)) {
         fl_lock_drop_unseen(lock);
-        fl_mutex_take(&fl_lock_of(FL_LOCK_FORK)->mutex); /* held by who forks */
+        fl_mutex_take(&fl_lock_of(FL_LOCK_FORK)->mutex); /* the forking thread holds it */
         fl_lock_drop_unseen(fl_lock_of(FL_LOCK_FORK));
         fl_mutex_take(&lock->mutex);
     }
@@ -55,13 +55,15 @@ void fl_lock_init_checking(fl_lock *lock, fl_rank rank) {
 extern int pthread_mutex_clocklock(pthread_mutex_t *, clockid_t, const struct timespec *)
     __attribute__((weak));
 
-/* There in a program under ThreadSanitizer, which does not know that function (gcc 12) and would find the lock not taken. */
+/* Defined in a program under ThreadSanitizer, which does not know that function (gcc 12) and would not see
+ * the lock taken. */
 extern void __tsan_init(void) __attribute__((weak));
 
 /*
- * A lock that nobody holds can name the caller as its owner. A signal handler that forks may interrupt its thread between having
- * a lock and writing that down; in the child the lock is new, and who goes on there writes himself into it, free as it is, and
- * cannot drop what is not taken. Trying looks at the lock itself. Returns true if the caller has it now.
+ * Returns true if the lock was free, and the caller has it now. A free lock can name the caller as its owner:
+ * a signal handler that forks may interrupt its thread between taking a lock and signing it; in the child the
+ * lock is new, the interrupted code signs it although it is free, and cannot drop what is not taken. A try
+ * looks at the lock itself.
  */
 static bool was_free(pthread_mutex_t *mutex) {
     return pthread_mutex_trylock(mutex) == 0;
@@ -70,7 +72,7 @@ static bool was_free(pthread_mutex_t *mutex) {
 static volatile char no_page = 1;
 volatile char *fl_locks_birth = &no_page;
 static _Atomic uint32_t guest_thread;
-static uint32_t parents_thread; /* written where there is one thread */
+static uint32_t parents_thread; /* written while there is one thread */
 
 void fl_locks_know_birth(volatile char *birth) {
     if (birth) {
@@ -98,13 +100,13 @@ uint32_t fl_lock_owner(const fl_lock *lock) {
 #endif
 }
 
-/* A lock that the guest held when the child was made. Who comes first makes it free; for who comes next it names another owner, or
- * none. */
+/* Frees a lock that the guest held when the child was made. The first thread to come frees it; for those
+ * after it the lock names another owner, or none. */
 void fl_lock_take_over(fl_lock *lock) {
     static _Atomic bool busy;
     uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
     if (!guest || fl_lock_owner(lock) != guest || fl_system_has_thread(guest))
-        return; /* it may be a thread of the child's own that has that number by now */
+        return; /* by now a thread of the child's own may have that number */
     while (atomic_exchange_explicit(&busy, true, memory_order_acquire))
         ;
     if (fl_lock_owner(lock) == guest)
@@ -120,7 +122,7 @@ void fl_lock_drop_misnamed(fl_lock *lock) {
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
     if (!*fl_locks_birth)
         fl_lock_take_over(lock);
-    bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* the other clock is set by people */
+    bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* people set the other clock */
     uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + duration_ns;
     struct timespec until = {(time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u)};
     int code = monotonic ? pthread_mutex_clocklock(&lock->mutex, CLOCK_MONOTONIC, &until)

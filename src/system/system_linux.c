@@ -71,7 +71,7 @@ bool fl_system_huge_pages_always(void) {
     return atomic_load_explicit(&huge_pages_always, memory_order_relaxed);
 }
 
-/* There in a program under ThreadSanitizer, which stops on a mapping outside the addresses it knows. */
+/* Defined in a program under ThreadSanitizer, which stops at a mapping outside the addresses it knows. */
 extern void __tsan_init(void) __attribute__((weak));
 
 void fl_system_quiet_addresses(uintptr_t *first, uintptr_t *end) {
@@ -108,7 +108,7 @@ void fl_system_secret(uint64_t out[2]) {
         memcpy(out, bytes, 2 * sizeof *out);
 }
 
-/* The C library's clock_gettime is one that other libraries replace, and theirs may allocate. */
+/* Other libraries replace the C library's clock_gettime, and theirs may allocate. */
 static uint64_t read_clock(clockid_t clock, fl_vdso_clock *quick) {
     struct timespec now = {0};
     if (!quick || quick(clock, &now) != 0)
@@ -240,7 +240,7 @@ void fl_system_know_environment(char **environment) {
     first_environment = environment;
 }
 
-/* Not getenv: shells have one of their own, which works when they have started. */
+/* Avoids getenv: shells define their own, which works only once they have started. */
 const char *fl_system_environment(const char *name) {
     size_t length = strlen(name);
     char **all = environ ? environ : first_environment;
@@ -280,8 +280,8 @@ uint32_t fl_system_thread(void) {
     return (uint32_t)fl_call(SYS_gettid, 0, 0, 0, 0);
 }
 
-/* By a call that locks make as well, so that no filter ends the process for it: a wait for a word that has another value is over when it
- * has been read, and else at once. */
+/* Uses a call that locks make as well, so that no filter kills the process for it: a wait for a word with
+ * another value returns as soon as the kernel has read the word, or has failed to. */
 bool fl_system_can_read(const void *word) {
     const struct timespec none = {0, 0};
     long answer = fl_call(SYS_futex, (long)word, FUTEX_WAIT_PRIVATE, 0x5a17c0de, (long)&none);
@@ -296,7 +296,7 @@ uint64_t fl_system_process(void) {
     return (uint64_t)fl_call(SYS_getpid, 0, 0, 0, 0);
 }
 
-/* glibc's; who holds it may take it again. */
+/* glibc's list of streams; its holder may take it again. */
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));

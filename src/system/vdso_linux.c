@@ -27,7 +27,8 @@ typedef struct vdso_image {
     uintptr_t moved; /* address in the image less address in its tables */
 } vdso_image;
 
-/* `count` things of `each` bytes at an offset; NULL: they are not all in the image, or not aligned. */
+/* Returns `count` items of `each` bytes at an offset; NULL if they are not wholly in the image, or not
+ * aligned. */
 static const void *part(const vdso_image *image, size_t at, size_t count, size_t each, size_t alignment) {
     if (at > image->bytes || at % alignment || (each && count > (image->bytes - at) / each))
         return NULL;
@@ -69,7 +70,7 @@ static const ElfW(Dyn) *
     return NULL;
 }
 
-/* How many symbols there are, which only the tables for looking them up by a hash say. */
+/* Returns how many symbols there are, which only the hash tables say. */
 static size_t count_by_hash(const vdso_image *image, uintptr_t address) {
     const uint32_t *head = part_at(image, address, 2, sizeof *head, sizeof *head);
     return head ? head[1] : 0;
