@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * malloc.h: what libfallow-malloc offers besides malloc's own family (which <stdlib.h> and <malloc.h> declare). A program that
- * is only preloaded does not need it. Everything in the other headers is in libfallow-malloc as well.
+ * malloc.h: what libfallow-malloc offers beside malloc's own family, which <stdlib.h> and <malloc.h> declare.
+ * A program run with the library preloaded does not need it. libfallow-malloc has everything in the other
+ * headers as well.
  *
  * Threads: every function may be called from any thread.
  */
@@ -18,13 +19,15 @@ extern "C" {
 #endif
 
 /*
- * Sets an option as FALLOW_OPTIONS="name:value" does, from now on. `fallow options` lists them. False: the name or the value
- * is wrong, which is reported on standard error with what is accepted; nothing has changed.
+ * Sets an option from now on, as FALLOW_OPTIONS="name:value" does at start. `fallow options` lists them. If
+ * the name or the value is wrong, it reports on standard error what is accepted, changes nothing and returns
+ * false.
  */
 FALLOW_API bool fallow_option_set(const char *name, const char *value);
 
-/* C23's, for C libraries that do not declare them: free with the size, and the alignment, that were asked for. A checking
- * build (-Dchecks=1) stops the process where they are wrong; else they are not looked at. NULL does nothing. */
+/* C23's, for C libraries that do not declare them: free a block, given the size and the alignment that were
+ * asked for. A checking build (-Dchecks=1) stops the process if they are wrong; other builds ignore them.
+ * NULL does nothing. */
 FALLOW_API void free_sized(void *block, size_t bytes);
 FALLOW_API void free_aligned_sized(void *block, size_t alignment, size_t bytes);
 

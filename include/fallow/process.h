@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * process.h: the memory of the whole process: what all arenas have together, limits on it, and how it goes back.
+ * process.h: the memory of the whole process: what all arenas have together, its limits, and giving it back.
  *
  * Threads: every function may be called from any thread.
  */
@@ -18,50 +18,52 @@ extern "C" {
 #endif
 
 /*
- * Limits in bytes on what all arenas of the process can have resident (Ready), malloc's among them; fallow's own
- * bookkeeping is not counted. 0: none.
+ * Set limits, in bytes, on what all arenas of the process together, malloc's included, can have resident
+ * (Ready). fallow's own bookkeeping does not count. 0: no limit.
  *
- *   soft  never refuses: above it, what is idle goes back before anything grows, and no idle memory is kept. Without
- *         one, 90 % of the container's memory limit (control groups 1 and 2) stands in for it, read at start; for
- *         later changes see fallow_tick.
- *   hard  at it, what is idle goes back, in all arenas, and every page that no live block touches; then the arena's owner is
- *         asked (fallow_arena_on_limit); then the request fails with ENOMEM. Lowered below what is Ready, it has that go at once.
+ *   soft  Never refuses anything. Above it, idle memory goes back before an arena grows, and none is kept. If there is
+ *         none, 90 % of the container's memory limit (control groups 1 and 2), read at start, takes its place;
+ *         fallow_tick follows later changes.
+ *   hard  At it, fallow gives back idle memory in all arenas, and every page that no live block touches; then it asks the
+ *         arena's owner (fallow_arena_on_limit); then the request fails with ENOMEM. A limit set below what is Ready
+ *         gives memory back at once.
  */
 FALLOW_API void fallow_set_limits(size_t soft_bytes, size_t hard_bytes);
 
 /*
- * Gives idle memory back to the system: what fallow's own thread does in libfallow-malloc. A program that embeds fallow
- * calls this from its own loop, ten times a second or so; one call works for at most a millisecond. Returns 0 when
- * nothing is left to do. A program that never calls it has the same done on slow paths of its own allocations, but
- * not while it allocates nothing.
+ * Gives idle memory back to the system, as fallow's own thread does in libfallow-malloc. A program that
+ * embeds fallow calls it from its main loop some ten times a second; one call works for at most a
+ * millisecond. Returns 0 once nothing is left to do. In a program that never calls it, slow paths of
+ * allocations do the same work, but only while the program allocates.
  *
- * It also looks, every 30 seconds, whether the container's limit or the system's huge pages have changed, and every second whether
- * tasks had to wait for memory. That opens files for a moment, and so takes a number for a descriptor. In libfallow-malloc
- * fallow's own thread does that, with a file table of its own, and this call does not, unless there can be no such thread (option
- * background_thread:0, or the system refuses it or its table). Without either, nobody follows a limit that changes: no allocation
- * opens a file.
+ * It also looks, every 30 seconds, whether the container's limit or the system's use of huge pages has
+ * changed, and every second whether tasks had to wait for memory. This opens files for a moment, and so uses
+ * a descriptor number. In libfallow-malloc, fallow's own thread does this with a file table of its own, and
+ * the call does not, unless there can be no such thread (option background_thread:0, or the system refuses
+ * the thread or its table). With neither, nobody follows a limit that changes: no allocation opens a file.
  */
 FALLOW_API int fallow_tick(void);
 
-/* Gives everything back that is idle, at once, of all arenas, whatever it takes. Returns how many bytes went. */
+/* Gives back at once everything that is idle in all arenas, whatever it takes. Returns the number of bytes
+ * given back. */
 FALLOW_API size_t fallow_give_back(void);
 
-/* All figures in bytes, together at one moment but for the last. */
+/* Figures in bytes, all of one moment but for the last. */
 typedef struct fallow_process_figures {
     size_t reserved_bytes; /* address space only */
-    size_t prepared_bytes; /* mapped, meant to have no memory behind it */
+    size_t prepared_bytes; /* mapped, but not meant to be backed by memory */
     size_t ready_bytes;    /* can be resident: arenas and bookkeeping */
     size_t ready_peak_bytes;
-    size_t meta_bytes;       /* of the Ready bytes: fallow's own bookkeeping */
-    size_t soft_limit_bytes; /* the one in force, the container's for instance; 0: none */
+    size_t meta_bytes;       /* the part of the Ready bytes that is fallow's own bookkeeping */
+    size_t soft_limit_bytes; /* the one in force, be it the container's; 0: none */
     size_t limit_bytes;      /* the hard one; 0: none */
-    uint64_t system_calls;   /* for memory, so far */
+    uint64_t system_calls;   /* made for memory so far */
 } fallow_process_figures;
 
-/* figures_bytes is sizeof *figures; false with errno EINVAL if no version had that. */
+/* figures_bytes is sizeof *figures. Returns false with errno EINVAL if no version had that size. */
 FALLOW_API bool fallow_process_read_sized(fallow_process_figures *figures, size_t figures_bytes);
 
-/* The same for who was compiled with this header. */
+/* The same for callers compiled with this header. */
 FALLOW_INLINE fallow_process_figures fallow_process_read(void) {
     fallow_process_figures figures = FALLOW_ZEROS;
     (void)fallow_process_read_sized(&figures, sizeof figures);

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * version.h: the one place where fallow's version stands; the build reads it from here. What stays as it is from one
- * version to the next is said in docs/abi.md.
+ * version.h: the one place that states fallow's version; the build reads it from here. docs/abi.md says what
+ * stays the same from one version to the next.
  *
- * Structures that fallow reads or fills are given with their size: sizeof as the caller was compiled. They grow at their
- * end; what a caller does not know is not written, and what the library does not know is zero, or has to be.
+ * Callers pass structures that fallow reads or fills together with their size, sizeof as the caller was
+ * compiled. Structures grow at their end. fallow never writes what a caller does not know; what the library
+ * does not know reads as zero, and must be zero.
  */
 #ifndef FALLOW_VERSION_H
 #define FALLOW_VERSION_H
 
 #define FALLOW_VERSION "0.1.0"
-#define FALLOW_VERSION_NUMBER 100 /* the same for #if: major * 10000 + minor * 100 + patch */
+#define FALLOW_VERSION_NUMBER 100 /* for #if: major * 10000 + minor * 100 + patch */
 
-/*
- * How functions of the shared libraries are made visible; everything else stays inside.
- */
+/* Makes a function visible outside of the shared libraries; everything else stays inside. */
 #if defined(__GNUC__)
 #define FALLOW_API __attribute__((visibility("default")))
 #define FALLOW_MUST_USE __attribute__((warn_unused_result))
@@ -23,10 +22,8 @@
 #define FALLOW_MUST_USE
 #endif
 
-/*
- * Of the functions that stand whole in the headers: inline to every C++ unit the same function, and what a call that failed has not
- * written is zero.
- */
+/* For functions defined in headers: `inline` makes them one function in all C++ units, and FALLOW_ZEROS is
+ * what a structure holds if the call that should fill it fails. */
 #ifdef __cplusplus
 #define FALLOW_INLINE inline
 #define FALLOW_ZEROS \
@@ -41,7 +38,7 @@
 extern "C" {
 #endif
 
-/* FALLOW_VERSION of the library that the program runs with. */
+/* Returns FALLOW_VERSION of the library that the program runs with. */
 FALLOW_API const char *fallow_version(void);
 
 #ifdef __cplusplus
