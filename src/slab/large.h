@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * large.h: blocks above the largest size class: a run of pages each, with a descriptor, owned by nobody.
+ * large.h: blocks above the largest size class. Each is a run of pages with a descriptor, and no heap owns
+ * it.
  *
- * The table has entries for the first MiB of a run; the rest reads as nobody's, so that a block of a GiB
- * costs no more bookkeeping than one of a MiB.
+ * The page map has entries for the first MiB of a run; the rest reads as nobody's, so that a block of a GiB
+ * needs no more bookkeeping than one of a MiB.
  */
 #ifndef FL_LARGE_H
 #define FL_LARGE_H
 
 #include "descriptors.h"
 
-/* alignment_pages is a power of two. NULL: out of memory. */
+/* Returns a block; alignment_pages is a power of two. Returns NULL if out of memory. */
 void *fl_large_alloc(struct fallow_arena *arena, fl_kept *kept, size_t bytes, size_t alignment_pages);
 
-/* The same; *zeroed says whether all of it reads as zero already. */
+/* The same; sets *zeroed if all of it already reads as zero. */
 void *fl_large_alloc_known(struct fallow_arena *arena, fl_kept *kept, size_t bytes, size_t alignment_pages,
                            bool *zeroed);
 
-/* All of a block that nobody uses yet reads as zero afterwards, and has no memory behind it. False: the system does not do that for
- * all of it. */
+/* Makes all of a block that nobody uses yet read as zero with no memory behind it. Returns false if the
+ * system does not do that for all of it. */
 bool fl_large_renew(void *block);
 
-/* kept: of the freeing thread's heap, if that is of the block's arena; else NULL. Stops the process if the block is not the start of the run, or was freed meanwhile. */
+/* Frees a block. `kept` is the freeing thread's heap's, if that heap is of the block's arena, else NULL.
+ * Stops the process if `block` is not the start of the run, or was freed meanwhile. */
 void fl_large_free(fl_kept *kept, fl_slab *run, void *block);
 
-/* The same for who tells the driver himself, or may not. */
+/* The same for a caller that informs the driver itself, or must not. */
 void fl_large_give(fl_kept *kept, fl_slab *run, void *block);
 
-/* A longer block with the same contents, in place of a run: its pages are moved there, not their bytes, where the system
- * can and the run is of a MiB at least. NULL: out of memory, and the run is as it was. */
+/* Returns a longer block with the run's contents, in its place. Moves the pages instead of copying bytes if
+ * the run has at least a MiB and the system can. Returns NULL, with the run as it was, if out of memory. */
 void *fl_large_move(struct fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t bytes);
 
-/* Makes it longer or shorter where it is; false where that cannot be. */
+/* Makes a run longer or shorter in place. Returns false if that is impossible. */
 bool fl_large_resize(fl_slab *run, size_t bytes);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * liveblocks.h: which blocks of a slab are free, which live, and which OS pages (units) each touches. For who has the slab
- * to itself: by a claim, or because nobody else uses its arena.
+ * liveblocks.h: finds which blocks of a slab are free, which are live, and which OS pages (units) each of
+ * them touches. Caller has the slab to itself: by a claim, or because nobody else uses its arena.
  */
 #ifndef FL_LIVEBLOCKS_H
 #define FL_LIVEBLOCKS_H
@@ -15,17 +15,18 @@ typedef struct fl_blocks {
     uint64_t live[FL_BLOCKS_WORDS];
 } fl_blocks;
 
-/* By the free list and, behind `head` of the slab's word, what others freed. Stops the process where a list is damaged. */
+/* Follows the free list and, from `head` of the slab's word, the list of what others freed. Stops the process
+ * at a damaged list. */
 void fl_blocks_find(const fl_slab *slab, uint32_t head, fl_blocks *blocks);
 
-/* Takes the blocks that touch any of these units out of a set. */
+/* Removes from a set the blocks that touch any of these units. */
 void fl_blocks_clear(const fl_slab *slab, uint64_t units, uint64_t *bits);
 
 static inline unsigned fl_unit_shift(const fl_slab *slab) {
     return fl_classes[slab->size_class].unit_shift;
 }
 
-/* Bits [first, last] of a mask of units. */
+/* Returns a mask of units [first, last]. */
 static inline uint64_t fl_unit_bits(size_t first, size_t last) {
     return (UINT64_MAX >> (63 - last)) & (UINT64_MAX << first);
 }
@@ -38,7 +39,8 @@ static inline size_t fl_unit_last(uint64_t units) {
     return 63 - (size_t)__builtin_clzll(units);
 }
 
-/* The units of a page of the slab, and of all pages with a bit. (A page that is smaller than a unit has that one.) */
+/* Return the units of a page of the slab, and of all pages with a bit. (A page smaller than a unit has that
+ * unit.) */
 static inline uint64_t fl_units_of_page(const fl_slab *slab, size_t page) {
     unsigned shift = fl_unit_shift(slab);
     size_t first = (page << FL_PAGE_SHIFT) >> shift, last = (((page + 1) << FL_PAGE_SHIFT) - 1) >> shift;
@@ -52,16 +54,16 @@ static inline uint64_t fl_units_of_pages(const fl_slab *slab, uint64_t pages) {
     return units;
 }
 
-/* The units that a block touches. */
+/* Returns the units that a block touches. */
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block);
 
-/* Blocks that are carved and touch nothing that is decommitted. */
+/* Returns how many blocks are carved and touch nothing that is decommitted. */
 uint32_t fl_slab_whole_blocks(const fl_slab *slab);
 
-/* So many of these touch any unit that is Ready, at least: with fewer free, none is idle. */
+/* Returns how many of these, at least, touch any one Ready unit: with fewer free, no unit is idle. */
 uint32_t fl_slab_least_touching(const fl_slab *slab);
 
-/* The blocks that touch a unit: [*first, *end), bounded by `limit`. */
+/* Finds the blocks that touch a unit: [*first, *end), bounded by `limit`. */
 void fl_unit_blocks(const fl_slab *slab, size_t unit, uint32_t limit, uint32_t *first, uint32_t *end);
 
 #endif

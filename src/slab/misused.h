@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * misused.h: is this a live block, or a free one? Who finds that it is neither stops the process, with one line that says what was
- * found and where. Nothing here may stop a program that has done nothing wrong: a mark alone, which the program may have written
- * there itself, proves nothing before the block is found in a list; and a list proves something only to who has the slab in hand,
- * for what its owner has just handed out of it, and the program has filled, may look like a part of it.
+ * misused.h: tells live blocks from free ones, and stops the process if a block is neither, with one line
+ * that says what was found and where. It must never stop a correct program. The program may have written a
+ * mark itself, so a mark proves nothing until the block is found in a list; and a list proves something only
+ * to a thread that has the slab in hand, because a block that the owner has just handed out and the program
+ * has filled may look like part of the list.
  */
 #ifndef FL_MISUSED_H
 #define FL_MISUSED_H
 
 #include "slab.h"
 
-/* Stops the process. doing: "free of", "realloc of"; found: what, and in brackets how it was found. */
+/* Stops the process. `doing` is "free of", "realloc of"; `found` is what was found and, in brackets, how. */
 _Noreturn void fl_misuse(const fl_slab *slab, const char *doing, const void *block, const char *found);
 
-/* What fl_check_free has found wrong, said. */
+/* Stops the process and says what fl_check_free has found. */
 _Noreturn void fl_misuse_of_free(const fl_slab *slab, const char *doing, const void *block);
 
-/* Has a block a mark and a link, as in a list? It proves nothing: the program may have written both. */
+/* Returns whether a block has a mark and a link, as in a list. This proves nothing: the program may have
+ * written both. */
 bool fl_looks_free(const fl_slab *slab, const void *block);
 
-/* Of a block that looks free, for who has the slab in hand: stops the process unless what it looks like is the program's own. */
+/* Stops the process unless a block that looks free merely holds what the program wrote. Caller has the slab
+ * in hand. */
 void fl_check_unlisted(const fl_slab *slab, const void *block, const char *doing);
 
-/* For who has the slab in hand: the newest blocks of its list. */
+/* Checks the newest blocks of the slab's list. Caller has the slab in hand. */
 void fl_check_newest(const fl_slab *slab);
 
 static inline bool fl_is_start(const fl_slab *slab, const void *block) {
@@ -43,13 +46,13 @@ static inline void fl_check_start(const fl_slab *slab, const void *block, const 
         fl_misuse(slab, doing, block, "not the start of a block (found by its place in its slab)");
 }
 
-/* Of a block in a list, before it is relied on. */
+/* Checks a block found in a list before anything relies on it. */
 static inline void fl_check_free(const fl_slab *slab, const void *block, const char *doing) {
     if (__builtin_expect(!fl_is_free(slab, block), 0))
         fl_misuse_of_free(slab, doing, block);
 }
 
-/* From a list that is not empty: if there is nothing to pop all the same, its first block has been written to. */
+/* Pops from a list that is not empty: if that fails, the first block was overwritten. */
 static inline void *fl_slab_pop_checked(fl_slab *slab) {
     void *block = fl_slab_pop(slab);
     if (block)

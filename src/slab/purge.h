@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * purge.h: OS pages inside a slab that no live block touches go back to the system, and come back when their blocks
- * are wanted (units.h). What is resident then approaches what memory that may not move can reach: the pages that hold a live
- * block.
+ * purge.h: gives OS pages inside a slab back to the system if no live block touches them; they come back when
+ * their blocks are wanted (units.h). Resident memory thus approaches the least that blocks which cannot move
+ * allow: the pages that hold a live block.
  */
 #ifndef FL_PURGE_H
 #define FL_PURGE_H
@@ -10,8 +10,8 @@
 #include "arenas.h"
 
 /*
- * Purges slabs in an arena's lists: all, or only those that have lain there for ten seconds. Returns true where the
- * deadline came first.
+ * Purges slabs in an arena's lists: all of them, or only those that have lain there for ten seconds. Returns
+ * true if the deadline came first.
  */
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns);
 

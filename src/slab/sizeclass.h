@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sizeclass.h: the sizes of blocks in slabs, and the slabs that they lie in.
+ * sizeclass.h: the size classes of blocks, and the geometry of their slabs.
  *
  *     to 128 B      every 16 bytes          8 classes
  *     to 16 KiB     eight to a doubling    56 classes
  *     to 128 KiB    four to a doubling     12 classes, multiples of 4 KiB
  *     above         no class: a run of pages of its own
  *
- * Eight to a doubling: a 4 KiB buffer with a small header would else land in 5 KiB. Every class is a
- * multiple of 16, and slabs start at a page, so that a block is aligned to what its size is a multiple of.
+ * With fewer than eight to a doubling, a 4 KiB buffer with a small header would land in 5 KiB. Every class is
+ * a multiple of 16 and slabs start at a page, so a block is aligned to any power of two that divides its
+ * class's size.
  */
 #ifndef FL_SIZECLASS_H
 #define FL_SIZECLASS_H
@@ -17,7 +18,7 @@
 #include <stdint.h>
 
 #define FL_CLASS_COUNT 76
-#define FL_CLASS_TABLE_BYTES_MAX ((size_t)16 << 10) /* up to here one table look-up finds the class */
+#define FL_CLASS_TABLE_BYTES_MAX ((size_t)16 << 10) /* up to here, one table look-up finds the class */
 #define FL_CLASS_BYTES_MAX ((size_t)128 << 10)
 #define FL_CAPACITY_MAX 4096 /* blocks in a slab */
 
@@ -26,12 +27,12 @@ typedef struct fl_class {
     uint32_t slab_pages;
     uint32_t capacity; /* blocks in a slab */
     uint32_t
-        reuse_min_blocks; /* the reuse minimum: so many free blocks make a slab worth allocating from again */
-    uint32_t watermark;   /* an owner lets a parked slab go at so many used blocks */
-    uint32_t carve_blocks; /* how many are carved together */
-    uint32_t unit_shift;   /* bytes of a unit, in which pages inside the slab are given back */
-    uint32_t unit_blocks;  /* so many blocks touch a unit that lies among them, at least */
-    uint32_t inside_bits;  /* who frees an address that has one of these may be wrong */
+        reuse_min_blocks; /* the reuse minimum: with so many free blocks, a slab is worth allocating from again */
+    uint32_t watermark;    /* an owner abandons a parked slab at so many used blocks */
+    uint32_t carve_blocks; /* carved at a time */
+    uint32_t unit_shift;   /* of a unit, in which memory inside the slab is given back */
+    uint32_t unit_blocks;  /* blocks that, at least, touch a unit */
+    uint32_t inside_bits;  /* an address with one of these bits may not be a block's start */
     uint64_t inverse;      /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
 } fl_class;
 
@@ -43,7 +44,7 @@ extern uint8_t fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16 + 1]; /* by (size + 
 
 void fl_sizeclass_init(void);
 
-/* The smallest class that holds a size of at most FL_CLASS_BYTES_MAX. */
+/* Returns the smallest class for a size of at most FL_CLASS_BYTES_MAX. */
 unsigned fl_sizeclass_of(size_t bytes);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slab_audit.h: one slab in itself. A block below `carved` is live, or in one of two lists (of what its owner freed, of what
- * others did), or touches a unit that is decommitted; the counts must say the same. It stops the process at the first two entries that
- * contradict each other. For checking builds; others have none of it.
+ * slab_audit.h: audits a single slab. A block below `carved` is live, or in one of two lists (what its owner
+ * freed, what others freed), or touches a decommitted unit; the counts must agree. Stops the process at the
+ * first contradiction. Only checking builds have it.
  */
 #ifndef FL_SLAB_AUDIT_H
 #define FL_SLAB_AUDIT_H
@@ -11,11 +11,11 @@
 
 #if FL_CHECKS >= 2
 
-/* A slab in itself: lists, counts, units that are decommitted. Of one in any state but DEAD that is in nobody's hands: neither its owner
- * nor who has claimed it is in the middle of anything. */
+/* Audits a slab's lists, counts and decommitted units. The slab is in any state but DEAD, and neither its
+ * owner nor a claimer is in the middle of anything. */
 void fl_audit_slab(const fl_slab *slab);
 
-/* The entries of all its pages in the table are the slab's, with this tag. */
+/* Checks that the page map's entries of all its pages are the slab's, with this tag. */
 void fl_audit_entries(const fl_slab *slab, uint32_t tag);
 
 #endif

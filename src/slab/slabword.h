@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slabword.h: the protocol of frees between threads: one 64-bit word for each slab.
+ * slabword.h: the protocol of frees between threads: one 64-bit word in each slab.
  *
  *      63       44 43        20 19       3 2     0
  *     ┌───────────┬────────────┬──────────┬───────┐
@@ -8,31 +8,30 @@
  *     └───────────┴────────────┴──────────┴───────┘
  *
  *   head    the newest block of the list of blocks that other threads freed: offset / 16 + 1; 0: none.
- *           Only "push some" and "take all" happen to the list, so it needs no generation.
- *   count   every push takes off how many it brings, modulo 2^20. While a heap owns the slab it starts at 0, so it is minus
- *           the pushes not yet collected; once nobody owns it, it is the number of live blocks. A claimer that
- *           takes a slab from its owner adds the owner's count of used blocks and so turns one into the other.
- *   owner   the tag of the owning heap, in CURRENT, PARKED and NOTIFIED; so a compare-and-swap from "parked,
- *           mine" cannot be fooled by a descriptor that was recycled meanwhile.
+ *           The list knows only "push some" and "take all", so it needs no generation.
+ *   count   each push subtracts the number of blocks it brings, modulo 2^20. While a heap owns the slab, the count
+ *           starts at 0 and so is minus the pushes not yet collected; in an abandoned slab it is the number of live
+ *           blocks. A claimer that takes a slab from its owner adds the owner's count of used blocks, which turns
+ *           the one into the other.
+ *   owner   the tag of the owning heap in CURRENT, PARKED and NOTIFIED, so that a descriptor recycled meanwhile
+ *           cannot fool a compare-and-swap from "parked, mine".
  *
- *   state      meaning                                                 who may leave it
- *   DEAD       no slab                                                 who makes one of it
- *   CURRENT    the owner allocates from it                             the owner, or who takes it from him when he is
- *                                                                      outside (both hold the heap's lock)
- *   PARKED     the owner's, in its lists, not allocated from           owner, upkeep (both hold the heap's
- *                                                                      lock), the push that frees the reuse minimum
- *   NOTIFIED       parked, and in (or on its way to) the owner's stack     who takes it from the stack; the pusher
- *              of slabs that others freed the minimum of               that finds the stack closed
- *   LISTED     abandoned, in its arena's list                          an adopter, who purges it, the push that frees
- *                                                                      the last, or the first at hand
- *   FLOATING   abandoned, nearly full, in no list                      who purges it, the push that makes it worth
- *                                                                      listing
- *   CLAIMED    in the hands of one thread                              that thread alone
+ *   state      meaning                                             who may change it
+ *   DEAD       no slab                                             whoever makes one of it
+ *   CURRENT    the owner allocates from it                         the owner; or whoever takes it while the owner is
+ *                                                                  outside (both hold the heap's lock)
+ *   PARKED     in the owner's lists, not allocated from            the owner or upkeep (both hold the heap's lock);
+ *                                                                  the push that frees the reuse minimum
+ *   NOTIFIED   parked, and in (or on its way to) the owner's       whoever takes it from the stack; the pusher that
+ *              stack of slabs with the reuse minimum freed         finds the stack closed
+ *   LISTED     abandoned, in its arena's list                      an adopter; a purge; the push that frees the last
+ *                                                                  block, or the first at hand
+ *   FLOATING   abandoned, nearly full, in no list                  a purge; the push that makes it worth listing
+ *   CLAIMED    in the hands of one thread                          that thread alone
  *
- * A push that changes the state does so in its own compare-and-swap, and thereby holds what it must do next.
- * Any other push never touches the slab again (but for a hint in its descriptor): the slab may be gone the
- * moment after. Nobody waits for a claim. The model of this is tests/model/slabword.pml; change both
- * together.
+ * A push that changes the state does so in its own compare-and-swap, and thereby takes on what must be done
+ * next. Any other push never touches the slab again, but for a hint in its descriptor: the slab may be gone a
+ * moment later. Nobody waits for a claim. tests/model/slabword.pml models this; change both together.
  */
 #ifndef FL_SLABWORD_H
 #define FL_SLABWORD_H
@@ -79,18 +78,18 @@ static inline uint32_t fl_word_owner(fl_word word) {
     return (uint32_t)((word >> FL_WORD_OWNER_SHIFT) & FL_WORD_OWNER_MASK);
 }
 
-/* Live blocks; only of a slab that nobody owns, or that its claimer has published. */
+/* Returns the live blocks of an abandoned slab, or of one that its claimer has published. */
 static inline uint32_t fl_word_live(fl_word word) {
     return (uint32_t)(word >> FL_WORD_COUNT_SHIFT);
 }
 
-/* Pushes not yet collected; only of a slab that is owned, or claimed and not yet published. */
+/* Returns the pushes not yet collected of an owned slab, or of one claimed and not yet published. */
 static inline uint32_t fl_word_pushed(fl_word word) {
     return (uint32_t)(-(word >> FL_WORD_COUNT_SHIFT) & FL_WORD_COUNT_MASK);
 }
 
-/* Live blocks of any slab, by its word and what its owner, if it has one, counts as used. Of different moments, they may give
- * more than there are. */
+/* Returns the live blocks of any slab, given its word and what its owner, if any, counts as used. Read at
+ * different moments, the two may give too many. */
 static inline uint32_t fl_word_live_with(fl_word word, uint32_t used) {
     switch (fl_word_state(word)) {
     case FL_DEAD:
@@ -113,9 +112,9 @@ static inline fl_word fl_word_with_state(fl_word word, fl_slab_state state) {
 }
 
 /*
- * The word after a push of `count` blocks, of which the one at `head` is the newest. The state changes where this push is the one
- * that must act: PARKED to NOTIFIED where it brings what was pushed to reuse_min_blocks, FLOATING to CLAIMED with listed_blocks free, LISTED
- * to CLAIMED with all, or where it is to be listed anew.
+ * Returns the word after a push of `count` blocks, the newest of which is at `head`. The state changes if
+ * this push must act: from PARKED to NOTIFIED when what was pushed reaches reuse_min_blocks; from FLOATING to
+ * CLAIMED when listed_blocks are free; from LISTED to CLAIMED when all are, or if it must be listed anew.
  */
 static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, uint32_t reuse_min_blocks,
                                    uint32_t listed_blocks, uint32_t capacity, bool anew) {
@@ -136,7 +135,8 @@ static inline fl_word fl_word_push(fl_word word, uint32_t head, uint32_t count, 
     }
 }
 
-/* Claims and publishes in one: what was owned with `used` blocks out is abandoned with so many live. */
+/* Returns the word that claims and publishes at once: a slab owned with `used` blocks out becomes abandoned
+ * with so many live. */
 static inline fl_word fl_word_published(fl_word word, uint32_t used) {
     word += (fl_word)used << FL_WORD_COUNT_SHIFT;
     word &= ~(FL_WORD_OWNER_MASK << FL_WORD_OWNER_SHIFT);
