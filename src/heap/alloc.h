@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc.h: a block from a heap: the fast path, and where the next slab comes from.
+ * alloc.h: allocates a block from a heap: the fast path, and finding the next slab.
  */
 #ifndef FL_ALLOC_H
 #define FL_ALLOC_H
@@ -9,20 +9,22 @@
 
 #include "heap.h"
 
-/* What is returned where there is none. */
+/* Returns what a failed allocation returns. */
 static inline void *fl_no_memory(void) {
     errno = ENOMEM;
     return NULL;
 }
 
-/* The rest of fl_heap_alloc, which may have entered the heap. It may be given the empty heap. errno is set here, so that the fast path
- * has nothing to do after it: it ends in a jump. */
+/* The rest of fl_heap_alloc, which may have entered the heap, or come with the empty heap. It sets errno
+ * itself, so that the fast path can end in a jump. */
 void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap);
 
-/* A block of at least so many bytes (of FL_CLASS_BYTES_MAX at most) that is known to be zero; NULL: none is at hand. */
+/* Returns a block of at least so many bytes, at most FL_CLASS_BYTES_MAX, that is known to be zero; NULL if
+ * none is at hand. */
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes);
 
-/* A block of at least `bytes`, of FL_DIRECT_BYTES_MAX at most, if the fast path has one. NULL: it has none, and errno is as it was. */
+/* Returns a block of at least `bytes`, which are at most FL_DIRECT_BYTES_MAX, if the fast path has one; else
+ * NULL, with errno as it was. */
 static inline void *fl_heap_alloc_at_hand(fl_heap *heap, size_t bytes) {
     fl_heap_enter(heap, heap);
     fl_slab *slab;
@@ -32,9 +34,8 @@ static inline void *fl_heap_alloc_at_hand(fl_heap *heap, size_t bytes) {
     return block;
 }
 
-/*
- * A block of at least `bytes`, aligned to 16; NULL with errno ENOMEM and nothing lost when there is no memory.
- */
+/* Returns a block of at least `bytes`, aligned to 16; NULL with errno ENOMEM, and nothing lost, if there is
+ * no memory. */
 static inline void *fl_heap_alloc(fl_heap *heap, size_t bytes) {
     if (__builtin_expect(bytes > FL_DIRECT_BYTES_MAX, 0))
         return fl_heap_alloc_slow(bytes, heap);

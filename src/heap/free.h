@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * free.h: a block back to its slab: the fast path of its owner; frees that this passes on (NULL, another thread's block, an abandoned slab's, a
- * large one, or no block at all); and where slabs go that are drained.
+ * free.h: frees a block: the fast path of its owner; the frees that this passes on (NULL, another thread's
+ * block, one of an abandoned slab, a large one, no block at all); and what becomes of drained slabs.
  */
 #ifndef FL_FREE_H
 #define FL_FREE_H
 
 #include "heap.h"
 
-/* The rest of fl_heap_free, which may have entered the heap. They may be given the empty heap. */
+/* The rest of fl_heap_free, which may have entered the heap, or come with the empty heap. */
 void fl_heap_free_other(void *block, fl_heap *heap);
 void fl_heap_free_other_here(void *block, fl_heap *heap);
 void fl_heap_drained(fl_slab *slab, fl_heap *heap);
 
-/* The same of a block of the heap's own slab that looks like none, or like a free one. */
+/* The same for what lies in one of the heap's own slabs and looks like no block, or like a free one. */
 void fl_heap_free_doubtful(void *block, fl_heap *heap);
 
-/* Of a block that looks free, in one of the heap's slabs: before that is proved from the slab's lists, what others have freed of it, or
- * this thread itself before the slab was its own, has to be in them, and may wait to be handed over still. True: the slab is
- * the heap's, and the block entered; else upkeep has taken it. The heap is entered in any case. */
+/* Prepares to prove from the slab's lists that a block which looks free is: what others have freed of the
+ * slab, or this thread before it owned the slab, may still wait to be handed over, and must reach the lists
+ * first. Returns true if the slab is the heap's, with the block entered; false if upkeep has taken it. The
+ * heap is entered in either case. */
 bool fl_heap_take_in_hand(fl_heap *heap, const fl_slab *slab, const void *block);
 
-/* The end of a free: a block of a slab that is the heap's. */
+/* Ends a free: puts a block into one of the heap's slabs. */
 static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
     fl_link_set(block, slab->free);
     slab->free = block;
@@ -32,7 +33,7 @@ static inline void fl_heap_put(fl_heap *heap, fl_slab *slab, void *block) {
     fl_heap_leave(heap);
 }
 
-/* Frees a block, or has another function do so where it is not of a slab of the heap's. */
+/* Frees a block, or calls another function if its slab is not the heap's. */
 static inline __attribute__((always_inline)) void fl_heap_free_or(fl_heap *heap, void *block,
                                                                   void (*other)(void *block, fl_heap *heap)) {
     size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
@@ -63,7 +64,7 @@ static inline void fl_heap_free(fl_heap *heap, void *block) {
     fl_heap_free_or(heap, block, fl_heap_free_other);
 }
 
-/* The same of a block of the heap's arena: another arena's stops the process. */
+/* The same for a block of the heap's arena; another arena's stops the process. */
 static inline void fl_heap_free_here(fl_heap *heap, void *block) {
     fl_heap_free_or(heap, block, fl_heap_free_other_here);
 }

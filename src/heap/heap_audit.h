@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_audit.h: walks over the books of slabs, heaps and arenas, and stops the process at the first two entries that contradict
- * each other, as page_audit.h does on the floor below. For checking builds; others have none of it.
+ * heap_audit.h: audits the books of slabs, heaps and arenas, and stops the process at the first
+ * contradiction, as page_audit.h does on the floor below. Only checking builds have it.
  *
- * Threads: an audit takes no lock (but for fl_audit_arena_unused), so that a simulator that has stopped every other thread may
- * call it whatever these hold. The caller holds the lock that guards the structure, or has stopped every other thread at a moment
- * when nobody holds it. It changes nothing. Of an arena that is being made, reset or destroyed nothing can be said.
+ * Threads: an audit changes nothing and, except for fl_audit_arena_unused, takes no lock, so that a simulator
+ * that has stopped every other thread may call it whatever those hold. Caller holds the lock that guards the
+ * structure, or has stopped every other thread while nobody held it. An arena that is being made, reset or
+ * destroyed cannot be audited.
  */
 #ifndef FL_HEAP_AUDIT_H
 #define FL_HEAP_AUDIT_H
@@ -14,28 +15,31 @@
 
 #if FL_CHECKS >= 2
 
-/* Slabs that nobody owns, listed and purged, and their counts. Under lists_lock. (Of reclaimable_bytes they are a part only; what
- * adds to it elsewhere is counted a moment before or after, so that it is exact in an arena that nobody uses.) */
+/* Audits the abandoned slabs, listed and purged, and their counts. Caller holds lists_lock. (They are only
+ * part of reclaimable_bytes; the rest is counted a moment earlier or later, so the sum is exact only in an
+ * arena that nobody uses.) */
 void fl_audit_lists(const fallow_arena *arena);
 
 /*
- * A heap's parked slabs, those that it is notified of, and its current ones. Under heap->lock; and its own thread is stopped, or is
- * the caller, and in none of the heap's functions but where these wait. Nothing is said of a heap whose lists were lost in a fork.
+ * Audits a heap's parked, notified and current slabs. Caller holds heap->lock, and the heap's thread is the
+ * caller or is stopped, in none of the heap's functions except where they wait. A heap whose lists were lost
+ * in a fork is skipped.
  */
 void fl_audit_heap(const fl_heap *heap);
 
-/* The heap's lists alone, whatever its thread does. Returns how many slabs are in them. */
+/* Audits the heap's lists alone, whatever its thread does. Returns how many slabs are in them. */
 size_t fl_audit_parked(const fl_heap *heap);
 
 /*
- * All of an arena that nobody uses: the above, that each slab which the table leads to is in the one place for its state, and
- * that what is granted is what slabs, large blocks, spans and pools hold. The scavenger is not in it, and no thread is about to
- * let its heap there go, as it may when it ends or uses many other arenas. Nothing is said of an arena that was forked: what
- * other threads had in their hands is in no book there.
+ * Audits all of an arena that nobody uses: the above; that each slab in the page map is in the one place for
+ * its state; and that what is granted is what slabs, large blocks, spans and pools hold. The scavenger is not
+ * in it, and no thread is about to part with its heap there, as it may when it ends or uses many other
+ * arenas. A forked arena is skipped: no book there has what other threads had in hand.
  */
 void fl_audit_arena_quiet(const fallow_arena *arena);
 
-/* The same of an arena that the program does not use: takes the locks that keep those two away. */
+/* The same for an arena that the program does not use: takes the locks that keep the scavenger and such
+ * threads away. */
 void fl_audit_arena_unused(const fallow_arena *arena);
 
 #else

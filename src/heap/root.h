@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * root.h: from where another process finds its way through the tables of this one (`fallow stats PID`,
- * `fallow map PID`). It costs nothing until somebody looks: a constant in the library's data, told from
- * anything else by its mark and by the address that it says is its own.
+ * root.h: where another process starts to find its way through this one's tables (`fallow stats PID`, `fallow
+ * map PID`). It costs nothing until somebody looks: it is a constant in the library's data, recognized by its
+ * mark and by the address that it states as its own.
  *
- * Who looks was built apart from the library, with other options perhaps. So the root says where in each
- * structure stands what he may want to know, and he asks for nothing else. What that means (the bits of a
- * slab's word, what a region's pages are) is the number of the layout's, which is to go up whenever that
- * changes, or the list below.
+ * The reader was built apart from the library, perhaps with other options. So the root says where in each
+ * structure a reader finds what it may want, and the reader asks for nothing else. What the values mean (the
+ * bits of a slab's word, what a region's pages are) depends on the layout's number, which must go up whenever
+ * that meaning or the list below changes.
  */
 #ifndef FL_ROOT_H
 #define FL_ROOT_H
@@ -18,7 +18,7 @@
 #define FL_ROOT_MARK_BYTES 16
 #define FL_ROOT_LAYOUT 2
 
-/* name, structure, member: a pointer, an integer or an array of integers. */
+/* X(name, structure, member); a member is a pointer, an integer or an array of integers. */
 #define FL_ROOT_MEMBERS(X)                                              \
     X(window_base, fl_window, base)                                     \
     X(window_pages, fl_window, pages)                                   \
@@ -101,7 +101,7 @@
     X(event_arena, fl_event, arena)                                     \
     X(event_what, fl_event, what)
 
-/* And of how many bytes the structures are. */
+/* X(name, structure): structures whose sizes the root states. */
 #define FL_ROOT_STRUCTURES(X)      \
     X(window, fl_window)           \
     X(reservation, fl_reservation) \
@@ -129,27 +129,28 @@ typedef struct fl_root_place {
 } fl_root_place;
 
 typedef struct fl_root {
-    /* These stand so in every layout. */
+    /* The same in every layout. */
     char mark[FL_ROOT_MARK_BYTES];
     const struct fl_root *self;
     uint32_t layout;
     uint32_t bytes; /* of the whole root */
     char version[16];
-    _Atomic uint32_t opened; /* what follows leads somewhere: the library has served a first request */
+    _Atomic uint32_t opened; /* the library has served a first request: what follows leads somewhere */
 
     uint32_t page_shift;
     uint32_t region_shift;
     uint32_t chunk_pages;
-    uint32_t entry_low_bits; /* of an entry of the table, so many are no part of the address; see window.h */
+    uint32_t
+        entry_low_bits; /* this many bits of an entry of the page map are no part of the address; see window.h */
     uint32_t entry_high_shift;
     uint32_t class_count;
     uint32_t parts_count;
     const void *window;
-    const void *parts;   /* the addresses of the reservations that its own bookkeeping lies in */
-    const void *process; /* the ledger: of everything, and of bookkeeping */
+    const void *parts;   /* addresses of the reservations that hold its bookkeeping */
+    const void *process; /* the ledger's stats: of everything, and of bookkeeping */
     const void *meta;
     const void *classes;
-    const void *arenas; /* their addresses, by slot; of which so many have been used */
+    const void *arenas; /* their addresses, by slot; then how many slots have been used */
     const void *arenas_used;
     const void *sampling;   /* written from outside: sampled.h; NULL: it does not sample (hardened) */
     const void *books;      /* of the profile */
@@ -161,7 +162,7 @@ typedef struct fl_root {
     fl_root_place places[FL_AT_COUNT];
 } fl_root;
 
-/* Once everything is there. */
+/* Called once everything is there. */
 void fl_root_open(void);
 
 #endif

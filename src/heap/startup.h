@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * startup.h: fallow comes into being: size classes, the window, upkeep, the process's arena.
+ * startup.h: starts fallow: size classes, the window, upkeep, the process's arena.
  */
 #ifndef FL_STARTUP_H
 #define FL_STARTUP_H
 
 #include "../slab/arenas.h"
 
-/* Brings fallow into being; may be called any number of times, from any thread. False: no memory at all. */
+/* Starts fallow. Any thread may call it any number of times. Returns false if there is no memory at all. */
 bool fl_process_init(void);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread.h: what fallow knows of a thread: its heap in the process's own arena, and in every other arena
- * that it has used.
+ * thread.h: finds a thread's heap in the process's arena, and in every other arena that it has used.
  */
 #ifndef FL_THREAD_H
 #define FL_THREAD_H
@@ -10,16 +9,19 @@
 #include "self.h"
 #include "startup.h"
 
-/* Gives the calling thread its heap in the process's arena before it allocates. */
+/* Gives the calling thread its heap in the process's arena, before it allocates. */
 void fl_thread_attach(void);
 
-/* Arenas are named by their handles from here to the end of the look-ups: what is at hand is found without asking whose they are. One
- * that does not live stops the process there. */
+/*
+ * From here to the end of the look-ups, arenas are named by their handles, so that a heap at hand is found
+ * without looking at the arena. The handle of an arena that does not live stops the process in the look-up.
+ */
 
-/* The calling thread's heap in an arena. NULL: out of memory. fl_thread_heap_done when finished with it. */
+/* Returns the calling thread's heap in an arena; NULL if out of memory. Call fl_thread_heap_done when
+ * finished with it. */
 fl_heap *fl_thread_heap_look_up(const fallow_arena *handle);
 
-/* The end of a heap of the moment: of a thread whose end has been seen to. */
+/* Ends a heap of the moment, of a thread whose end has been dealt with. */
 void fl_thread_moment_over(fl_heap *heap);
 
 static inline void fl_thread_heap_done(fl_heap *heap) {
@@ -27,7 +29,7 @@ static inline void fl_thread_heap_done(fl_heap *heap) {
         fl_thread_moment_over(heap);
 }
 
-/* The same where it is the arena that the thread used last, with nothing to be done afterwards; NULL: it is not. */
+/* The same if the thread used this arena last, and then nothing is to be done afterwards; else NULL. */
 static inline fl_heap *fl_thread_heap_recent(const fallow_arena *handle) {
     fl_recent_heap *recent = fl_thread_self;
     return __builtin_expect(atomic_load_explicit(&recent->arena, memory_order_relaxed) == handle, 1)
@@ -35,13 +37,13 @@ static inline fl_heap *fl_thread_heap_recent(const fallow_arena *handle) {
                : NULL;
 }
 
-/* The heap that serves all callers in an arena, of one thread at a time; NULL: there is none. */
+/* Returns the one heap of an arena that one thread at a time uses; NULL if it is no such arena. */
 static inline fl_heap *fl_thread_heap_of_all(const fallow_arena *handle) {
     const fallow_arena *arena = fl_arena_find(handle);
     return arena ? arena->only_heap : NULL;
 }
 
-/* One of these two. */
+/* Returns one of these two, or NULL. */
 static inline fl_heap *fl_thread_heap_at_hand(const fallow_arena *handle) {
     fl_heap *recent = fl_thread_heap_recent(handle);
     return __builtin_expect(recent != NULL, 1) ? recent : fl_thread_heap_of_all(handle);
@@ -52,7 +54,7 @@ static inline fl_heap *fl_thread_heap_in(const fallow_arena *handle) {
     return heap ? heap : fl_thread_heap_look_up(handle);
 }
 
-/* The same in the process's arena, which comes into being if need be. */
+/* The same in the process's arena, which it makes if need be. */
 static inline fl_heap *fl_thread_heap_of_process(void) {
     fl_heap *heap = fl_thread_heap;
     if (heap != &fl_empty_heap)
@@ -60,7 +62,7 @@ static inline fl_heap *fl_thread_heap_of_process(void) {
     return fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
 }
 
-/* The calling thread's heap in an arena, or the empty heap where it has none. For freeing. */
+/* Return the calling thread's heap in an arena, or the empty heap if it has none. For freeing. */
 fl_heap *fl_thread_heap_look_up_if_any(const fallow_arena *handle);
 
 static inline fl_heap *fl_thread_heap_if_any(const fallow_arena *handle) {
@@ -68,20 +70,23 @@ static inline fl_heap *fl_thread_heap_if_any(const fallow_arena *handle) {
     return heap ? heap : fl_thread_heap_look_up_if_any(handle);
 }
 
-/* The calling thread parts with its heap in an arena, for the next one that comes. False: it is in the middle of a request there. */
+/* Parts the calling thread from its heap in an arena and leaves it to the next. Returns false if the thread
+ * is in the middle of a request there. */
 bool fl_thread_detach(fallow_arena *arena);
 
-/* A heap that belongs to no thread. NULL: out of memory. */
+/* Returns a heap that belongs to no thread; NULL if out of memory. */
 fl_heap *fl_thread_heap_of_nobody(fallow_arena *arena);
 
-/* The locks of the calling thread's heaps: a signal handler may have interrupted it with one of them. */
+/* Visits the locks of the calling thread's heaps: a signal handler may have interrupted it while it held
+ * one. */
 void fl_thread_visit_locks(fl_fork_visit *visit);
 
-/* Which heaps threads have: held while one goes, by its thread's doing or its arena's, so that one comes first. */
+/* The lock of threads guards which heaps threads have. It is held while a heap ends, with its thread or with
+ * its arena, so that one of the two comes first. */
 void fl_threads_lock(void);
 void fl_threads_unlock(void);
 
-/* All heaps of an arena that ends go with it, whichever threads they belonged to. */
+/* Ends all heaps of an arena that ends, whichever threads they belong to. */
 void fl_threads_leave(fallow_arena *arena);
 
 #endif
