@@ -36,8 +36,8 @@ static void add(fl_line *line, uint64_t number) {
     fl_line_add_number(line, number);
 }
 
-/* One line a site: counts, calls, and the arena's name at its end, which may have blanks in it. */
-static bool write_site(const fl_site *site, int descriptor) {
+/* One line a site: counts, calls, and the arena's name at its end, which may have blanks in it. 0, or the number of the error. */
+static int write_site(const fl_site *site, int descriptor) {
     fl_line line;
     fl_line_start(&line);
     fl_line_add(&line, "site");
@@ -45,17 +45,17 @@ static bool write_site(const fl_site *site, int descriptor) {
     add(&line, site->total_blocks), add(&line, site->total_bytes);
     add(&line, site->peak_blocks), add(&line, site->peak_bytes);
     add(&line, site->depth);
-    bool written = fl_system_write(descriptor, line.text, line.length);
-    for (uint32_t i = 0; written && i < site->depth; i++) {
+    int error = fl_system_write(descriptor, line.text, line.length);
+    for (uint32_t i = 0; !error && i < site->depth; i++) {
         fl_line_start(&line);
         add(&line, site->calls[i]);
-        written = fl_system_write(descriptor, line.text, line.length);
+        error = fl_system_write(descriptor, line.text, line.length);
     }
     fl_line_start(&line);
     fl_line_add(&line, " ");
     fl_line_add(&line, site->arena);
     fl_line_add(&line, "\n");
-    return written && fl_system_write(descriptor, line.text, line.length);
+    return error ? error : fl_system_write(descriptor, line.text, line.length);
 }
 
 bool fallow_profile_write(int descriptor) {
@@ -65,11 +65,14 @@ bool fallow_profile_write(int descriptor) {
     fl_line_add(&line, "fallow profile 1\nmean");
     add(&line, fl_sampling_shift() < 0 ? 0 : (uint64_t)1 << fl_sampling_shift());
     fl_line_add(&line, "\n");
-    bool written = fl_system_write(descriptor, line.text, line.length);
-    for (const fl_site *site = NULL; written && (site = fl_sites_next(site, &copy)) != NULL;)
-        written = write_site(&copy, descriptor);
-    written = written && fl_system_write(descriptor, "maps\n", 5) && fl_system_write_maps(descriptor);
-    if (!written)
-        errno = EIO;
-    return written;
+    int error = fl_system_write(descriptor, line.text, line.length);
+    for (const fl_site *site = NULL; !error && (site = fl_sites_next(site, &copy)) != NULL;)
+        error = write_site(&copy, descriptor);
+    if (!error)
+        error = fl_system_write(descriptor, "maps\n", 5);
+    if (!error)
+        error = fl_system_write_maps(descriptor);
+    if (error)
+        errno = error;
+    return error == 0;
 }

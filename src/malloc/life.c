@@ -97,6 +97,17 @@ static void say_what_was_refused(void) {
     }
 }
 
+static void say_not_written(const char *option, const char *path) {
+    fl_line line;
+    fl_line_start(&line);
+    fl_line_add(&line, "fallow: option '");
+    fl_line_add(&line, option);
+    fl_line_add(&line, ":");
+    fl_line_add(&line, path);
+    fl_line_add(&line, "': that file cannot be written\n");
+    fl_line_write(&line, 2);
+}
+
 /* A file for each process: where there is one already, another's or an older one, it is FILE.PID. */
 static bool open_profile(int *file) {
     fl_line path;
@@ -118,7 +129,7 @@ static void write_profile(void) {
         fl_system_close(file);
     }
     if (!written)
-        fl_warn("option", "profile_file", "a file that can be written");
+        say_not_written("profile_file", fl_the_options.profile_file);
 }
 
 /* One line for each process: several may append to the same file. Its form: libfallow-malloc(7). Read by `fallow run --stats`. */
@@ -138,11 +149,6 @@ __attribute__((destructor)) static void end(void) {
     add_figure(&line, "user", fl_system_user());
     add_name(&line, fl_system_program());
     fl_line_add(&line, "\n");
-    if (fl_system_write_file(fl_the_options.stats_file, line.text, line.length))
-        return;
-    fl_line_start(&line);
-    fl_line_add(&line, "fallow: option 'stats_file:");
-    fl_line_add(&line, fl_the_options.stats_file);
-    fl_line_add(&line, "': that file cannot be written\n");
-    fl_line_write(&line, 2);
+    if (!fl_system_write_file(fl_the_options.stats_file, line.text, line.length))
+        say_not_written("stats_file", fl_the_options.stats_file);
 }

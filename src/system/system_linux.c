@@ -188,26 +188,29 @@ bool fl_system_is_threaded(void) {
     return true;
 }
 
-bool fl_system_write(int descriptor, const char *text, size_t bytes) {
+int fl_system_write(int descriptor, const char *text, size_t bytes) {
     while (bytes > 0) {
         long written = fl_call(SYS_write, descriptor, (long)text, (long)bytes, 0);
         if (written <= 0 && written != -EINTR)
-            return false;
+            return written < 0 ? (int)-written : EIO; /* a device that takes nothing, and does not say why */
         text += written > 0 ? written : 0;
         bytes -= written > 0 ? (size_t)written : 0;
     }
-    return true;
+    return 0;
 }
 
-bool fl_system_write_maps(int descriptor) {
+int fl_system_write_maps(int descriptor) {
     char piece[512];
     long got, maps = fl_call(SYS_openat, AT_FDCWD, (long)"/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
-    bool written = maps >= 0;
-    while (written && (got = fl_call(SYS_read, maps, (long)piece, sizeof piece, 0)) > 0)
-        written = fl_system_write(descriptor, piece, (size_t)got);
-    if (maps >= 0)
-        fl_call(SYS_close, maps, 0, 0, 0);
-    return written;
+    if (maps < 0)
+        return (int)-maps;
+    int error;
+    do {
+        got = fl_call(SYS_read, maps, (long)piece, sizeof piece, 0);
+        error = got < 0 ? (int)-got : fl_system_write(descriptor, piece, (size_t)got);
+    } while (!error && got > 0);
+    fl_call(SYS_close, maps, 0, 0, 0);
+    return error;
 }
 
 bool fl_system_write_file(const char *path, const char *text, size_t bytes) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The profile in arenas: what its books hold at most, blocks that change their size, and arenas at their limit. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,28 @@ static void sampled_sites_are_so_many_at_most(void) {
     CHECK(live == 0);
 }
 
+/* Descriptors that take nothing, each for another reason; one that takes all of it says none. */
+static void sampled_profile_says_why_it_cannot_be_written(void) {
+    int ends[2];
+    char byte = 0;
+    errno = 0;
+    CHECK(!fallow_profile_write(-1) && errno == EBADF);
+    int full = open("/dev/full", O_WRONLY), read_only = open("/dev/null", O_RDONLY);
+    CHECK(full >= 0 && read_only >= 0);
+    CHECK(!fallow_profile_write(full) && errno == ENOSPC);
+    CHECK(!fallow_profile_write(read_only) && errno == EBADF);
+    CHECK(pipe2(ends, O_NONBLOCK) == 0);
+    while (write(ends[1], &byte, 1) == 1) /* until it holds no more */
+        ;
+    CHECK(!fallow_profile_write(ends[1]) && errno == EAGAIN);
+    int null = open("/dev/null", O_WRONLY);
+    errno = 0;
+    CHECK(fallow_profile_write(null) && errno == 0);
+    close(full), close(read_only), close(null), close(ends[0]), close(ends[1]);
+}
+
 int main(void) {
+    RUN(sampled_profile_says_why_it_cannot_be_written);
     RUN(sampled_blocks_that_shrink_count_for_all_of_them);
     RUN(sampled_blocks_hold_what_they_say);
     RUN(sampled_blocks_ask_for_nothing_at_a_limit);

@@ -5,6 +5,8 @@
  */
 #include "../../src/system/system.h"
 
+#include <errno.h>
+
 #include "../../src/system/container.h"
 #include "../../src/system/guest.h"
 #include "faults.h"
@@ -158,14 +160,14 @@ void fl_guest_await_end(uint32_t thread) {
 void fl_system_be_first_thread(void) {
 }
 
-bool fl_system_write(int descriptor, const char *text, size_t bytes) {
+int fl_system_write(int descriptor, const char *text, size_t bytes) {
     (void)descriptor, (void)text, (void)bytes;
-    return false;
+    return EBADF;
 }
 
-bool fl_system_write_maps(int descriptor) {
+int fl_system_write_maps(int descriptor) {
     (void)descriptor;
-    return false;
+    return EBADF;
 }
 
 bool fl_system_can_read(const void *word) {
