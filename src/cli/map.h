@@ -9,19 +9,20 @@
 #include "smaps.h"
 #include "survey.h"
 
-/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first ones are Ready. */
-#define FL_SHARES(X)                                                         \
-    X(LIVE, "live", '#', 32, "in blocks that were handed out")               \
-    X(FREE, "free", '+', 33, "in slabs, between and behind live blocks")     \
-    X(POOL, "pool", 'o', 36, "granted to pools, or on its way between uses") \
-    X(SPAN, "span", 's', 35, "kept by a thread for its next request")        \
-    X(IDLE, "idle", '.', 31, "granted to nobody; goes back by itself")       \
-    X(STUCK, "stuck", '!', 31, "idle, but the system does not take it back") \
-    X(META, "meta", 'm', 34, "fallow's own bookkeeping")                     \
-    X(DECOMMITTED, "decommitted", '-', 90,                                   \
-      "in slabs, without memory behind it: not used yet, or given back")     \
-    X(PREPARED, "prepared", '-', 90, "free, without memory behind it")       \
-    X(RESERVED, "reserved", '_', 90, "address space alone")
+/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first ones are Ready. Colours are of the palette
+ * of 256 (terminal.h), and of the page's hues: none too pale for a white background, nor too dark for a black one. */
+#define FL_SHARES(X)                                                          \
+    X(LIVE, "live", '#', 32, "in blocks that were handed out")                \
+    X(FREE, "free", '+', 166, "in slabs, between and behind live blocks")     \
+    X(POOL, "pool", 'o', 30, "granted to pools, or on its way between uses")  \
+    X(SPAN, "span", 's', 133, "kept by a thread for its next request")        \
+    X(IDLE, "idle", '.', 100, "granted to nobody; goes back by itself")       \
+    X(STUCK, "stuck", '!', 160, "idle, but the system does not take it back") \
+    X(META, "meta", 'm', 65, "fallow's own bookkeeping")                      \
+    X(DECOMMITTED, "decommitted", '-', 245,                                   \
+      "in slabs, without memory behind it: not used yet, or given back")      \
+    X(PREPARED, "prepared", '-', 245, "free, without memory behind it")       \
+    X(RESERVED, "reserved", '_', 245, "address space alone")
 
 #define FL_SHARE_NAME(share, name, mark, colour, help) FL_SHARE_##share,
 typedef enum fl_share { FL_SHARES(FL_SHARE_NAME) FL_SHARE_COUNT } fl_share;

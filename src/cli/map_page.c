@@ -190,8 +190,9 @@ static bool write_data(writer *its) {
     print_text(to, map->target->library);
     fprintf(to, ",others:");
     print_text(to, map->target->others);
-    fprintf(to, ",time:%lld,base:\"0x%llx\",pageBytes:%llu,cellPages:%llu,exact:%d,\n", (long long)time(NULL),
-            (unsigned long long)survey->base, (unsigned long long)survey->page_bytes,
+    fprintf(to, ",time:%lld,base:\"0x%llx\",pageBytes:%llu,regionPages:%llu,cellPages:%llu,exact:%d,\n",
+            (long long)time(NULL), (unsigned long long)survey->base, (unsigned long long)survey->page_bytes,
+            (unsigned long long)(survey->region_bytes / survey->page_bytes),
             (unsigned long long)its->cell_pages, its->cell_pages == 1);
     fprintf(to, "onMap:%llu,inSmaps:%llu,unexplained:%llu,absent:%llu,mappings:%zu,\nshares:[",
             (unsigned long long)map->on_map, (unsigned long long)map->in_smaps,

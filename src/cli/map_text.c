@@ -69,16 +69,18 @@ static int share_of(const cell *of) {
 }
 
 static void print_line(const picture *its, size_t first, bool colours, FILE *to) {
-    int colour = 0;
+    int colour = -1;
     for (size_t i = first; i < first + its->columns && i < its->count; i++) {
         int share = share_of(&its->cells[i]);
-        int wanted = share == FL_SHARE_COUNT ? 0 : shares[share].colour;
+        int wanted = share == FL_SHARE_COUNT ? -1 : shares[share].colour;
         if (colours && wanted != colour)
-            fprintf(to, "\033[%dm", wanted);
+            fl_terminal_paint(to, wanted);
         colour = wanted;
         fputc(share == FL_SHARE_COUNT ? ' ' : shares[share].mark, to);
     }
-    fputs(colours && colour ? "\033[0m\n" : "\n", to);
+    if (colours && colour != -1)
+        fl_terminal_paint(to, -1);
+    fputc('\n', to);
 }
 
 static bool is_empty(const picture *its, size_t first) {
@@ -89,7 +91,7 @@ static bool is_empty(const picture *its, size_t first) {
 }
 
 static void print_bytes(uint64_t bytes, FILE *to) {
-    fprintf(to, "%14.3f MiB", (double)bytes / (1 << 20));
+    fprintf(to, "%12.3f MiB", (double)bytes / (1 << 20));
 }
 
 static void print_sums(const fl_map *map, bool colours, FILE *to) {
@@ -97,15 +99,16 @@ static void print_sums(const fl_map *map, bool colours, FILE *to) {
         if (!map->bytes[share])
             continue;
         if (colours)
-            fprintf(to, "\033[%dm%c\033[0m", shares[share].colour, shares[share].mark);
-        else
-            fputc(shares[share].mark, to);
-        fprintf(to, " %-9s", shares[share].name);
+            fl_terminal_paint(to, shares[share].colour);
+        fputc(shares[share].mark, to);
+        if (colours)
+            fl_terminal_paint(to, -1);
+        fprintf(to, " %-11s", shares[share].name);
         print_bytes(map->bytes[share], to);
         fprintf(to, "  %s\n", shares[share].help);
     }
-    fprintf(to, "\n  %-9s", "the map"), print_bytes(map->on_map, to);
-    fprintf(to, "  resident: %.3f MiB\n  %-9s", (double)map->resident_bytes / (1 << 20), "the kernel");
+    fprintf(to, "\n  %-11s", "the map"), print_bytes(map->on_map, to);
+    fprintf(to, "  resident: %.3f MiB\n  %-11s", (double)map->resident_bytes / (1 << 20), "the kernel");
     print_bytes(map->in_smaps, to);
     fprintf(to, "  in %zu mappings of fallow's; resident: %.3f MiB\n", map->smaps.count,
             (double)map->smaps.sum.resident_bytes / (1 << 20));
@@ -124,13 +127,15 @@ bool fl_map_print_text(const fl_map *map, FILE *to) {
     if (*map->target->others)
         fprintf(to, "shown is the fallow of %s; in it too, and not shown: %s\n\n", map->target->library,
                 map->target->others);
-    for (size_t first = 0, empty = 0; first < its.count; first += its.columns) {
+    bool left_out = false;
+    for (size_t first = 0; first < its.count; first += its.columns) {
         if (is_empty(&its, first)) {
-            if (!empty++ && first + its.columns < its.count)
-                fputs("...\n", to);
+            left_out = true;
             continue;
         }
-        empty = 0;
+        if (left_out)
+            fputs("...\n", to);
+        left_out = false;
         fprintf(to, "%-*llx", LABEL_COLUMNS, (unsigned long long)(map->survey.base + first * its.cell_bytes));
         print_line(&its, first, colours, to);
     }

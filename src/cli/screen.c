@@ -3,10 +3,10 @@
 
 #ifdef FL_CURSES
 #include <curses.h>
-#include <stdlib.h>
 
-/* The colours of map's shares, on whatever the terminal's own are: they are told apart on light and on dark, and the
- * marks without any. */
+#include "terminal.h"
+
+/* The colours of map's shares, on whatever the terminal's own background is. */
 #define COLOUR(share, name, mark, colour, help) colour,
 static const int colours[] = {FL_SHARES(COLOUR)};
 
@@ -14,7 +14,6 @@ static SCREEN *screen;
 static bool has_colours;
 
 const char *fl_screen_open(void) {
-    const char *none = getenv("NO_COLOR");
     if (!screen)
         screen = newterm(NULL, stdout, stdin);
     if (!screen)
@@ -23,10 +22,10 @@ const char *fl_screen_open(void) {
     noecho();
     keypad(stdscr, TRUE);
     curs_set(0);
-    has_colours = !(none && *none) && has_colors() && start_color() == OK && use_default_colors() == OK;
+    has_colours = !fl_terminal_is_plain() && has_colors() && start_color() == OK &&
+                  COLORS >= FL_TERMINAL_COLOURS && use_default_colors() == OK;
     for (short share = 0; has_colours && share < FL_SHARE_COUNT; share++)
-        if (colours[share] < 38)
-            init_pair((short)(share + 1), (short)(colours[share] - 30), -1);
+        init_pair((short)(share + 1), (short)colours[share], -1);
     return NULL;
 }
 
@@ -45,9 +44,7 @@ static attr_t attributes_of(unsigned char style) {
         return A_BOLD;
     if (style == FL_STYLE_CHOSEN)
         return A_REVERSE;
-    if (style >= FL_SHARE_COUNT || !has_colours)
-        return A_NORMAL;
-    return colours[style] < 38 ? (attr_t)COLOR_PAIR(style + 1) : A_DIM;
+    return style < FL_SHARE_COUNT && has_colours ? (attr_t)COLOR_PAIR(style + 1) : A_NORMAL;
 }
 
 void fl_screen_show(const fl_frame *frame) {

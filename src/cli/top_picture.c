@@ -7,7 +7,8 @@
 
 #include "seen_events.h"
 
-#define NAME_COLUMNS 18
+#define NAME_COLUMNS_MIN 18 /* a number and a name */
+#define NAME_COLUMNS_MAX 39
 #define VALUE_COLUMNS 11
 #define WIDE_COLUMNS 160 /* from so many on, events stand beside the rows */
 #define EVENT_COLUMNS 62
@@ -172,21 +173,43 @@ static int by_key(const void *a, const void *b) {
     return (left < right) - (left > right);
 }
 
-static void draw_row(const fl_top *top, fl_frame *frame, unsigned line, const fl_row *row) {
-    unsigned count;
-    const column *columns = columns_of(top->view, &count);
+/* Which columns of a view are shown, and where: so many as there is room for, the one that is sorted by among them. */
+typedef struct table {
+    const column *columns;
+    unsigned first, end;
+    unsigned name_columns, width;
+} table;
+
+static table lay_out(const fl_top *top, const fl_frame *frame) {
+    unsigned count, room = frame->columns - (frame->columns >= WIDE_COLUMNS ? EVENT_COLUMNS + 2 : 0);
+    table its = {.columns = columns_of(top->view, &count)};
+    unsigned shown = room > NAME_COLUMNS_MIN ? (room - NAME_COLUMNS_MIN) / VALUE_COLUMNS : 0;
+    shown = shown < count ? shown : count;
+    its.first = top->sort < shown || !shown ? 0 : top->sort - shown + 1;
+    its.end = its.first + shown;
+    its.name_columns = room - shown * VALUE_COLUMNS;
+    if (its.name_columns > NAME_COLUMNS_MAX)
+        its.name_columns = NAME_COLUMNS_MAX;
+    its.width = its.name_columns + shown * VALUE_COLUMNS;
+    return its;
+}
+
+static unsigned place_of(const table *its, unsigned column) {
+    return its->name_columns + (column - its->first) * VALUE_COLUMNS;
+}
+
+static void draw_row(const fl_top *top, const table *its, fl_frame *frame, unsigned line, const fl_row *row) {
     fl_frame_put(frame, line, 0, FL_STYLE_PLAIN, "%6llu %.*s", (unsigned long long)row->number,
-                 NAME_COLUMNS - 7, row->name);
-    for (unsigned i = 0; i < count; i++) {
+                 (int)its->name_columns - 7, row->name);
+    for (unsigned i = its->first; i < its->end; i++) {
+        const column *of = &its->columns[i];
         char text[32];
-        uint64_t value = value_of(top, row, &columns[i]);
+        uint64_t value = value_of(top, row, of);
         snprintf(text, sizeof text, value ? "%llu" : "-", (unsigned long long)value);
-        if (columns[i].is_bytes && value)
+        if (of->is_bytes && value)
             fl_format_bytes(value, text, sizeof text);
-        unsigned at = NAME_COLUMNS + i * VALUE_COLUMNS;
-        if (at + VALUE_COLUMNS <= frame->columns)
-            fl_frame_put(frame, line, at, i == top->sort ? FL_STYLE_STRONG : FL_STYLE_PLAIN, "%*s",
-                         VALUE_COLUMNS, text);
+        fl_frame_put(frame, line, place_of(its, i), i == top->sort ? FL_STYLE_STRONG : FL_STYLE_PLAIN, "%*s",
+                     VALUE_COLUMNS, text);
     }
 }
 
@@ -195,14 +218,15 @@ static void draw_rows(const fl_top *top, fl_frame *frame, unsigned line, unsigne
         [FL_GROUP_ARENA] = "arenas", [FL_GROUP_CLASS] = "size classes", [FL_GROUP_HEAP] = "heaps"};
     unsigned count;
     const column *columns = columns_of(top->view, &count);
+    table its = lay_out(top, frame);
     size_t rows = top->now.counts[top->view], listed = 0;
     sorted *order = calloc(rows + 1, sizeof *order);
     fl_frame_put(frame, line, 0, FL_STYLE_STRONG, "%s", views[top->view]);
-    for (unsigned i = 0; i < count && NAME_COLUMNS + (i + 1) * VALUE_COLUMNS <= frame->columns; i++) {
+    for (unsigned i = its.first; i < its.end; i++) {
         char heading[VALUE_COLUMNS + 1];
         snprintf(heading, sizeof heading, "%s%s", i == top->sort ? "*" : "", columns[i].heading);
-        fl_frame_put(frame, line, NAME_COLUMNS + i * VALUE_COLUMNS,
-                     i == top->sort ? FL_STYLE_CHOSEN : FL_STYLE_STRONG, "%*s", VALUE_COLUMNS, heading);
+        fl_frame_put(frame, line, place_of(&its, i), i == top->sort ? FL_STYLE_CHOSEN : FL_STYLE_STRONG,
+                     "%*s", VALUE_COLUMNS, heading);
     }
     for (size_t i = 0; order && i < rows; i++) {
         const fl_row *row = &top->now.rows[top->view][i];
@@ -215,9 +239,9 @@ static void draw_rows(const fl_top *top, fl_frame *frame, unsigned line, unsigne
     if (listed)
         qsort(order, listed, sizeof *order, by_key);
     for (size_t i = 0; i < listed && line + 1 + i < end; i++)
-        draw_row(top, frame, line + 1 + (unsigned)i, order[i].row);
+        draw_row(top, &its, frame, line + 1 + (unsigned)i, order[i].row);
     if (listed && line + 1 + listed > end && end > line + 1) {
-        fl_frame_fill(frame, end - 1, 0, NAME_COLUMNS + count * VALUE_COLUMNS, FL_STYLE_PLAIN, ' ');
+        fl_frame_fill(frame, end - 1, 0, its.width, FL_STYLE_PLAIN, ' ');
         fl_frame_put(frame, end - 1, 0, FL_STYLE_PLAIN, "... and %zu more", listed - (end - line - 2));
     }
     free(order);
@@ -229,7 +253,7 @@ static void draw_events(const fl_top *top, fl_frame *frame, unsigned line, unsig
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-    fl_frame_put(frame, line++, column, FL_STYLE_STRONG, "%-12s%-20s%12s%10s  %s", "ago", "event", "bytes",
+    fl_frame_put(frame, line++, column, FL_STYLE_STRONG, "%11s %-20s%12s%10s  %s", "ago", "event", "bytes",
                  "us", "arena");
     for (size_t i = all->event_count; i-- > 0 && line < end; line++) {
         const fl_seen_event *it = &all->events[i];
@@ -239,10 +263,10 @@ static void draw_events(const fl_top *top, fl_frame *frame, unsigned line, unsig
         snprintf(what, sizeof what, "%s%s%s", it->event, *it->cause ? " " : "", it->cause);
         if (it->took_us)
             snprintf(took, sizeof took, "%llu", (unsigned long long)it->took_us);
-        fl_frame_put(frame, line, column, *it->event == 'r' ? FL_STYLE_STRONG : FL_STYLE_PLAIN,
-                     "%9.3f s %-20s%12s%10s  %.12s", ago, what, bytes, took,
-                     it->arena < all->counts[FL_GROUP_ARENA] ? all->rows[FL_GROUP_ARENA][it->arena].name
-                                                             : "-");
+        fl_frame_put(
+            frame, line, column, *it->event == 'r' ? FL_STYLE_STRONG : FL_STYLE_PLAIN,
+            ago < 1e5 ? "%9.3f s %-20s%12s%10s  %.12s" : "%9.0f s %-20s%12s%10s  %.12s", ago, what, bytes,
+            took, it->arena < all->counts[FL_GROUP_ARENA] ? all->rows[FL_GROUP_ARENA][it->arena].name : "-");
     }
 }
 

@@ -50,6 +50,30 @@ class Screen:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
+def contrast(colour, background):
+    """As WCAG has it, of a colour of the palette of 256 above the 16 that are the user's own."""
+    level = [0, 95, 135, 175, 215, 255]
+    n = colour - 16
+    rgb = [level[n // 36], level[n // 6 % 6], level[n % 6]] if n < 216 else [8 + 10 * (n - 216)] * 3
+
+    def luminance(rgb):
+        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05
+
+    one, other = luminance(rgb), luminance(background)
+    return max(one, other) / min(one, other)
+
+
+def check_colours(name, raw):
+    """What is coloured can be read on white and on black, which 3 : 1 is enough for; and no colour is the user's to choose."""
+    colours = [int(n) for n in re.findall(r"38;5;(\d+)m", raw)]
+    check(f"{name}_has_colours", len(set(colours)) >= 3, raw)
+    check(f"{name}_colours_are_nobodys_own", not re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])(?:;\d+)*m", re.sub(r"[34]8;5;\d+", "", raw)), raw)
+    for colour in sorted(set(colours)):
+        least = min(contrast(colour, [grey] * 3) for grey in (255, 0))
+        check(f"{name}_colour_{colour}_on_white_and_on_black", colour >= 16 and least >= 3, least)
+
+
 def once(columns, *arguments):
     return subprocess.run([fallow, "top", "--once", *arguments], capture_output=True, text=True,
                           env={**os.environ, "COLUMNS": str(columns)}, timeout=60)
@@ -73,8 +97,14 @@ for columns in (80, 200):
           len(rows) == len(events) == 1 and (events[0] == rows[0]) == (columns == 200), lines)
     check(f"once_{columns}_has_events", any(re.search(r"\d s grant +\d", line) for line in lines), lines)
 
+
     screen = Screen(["top", number], columns)
     check(f"screen_{columns}_shows", screen.wait_for(rf"process {number} \(observed\).*Ready.*malloc.*known.*grant.*q quit"), screen.text)
+    check_colours(f"screen_{columns}", screen.raw)
+    for _ in range(6):
+        screen.press("s")
+        screen.wait_for(r"q quit|\*")
+    check(f"screen_{columns}_shows_what_it_sorts_by", screen.wait_for(r"\*refused"), screen.text)
     screen.press("c")
     check(f"screen_{columns}_size_classes", screen.wait_for("size classes"), screen.text)
     screen.press("s")
@@ -85,6 +115,13 @@ for columns in (80, 200):
     check(f"screen_{columns}_pauses", screen.wait_for("paused"), screen.text)
     screen.press("q")
     check(f"screen_{columns}_quits", screen.end() == 0)
+
+rests = subprocess.Popen([observed], stdout=subprocess.PIPE)
+rests.stdout.readline()
+for columns in (80, 200):
+    told = once(columns, str(rests.pid)).stdout
+    check(f"once_{columns}_has_names_of_18_letters", re.search(r"""^ +\d+ a "thread's" <own>\W""", told, re.M) is not None, told)
+rests.kill()
 
 # The list, and from it to a process.
 check("list_once", re.search(rf"^ +{number}  observed ", once(80).stdout, re.M) is not None, once(80).stdout)
@@ -103,6 +140,55 @@ check("events_are_recent", all(told["time"] - 600 < event["time"] < told["time"]
 check("events_of_all_kinds", {"grant", "give_back"} <= {event["event"] for event in events}, events[-1])
 check("events_say_how_long", any(event["microseconds"] for event in events if event["event"] == "give_back"), events[-1])
 check("events_are_whole_pages", all(event["bytes"] % 4096 == 0 and event["bytes"] for event in events), events[-1])
+
+# More than the ring holds: the newest are there, in order, each whole. The sizes of the grants are 65 pages, 66, ... 1064, 65, ...
+code = """
+import ctypes, sys, time
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def rounds(first, end):
+    for i in range(first, end):
+        libc.free(libc.malloc(ctypes.c_size_t((65 + i % 1000) * 16384)))
+        libc.malloc_trim(0)
+rounds(0, 3300)
+print("wrapped", flush=True)
+sys.stdin.readline()
+print("again", flush=True)
+rounds(3300, 10**9)
+"""
+wraps = subprocess.Popen([fallow, "run", "--background_thread=0", "--", sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+wraps.stdout.readline()
+
+
+def events_of(process):
+    return json.loads(subprocess.run([fallow, "stats", "--json", str(process.pid)], capture_output=True, text=True).stdout)["events"]
+
+
+def grants_in_order(events):
+    """Pairs of grants with nothing missing in between: the second one is a page longer."""
+    grants = [(event["number"], event["bytes"] // 16384) for event in events if event["event"] == "grant" and event["bytes"] >= 65 * 16384]
+    whole = {event["number"] for event in events}
+    pairs = [(a, b) for a, b in zip(grants, grants[1:]) if all(number in whole for number in range(a[0], b[0]))]
+    return pairs, [pair for pair in pairs if pair[1][1] != (pair[0][1] - 64) % 1000 + 65]
+
+
+events = events_of(wraps)
+numbers, times = [event["number"] for event in events], [event["time"] for event in events]
+check("events_wrapped_has_all_that_it_holds", numbers == list(range(numbers[-1] - 2047, numbers[-1] + 1)) and numbers[0] > 2048, (len(numbers), numbers[:1], numbers[-1:]))
+check("events_wrapped_in_order_of_time", times == sorted(times), times)
+pairs, wrong = grants_in_order(events)
+last = [event["bytes"] // 16384 for event in events if event["event"] == "grant" and event["bytes"] >= 65 * 16384][-1]
+check("events_wrapped_each_is_whole", len(pairs) > 500 and not wrong, (len(pairs), wrong[:3]))
+check("events_wrapped_has_the_newest", last == 65 + 3299 % 1000, last)
+wraps.stdin.write("\n"), wraps.stdin.flush()
+wraps.stdout.readline()
+for look in range(10):  # while it goes on
+    events = events_of(wraps)
+    numbers = [event["number"] for event in events]
+    pairs, wrong = grants_in_order(events)
+    check(f"events_at_work_{look}", numbers == sorted(set(numbers)) and numbers[-1] - numbers[0] < 2048 + 50 and len(pairs) > 100 and not wrong,
+          (numbers[:1], numbers[-1:], len(pairs), wrong[:3]))
+wraps.kill()
 
 # A child has none of its parent's; a refusal is one.
 code = """
@@ -127,6 +213,18 @@ refused = [event for event in of_parent if event["event"] == "refusal"]
 check("events_a_refusal", any(event["bytes"] >= 1 << 40 for event in refused), refused)
 check("events_a_child_has_its_own", of_child and min(event["number"] for event in of_child) > max(event["number"] for event in of_parent), of_child[:1])
 os.kill(int(child), signal.SIGKILL), parent.kill()
+
+# The map in a terminal; one of few colours, and who wants none, get none.
+screen = Screen(["map", number], 80)
+check("map_shows", screen.wait_for("difference: "), screen.text)
+screen.end()
+check_colours("map", screen.raw)
+for name, kind, none in (("few_colours", "xterm", ""), ("no_colour_wanted", "xterm-256color", "1"), ("unknown_terminal", "unheard-of", "")):
+    os.environ["NO_COLOR"] = none
+    screen = Screen(["map", number], 80, term=kind)
+    check(f"map_{name}", screen.wait_for("difference: ") and "\x1b" not in screen.raw, screen.raw)
+    screen.end()
+os.environ.pop("NO_COLOR")
 
 # The end, and what is no terminal.
 screen = Screen(["top", number], 80)
