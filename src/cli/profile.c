@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "statistics.h"
 #include "survey.h"
 
 typedef enum form { TEXT, PPROF, COLLAPSED } form;
@@ -118,6 +119,17 @@ static bool look_on(fl_target *target, const request *asked, fl_profile *profile
     return read;
 }
 
+static void look_at_pools(fl_target *target, fl_profile *profile) {
+    fl_statistics all;
+    if (!fl_statistics_gather(&all, target))
+        return;
+    const uint64_t *of = all.rows[FL_GROUP_PROCESS]->values;
+    if (of[FL_PROCESS_pool_bytes] >=
+        of[FL_PROCESS_ready_bytes] / 64) /* less may be noise of a process at work */
+        profile->pool_bytes = of[FL_PROCESS_pool_bytes];
+    fl_statistics_free(&all);
+}
+
 static bool of_process(const request *asked, fl_profile *profile) {
     static fl_target target;
     bool done = fl_target_open(&target, asked->what);
@@ -129,6 +141,8 @@ static bool of_process(const request *asked, fl_profile *profile) {
         done = switch_to(&target, 0);
     else if (done)
         done = asked->look ? fl_profile_read_target(profile, &target) : look_on(&target, asked, profile);
+    if (done && asked->form == TEXT && asked->measure == FL_LIVE)
+        look_at_pools(&target, profile);
     if (!done)
         fprintf(stderr, "fallow: %s\n", target.wrong);
     fl_target_close(&target);

@@ -133,6 +133,10 @@ void fl_profile_print(const fl_profile *profile, fl_measure measure, FILE *out) 
     if (profile->mean_bytes)
         fprintf(out, " of one in %llu bytes", (unsigned long long)profile->mean_bytes);
     fputs("\n", out);
+    if (profile->pool_bytes) {
+        print_size((double)profile->pool_bytes, out);
+        fputs("  in pools (or on its way between uses), which are not sampled\n", out);
+    }
     for (const fl_stack *stack = profile->stacks; shown < profile->stack_count && shown < SHOWN;
          stack++, shown++) {
         if (stack->of[measure].bytes <= 0)

@@ -37,6 +37,7 @@ typedef struct fl_profile {
     fl_mapping *mappings; /* of files, by address */
     size_t mapping_count;
     uint64_t mean_bytes; /* 0: it is off */
+    uint64_t pool_bytes; /* of a process: in its pools, not sampled; 0: little, or unknown */
 } fl_profile;
 
 /* False: it has been said why not. */

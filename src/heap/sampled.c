@@ -3,6 +3,7 @@
 
 #include "../arena/charge.h"
 #include "../slab/large.h"
+#include "../system/probes.h"
 
 static void set_heaps(fallow_arena *arena, bool counted) {
     fl_lock_take(&arena->heaps_lock);
@@ -62,6 +63,14 @@ static __attribute__((noinline)) bool has_pages(fl_heap *heap, size_t bytes) {
            fl_pagearena_has_room(arena, fl_pages_for(bytes) << FL_PAGE_SHIFT, &ignored);
 }
 
+static inline fl_sample *sample_of(const void *block, const fallow_arena *arena, size_t bytes, unsigned shift,
+                                   const void *frame) {
+    fl_sample *sample = fl_sites_add(frame, arena->name, bytes, shift);
+    FL_PROBE3(sampled, block, bytes, sample ? sample->bytes : 0);
+    (void)block; /* where there are no probes */
+    return sample;
+}
+
 void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     int shift = fl_sampling_shift();
     if (!has_pages(heap, bytes))
@@ -71,7 +80,7 @@ void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     heap->pinned--;
     if (block && shift >= 0)
         fl_entry_slab(fl_entry_of(block))->sample =
-            fl_sites_add(frame, heap->arena->name, bytes, (unsigned)shift);
+            sample_of(block, heap->arena, bytes, (unsigned)shift, frame);
     return block;
 }
 
@@ -82,5 +91,5 @@ void fl_sampled_note_large(fl_slab *run, size_t bytes, const void *frame) {
     run->sample = NULL;
     fl_sites_end(before);
     if (shift >= 0 && fl_chance_hits(bytes, (unsigned)shift))
-        run->sample = fl_sites_add(frame, run->arena->name, bytes, (unsigned)shift);
+        run->sample = sample_of(run->start, run->arena, bytes, (unsigned)shift, frame);
 }

@@ -11,6 +11,7 @@ start "$work/rests" "$build/tests/observed"
 rests=$process
 sleep 1 # what is idle goes back
 python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$rests" "$work/rests" || fail "a process at rest"
+says observe_profile_tells_of_pools 0 '^ +2\.[0-9] MiB  in pools .*not sampled' "$fallow" profile --now "$rests"
 start "$work/keeps" env FALLOW_OPTIONS=give_back:0,background_thread:0 "$build/tests/observed"
 python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$process" "$work/keeps" keeps || fail "a process that keeps what is idle"
 start "$work/busy" "$build/tests/observed" busy
