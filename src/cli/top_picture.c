@@ -13,30 +13,30 @@
 #define WIDE_COLUMNS 160 /* from so many on, events stand beside the rows */
 #define EVENT_COLUMNS 62
 
-typedef struct column {
+typedef struct table_column {
     const char *heading;
     unsigned figure;
     bool is_bytes, is_rate; /* of a figure that only goes up */
-} column;
+} table_column;
 
-static const column of_arenas[] = {
+static const table_column of_arenas[] = {
     {"live", FL_ARENA_live_bytes, true, false},    {"free", FL_ARENA_free_bytes, true, false},
     {"idle", FL_ARENA_idle_bytes, true, false},    {"grown/s", FL_ARENA_grown_bytes, true, true},
     {"given/s", FL_ARENA_given_bytes, true, true}, {"blocks", FL_ARENA_live_blocks, false, false},
     {"refused", FL_ARENA_refusals, false, false}};
-static const column of_classes[] = {{"live", FL_CLASS_live_bytes, true, false},
-                                    {"free", FL_CLASS_free_bytes, true, false},
-                                    {"decommit", FL_CLASS_decommitted_bytes, true, false},
-                                    {"blocks", FL_CLASS_live_blocks, false, false},
-                                    {"slabs", FL_CLASS_slabs, false, false}};
-static const column of_heaps[] = {{"live", FL_HEAP_live_bytes, true, false},
-                                  {"free", FL_HEAP_free_bytes, true, false},
-                                  {"span", FL_HEAP_span_bytes, true, false},
-                                  {"slabs", FL_HEAP_slabs, false, false}};
+static const table_column of_classes[] = {{"live", FL_CLASS_live_bytes, true, false},
+                                          {"free", FL_CLASS_free_bytes, true, false},
+                                          {"decommit", FL_CLASS_decommitted_bytes, true, false},
+                                          {"blocks", FL_CLASS_live_blocks, false, false},
+                                          {"slabs", FL_CLASS_slabs, false, false}};
+static const table_column of_heaps[] = {{"live", FL_HEAP_live_bytes, true, false},
+                                        {"free", FL_HEAP_free_bytes, true, false},
+                                        {"span", FL_HEAP_span_bytes, true, false},
+                                        {"slabs", FL_HEAP_slabs, false, false}};
 
 #define COUNT(array) (unsigned)(sizeof(array) / sizeof *(array))
 
-static const column *columns_of(fl_group view, unsigned *count) {
+static const table_column *columns_of(fl_group view, unsigned *count) {
     *count = view == FL_GROUP_ARENA   ? COUNT(of_arenas)
              : view == FL_GROUP_CLASS ? COUNT(of_classes)
                                       : COUNT(of_heaps);
@@ -62,7 +62,7 @@ static const fl_row *row_before(const fl_top *top, const fl_row *row) {
     return NULL;
 }
 
-static uint64_t value_of(const fl_top *top, const fl_row *row, const column *of) {
+static uint64_t value_of(const fl_top *top, const fl_row *row, const table_column *of) {
     const fl_row *before = of->is_rate ? row_before(top, row) : NULL;
     if (!of->is_rate)
         return row->values[of->figure];
@@ -175,7 +175,7 @@ static int by_key(const void *a, const void *b) {
 
 /* Which columns of a view are shown, and where: so many as there is room for, the one that is sorted by among them. */
 typedef struct table {
-    const column *columns;
+    const table_column *columns;
     unsigned first, end;
     unsigned name_columns, width;
 } table;
@@ -202,7 +202,7 @@ static void draw_row(const fl_top *top, const table *its, fl_frame *frame, unsig
     fl_frame_put(frame, line, 0, FL_STYLE_PLAIN, "%6llu %.*s", (unsigned long long)row->number,
                  (int)its->name_columns - 7, row->name);
     for (unsigned i = its->first; i < its->end; i++) {
-        const column *of = &its->columns[i];
+        const table_column *of = &its->columns[i];
         char text[32];
         uint64_t value = value_of(top, row, of);
         snprintf(text, sizeof text, value ? "%llu" : "-", (unsigned long long)value);
@@ -217,7 +217,7 @@ static void draw_rows(const fl_top *top, fl_frame *frame, unsigned line, unsigne
     static const char *const views[] = {
         [FL_GROUP_ARENA] = "arenas", [FL_GROUP_CLASS] = "size classes", [FL_GROUP_HEAP] = "heaps"};
     unsigned count;
-    const column *columns = columns_of(top->view, &count);
+    const table_column *columns = columns_of(top->view, &count);
     table its = lay_out(top, frame);
     size_t rows = top->now.counts[top->view], listed = 0;
     sorted *order = calloc(rows + 1, sizeof *order);
