@@ -35,8 +35,9 @@ FALLOW_API bool fallow_profile_start(size_t mean_bytes);
 FALLOW_API void fallow_profile_stop(void);
 
 /* Writes all that is known to a file descriptor, as text that `fallow profile FILE` reads, with the process's mappings. Allocates
- * nothing; other threads go on meanwhile. False with errno, as write has it (EBADF, ENOSPC, EPIPE, EAGAIN where it does not block: part of
- * it has been written then), or as opening /proc/self/maps has it. Memory of pools is not in it. */
+ * nothing; other threads go on meanwhile. Returns false and sets errno as write(2) does (EBADF, ENOSPC, EPIPE; EAGAIN
+ * of a descriptor that does not block), or as opening /proc/self/maps does; part of the text may have been written then. Pools are not
+ * sampled: their memory is not in it. */
 FALLOW_API bool fallow_profile_write(int descriptor);
 
 #ifdef __cplusplus

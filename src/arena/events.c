@@ -34,7 +34,7 @@ void fl_event_note(fl_event_kind kind, unsigned cause, uint64_t bytes, const str
     fl_event *event = &ring[number % FL_EVENTS_KEPT];
     uint64_t stamp = atomic_load_explicit(&event->stamp, memory_order_relaxed);
     if (is_being_written(stamp) ||
-        (stamp & ~FL_EVENT_BUSY) > number || /* it was slow, and a newer one has the place */
+        (stamp & ~FL_EVENT_BUSY) > number || /* this thread was slow: a newer event has the place */
         !atomic_compare_exchange_strong_explicit(&event->stamp, &stamp, FL_EVENT_BUSY | number,
                                                  memory_order_acquire, memory_order_relaxed))
         return;

@@ -9,8 +9,8 @@
 #include "smaps.h"
 #include "survey.h"
 
-/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first ones are Ready. Colours are of the palette
- * of 256 (terminal.h), and of the page's hues: none too pale for a white background, nor too dark for a black one. */
+/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first ones are Ready. Colours are numbers of
+ * the palette of 256 (terminal.h), with the page's hues: each has a contrast of 3 : 1 at least on white and on black, which top_test checks. */
 #define FL_SHARES(X)                                                          \
     X(LIVE, "live", '#', 32, "in blocks that were handed out")                \
     X(FREE, "free", '+', 166, "in slabs, between and behind live blocks")     \

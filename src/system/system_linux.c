@@ -192,7 +192,7 @@ int fl_system_write(int descriptor, const char *text, size_t bytes) {
     while (bytes > 0) {
         long written = fl_call(SYS_write, descriptor, (long)text, (long)bytes, 0);
         if (written <= 0 && written != -EINTR)
-            return written < 0 ? (int)-written : EIO; /* a device that takes nothing, and does not say why */
+            return written < 0 ? (int)-written : EIO; /* the descriptor takes nothing, and does not say why */
         text += written > 0 ? written : 0;
         bytes -= written > 0 ? (size_t)written : 0;
     }
