@@ -28,6 +28,7 @@ static size_t regions_max;
 static size_t step_bytes; /* in which bookkeeping grows: whole OS pages, and what the system reserves */
 static bool reserved_whole;
 static fl_reservation table, descriptors, regions, meta;
+fl_reservation fl_window_aside;
 static size_t meta_used_bytes; /* guarded by the lock of bookkeeping */
 
 static size_t rounded(size_t bytes) {
@@ -48,6 +49,11 @@ static size_t lay_out(char *start, size_t window_bytes) {
             .start = at, .bytes = rounded(sizes[i]), .step_bytes = step_bytes, .stat = &fl_stat_meta};
         at += rounded(sizes[i]);
     }
+    fl_window_aside = (fl_reservation){.start = at,
+                                       .bytes = rounded(FL_ASIDE_OS_PAGES * fl_the_window.os_page_bytes),
+                                       .step_bytes = step_bytes,
+                                       .stat = &fl_stat_meta};
+    at += fl_window_aside.bytes;
     at = (char *)(((uintptr_t)at + FL_REGION_BYTES - 1) & ~(FL_REGION_BYTES - 1));
     fl_the_window.base = (uintptr_t)at;
     regions_max = window_bytes >> FL_REGION_SHIFT;
@@ -89,6 +95,7 @@ static bool place_whole(void) {
         lay_out(start, bytes);
         for (size_t i = 0; i < FL_WINDOW_PARTS; i++)
             fl_window_parts[i]->reserved = true;
+        fl_window_aside.reserved = true;
         reserved_whole = true;
         return start_parts();
     }

@@ -7,6 +7,7 @@
  *     │ 8 B a │ 128 B each  │ a header│ the  │ region │ region │ region │ …         │
  *     │ page  │             │ for each│ rest │ 4 MiB  │        │        │           │
  *     └───────┴─────────────┴─────────┴──────┴──────────────────────────────────────┘
+ *                                           aside, between meta and window: see below
  *
  * The window is a range of addresses, not a reservation: regions are reserved in it one after the other, so
  * that a limit on address space (ulimit -v, also one set later) is not eaten by what nobody uses. Only
@@ -150,6 +151,11 @@ extern osmem_stat fl_stat_meta;
 /* Where its bookkeeping lies: table, descriptors, regions, and the rest. */
 #define FL_WINDOW_PARTS 4
 extern fl_reservation *const fl_window_parts[FL_WINDOW_PARTS];
+
+/* Addresses beside the window, of none of its pages, for blocks that have to lie apart (../slab/trap.h). They are None until that code
+ * reserves them; in a window that is reserved as a whole they are Reserved, and counted in fl_stat_meta. */
+#define FL_ASIDE_OS_PAGES ((size_t)1025)
+extern fl_reservation fl_window_aside;
 
 /* Finds a place for the window. Once, before anything else; false where the system has no room at all. */
 bool fl_window_init(void);

@@ -28,11 +28,14 @@ int fl_command_options(void) {
 
 static bool is_value(fl_option_kind kind, const char *text) {
     bool on;
+    uint32_t number;
     size_t bytes;
     char path[FL_OPTION_PATH_BYTES];
     switch (kind) {
     case FL_OPTION_SWITCH:
         return fl_read_switch(text, strlen(text), &on);
+    case FL_OPTION_NUMBER:
+        return fl_read_number(text, strlen(text), &number);
     case FL_OPTION_BYTES:
         return fl_read_bytes(text, strlen(text), &bytes);
     case FL_OPTION_PATH:

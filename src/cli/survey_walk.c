@@ -17,6 +17,8 @@
 #define LOOKS 4 /* at a descriptor that changes all the time */
 #define KIND_SLAB 1
 #define KIND_LARGE 2
+#define TRAP_LIVE 1
+#define TRAPS_MAX 65536
 
 typedef struct walk {
     const fl_survey *survey;
@@ -226,6 +228,67 @@ static void show_part(walk *its, uint64_t start, uint64_t bytes, fl_use use) {
         show(its, &run);
 }
 
+/* Of a trap, its page, if it is Ready. */
+static void show_trap(walk *its, const char *trap, uint64_t page, uint64_t page_bytes) {
+    const fl_target *target = its->survey->target;
+    bool live = fl_target_member(target, trap, FL_AT_trap_state) == TRAP_LIVE;
+    fl_run run = {.start = page,
+                  .bytes = page_bytes,
+                  .use = live ? FL_USE_LARGE : FL_USE_STUCK,
+                  .arena = fl_survey_arena(its->survey, fl_target_member(target, trap, FL_AT_slab_arena)),
+                  .whole_pages = 1};
+    flush(its);
+    show(its, &run);
+}
+
+/* All of them: sampled blocks with pages of their own, and what is Reserved around these. *end: where they end. */
+static bool show_each_trap(walk *its, const char *traps, uint64_t *end) {
+    const fl_survey *survey = its->survey;
+    const fl_target *target = survey->target;
+    uint64_t start = fl_target_member(target, traps, FL_AT_traps_start), at = start;
+    uint64_t bytes = fl_target_member(target, traps, FL_AT_traps_bytes);
+    uint64_t page_bytes = fl_target_member(target, traps, FL_AT_traps_page_bytes);
+    uint64_t count = fl_target_member(target, traps, FL_AT_traps_count);
+    size_t each = target->root.sizes[FL_OF_trap];
+    if (start < *end || start > survey->base || bytes > survey->base - start || count > TRAPS_MAX ||
+        page_bytes != survey->os_page_bytes || (2 * count + 1) * page_bytes > bytes)
+        return false;
+    char *all = malloc(count * each);
+    bool read =
+        all && fl_target_read(target, fl_target_member(target, traps, FL_AT_traps_all), all, count * each);
+    for (uint64_t i = 0; read && i < count; i++) {
+        uint64_t page = start + (2 * i + 1) * page_bytes;
+        if (fl_target_member(target, all + i * each, FL_AT_trap_ready_bytes) != page_bytes)
+            continue;
+        show_part(its, at, page - at, FL_USE_RESERVED);
+        show_trap(its, all + i * each, page, page_bytes);
+        at = page + page_bytes;
+    }
+    free(all);
+    *end = start + bytes;
+    if (read)
+        show_part(its, at, *end - at, FL_USE_RESERVED);
+    return read;
+}
+
+/* Between bookkeeping, which ends there, and the window. */
+static bool show_aside(walk *its, uint64_t end) {
+    const fl_survey *survey = its->survey;
+    const fl_target *target = survey->target;
+    char traps[UINT16_MAX];
+    uint64_t at = (uint64_t)(uintptr_t)target->root.traps, start;
+    bool any = at && fl_target_read(target, at, traps, target->root.sizes[FL_OF_traps]) &&
+               fl_target_member(target, traps, FL_AT_traps_count);
+    start = any ? fl_target_member(target, traps, FL_AT_traps_start) : survey->base;
+    if (survey->reserved_whole && start > end)
+        show_part(its, end, start - end, FL_USE_RESERVED);
+    if (any && !show_each_trap(its, traps, &end))
+        return false;
+    if (any && survey->reserved_whole)
+        show_part(its, end, survey->base - end, FL_USE_RESERVED);
+    return true;
+}
+
 /* Bookkeeping, in reservations that grow from their start. */
 static bool show_parts(walk *its) {
     const fl_survey *survey = its->survey;
@@ -251,9 +314,7 @@ static bool show_parts(walk *its) {
             show_part(its, start + prepared, bytes - prepared, FL_USE_RESERVED);
         end = start + bytes;
     }
-    if (survey->reserved_whole)
-        show_part(its, end, survey->base - end, FL_USE_RESERVED);
-    return true;
+    return show_aside(its, end);
 }
 
 bool fl_survey_walk(const fl_survey *survey, fl_survey_visit *visit, void *context) {

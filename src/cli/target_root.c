@@ -48,6 +48,8 @@ static bool is_sane(const fl_root *root) {
 #define FL_OF_fl_class FL_OF_class
 #define FL_OF_fl_region FL_OF_region
 #define FL_OF_fl_slab FL_OF_slab
+#define FL_OF_fl_traps FL_OF_traps
+#define FL_OF_fl_trap FL_OF_trap
 #define FL_OF_fl_heap FL_OF_heap
 #define FL_OF_fl_site FL_OF_site
 #define FL_OF_fl_sampling FL_OF_sampling

@@ -18,6 +18,7 @@
 #include "../heap/thread.h"
 #include "../osmem/backend.h"
 #include "../profile/frames.h"
+#include "../slab/trap.h"
 #include "../system/arithmetic.h"
 #include "../system/fatal.h"
 #include "../system/sized.h"
@@ -406,5 +407,8 @@ bool fallow_arena_read_sized(const fallow_arena *arena, fallow_arena_figures *fi
 
 fallow_arena *fallow_arena_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
-    return entry ? fl_arena_handle(fl_entry_slab(entry)->arena) : NULL;
+    const fl_trap *trap = entry ? NULL : fl_trap_near(block);
+    return entry                                            ? fl_arena_handle(fl_entry_slab(entry)->arena)
+           : trap && fl_trap_state_of(trap) == FL_TRAP_LIVE ? fl_arena_handle(trap->as_slab.arena)
+                                                            : NULL;
 }

@@ -7,6 +7,7 @@
 #include "../heap/batches.h"
 #include "../heap/heap.h"
 #include "../heap/startup.h"
+#include "../slab/traps.h"
 #include "../system/arithmetic.h"
 #include "../system/sized.h"
 #include "arena_api.h"
@@ -96,6 +97,18 @@ static void add_pages(const fallow_arena *arena, size_t page, size_t end, fl_liv
     }
 }
 
+/* Sampled blocks, with pages of their own. */
+static fl_live with_traps(const fallow_arena *arena, fl_live sum) {
+    if (arena != fl_process_arena)
+        return sum;
+    fl_traps_seen seen = fl_traps_see();
+    sum.bytes += seen.live_bytes, sum.large_bytes += seen.live_bytes;
+    sum.blocks += seen.live_blocks, sum.large_blocks += seen.live_blocks;
+    sum.trap_bytes = seen.live_bytes;
+    sum.trap_stuck_bytes = seen.stuck_bytes;
+    return sum;
+}
+
 fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
     fl_live sum = {0};
     fl_batches_flush((fallow_arena *)(uintptr_t)arena, false); /* what it has is not live to who asks */
@@ -107,7 +120,7 @@ fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
         fl_chunks mapped = region ? region->mapped : 0;
         fl_lock_drop(lock);
         if (!region)
-            return sum;
+            return with_traps(arena, sum);
         index = fl_region_index(region);
         while (end < FL_REGION_CHUNKS && fl_next_chunks(mapped, end, &first, &end))
             add_pages(arena, index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
@@ -136,17 +149,18 @@ static void fill(const fallow_arena *arena, fallow_stats *stats) {
     for (unsigned i = 0; i < FL_CLASS_COUNT; i++)
         stats->classes[i].block_bytes = fl_classes[i].block_bytes;
     fl_live live = fl_stats_live(arena, stats->classes);
+    size_t granted_bytes = figures.granted_bytes + live.trap_bytes;
     stats->class_count = FL_CLASS_COUNT;
     stats->live_bytes = live.bytes;
     stats->live_blocks = live.blocks;
     stats->large_bytes = live.large_bytes;
     stats->large_blocks = live.large_blocks;
-    stats->pool_bytes = fl_above(figures.granted_bytes, live.slab_bytes + live.large_bytes);
+    stats->pool_bytes = fl_above(granted_bytes, live.slab_bytes + live.large_bytes);
     stats->free_bytes = fl_above(live.slab_bytes, live.decommitted_bytes + live.bytes - live.large_bytes);
     stats->idle_bytes = figures.idle_bytes;
-    stats->granted_bytes = figures.granted_bytes;
+    stats->granted_bytes = granted_bytes;
     stats->decommitted_bytes = figures.decommitted_bytes;
-    stats->ready_bytes = figures.granted_bytes - figures.decommitted_bytes + figures.idle_bytes;
+    stats->ready_bytes = granted_bytes - figures.decommitted_bytes + figures.idle_bytes;
 }
 
 bool fallow_arena_stats(const fallow_arena *arena, fallow_stats *stats, size_t stats_bytes) {

@@ -21,6 +21,8 @@ typedef struct fl_live {
     size_t slabs;
     size_t slab_bytes;
     size_t decommitted_bytes; /* of the slabs */
+    size_t trap_bytes;        /* of the large ones, those in traps: beside what the arena has granted */
+    size_t trap_stuck_bytes;  /* of freed ones, and the system keeps them */
 } fl_live;
 
 /* classes: FL_CLASS_COUNT of them, zero to begin with, or NULL: not wanted. Takes no memory, and the arena's lock for moments. */

@@ -7,6 +7,7 @@
 #include "../heap/heap_audit.h"
 #include "../heap/thread.h"
 #include "../slab/liveblocks.h"
+#include "../slab/traps.h"
 #include "../system/fatal.h"
 #include "fallow/arena.h"
 #include "guarded.h"
@@ -94,7 +95,7 @@ static size_t count_arena(fallow_arena *arena) {
     fl_batches_flush(arena, false);
     for (const fl_region *region = arena->pages.regions; region; region = region->next)
         live += live_in(region);
-    return live;
+    return arena == fl_process_arena ? live + fl_traps_see().live_blocks : live;
 }
 
 /* What the program may use of a block. */
@@ -133,6 +134,19 @@ static bool walk_region(const fl_region *region, visitor *to) {
     return on;
 }
 
+/* Sampled blocks, which are the process's arena's. */
+static bool walk_traps(visitor *to) {
+    for (fl_trap *trap = fl_the_traps.all, *end = trap + atomic_load(&fl_the_traps.count); trap < end;
+         trap++) {
+        if (fl_trap_state_of(trap) != FL_TRAP_LIVE)
+            continue;
+        to->shown++;
+        if (!to->visit(to->context, trap->as_slab.start, trap->as_slab.block_bytes))
+            return false;
+    }
+    return true;
+}
+
 bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context) {
     fallow_arena *arena = fl_arena_at(handle, "walk of arena");
     visitor to = {visit, context, arena, 0};
@@ -148,6 +162,8 @@ bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context)
     fl_call_back_begin(&here, &arena->pages, NULL, false);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
+    if (on && arena == fl_process_arena)
+        on = walk_traps(&to);
     fl_call_back_end(&here);
     check_unchanged(arena, !on || count_arena(arena) == to.shown);
     fl_upkeep_go_on(&arena->pages.upkeep);

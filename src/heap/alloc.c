@@ -12,6 +12,7 @@
 #include "../slab/large.h"
 #include "../slab/misused.h"
 #include "../slab/pushes.h"
+#include "../slab/traps.h"
 #include "../slab/units.h"
 #include "idle.h"
 #include "owner.h"
@@ -288,15 +289,17 @@ static inline void *pop_current(size_t bytes, fl_heap *heap) {
     return block;
 }
 
-/* While blocks are sampled, or that is to begin or end. NULL: the block is to be had as ever. */
+/* While blocks are sampled or trapped, or that is to begin or end. NULL: the block is to be had as ever. */
 static __attribute__((noinline)) void *alloc_counted(size_t bytes, fl_heap *heap, const void *frame) {
     void *block = NULL;
     if (fl_sampling_is_asked())
         fl_sampling_follow();
     else if (fl_heap_is_counted(heap) && fl_sampled_is_due(heap, bytes))
-        block = fl_sampled_alloc(heap, bytes, frame);
-    else if (fl_heap_is_counted(heap) && bytes <= FL_CLASS_TABLE_BYTES_MAX &&
-             !(block = pop_current(bytes, heap)))
+        return fl_sampled_alloc(heap, bytes, frame);
+    else if (fl_heap_is_counted(heap) && fl_trapping_is_due(heap))
+        block = fl_trap_alloc(heap->arena, bytes, frame);
+    if (!block && fl_heap_is_counted(heap) && bytes <= FL_CLASS_TABLE_BYTES_MAX &&
+        !(block = pop_current(bytes, heap)))
         fl_heap_leave(heap);
     return block;
 }
@@ -307,7 +310,7 @@ static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     fl_heap_leave(heap);
     if (heap == &fl_empty_heap)
         return alloc_first(bytes);
-    if (fl_sampling_is_of_concern() &&
+    if ((fl_sampling_is_of_concern() || fl_heap_is_counted(heap)) &&
         (block = alloc_counted(bytes, heap, __builtin_frame_address(0))) != NULL)
         return block;
     heap->pinned++; /* who sheds at a limit may come to use other arenas */
@@ -325,13 +328,16 @@ void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap) {
         void *block = pop_current(bytes, heap);
         if (__builtin_expect(block != NULL, 1))
             return block;
-    } else if (bytes <= FL_CLASS_TABLE_BYTES_MAX && fl_heap_sample_gap(heap) > (int64_t)bytes) {
+    } else if (bytes <= FL_CLASS_TABLE_BYTES_MAX && fl_heap_sample_gap(heap) > (int64_t)bytes &&
+               heap->trap_gap > 1) {
         /* A counted heap, and none that is to be sampled. (The empty heap has no gap.) */
         fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) - (int64_t)bytes);
+        heap->trap_gap--;
         void *block = pop_current(bytes, heap);
         if (__builtin_expect(block != NULL, 1))
             return block;
         fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) + (int64_t)bytes); /* counted below */
+        heap->trap_gap++;
     }
     return alloc_any(bytes, heap);
 }

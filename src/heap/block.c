@@ -5,6 +5,7 @@
 
 #include "../slab/large.h"
 #include "../slab/misused.h"
+#include "../slab/traps.h"
 #include "../system/fatal.h"
 #include "alloc.h"
 #include "free.h"
@@ -88,10 +89,18 @@ static inline void check_live(const fl_slab *slab, const void *block, const char
         check_marked(slab, block, doing);
 }
 
+/* Of no page of the window. (Apart, for the stack.) */
+static __attribute__((noinline)) fl_slab *trapped(const void *block, const char *doing) {
+    fl_slab *slab = fl_trap_slab(block, doing);
+    if (!slab)
+        fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
+    return slab;
+}
+
 fl_slab *fl_block_slab(const void *block, const char *doing) {
     fl_entry entry = fl_entry_of(block);
     if (entry == 0)
-        fl_fatal(doing, block, "not a block of this heap (its page has no owner)");
+        return trapped(block, doing);
     fl_slab *slab = fl_entry_slab(entry);
     if (slab->kind == FL_KIND_SLAB)
         check_live(slab, block, doing);
@@ -106,7 +115,7 @@ size_t fl_block_usable_bytes(const fl_slab *slab) {
 
 bool fl_block_resize(fl_slab *slab, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
-    if (slab->kind == FL_KIND_SLAB)
+    if (slab->kind != FL_KIND_LARGE)
         return bytes <= usable && bytes >= usable / 2;
     if (bytes <= FL_CLASS_BYTES_MAX) /* sampled, or aligned: as a slab's */
         return bytes <= usable && bytes >= usable / 2;
@@ -129,16 +138,22 @@ static __attribute__((noinline)) void *move_large(fl_heap *heap, fl_slab *slab, 
     return block;
 }
 
+/* Of a block that lives. */
+static fl_slab *slab_of(const void *block) {
+    fl_entry entry = fl_entry_of(block);
+    return entry ? fl_entry_slab(entry) : &fl_trap_near(block)->as_slab;
+}
+
 /* Apart, both: what fl_block_move needs of the stack while it allocates is just what there is. */
 static __attribute__((noinline)) void *carry_over(fl_heap *heap, void *from, void *to, size_t bytes) {
-    size_t usable = fl_block_usable_bytes(fl_entry_slab(fl_entry_of(from)));
+    size_t usable = fl_block_usable_bytes(slab_of(from));
     memcpy(to, from, usable < bytes ? usable : bytes);
     fl_heap_free(heap, from);
     return to;
 }
 
 static __attribute__((noinline)) void *stay(void *block, size_t bytes, int saved_errno) {
-    fl_slab *slab = fl_entry_slab(fl_entry_of(block));
+    fl_slab *slab = slab_of(block);
     if (bytes > fl_block_usable_bytes(slab))
         return NULL;
     errno = saved_errno;

@@ -4,6 +4,7 @@
 #include "../arena/driver.h"
 #include "../slab/large.h"
 #include "../slab/misused.h"
+#include "../slab/traps.h"
 #include "../system/fatal.h"
 #include "batches.h"
 #include "owner.h"
@@ -141,13 +142,22 @@ void fl_heap_free_doubtful(void *block, fl_heap *heap) {
     fl_heap_put(heap, slab, block);
 }
 
+/* Of no page of the window. */
+static void free_unknown(void *block) {
+    if (!fl_trap_near(block))
+        fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
+    fl_trap_free(block);
+}
+
 void fl_heap_free_other(void *block, fl_heap *heap) {
     if (!block)
         return;
     fl_heap_leave(heap);
     fl_entry entry = fl_entry_of(block);
-    if (entry == 0)
-        fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
+    if (entry == 0) {
+        free_unknown(block);
+        return;
+    }
     if (fl_page_of(block) >= heap->window_pages && heap != &fl_empty_heap) {
         heap->window_pages = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire);
         if (fl_sampling_is_asked())
@@ -178,7 +188,8 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
 
 void fl_heap_free_other_here(void *block, fl_heap *heap) {
     fl_entry entry = fl_entry_of(block);
-    if (entry && fl_entry_slab(entry)->arena != heap->arena)
+    const fl_trap *trap = entry ? NULL : fl_trap_near(block);
+    if ((entry && fl_entry_slab(entry)->arena != heap->arena) || (trap && trap->as_slab.arena != heap->arena))
         fl_fatal("free of", block, "a block of another arena");
     fl_heap_free_other(block, heap);
 }

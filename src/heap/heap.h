@@ -111,6 +111,7 @@ typedef struct fl_heap {
     _Atomic int64_t
         sample_gap; /* bytes to the next sample; 0: to be drawn, which other threads may write as well */
     uint64_t sample_seed; /* 0: none yet */
+    uint32_t trap_gap;    /* allocations up to and including the next trapped one; 0: to be drawn */
     fl_slab counted;      /* like the empty slab, but no other thread writes to its cache line */
 
 #if FL_HARDENED

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "heap_life.h"
 
-#include "../profile/sites.h"
 #include "../system/fatal.h"
 #include "batches.h"
 #include "owner.h"
 #include "parked.h"
 #include "registry.h"
+#include "sampled.h"
 
 /* Holds the arena's heaps_lock. */
 static void count_heap(fallow_arena *arena, int change) {
@@ -38,6 +38,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->calm = 0;
     heap->pinned = 0;
     fl_heap_set_sample_gap(heap, 0);
+    heap->trap_gap = 0;
     atomic_store_explicit(&heap->hazard, NULL, memory_order_relaxed);
     atomic_store_explicit(&heap->owned, 1, memory_order_relaxed);
     atomic_store_explicit(&heap->notified, NULL, memory_order_relaxed);
@@ -51,7 +52,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     arena->heaps = heap;
     count_heap(arena, 1);
     /* Who switches that comes with this lock, after he has said so. */
-    if (fl_sampling_shift() >= 0)
+    if (fl_sampling_counts(arena))
         fl_heap_set_counted(heap, true);
     fl_lock_drop(&arena->heaps_lock);
     return heap;

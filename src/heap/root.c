@@ -7,6 +7,7 @@
 #include "../arena/events.h"
 #include "../profile/sites.h"
 #include "../slab/arenas.h"
+#include "../slab/trap.h"
 #include "heap.h"
 
 #define PLACE(name, structure, member) \
@@ -35,6 +36,7 @@ __attribute__((used)) static fl_root root = {
     .classes = fl_classes,
     .arenas = fl_arenas,
     .arenas_used = &fl_arenas_used,
+    .traps = &fl_the_traps,
     .sampling = FL_HARDENED ? NULL : &fl_the_sampling,
     .books = &fl_the_books,
     .soft_bytes = &fl_process_soft_bytes,

@@ -16,7 +16,7 @@
 
 #define FL_ROOT_MARK "fallow root" /* and zeroes up to 16 bytes */
 #define FL_ROOT_MARK_BYTES 16
-#define FL_ROOT_LAYOUT 2
+#define FL_ROOT_LAYOUT 3
 
 /* X(name, structure, member); a member is a pointer, an integer or an array of integers. */
 #define FL_ROOT_MEMBERS(X)                                              \
@@ -55,6 +55,13 @@
     X(slab_pages, fl_slab, pages)                                       \
     X(slab_size_class, fl_slab, size_class)                             \
     X(slab_kind, fl_slab, kind)                                         \
+    X(traps_start, fl_traps, start)                                     \
+    X(traps_bytes, fl_traps, bytes)                                     \
+    X(traps_page_bytes, fl_traps, page_bytes)                           \
+    X(traps_all, fl_traps, all)                                         \
+    X(traps_count, fl_traps, count)                                     \
+    X(trap_state, fl_trap, state)                                       \
+    X(trap_ready_bytes, fl_trap, ready_bytes)                           \
     X(heap_thread, fl_heap, thread)                                     \
     X(heap_tag, fl_heap, tag)                                           \
     X(heap_next, fl_heap, next)                                         \
@@ -109,6 +116,8 @@
     X(class, fl_class)             \
     X(region, fl_region)           \
     X(slab, fl_slab)               \
+    X(traps, fl_traps)             \
+    X(trap, fl_trap)               \
     X(heap, fl_heap)               \
     X(site, fl_site)               \
     X(sampling, fl_sampling)       \
@@ -152,6 +161,7 @@ typedef struct fl_root {
     const void *classes;
     const void *arenas; /* their addresses, by slot; then how many slots have been used */
     const void *arenas_used;
+    const void *traps;      /* which begin with a slab's descriptor each: ../slab/trap.h */
     const void *sampling;   /* written from outside: sampled.h; NULL: it does not sample (hardened) */
     const void *books;      /* of the profile */
     const void *soft_bytes; /* the process's limits; SIZE_MAX: none */

@@ -4,8 +4,21 @@
 #include "../arena/charge.h"
 #include "../slab/large.h"
 #include "../system/probes.h"
+#include "../system/system.h"
 
-static void set_heaps(fallow_arena *arena, bool counted) {
+/* To the next look at whether there is a profile: its beginning may be missed, as who begins one writes the gap in between. */
+#define UNSAMPLED_BYTES ((int64_t)1 << 20)
+
+static _Atomic uint32_t trap_mean; /* guards nothing; changes under the lock of arenas */
+
+/* Trapped are blocks of the process's arena, sampled those of any. */
+bool fl_sampling_counts(const fallow_arena *arena) {
+    return fl_sampling_shift() >= 0 ||
+           (arena == fl_process_arena && atomic_load_explicit(&trap_mean, memory_order_relaxed));
+}
+
+static void set_heaps(fallow_arena *arena) {
+    bool counted = fl_sampling_counts(arena);
     fl_lock_take(&arena->heaps_lock);
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         fl_lock_take(&heap->lock);
@@ -29,20 +42,35 @@ void fl_sampling_follow(void) {
         atomic_store_explicit(&fl_the_sampling.active, wanted, memory_order_relaxed);
         uint32_t slot = 0;
         for (fallow_arena *arena; (arena = fl_arena_next(&slot)) != NULL;)
-            set_heaps(arena, wanted != 0);
+            set_heaps(arena);
     }
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
-static int64_t drawn(fl_heap *heap, int shift) {
+void fl_sampling_trap(uint32_t mean) {
+    if (FL_HARDENED)
+        return;
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    atomic_store_explicit(&trap_mean, mean, memory_order_relaxed); /* before the heaps' locks, as above */
+    set_heaps(fl_process_arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+}
+
+static uint64_t *seed_of(fl_heap *heap) {
     if (!heap->sample_seed)
         heap->sample_seed = fl_chance_seed() | 1;
-    return (int64_t)fl_chance_gap(&heap->sample_seed, (unsigned)shift);
+    return &heap->sample_seed;
+}
+
+static int64_t drawn(fl_heap *heap, int shift) {
+    return (int64_t)fl_chance_gap(seed_of(heap), (unsigned)shift);
 }
 
 /* The gap is as likely to end at one byte as at the next, however far it is: where nothing has been counted for a while, it goes on. */
 bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
     int shift = fl_sampling_shift();
+    if (shift < 0) /* counted for traps alone */
+        fl_heap_set_sample_gap(heap, UNSAMPLED_BYTES);
     if (shift < 0 || bytes > PTRDIFF_MAX)
         return false;
     int64_t gap = fl_heap_sample_gap(heap);
@@ -52,6 +80,27 @@ bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
     bool due = gap < 0;
     fl_heap_set_sample_gap(heap, due ? drawn(heap, shift) : gap);
     return due;
+}
+
+/* With the time in it, so that each run of a program, and each child of a fork, has other blocks trapped than the next. */
+static uint32_t drawn_step(fl_heap *heap, uint32_t mean) {
+    uint64_t *seed = seed_of(heap);
+    *seed += fl_system_now_ns();
+    return fl_chance_step(seed, mean);
+}
+
+bool fl_trapping_is_due(fl_heap *heap) {
+    uint32_t mean = atomic_load_explicit(&trap_mean, memory_order_relaxed);
+    if (!mean || heap->arena != fl_process_arena) {
+        heap->trap_gap = UINT32_MAX; /* counted for the profile alone */
+        return false;
+    }
+    if (heap->trap_gap == 0 || heap->trap_gap / 64 > mean) /* than any step is: drawn for another */
+        heap->trap_gap = drawn_step(heap, mean);
+    if (--heap->trap_gap > 0)
+        return false;
+    heap->trap_gap = drawn_step(heap, mean);
+    return true;
 }
 
 /* Are there pages for a sample, without anything that has to go for it, or is asked for? At a limit a block is wanted, not its sample.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sampled.h: a sample by bytes of what is allocated, for the profile (../profile/): who counts, and what a sampled block is.
+ * sampled.h: a sample by bytes of what is allocated, for the profile (../profile/), and one by allocations, for traps
+ * (../slab/trap.h): who counts, and what a sampled block is.
  *
  * The fast path counts nothing. While blocks are sampled, heaps are *counted*: what their fast path finds for every size is a
  * slab of their own from which nothing can be had (heap->counted), so that each allocation comes to fl_heap_alloc_slow, which counts
@@ -20,11 +21,21 @@
 #include "../profile/sites.h"
 #include "heap.h"
 
-/* Follows the wish. Holds no lock of fallow's. */
+/* Has one in `mean` allocations of the process's arena put into a trap from now on, each with the same chance; 0 means none. The
+ * caller holds no lock of fallow's; so for the next. */
+void fl_sampling_trap(uint32_t mean);
+
+/* Follows the wish. */
 void fl_sampling_follow(void);
 
 /* An allocation of a counted heap: is it to be sampled? By its owner. */
 bool fl_sampled_is_due(fl_heap *heap, size_t bytes);
+
+/* Counts an allocation of a counted heap, and returns whether it is to be put into a trap. By the owner. */
+bool fl_trapping_is_due(fl_heap *heap);
+
+/* Returns whether the heaps of an arena are to be counted. */
+bool fl_sampling_counts(const fallow_arena *arena);
 
 /* A block, at hand or to be had, that is a sample of the calls from a frame on. NULL: no memory. */
 void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame);

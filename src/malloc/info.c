@@ -46,11 +46,11 @@ static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint6
     to[FL_ARENA_idle_bytes] = now->idle_bytes;
     to[FL_ARENA_span_bytes] = heaps.span_bytes;
     to[FL_ARENA_pool_bytes] =
-        fl_above(now->granted_bytes, live.slab_bytes + live.large_bytes + heaps.span_bytes);
+        fl_above(now->granted_bytes + live.trap_bytes, live.slab_bytes + live.large_bytes + heaps.span_bytes);
     to[FL_ARENA_decommitted_bytes] = live.decommitted_bytes;
     to[FL_ARENA_large_bytes] = live.large_bytes;
     to[FL_ARENA_large_blocks] = live.large_blocks;
-    to[FL_ARENA_stuck_bytes] = stuck_bytes;
+    to[FL_ARENA_stuck_bytes] = stuck_bytes + live.trap_stuck_bytes;
     to[FL_ARENA_slab_bytes] = live.slab_bytes;
     to[FL_ARENA_slabs] = live.slabs;
     all->process[FL_PROCESS_heaps] += heaps.count;

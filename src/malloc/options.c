@@ -30,6 +30,8 @@ static bool set_value(const struct option *option, const char *value, size_t len
     switch (option->kind) {
     case FL_OPTION_SWITCH:
         return fl_read_switch(value, length, option->value);
+    case FL_OPTION_NUMBER:
+        return fl_read_number(value, length, option->value);
     case FL_OPTION_BYTES:
         return fl_read_bytes(value, length, option->value);
     case FL_OPTION_PATH:
@@ -57,7 +59,8 @@ static bool set_one(const char *name, size_t name_length, const char *value, siz
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strlen(options[i].name) != name_length || memcmp(options[i].name, name, name_length))
             continue;
-        if (FL_HARDENED && (i == FL_OPTION_profile || i == FL_OPTION_profile_file))
+        if (FL_HARDENED &&
+            (i == FL_OPTION_profile || i == FL_OPTION_profile_file || i == FL_OPTION_guard_sampling))
             return report(name, name_length, value, value_length,
                           "none; libfallow-malloc-hardened does not sample");
         if (!value || !set_value(&options[i], value, value_length))

@@ -4,7 +4,7 @@
  * (src/cli) are made of this.
  *
  *   X(name, kind, usual value, what it does)
- *   kinds: SWITCH 0 or 1 · BYTES a number, with k, m, g or t behind it for powers of 1024; 0: none · PATH a file
+ *   kinds: SWITCH 0 or 1 · NUMBER a number · BYTES a number, with k, m, g or t behind it for powers of 1024; 0: none · PATH a file
  */
 #ifndef FL_OPTIONTABLE_H
 #define FL_OPTIONTABLE_H
@@ -14,6 +14,9 @@
       "idle memory goes back by a thread of fallow's own, which comes late and goes early")               \
     X(container, SWITCH, "1", "90 % of the container's memory limit is the soft limit where none is set") \
     X(give_back, SWITCH, "1", "idle memory goes back by itself; with 0 only at limits and on request")    \
+    X(guard_sampling, NUMBER, "0",                                                                        \
+      "one in so many allocations lies between inaccessible pages, which explain what touches them; 0: "  \
+      "none")                                                                                             \
     X(hard_limit, BYTES, "0", "all memory of the process; at it, allocations fail")                       \
     X(huge_pages, SWITCH, "1",                                                                            \
       "a large heap asks for huge pages where it grows, as far as the system has them for who asks")      \
@@ -27,6 +30,7 @@
       "a line on standard error, when the process ends, says what the system has refused")
 
 #define FL_ACCEPTED_SWITCH "0 or 1"
+#define FL_ACCEPTED_NUMBER "a number, 1000000000 at most; 0: none"
 #define FL_ACCEPTED_BYTES "a number of bytes, with k, m, g or t behind it if you like"
 #define FL_ACCEPTED_PATH "the path of a file, of at most 255 bytes"
 

@@ -11,6 +11,17 @@ bool fl_read_switch(const char *text, size_t length, bool *out) {
     return true;
 }
 
+bool fl_read_number(const char *text, size_t length, uint32_t *out) {
+    uint32_t number = 0;
+    size_t i = 0;
+    for (; i < length && text[i] >= '0' && text[i] <= '9' && number <= FL_OPTION_NUMBER_MAX / 10; i++)
+        number = number * 10 + (uint32_t)(text[i] - '0');
+    if (i == 0 || i < length || number > FL_OPTION_NUMBER_MAX)
+        return false;
+    *out = number;
+    return true;
+}
+
 bool fl_read_bytes(const char *text, size_t length, size_t *out) {
     size_t bytes = 0, i = 0;
     for (; i < length && text[i] >= '0' && text[i] <= '9'; i++)

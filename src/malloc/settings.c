@@ -4,7 +4,9 @@
 #include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/huge.h"
+#include "../heap/sampled.h"
 #include "../slab/arenas.h"
+#include "../slab/trap_words.h"
 #include "../system/system.h"
 #include "fallow/profile.h"
 
@@ -25,6 +27,11 @@ void fl_option_apply(fl_option which) {
     case FL_OPTION_container:
         fl_limits_heed_container(fl_the_options.container);
         keep_to_memory();
+        return;
+    case FL_OPTION_guard_sampling:
+        if (fl_the_options.guard_sampling)
+            fl_system_explain_faults(fl_trap_explain);
+        fl_sampling_trap(fl_the_options.guard_sampling);
         return;
     case FL_OPTION_give_back:
         fl_driver_switch(fl_the_options.give_back);

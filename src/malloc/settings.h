@@ -10,6 +10,7 @@
 #include "optionvalues.h"
 
 #define FL_FIELD_SWITCH(name) bool name
+#define FL_FIELD_NUMBER(name) uint32_t name
 #define FL_FIELD_BYTES(name) size_t name
 #define FL_FIELD_PATH(name) char name[FL_OPTION_PATH_BYTES]
 #define FL_FIELD(name, kind, usual, what) FL_FIELD_##kind(name);

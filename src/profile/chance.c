@@ -41,6 +41,14 @@ uint64_t fl_chance_gap(uint64_t *state, unsigned shift) {
     return (uint64_t)((((wide)minus_log2 * LN2_32) << shift) >> 64);
 }
 
+uint32_t fl_chance_step(uint64_t *state, uint32_t mean) {
+    if (mean == 1)
+        return 1;
+    /* Of whole events: half of one less, for what is rounded down. */
+    wide steps = 1 + ((wide)fl_chance_gap(state, 32) * (2 * (uint64_t)mean - 1) >> 33);
+    return steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
+}
+
 static uint64_t times(uint64_t a, uint64_t b) {
     return (uint64_t)(((wide)a * b) >> 62);
 }

@@ -22,6 +22,10 @@ bool fl_chance_hits(size_t bytes, unsigned shift);
 /* For how many blocks of its size a sampled one stands, times FL_WEIGHT_ONE: 1 / (1 - e^(-bytes / 2^shift)). */
 uint64_t fl_chance_weight(size_t bytes, unsigned shift);
 
+/* Returns the number of events up to and including the next one that counts, if each counts with a chance of
+ * one in `mean`, which is not 0. Changes the state. */
+uint32_t fl_chance_step(uint64_t *state, uint32_t mean);
+
 /* Another state than any that was given out before. */
 uint64_t fl_chance_seed(void);
 

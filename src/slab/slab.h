@@ -21,7 +21,11 @@
 struct fallow_arena;
 struct fl_sample;
 
-typedef enum fl_slab_kind { FL_KIND_SLAB = 1, FL_KIND_LARGE } fl_slab_kind;
+typedef enum fl_slab_kind {
+    FL_KIND_SLAB = 1,
+    FL_KIND_LARGE,
+    FL_KIND_TRAP
+} fl_slab_kind; /* the last: trap.h */
 
 typedef struct fl_slab {
     /* The owner's line. */

@@ -28,6 +28,7 @@
     X(RECYCLED, ONE, "recycled", "heaps that wait to be used again")                                       \
     X(DESCRIPTORS, ONE, "descriptors", "descriptors of slabs that wait to be used again")                  \
     X(WINDOW, ONE, "window", "regions of the window")                                                      \
+    X(TRAPS, ONE, "traps", "sampled blocks between inaccessible pages")                                    \
     X(PROFILE, ONE, "profile", "what was sampled, and where")                                              \
     X(META, ONE, "meta", "memory for fallow's own bookkeeping")                                            \
     X(CHECKER, ONE, "checker", "the state of every OS page")                                               \

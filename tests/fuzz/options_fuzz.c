@@ -75,6 +75,11 @@ static bool takes(const struct row *row, const char *value) {
             return false;
         *(bool *)field = *value == '1';
         return true;
+    case FL_OPTION_NUMBER:
+        if (!bytes_of(value, &bytes) || bytes > 1000000000 || !strchr("0123456789", value[strlen(value) - 1]))
+            return false;
+        *(uint32_t *)field = (uint32_t)bytes;
+        return true;
     case FL_OPTION_BYTES:
         if (!bytes_of(value, &bytes))
             return false;
@@ -121,6 +126,7 @@ static void compare(void) {
         CHECK_EQUAL(applied[i], wanted_applied[i]);
 #define COMPARE(name, kind, usual, what) COMPARE_##kind(name);
 #define COMPARE_SWITCH(name) CHECK_EQUAL(fl_the_options.name, wanted.name)
+#define COMPARE_NUMBER(name) CHECK_EQUAL(fl_the_options.name, wanted.name)
 #define COMPARE_BYTES(name) CHECK_EQUAL(fl_the_options.name, wanted.name)
 #define COMPARE_PATH(name) CHECK_EQUAL(strcmp(fl_the_options.name, wanted.name), 0)
     FL_OPTIONS(COMPARE)

@@ -215,7 +215,9 @@ int main(int argc, char **argv) {
     }
     if (strstr(options, "container")) {
         RUN(sandbox_everything_where_nothing_else_is_wanted);
-        go_on_with("verbose:1", argv);
+        go_on_with(strstr(options, "guard") ? "verbose:1"
+                                            : "background_thread:0,container:0,guard_sampling:20",
+                   argv);
     }
     RUN(sandbox_says_what_is_refused);
     return 0;

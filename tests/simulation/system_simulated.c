@@ -9,6 +9,7 @@
 
 #include "../../src/system/container.h"
 #include "../../src/system/guest.h"
+#include "../../src/system/place.h"
 #include "faults.h"
 #include "memory.h"
 #include "schedule.h"
@@ -173,6 +174,10 @@ int fl_system_write_maps(int descriptor) {
 bool fl_system_can_read(const void *word) {
     (void)word;
     return false;
+}
+
+void fl_line_add_place(fl_line *line, uintptr_t address) {
+    fl_line_add_address(line, (const void *)address);
 }
 
 bool fl_system_has_thread(uint32_t thread) {

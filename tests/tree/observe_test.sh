@@ -14,7 +14,10 @@ python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$rests" "$work/r
 says observe_profile_tells_of_pools 0 '^ +2\.[0-9] MiB  in pools .*not sampled' "$fallow" profile --now "$rests"
 start "$work/keeps" env FALLOW_OPTIONS=give_back:0,background_thread:0 "$build/tests/observed"
 python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$process" "$work/keeps" keeps || fail "a process that keeps what is idle"
-start "$work/busy" "$build/tests/observed" busy
+start "$work/guarded" env FALLOW_OPTIONS=guard_sampling:100 "$build/tests/observed"
+sleep 1
+python3 "$source/tests/tree/observe_test.py" "$fallow" resting "$process" "$work/guarded" guarded || fail "a process with sampled blocks"
+start "$work/busy" env FALLOW_OPTIONS=guard_sampling:100 "$build/tests/observed" busy
 python3 "$source/tests/tree/observe_test.py" "$fallow" busy "$process" || fail "a process at work"
 kill -KILL "$process"
 start "$work/told" "$build/tests/observed" busy "$work/info"

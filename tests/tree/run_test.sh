@@ -11,7 +11,7 @@ check() { # name, wanted, got
 check run_preloads 1 "$("$fallow" run -- grep -c 'r-xp.*libfallow-malloc' /proc/self/maps)"
 check run_preloads_hardened 1 "$("$fallow" run --hardened -- grep -c 'r-xp.*libfallow-malloc-hardened' /proc/self/maps)"
 # The hardened library does not sample: who asks is told, and the program goes on.
-for option in profile=64k profile_file=$figures; do
+for option in profile=64k profile_file=$figures guard_sampling=5000; do
   said=$("$fallow" run --hardened --$option -- echo 1000 2>&1 | sort | paste -sd' ')
   check "run_hardened_refuses_${option%%=*}" "1000 fallow: option '${option/=/:}' ignored; accepted: none; libfallow-malloc-hardened does not sample" "$said"
 done
@@ -45,7 +45,7 @@ peak=$(sed -n 's/.*peak Ready *\([0-9]*\)\..*/\1/p' <<<"$stats")
 [ "${peak:-0}" -gt 60 ] && [ "$peak" -lt 200 ] && echo "ok run_stats_plausible" || { echo "failed: peak $peak"; failed=1; }
 # An option that is wrong is reported by name, once, and ignored.
 said=$(FALLOW_OPTIONS=backgroundthread:1 "$fallow" run true 2>&1)
-check run_bad_option "fallow: option 'backgroundthread:1' ignored; accepted: the options background_thread container give_back hard_limit huge_pages idle_max profile profile_file soft_limit stats_file verbose" "$said"
+check run_bad_option "fallow: option 'backgroundthread:1' ignored; accepted: the options background_thread container give_back guard_sampling hard_limit huge_pages idle_max profile profile_file soft_limit stats_file verbose" "$said"
 said=$(FALLOW_OPTIONS=soft_limit:12x,idle_max:8m "$fallow" run true 2>&1)
 check run_bad_value "fallow: option 'soft_limit:12x' ignored; accepted: soft_limit:a number of bytes, with k, m, g or t behind it if you like" "$said"
 said=$(FALLOW_OPTIONS=stats_file:/dev/null "$fallow" run --hard_limit=24m -- python3 -c 'bytes(100 << 20)' 2>&1 | tail -1)
@@ -85,5 +85,5 @@ said=$("$2/a path/fallow" run true 2>&1)
 check run_from_a_path_with_spaces 2 $?
 case $said in *"takes no path with a space"*) echo ok run_says_why ;; *) echo "failed: $said"; failed=1 ;; esac
 rm -rf "$2/a path"
-check run_lists_options 11 "$("$fallow" options | grep -c accepted:)"
+check run_lists_options 12 "$("$fallow" options | grep -c accepted:)"
 exit $failed

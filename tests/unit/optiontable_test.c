@@ -42,6 +42,16 @@ static const struct value_case {
     {FL_OPTION_SWITCH, "2", false, 0},
     {FL_OPTION_SWITCH, "01", false, 0},
     {FL_OPTION_SWITCH, "on", false, 0},
+    {FL_OPTION_NUMBER, "0", true, 0},
+    {FL_OPTION_NUMBER, "5000", true, 5000},
+    {FL_OPTION_NUMBER, "0001", true, 1},
+    {FL_OPTION_NUMBER, "1000000000", true, 1000000000},
+    {FL_OPTION_NUMBER, "1000000001", false, 0},
+    {FL_OPTION_NUMBER, "4294967297", false, 0},
+    {FL_OPTION_NUMBER, "99999999999999999999", false, 0},
+    {FL_OPTION_NUMBER, "", false, 0},
+    {FL_OPTION_NUMBER, "5k", false, 0},
+    {FL_OPTION_NUMBER, "-1", false, 0},
     {FL_OPTION_BYTES, "0", true, 0},
     {FL_OPTION_BYTES, "4097", true, 4097},
     {FL_OPTION_BYTES, "1k", true, (size_t)1 << 10},
@@ -80,6 +90,10 @@ static void values_of_each_kind(void) {
             accepted = fl_read_switch(text, length, &on);
             bytes = accepted ? on : 77;
             CHECK(accepted || on);
+        } else if (it->kind == FL_OPTION_NUMBER) {
+            uint32_t number = 77;
+            accepted = fl_read_number(text, length, &number);
+            bytes = number;
         } else
             accepted = fl_read_bytes(text, length, &bytes);
         if (accepted != it->accepted)
@@ -105,10 +119,13 @@ static void values_that_are_paths(void) {
 static bool holds(const struct row *row, const char *text) {
     const char *field = (const char *)&fl_the_options + row->place;
     bool on;
+    uint32_t number;
     size_t bytes;
     switch (row->kind) {
     case FL_OPTION_SWITCH:
         return fl_read_switch(text, strlen(text), &on) && memcmp(field, &on, sizeof on) == 0;
+    case FL_OPTION_NUMBER:
+        return fl_read_number(text, strlen(text), &number) && memcmp(field, &number, sizeof number) == 0;
     case FL_OPTION_BYTES:
         return fl_read_bytes(text, strlen(text), &bytes) && memcmp(field, &bytes, sizeof bytes) == 0;
     case FL_OPTION_PATH:
@@ -129,8 +146,10 @@ static void table_says_what_holds_and_is_in_order(void) {
 
 /* One is set: it alone changes, and it alone is applied, once. */
 static void setting_one_changes_no_other(void) {
-    static const char *const values[][2] = {
-        [FL_OPTION_SWITCH] = {"0", "1"}, [FL_OPTION_BYTES] = {"3m", "5k"}, [FL_OPTION_PATH] = {"/a", "/b:c"}};
+    static const char *const values[][2] = {[FL_OPTION_SWITCH] = {"0", "1"},
+                                            [FL_OPTION_NUMBER] = {"7", "5000"},
+                                            [FL_OPTION_BYTES] = {"3m", "5k"},
+                                            [FL_OPTION_PATH] = {"/a", "/b:c"}};
     for (size_t i = 0; i < LENGTH(rows); i++)
         for (int k = 0; k < 2; k++) {
             fl_options wanted = fl_the_options;
