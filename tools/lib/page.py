@@ -13,8 +13,8 @@ import report
 import summary
 import svg
 
-LIGHT = "--ink: #222; --ground: #fff; --grid: #0002; --k0: #0b6e4f; --k1: #c1440e; --k2: #3b5b92; --k3: #8a6d00; --k4: #7a3e8e; --k5: #555;"
-DARK = "--ink: #ddd; --ground: #16181b; --grid: #fff2; --k0: #4fd1a5; --k1: #ff9166; --k2: #8fb4ff; --k3: #e8c547; --k4: #d39ae6; --k5: #bbb;"
+LIGHT = "--ink: #222; --ground: #fff; --grid: #0002; --k0: #0b6e4f; --k1: #c1440e; --k2: #3b5b92; --k3: #8a6d00; --k4: #7a3e8e; --k5: #555; --k6: #b5176f; --k7: #0081a8;"
+DARK = "--ink: #ddd; --ground: #16181b; --grid: #fff2; --k0: #4fd1a5; --k1: #ff9166; --k2: #8fb4ff; --k3: #e8c547; --k4: #d39ae6; --k5: #bbb; --k6: #ff7ac0; --k7: #5fd4f4;"
 STYLE = """
 :root { color-scheme: light dark; LIGHT }
 @media screen and (prefers-color-scheme: dark) { :root { DARK } }
@@ -36,7 +36,7 @@ KINDS polygon { fill-opacity: 0.25; vector-effect: non-scaling-stroke; stroke-wi
 @media (max-width: 40rem) { .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr); } .lanes span { font-size: 11px; overflow-wrap: anywhere; }
   .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; }
   td, th { padding: 2px 5px; } td:first-child, th:first-child { white-space: normal; min-width: 7.6rem; } }
-@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3, h2 + p, .key { break-after: avoid; } tr { break-inside: avoid; }
+@media print { body { margin: 0; padding: 0; max-width: none; font-size: 10pt; } h2, h3, h2 + p, .key, .lanes > div:first-child { break-after: avoid; } tr { break-inside: avoid; }
   .save { display: none; } .panels { grid-template-columns: 1fr 1fr; } .panel .lanes > div { grid-template-columns: 6.5rem minmax(0, 1fr) 4rem; }
   table { font-size: 7pt; display: table; } td, th { white-space: normal; padding: 1px 4px; position: static; } svg { print-color-adjust: exact; } }
 """.replace("LIGHT", LIGHT).replace("DARK", DARK).replace("KINDS", " ".join(".k%d { stroke: var(--k%d); fill: var(--k%d); }" % (n, n, n) for n in range(svg.COLOURS)))

@@ -8,7 +8,7 @@ This file must never know what it draws: no allocator, no row, no result.
 import html
 import math
 
-COLOURS, MARKS = 6, 5  # without a common divisor, so that the first thirty differ
+COLOURS, MARKS = 8, 5  # without a common divisor, so that the first forty differ
 SHAPES = ("<circle r=3.5 />", "<path d='M-3.3-3.3h6.6v6.6h-6.6z'/>", "<path d='M0-4.6 4.6 0 0 4.6-4.6 0z'/>", "<path d='M-4 3.4h8L0-4z'/>",
           "<path d='M-4-3.4h8L0 4z'/>")
 MARGIN = 4.0  # percent at each side, for half a mark and half a number
