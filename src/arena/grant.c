@@ -81,7 +81,7 @@ void fl_limits_follow_container(void) {
 
 /* Of a limit, one part at most goes back at once: then it is a while until the next request is refused. But
  * where little more can go than what is wanted, all of it would be wanted again soon, for a page fault each;
- * so it is twice as much as the last time, as long as there was enough. */
+ * so, unless so much lies idle, it is twice as much as the last time, as long as there was enough. */
 #define FAIR_PARTS 32
 
 static _Atomic size_t process_share_bytes;
@@ -89,6 +89,11 @@ static _Atomic size_t process_share_bytes;
 /* What counts in a limit. */
 static size_t ready_bytes(const fl_pagearena *whose) {
     return atomic_load_explicit(whose ? &whose->family_bytes : &fl_process_ready_bytes, memory_order_relaxed);
+}
+
+/* What is known to lie idle; not what does below it. */
+static size_t idle_bytes(const fl_pagearena *whose) {
+    return whose ? atomic_load_explicit(&whose->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT : 0;
 }
 
 /* Where it is noted how much is to go the next time. */
@@ -103,7 +108,7 @@ static size_t give_back_for_limit(const fl_shortage *shortage) {
     size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
                                         memory_order_relaxed);
     size_t fair = atomic_load_explicit(share_of(whose), memory_order_relaxed);
-    fair = fair < limit / FAIR_PARTS ? fair : limit / FAIR_PARTS;
+    fair = fair < limit / FAIR_PARTS && idle_bytes(whose) < limit / FAIR_PARTS ? fair : limit / FAIR_PARTS;
     wanted = wanted > fair ? wanted : fair;
     fl_scarce_set_exhausted(whose,
                             true); /* before the look, so that what changes during it is not forgotten */

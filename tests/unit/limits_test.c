@@ -68,6 +68,29 @@ static void limits_hard_of_an_arena(void) {
     end();
 }
 
+/* A page is wanted of a limit under which much lies idle: a 32nd of it goes at once, so that the next pages need not ask. */
+static void limits_fair_share_goes_at_once(void) {
+    static fl_pagearena below;
+    bool zeroed;
+    start((osmem_sim_config){0});
+    fl_pagearena_init_below(&below, "below", &sys.backend, &one);
+    CHECK(fl_upkeep_join(&below.upkeep));
+    fl_limits_set(&one, 0, 32 * MIB);
+    char *a = grant(&one, 24), *b = grant(&one, 8);
+    CHECK(a && b);
+    give(&one, b, 8);
+    size_t grain = fl_the_window.grain_pages;
+    CHECK(fl_grant(&below, grain, 1, FL_FILLED_PERHAPS, &zeroed));
+    /* Nobody has touched the new page. */
+    CHECK_EQUAL(osmem_sim_read(sys.sim).resident_bytes, 31 * MIB);
+    uint64_t given = one.given_bytes[FL_CAUSE_LIMIT];
+    CHECK(fl_grant(&below, grain, 1, FL_FILLED_PERHAPS, &zeroed));
+    CHECK_EQUAL(one.given_bytes[FL_CAUSE_LIMIT], given);
+    fl_upkeep_leave(&below.upkeep);
+    fl_pagearena_end(&below);
+    end();
+}
+
 static void limits_idle_elsewhere_goes_first(void) {
     start((osmem_sim_config){0});
     fl_limits_set(&one, 0, 32 * MIB);
@@ -311,6 +334,7 @@ int main(void) {
     CHECK(fl_window_init());
     sim_skip_unless_possible();
     RUN(limits_hard_of_an_arena);
+    RUN(limits_fair_share_goes_at_once);
     RUN(limits_idle_elsewhere_goes_first);
     RUN(limits_hard_of_the_process);
     RUN(limits_soft);
