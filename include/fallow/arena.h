@@ -51,7 +51,8 @@ typedef struct fallow_arena_options {
     size_t soft_limit_bytes; /* 0: none; so with the next two. See fallow_arena_set_limits */
     size_t limit_bytes;
     size_t idle_max_bytes;
-    fallow_arena *parent; /* its limits hold for this arena as well, its figures include this one's */
+    fallow_arena *
+        parent; /* its limits hold for this arena as well, its figures include this one's; see fallow_arena_set_parent */
     /* osmem.h: where the memory comes from. It must take addresses as they are asked for, with OS pages no larger than the
      * process's (else EINVAL). Once it has refused a free, it and its context must live as long as the process: what it did
      * not take back is kept for the next arena with this back end. */
@@ -131,9 +132,24 @@ FALLOW_INLINE fallow_arena *fallow_arena_create_with(const fallow_arena_options 
     return fallow_arena_create_sized(options, sizeof *options);
 }
 
-/* What it was created with. The name lives as long as the arena; the parent is NULL where there is none. */
+/* The name lives as long as the arena; the parent is NULL where there is none. */
 FALLOW_API const char *fallow_arena_name(const fallow_arena *arena);
 FALLOW_API fallow_arena *fallow_arena_parent(const fallow_arena *arena);
+
+/*
+ * The arena, with all below it, goes to another parent; NULL: below nobody. All that they have counts in the limits and figures there from
+ * then on, and no more where it was: the whole of it at once, or nothing has changed. From any thread, beside others that allocate and free in
+ * all these, make arenas below them and end them; who allocates meanwhile waits for as long as it takes to look at every arena there is, once.
+ *
+ * False with errno ENOMEM: it is more than a limit of the parent, or of one above it, leaves room for, when all has gone back that is idle
+ * below both, and owners have been asked as by a request in the parent; it counts as one that was refused, and
+ * fallow_arena_last_refusal(parent, ...) says whose limit it was. EINVAL: the parent is the arena itself or below it, or the arena is
+ * malloc's own.
+ *
+ * Neither arena, nor the parent that it has, may end meanwhile. A request in the arena or below it that began before this call may still
+ * come to the limit of the old parent, and ask its owner: that one may end when such requests have returned.
+ */
+FALLOW_API bool fallow_arena_set_parent(fallow_arena *arena, fallow_arena *parent) FALLOW_MUST_USE;
 
 /*
  * Limits on what the arena can have resident, in bytes, rounded down to OS pages, of which they are one at least; 0: none. A hard
@@ -168,7 +184,7 @@ FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, vo
 FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);
 
 /* Why the arena's last request that failed did so, in whichever thread. whose, if not NULL, becomes the arena whose limit it was;
- * NULL: no arena's. */
+ * NULL: no arena's, or that of one which is above it no more. */
 FALLOW_API fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose);
 
 /*
@@ -266,9 +282,10 @@ FALLOW_API size_t fallow_arena_used_bytes(const fallow_arena *arena);
 
 /*
  * Shows every arena directly below `parent` (NULL: every arena of the process, malloc's own among them); false from `visit` ends it,
- * and is returned. Others may make and destroy arenas meanwhile: one that lives all the while is shown once, but not while it is being
- * reset; who destroys or resets the one that is being shown waits for `visit` to return. From inside, everything is allowed but to end
- * or reset that arena or the parent, which stops the process. `visit` has to return: no longjmp, no exception.
+ * and is returned. Others may make and destroy arenas meanwhile: one that lives (below that parent) all the while is shown once, but not
+ * while it is being reset; one that comes meanwhile is shown with all that it was made with, or not at all. Who destroys or resets the
+ * one that is being shown waits for `visit` to return. From inside, everything is allowed but to end or reset that arena or the parent,
+ * which stops the process. `visit` has to return: no longjmp, no exception.
  */
 typedef bool fallow_arena_visit(void *context, fallow_arena *arena);
 FALLOW_API bool fallow_arena_each(const fallow_arena *parent, fallow_arena_visit *visit, void *context);

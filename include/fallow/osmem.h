@@ -185,6 +185,10 @@ typedef struct osmem_stat {
 FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend,
                                 osmem_stat *parent);
 
+/* Takes a stat, with all that it counts, to another parent (NULL: none): at one moment, the old parents no longer count it and the new
+ * ones do. parent is neither the stat itself nor below it. */
+FALLOW_API void osmem_stat_set_parent(osmem_stat *stat, osmem_stat *parent);
+
 /* Fills in the properties of a back end's memory: page sizes, whether it comes back zeroed, what is charged.
  * traits_bytes is sizeof *traits. Returns false if no version had that size. */
 FALLOW_API bool osmem_backend_traits_sized(const osmem_backend *backend, osmem_traits *traits,

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "charge.h"
 
+#include "../system/fatal.h"
+
 _Atomic size_t fl_process_ready_bytes;
 _Atomic size_t fl_process_hard_bytes = SIZE_MAX;
 _Atomic size_t fl_process_soft_bytes = SIZE_MAX;
 
 void fl_pagearena_count_ready(fl_pagearena *arena, size_t bytes, bool more) {
-    for (fl_pagearena *it = arena; it; it = it->parent)
+    FL_ASSERT_AT(2, fl_lock_is_mine(&arena->lock));
+    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         fl_pagearena_count(&it->family_bytes, bytes, more);
     fl_pagearena_count(&fl_process_ready_bytes, bytes, more);
 }
@@ -19,7 +22,7 @@ static size_t over(const _Atomic size_t *ready, size_t more, const _Atomic size_
 
 /* The first limit that is exceeded, or would be with so many bytes more, from the arena upwards. */
 static bool exceeds_hard(fl_pagearena *arena, size_t more, fl_shortage *shortage) {
-    for (fl_pagearena *it = arena; it; it = it->parent) {
+    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it)) {
         *shortage =
             (fl_shortage){FL_REFUSED_ARENA, over(&it->family_bytes, more, &it->limits.hard_bytes), it};
         if (shortage->bytes)
@@ -38,7 +41,7 @@ bool fl_pagearena_has_room(fl_pagearena *arena, size_t bytes, fl_shortage *short
 static size_t above_soft(const fl_pagearena *arena, size_t *limit) {
     size_t most = over(&fl_process_ready_bytes, 0, &fl_process_soft_bytes);
     *limit = atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed);
-    for (const fl_pagearena *it = arena; it; it = it->parent) {
+    for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it)) {
         size_t above = over(&it->family_bytes, 0, &it->limits.soft_bytes);
         if (above > most) {
             most = above;
@@ -80,21 +83,24 @@ static bool exceeds_soft(fl_pagearena *arena, fl_shortage *shortage) {
 
 _Atomic bool fl_soft_limit_crossed;
 
-/* After so many bytes have been counted. */
-static void note_crossing(fl_pagearena *arena, size_t bytes) {
-    for (fl_pagearena *it = arena; it; it = it->parent) {
-        if (!atomic_load_explicit(&it->limits.soft_asks, memory_order_relaxed))
-            continue;
-        size_t now = atomic_load_explicit(&it->family_bytes, memory_order_relaxed);
-        size_t limit = atomic_load_explicit(&it->limits.soft_bytes, memory_order_relaxed);
-        bool was_above =
-            now - bytes > limit && atomic_load_explicit(&it->limits.soft_above, memory_order_relaxed);
-        atomic_store_explicit(&it->limits.soft_above, now > limit, memory_order_relaxed);
-        if (now > limit && !was_above) {
-            atomic_store_explicit(&it->limits.soft_crossed, true, memory_order_relaxed);
-            atomic_store_explicit(&fl_soft_limit_crossed, true, memory_order_release);
-        }
+void fl_pagearena_note_crossing(fl_pagearena *arena, size_t bytes) {
+    if (!atomic_load_explicit(&arena->limits.soft_asks, memory_order_relaxed))
+        return;
+    size_t now = atomic_load_explicit(&arena->family_bytes, memory_order_relaxed);
+    size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
+    bool was_above =
+        now - bytes > limit && atomic_load_explicit(&arena->limits.soft_above, memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.soft_above, now > limit, memory_order_relaxed);
+    if (now > limit && !was_above) {
+        atomic_store_explicit(&arena->limits.soft_crossed, true, memory_order_relaxed);
+        atomic_store_explicit(&fl_soft_limit_crossed, true, memory_order_release);
     }
+}
+
+/* Of all who count them. */
+static void note_crossing(fl_pagearena *arena, size_t bytes) {
+    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
+        fl_pagearena_note_crossing(it, bytes);
 }
 
 bool fl_pagearena_charge(fl_pagearena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage) {

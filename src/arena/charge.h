@@ -3,7 +3,8 @@
  * charge.h: what counts for limits, and whether there is room below them. A hard limit is never exceeded, not for a moment: what
  * becomes Ready is counted first. What to do where there is no room: grant.h.
  *
- * Threads: any; no lock. Counts go up all who count an arena's bytes, one after the other: who looks meanwhile sees too much.
+ * Threads: any. Who counts holds the lock of the arena whose bytes they are, so that an arena that goes to another parent (family.h) finds
+ * all counted or nothing; those above it are counted without theirs, one after the other: who looks meanwhile sees too much.
  */
 #ifndef FL_CHARGE_H
 #define FL_CHARGE_H
@@ -37,6 +38,9 @@ size_t fl_pagearena_soft_excess(const fl_pagearena *arena);
 
 /* So many bytes of it have gone. */
 void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns);
+
+/* Of one arena, after so many bytes have been counted in it: has its soft limit been crossed? */
+void fl_pagearena_note_crossing(fl_pagearena *arena, size_t bytes);
 
 /* Has any soft limit been crossed whose owner is to be asked? */
 extern _Atomic bool fl_soft_limit_crossed;

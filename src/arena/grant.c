@@ -236,7 +236,7 @@ static bool is_far(const _Atomic size_t *ready, const _Atomic size_t *limit, siz
 bool fl_limits_are_far(const fl_pagearena *arena, size_t bytes) {
     bool far = is_far(&fl_process_ready_bytes, &fl_process_hard_bytes, bytes) &&
                is_far(&fl_process_ready_bytes, &fl_process_soft_bytes, bytes);
-    for (const fl_pagearena *it = arena; far && it; it = it->parent)
+    for (const fl_pagearena *it = arena; far && it; it = fl_pagearena_above(it))
         far = is_far(&it->family_bytes, &it->limits.hard_bytes, bytes) &&
               is_far(&it->family_bytes, &it->limits.soft_bytes, bytes);
     return far;
@@ -246,7 +246,7 @@ bool fl_limits_are_far(const fl_pagearena *arena, size_t bytes) {
 
 size_t fl_limits_ahead_bytes(const fl_pagearena *arena, size_t owners) {
     size_t least = atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed);
-    for (const fl_pagearena *it = arena; it; it = it->parent) {
+    for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it)) {
         size_t limit = atomic_load_explicit(&it->limits.hard_bytes, memory_order_relaxed);
         least = limit < least ? limit : least;
     }

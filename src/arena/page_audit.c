@@ -292,7 +292,7 @@ static void audit_sums(const fl_pagearena *arena, const page_sums *sums) {
     fl_audit_equal(arena, "idle_shown", atomic_load_explicit(&arena->idle_shown, memory_order_relaxed),
                    "the idle pages", fl_pagearena_idle_pages(arena));
     /* The pages of arenas below, and what is charged before it is granted, come on top. */
-    for (const fl_pagearena *it = arena; it; it = it->parent)
+    for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         fl_audit_that(atomic_load_explicit(&it->family_bytes, memory_order_relaxed) >= ready_bytes(arena), it,
                       "the family's Ready pages are fewer than one arena's of it");
     fl_audit_that(atomic_load_explicit(&fl_cuts, memory_order_relaxed) >= sums->cuts, arena,

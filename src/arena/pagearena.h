@@ -60,9 +60,8 @@ typedef struct fl_limits {
 typedef struct fl_pagearena {
     fl_lock ground_lock; /* regions and their chunks, while they change: see window.h */
     fl_lock lock;
-    struct fl_pagearena
-        *parent;        /* whose limits count this one's pages as well; NULL: only the process's do */
-    fl_region *regions; /* all of them */
+    _Atomic(struct fl_pagearena *) parent; /* whose limits count this one's pages as well; see family.h */
+    fl_region *regions;                    /* all of them */
     fl_pagetree tree;
     osmem_stat stat;
     fl_limits limits;
@@ -93,9 +92,9 @@ typedef struct fl_pagearena {
     _Atomic uint64_t refused[FL_REFUSED_COUNT]; /* the refusals, by why; those for the limit of one above: */
     _Atomic uint64_t refused_above;
     _Atomic uintptr_t refused_last; /* the last one: an fl_shortage's whose, with its why in the low bits */
-    _Atomic size_t arenas_below;
-    size_t wanted_bytes; /* at a limit, of the floor above; upkeep's */
-    fl_region *changed;  /* these five: see scarce.h */
+    _Atomic size_t arenas_below;    /* written with the lock of arenas */
+    size_t wanted_bytes;            /* at a limit, of the floor above; upkeep's */
+    fl_region *changed;             /* these five: see scarce.h */
     _Atomic bool in_heaps;
     _Atomic bool scarce;
     _Atomic bool in_hands;
@@ -112,6 +111,11 @@ typedef struct fl_pagearena {
 
 static inline fl_pagearena *fl_pagearena_of_upkeep(const fl_upkeep *upkeep) {
     return (fl_pagearena *)((char *)(uintptr_t)upkeep - offsetof(fl_pagearena, upkeep));
+}
+
+/* NULL: only the process's limits count its pages. In one order with what scarce.h is about. */
+static inline fl_pagearena *fl_pagearena_above(const fl_pagearena *arena) {
+    return atomic_load_explicit(&arena->parent, memory_order_seq_cst);
 }
 
 typedef struct fl_shortage {

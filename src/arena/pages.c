@@ -30,17 +30,10 @@ void fl_pagearena_init(fl_pagearena *arena, const char *name, const osmem_backen
     fl_upkeep_init(&arena->upkeep);
 }
 
-/* All that it is below. */
-static void count_below(const fl_pagearena *arena, bool more) {
-    for (fl_pagearena *it = arena->parent; it; it = it->parent)
-        fl_pagearena_count(&it->arenas_below, 1, more);
-}
-
 void fl_pagearena_init_below(fl_pagearena *arena, const char *name, const osmem_backend *backend,
                              fl_pagearena *parent) {
     fl_pagearena_init(arena, name, backend, &parent->stat);
-    arena->parent = parent;
-    count_below(arena, true);
+    atomic_store_explicit(&arena->parent, parent, memory_order_relaxed);
 }
 
 void fl_pagearena_end(fl_pagearena *arena) {
@@ -52,11 +45,12 @@ void fl_pagearena_end(fl_pagearena *arena) {
             fl_region_release(arena, region);
         fl_lock_drop(&arena->ground_lock);
     }
-    count_below(arena, false);
     fl_pagetree_clear(&arena->tree);
     FL_ASSERT(atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed) == 0);
+    fl_lock_take(&arena->lock);
     fl_pagearena_count_ready(arena, arena->ready_pages << FL_PAGE_SHIFT, false);
     arena->ready_pages = arena->used_pages = arena->kept_pages = 0;
+    fl_lock_drop(&arena->lock);
 }
 
 static char *page_address(size_t page) {

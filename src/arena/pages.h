@@ -20,7 +20,7 @@
 void fl_pagearena_init(fl_pagearena *arena, const char *name, const osmem_backend *backend,
                        osmem_stat *parent);
 
-/* The same, below another arena, which must outlive it. */
+/* The same, below another arena, which must outlive it unless it goes to another parent first (family.h). */
 void fl_pagearena_init_below(fl_pagearena *arena, const char *name, const osmem_backend *backend,
                              fl_pagearena *parent);
 

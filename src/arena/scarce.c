@@ -45,7 +45,7 @@ void fl_scarce_end(fl_pagearena *arena) {
     if (!atomic_load_explicit(&arena->scarce, memory_order_relaxed) ||
         is_near(&fl_process_ready_bytes, &fl_process_hard_bytes))
         return;
-    for (const fl_pagearena *it = arena; it; it = it->parent)
+    for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         if (is_near(&it->family_bytes, &it->limits.hard_bytes))
             return;
     /* First: nobody notes what changes in it from then on. Who is at a limit and says afterwards that it is exhausted comes by here
@@ -63,7 +63,7 @@ void fl_scarce_mark(fl_pagearena *arena, const void *at) {
 }
 
 void fl_scarce_changed(fl_pagearena *arena) {
-    for (fl_pagearena *it = arena; it; it = it->parent)
+    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         if (fl_scarce_is_exhausted(it))
             fl_scarce_set_exhausted(it, false);
     if (fl_scarce_is_exhausted(NULL))
@@ -89,7 +89,7 @@ void fl_scarce_set_exhausted(fl_pagearena *whose, bool exhausted) {
 
 void fl_scarce_in_hands(fl_pagearena *arena) {
     fl_scarce_changed(arena);
-    for (fl_pagearena *it = arena; it; it = it->parent)
+    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         atomic_store_explicit(&it->in_hands, true, memory_order_relaxed);
     atomic_store_explicit(&process_is_in_hands, true, memory_order_relaxed);
 }

@@ -6,6 +6,7 @@
 #include "../system/arithmetic.h"
 #include "../system/system.h"
 #include "charge.h"
+#include "family.h"
 #include "pages.h"
 #include "regions.h"
 #include "scavenge.h"
@@ -264,13 +265,6 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
     return given;
 }
 
-static bool is_below(const fl_pagearena *arena, const fl_pagearena *other) {
-    do
-        arena = arena->parent;
-    while (arena && arena != other);
-    return arena != NULL;
-}
-
 /* Whom a give-back asks: those below an arena (NULL: all); in its second round also for what the floor above holds. */
 typedef struct arena_circle {
     const fl_pagearena *above;
@@ -287,7 +281,7 @@ static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
     bool has_any = atomic_load_explicit(&arena->family_bytes, memory_order_relaxed) ||
                    atomic_load_explicit(&arena->heap_count, memory_order_relaxed);
     return (has_idle || (circle->round == 1 && has_any)) &&
-           (!circle->above || is_below(arena, circle->above));
+           (!circle->above || fl_family_is_below(arena, circle->above));
 }
 
 static bool has_idle(const fl_pagearena *arena) {

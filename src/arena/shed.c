@@ -101,7 +101,7 @@ void fl_shed_ask_soft(fl_pagearena *arena) {
     if (!atomic_load_explicit(&fl_soft_limit_crossed, memory_order_relaxed) ||
         fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) < TICKS_COME_NS)
         return;
-    for (fl_pagearena *it = arena; it; it = it->parent)
+    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         if (atomic_load_explicit(&it->limits.soft_crossed, memory_order_relaxed) &&
             atomic_exchange_explicit(&it->limits.soft_crossed, false, memory_order_relaxed))
             ask_soft(it, arena);

@@ -77,8 +77,7 @@ bool fl_upkeep_join(fl_upkeep *upkeep) {
     return fits;
 }
 
-void fl_upkeep_leave(fl_upkeep *upkeep) {
-    bool pinned;
+bool fl_upkeep_part(fl_upkeep *upkeep) {
     take_queue();
     if (upkeep->joined) {
         joined[upkeep->place] = NULL;
@@ -87,9 +86,13 @@ void fl_upkeep_leave(fl_upkeep *upkeep) {
     upkeep->joined = false;
     if (is_due(upkeep))
         dequeue(upkeep);
-    pinned = upkeep->pins > 0;
+    bool pinned = upkeep->pins > 0;
     drop_queue();
-    while (pinned) {
+    return pinned;
+}
+
+void fl_upkeep_leave(fl_upkeep *upkeep) {
+    for (bool pinned = fl_upkeep_part(upkeep); pinned;) {
         fl_lock_take(&upkeep->lock); /* until who is at work has ended */
         fl_lock_drop(&upkeep->lock);
         take_queue();

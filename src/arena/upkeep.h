@@ -57,6 +57,9 @@ bool fl_upkeep_join(fl_upkeep *upkeep);
 /* Nobody is at work in the arena from here on, nor will be, until it joins again. Who has left already may leave once more. */
 void fl_upkeep_leave(fl_upkeep *upkeep);
 
+/* The first half of that: nobody comes by it any more. Returns whether somebody is still in it, for whom the whole of it waits. */
+bool fl_upkeep_part(fl_upkeep *upkeep);
+
 /* Something was gained that could be given back, or used again: the arena's turn will come. One load where that is known. */
 void fl_upkeep_note(fl_upkeep *upkeep);
 

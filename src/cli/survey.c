@@ -83,7 +83,7 @@ static bool read_arena(fl_survey *survey, uint64_t address, uint32_t slot) {
         free(structure);
         return false;
     }
-    if (!fl_target_member(target, structure, FL_AT_arena_alive)) {
+    if (!fl_target_member(target, structure, FL_AT_arena_handle)) { /* being made, or ended */
         free(structure);
         return true;
     }

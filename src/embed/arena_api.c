@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../arena/driver.h"
+#include "../arena/family.h"
 #include "../arena/grant.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
@@ -43,25 +44,14 @@ static fallow_arena *create(const fallow_arena_options *options) {
     }
     fallow_arena *parent =
         began && options->parent ? fl_arena_at(options->parent, "arena below arena") : NULL;
-    fallow_arena *arena = began ? fl_arena_new(options->name, options->backend, parent) : NULL;
     fl_fork_register();
+    fallow_arena *arena = began ? fl_arena_make(options, parent) : NULL;
     if (began)
         fl_show_leak_roots();
-    /* The one heap of an arena for one thread is always at hand, which that of a guarded one must not be. */
-    if (arena &&
-        (!fl_guarded_begin(arena) || ((options->flags & FALLOW_ARENA_ONE_THREAD) && !fl_is_guarded(arena) &&
-                                      !fl_arena_use_by_one_thread(arena)))) {
-        fl_arena_destroy(arena);
-        arena = NULL;
-    }
     if (!arena) {
         errno = ENOMEM;
         return NULL;
     }
-    fl_limits_set(&arena->pages, options->soft_limit_bytes, options->limit_bytes);
-    fl_limits_set_idle_max(&arena->pages, options->idle_max_bytes);
-    fl_limits_set_policy(&arena->pages, options->give_back == FALLOW_GIVE_BACK_NEVER,
-                         options->give_back == FALLOW_GIVE_BACK_AT_ONCE);
     return fl_arena_handle(arena);
 }
 
@@ -83,8 +73,43 @@ const char *fallow_arena_name(const fallow_arena *arena) {
 }
 
 fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
-    const fallow_arena *parent = fl_arena_at(arena, "parent of arena")->parent;
-    return parent ? fl_arena_handle(parent) : NULL;
+    fallow_arena *it = fl_arena_at(arena, "parent of arena");
+    fl_lock_take(
+        fl_lock_of(FL_LOCK_ARENAS)); /* so that it is not another one's by the time that it is looked at */
+    const fallow_arena *parent = fl_arena_parent(it);
+    fallow_arena *handle = parent ? fl_arena_handle(parent) : NULL;
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+    return handle;
+}
+
+#define TRIES_MAX 64 /* others allocate meanwhile */
+
+/* As often as it is worth trying again. Of who comes, what is idle goes first: it need not count where he goes. */
+static fl_move move_below(fallow_arena *arena, fallow_arena *parent) {
+    fl_shortage shortage = {FL_REFUSED_NEVER, 0, NULL};
+    fl_ladder ladder = {0};
+    for (unsigned tries = 0;; tries++) {
+        fl_move result = fl_arena_set_parent(arena, parent, &shortage);
+        if (result != FL_MOVE_REFUSED ||
+            ((tries == TRIES_MAX ||
+              !fl_scavenger_give_back(&arena->pages, shortage.bytes, FL_CAUSE_LIMIT, true)) &&
+             !fl_make_room(&parent->pages, &shortage, &ladder,
+                           fallow_arena_ready_bytes(fl_arena_handle(arena)))))
+            return result;
+    }
+}
+
+bool fallow_arena_set_parent(fallow_arena *handle, fallow_arena *parent_handle) {
+    static const int errors[] = {[FL_MOVED] = 0, [FL_MOVE_REFUSED] = ENOMEM, [FL_MOVE_CIRCLE] = EINVAL};
+    fallow_arena *arena = fl_arena_at(handle, "another parent for arena");
+    fallow_arena *parent = parent_handle ? fl_arena_at(parent_handle, "arena below arena") : NULL;
+    fl_call_back here; /* neither is to end in one of an owner's who is asked */
+    fl_call_back_begin(&here, &arena->pages, parent ? &parent->pages : NULL, false);
+    fl_move result = arena == fl_process_arena ? FL_MOVE_CIRCLE : move_below(arena, parent);
+    fl_call_back_end(&here);
+    if (result != FL_MOVED)
+        errno = errors[result];
+    return result == FL_MOVED;
 }
 
 void fallow_arena_reset(fallow_arena *arena, size_t keep_bytes) {
@@ -330,12 +355,22 @@ static fallow_refused_by refused_by(fl_refusal why) {
     }
 }
 
+/* Of an arena, or one above it; NULL: it is neither any more, and may be gone. */
+static fallow_arena *handle_above(const fl_pagearena *arena, const fl_pagearena *whose) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    bool is = whose && (whose == arena || fl_family_is_below(arena, whose));
+    fallow_arena *handle =
+        is ? fl_arena_handle((const fallow_arena *)whose) : NULL; /* pages are its first member */
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+    return handle;
+}
+
 fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose) {
     const fl_pagearena *pages = &fl_arena_at(arena, "figures of arena")->pages;
     fl_shortage last = {FL_REFUSED_NEVER, 0, NULL};
     bool refused = fl_last_refusal(pages, &last);
-    if (whose) /* pages are its first member */
-        *whose = last.whose ? fl_arena_handle((const fallow_arena *)last.whose) : NULL;
+    if (whose)
+        *whose = handle_above(pages, last.whose);
     return !refused                                              ? FALLOW_REFUSED_BY_NOBODY
            : last.why == FL_REFUSED_ARENA && last.whose != pages ? FALLOW_REFUSED_BY_PARENT
                                                                  : refused_by(last.why);

@@ -4,6 +4,7 @@
 #include "fallow/arena.h"
 
 #include "../arena/driver.h"
+#include "../arena/grant.h"
 #include "../arena/pages.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
@@ -15,6 +16,7 @@
 #include "../system/fatal.h"
 #include "../system/poison.h"
 #include "guarded.h"
+#include "poollist.h"
 
 /* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
  * no entry is left that leads to one. */
@@ -78,6 +80,7 @@ static void forget_everything(fallow_arena *arena) {
     fl_guarded_end(arena);
     forget_unsettled(arena);
     fl_threads_leave(arena);
+    fl_pools_forget(arena);
     fl_slab *gone = NULL;
     for (const fl_region *region = arena->pages.regions; region; region = region->next) {
         gone = forget_blocks(region, gone);
@@ -104,6 +107,35 @@ static void check_unneeded(const fallow_arena *arena, const char *doing) {
 bool fl_arena_use_by_one_thread(fallow_arena *arena) {
     arena->only_heap = fl_thread_heap_of_nobody(arena);
     return arena->only_heap != NULL;
+}
+
+/* What nobody comes by any more. */
+static void end(fallow_arena *arena) {
+    forget_everything(arena);
+    fl_pagearena_end(&arena->pages);
+    fl_arena_gone(arena);
+}
+
+/* The one heap of an arena for one thread is always at hand, which that of a guarded one must not be. */
+static bool prepare(fallow_arena *arena, bool one_thread) {
+    return fl_guarded_begin(arena) &&
+           (!one_thread || fl_is_guarded(arena) || fl_arena_use_by_one_thread(arena));
+}
+
+fallow_arena *fl_arena_make(const fallow_arena_options *options, fallow_arena *parent) {
+    fallow_arena *arena = fl_arena_new(options->name, options->backend, parent);
+    if (!arena)
+        return NULL;
+    if (!prepare(arena, options->flags & FALLOW_ARENA_ONE_THREAD)) {
+        end(arena);
+        return NULL;
+    }
+    fl_limits_set(&arena->pages, options->soft_limit_bytes, options->limit_bytes);
+    fl_limits_set_idle_max(&arena->pages, options->idle_max_bytes);
+    fl_limits_set_policy(&arena->pages, options->give_back == FALLOW_GIVE_BACK_NEVER,
+                         options->give_back == FALLOW_GIVE_BACK_AT_ONCE);
+    fl_arena_show(arena);
+    return arena;
 }
 
 void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
@@ -135,7 +167,5 @@ void fl_arena_destroy(fallow_arena *arena) {
     fl_audit_arena_unused(arena);
     fl_arena_leave(arena);
     fl_arena_renew_contents(arena);
-    forget_everything(arena);
-    fl_pagearena_end(&arena->pages);
-    fl_arena_gone(arena);
+    end(arena);
 }

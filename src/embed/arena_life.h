@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* arena_life.h: arenas of the program: used by one thread or by all, emptied, ended with all that is below. */
+/* arena_life.h: arenas of the program: made, used by one thread or by all, emptied, ended with all that is below. */
 #ifndef FL_ARENA_LIFE_H
 #define FL_ARENA_LIFE_H
 
 #include "../slab/arenas.h"
+#include "fallow/arena.h"
+
+/* A new one, whole before anybody comes by it: guarded where that is wanted, with its limits. NULL: no memory. */
+fallow_arena *fl_arena_make(const fallow_arena_options *options, fallow_arena *parent);
 
 /* With all arenas below it. */
 void fl_arena_destroy(fallow_arena *arena);

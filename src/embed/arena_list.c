@@ -12,9 +12,8 @@ static fallow_arena *arena_of(const fl_upkeep *upkeep) {
     return (fallow_arena *)fl_pagearena_of_upkeep(upkeep); /* its first member */
 }
 
-/* An arena's parent is the same from before it joins upkeep until after it has left. */
 static bool is_child(const fl_upkeep *upkeep, const void *parent) {
-    return !parent || arena_of(upkeep)->parent == parent;
+    return !parent || fl_arena_parent(arena_of(upkeep)) == parent;
 }
 
 bool fallow_arena_each(const fallow_arena *parent, fallow_arena_visit *visit, void *context) {

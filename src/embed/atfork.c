@@ -12,6 +12,7 @@
 #include "../heap/reclaim.h"
 #include "../heap/thread.h"
 #include "../system/fork.h"
+#include "poollist.h"
 
 /* What of arenas fork has to find free. (Heaps' own locks it leaves to their threads, of which the child has none but one.) */
 static fl_lock *lock_of(fallow_arena *arena, fl_rank rank) {
@@ -22,6 +23,8 @@ static fl_lock *lock_of(fallow_arena *arena, fl_rank rank) {
         return &arena->heaps_lock;
     case FL_LOCK_LISTS:
         return &arena->lists_lock;
+    case FL_LOCK_POOLS:
+        return &arena->pools_lock;
     case FL_LOCK_GROUND:
         return &arena->pages.ground_lock;
     case FL_LOCK_PAGES:
@@ -67,6 +70,7 @@ static void fork_child(void) {
         arena->forked = true;
 #endif
         fl_shed_fork_child_of(&arena->pages);
+        fl_pools_fork_child(arena);
     }
     fl_events_fork_child();
     fl_shed_fork_child();

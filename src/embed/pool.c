@@ -22,6 +22,7 @@
 #include "../system/fatal.h"
 #include "../system/poison.h"
 #include "poolbooks.h"
+#include "poollist.h"
 
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
@@ -130,20 +131,21 @@ static void chunk_free(fallow_arena *arena, fallow_pool *of_pool, chunk *it) {
         fl_pages_return(&arena->pages, (char *)it, pages);
 }
 
-static void start_in(fallow_pool *pool, chunk *it, char *next) {
-    pool->newest = it;
-    pool->next = next;
-    pool->end = (char *)it + (it->pages << FL_PAGE_SHIFT);
-    pool->fast_end = fl_poison_is_there() ? next : pool->end;
-    fl_poison(next, (size_t)(pool->end - next));
-}
-
 static bool holds_pool(const fallow_pool *pool, const chunk *it) {
     return it->pool == pool;
 }
 
 static char *first_byte(const fallow_pool *pool, chunk *it) {
     return holds_pool(pool, it) ? (char *)pool + POOL_HEADER_BYTES : (char *)it + CHUNK_HEADER_BYTES;
+}
+
+static void start_in(fallow_pool *pool, chunk *it, char *next) {
+    pool->newest = it;
+    pool->from = first_byte(pool, it);
+    pool->next = next;
+    pool->end = (char *)it + (it->pages << FL_PAGE_SHIFT);
+    pool->fast_end = fl_poison_is_there() ? next : pool->end;
+    fl_poison(next, (size_t)(pool->end - next));
 }
 
 /* Where the next pool lies in its chunk. */
@@ -177,6 +179,7 @@ static fallow_pool *create(fallow_arena *arena, fallow_pool *parent) {
         parent->children = pool;
     }
     start_in(pool, first, first_byte(pool, first));
+    fl_pools_add(arena, &pool->in_arena);
     return pool;
 }
 
@@ -208,7 +211,7 @@ static size_t next_chunk_bytes(const fallow_pool *pool) {
 }
 
 static size_t used_in_newest(const fallow_pool *pool) {
-    return (size_t)(pool->next - first_byte(pool, pool->newest));
+    return (size_t)(pool->next - pool->from);
 }
 
 static chunk *take_spare(fallow_pool *pool, size_t bytes) {
@@ -465,6 +468,7 @@ void fallow_pool_destroy(fallow_pool *pool) {
             pool->next_sibling->previous_sibling = pool->previous_sibling;
     }
     drop_spare(pool);
+    fl_pools_remove(pool->arena, &pool->in_arena);
     pool->newest->pool = NULL;
     chunk_free(pool->arena, pool->parent, pool->newest); /* with the pool in it */
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poolbooks.h: what a pool has, and what stands at the head of its chunks. For pool.c alone: a pool is changed nowhere else.
+ * poolbooks.h: what a pool has, and what stands at the head of its chunks. For pool.c, and for poollist.c, which looks at it; a pool is
+ * changed nowhere else but in its place in the arena's list.
  */
 #ifndef FL_POOLBOOKS_H
 #define FL_POOLBOOKS_H
@@ -26,10 +27,19 @@ typedef struct clean_up {
     void *context;
 } clean_up;
 
+/* A pool's place in the list of its arena (poollist.h), or that of a visit: behind the pool that it has shown, so that this one may end, and the
+ * visit goes on. */
+typedef struct fl_pool_link {
+    struct fl_pool_link *older;
+    struct fl_pool_link *newer;
+    uintptr_t visitor; /* the thread; 0: it is a pool's */
+} fl_pool_link;
+
 struct fallow_pool {
     char *next;     /* the first free byte of the newest chunk */
     char *fast_end; /* its end; under AddressSanitizer the same as next: each object takes the slow path */
     char *end;
+    char *from;         /* the newest chunk's first byte for objects */
     size_t used_before; /* in other chunks than the newest */
     chunk *newest;
     chunk *large; /* chunks of one object each, newest first */
@@ -49,6 +59,7 @@ struct fallow_pool {
     size_t held_pages; /* with the children's */
     size_t limit_pages;
     pthread_t owner;
+    fl_pool_link in_arena;
 };
 
 #endif

@@ -84,8 +84,8 @@
     X(books_round, fl_profile_books, round)                             \
     X(books_past_peak, fl_profile_books, past_peak)                     \
     X(arena_name, fallow_arena, name)                                   \
-    X(arena_alive, fallow_arena, alive)                                 \
-    X(arena_parent, fallow_arena, parent)                               \
+    X(arena_handle, fallow_arena, handle)                               \
+    X(arena_parent, fallow_arena, pages.parent)                         \
     X(arena_heaps, fallow_arena, heaps)                                 \
     X(arena_stat_prepared, fallow_arena, pages.stat.bytes.prepared)     \
     X(arena_stat_ready, fallow_arena, pages.stat.bytes.ready)           \

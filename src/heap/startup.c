@@ -21,6 +21,8 @@ static void init(void) {
         return;
     fl_scavenger_init(fl_heap_reclaim);
     fl_process_arena = fl_arena_new("malloc", NULL, NULL);
+    if (fl_process_arena)
+        fl_arena_show(fl_process_arena);
     fl_root_open();
 }
 

@@ -127,7 +127,7 @@ static void print_arenas(FILE *stream, sums *all) {
     for (bool found = true; found;) {
         seen_arena seen;
         fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
-        fallow_arena *arena = fl_arena_next(&slot);
+        fallow_arena *arena = fl_arena_next_shown(&slot);
         found = arena != NULL;
         if (found)
             see_arena(arena, &seen, all);

@@ -31,16 +31,30 @@ static size_t more(size_t count, size_t bytes) {
     return count + bytes;
 }
 
+/* One stat. Holds the lock. */
+static inline void change(osmem_stat *stat, osmem_bytes out, osmem_bytes in) {
+    osmem_bytes *its = &stat->bytes;
+    its->reserved = more(less(stat, FL_RESERVED, its->reserved, out.reserved), in.reserved);
+    its->prepared = more(less(stat, FL_PREPARED, its->prepared, out.prepared), in.prepared);
+    its->ready = more(less(stat, FL_READY, its->ready, out.ready), in.ready);
+    if (its->ready > stat->ready_peak_bytes)
+        stat->ready_peak_bytes = its->ready;
+}
+
 void fl_ledger_change(osmem_stat *stat, osmem_bytes out, osmem_bytes in) {
     fl_lock_take(fl_lock_of(FL_LOCK_LEDGER));
-    for (; stat; stat = stat->parent) {
-        osmem_bytes *its = &stat->bytes;
-        its->reserved = more(less(stat, FL_RESERVED, its->reserved, out.reserved), in.reserved);
-        its->prepared = more(less(stat, FL_PREPARED, its->prepared, out.prepared), in.prepared);
-        its->ready = more(less(stat, FL_READY, its->ready, out.ready), in.ready);
-        if (its->ready > stat->ready_peak_bytes)
-            stat->ready_peak_bytes = its->ready;
-    }
+    for (; stat; stat = stat->parent)
+        change(stat, out, in);
+    fl_lock_drop(fl_lock_of(FL_LOCK_LEDGER));
+}
+
+void osmem_stat_set_parent(osmem_stat *stat, osmem_stat *parent) {
+    fl_lock_take(fl_lock_of(FL_LOCK_LEDGER));
+    for (osmem_stat *it = stat->parent; it; it = it->parent)
+        change(it, stat->bytes, (osmem_bytes){0});
+    stat->parent = parent;
+    for (osmem_stat *it = parent; it; it = it->parent)
+        change(it, (osmem_bytes){0}, stat->bytes);
     fl_lock_drop(fl_lock_of(FL_LOCK_LEDGER));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "arenas.h"
 
+#include "../arena/family.h"
 #include "../arena/pages.h"
 #include "../system/fatal.h"
 
@@ -52,29 +53,24 @@ void fl_arena_renew_contents(fallow_arena *arena) {
                           memory_order_relaxed);
 }
 
-/* Among its parent's children, or out of there. */
-static void link_to_parent(fallow_arena *arena) {
-    fallow_arena *parent = arena->parent;
+/* Among a parent's children, or out of there. Hold the lock of arenas. */
+static void link_to(fallow_arena *parent, fallow_arena *arena) {
     arena->next_sibling = arena->previous_sibling = NULL;
     if (!parent)
         return;
-    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     arena->next_sibling = parent->children;
     if (arena->next_sibling)
         arena->next_sibling->previous_sibling = arena;
     parent->children = arena;
-    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
-static void unlink_from_parent(fallow_arena *arena) {
-    if (!arena->parent)
+static void unlink_from(fallow_arena *parent, fallow_arena *arena) {
+    if (!parent)
         return;
-    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
-    *(arena->previous_sibling ? &arena->previous_sibling->next_sibling : &arena->parent->children) =
+    *(arena->previous_sibling ? &arena->previous_sibling->next_sibling : &parent->children) =
         arena->next_sibling;
     if (arena->next_sibling)
         arena->next_sibling->previous_sibling = arena->previous_sibling;
-    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
 /* As many may as there are arenas. */
@@ -98,30 +94,39 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
         fl_pagearena_init_below(&arena->pages, arena->name, backend, &parent->pages);
     else
         fl_pagearena_init(&arena->pages, arena->name, backend, &fl_stat_process);
-    arena->parent = parent;
     arena->children = NULL;
     arena->only_heap = NULL;
     fl_lock_init(&arena->lists_lock, FL_LOCK_LISTS);
     fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
+    fl_lock_init(&arena->pools_lock, FL_LOCK_POOLS);
     /* As new, or as the end of the one before has left it. */
-    FL_ASSERT(!arena->unsettled && !arena->heaps &&
+    FL_ASSERT(!arena->unsettled && !arena->heaps && !arena->pools.newest &&
               !atomic_load_explicit(&arena->listed_count, memory_order_relaxed));
+    fl_arena_renew_contents(arena);
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
     atomic_store_explicit(&arena->alive, true, memory_order_relaxed);
-    atomic_store_explicit(&arena->handle, next_handle(arena), memory_order_relaxed);
+    fl_family_count(&arena->pages, true);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
-    fl_arena_renew_contents(arena);
-    fl_arena_join(arena);
-    /* Last, as it is the first to end: in the child of a fork that comes in between, nobody ends it with its parent. */
-    link_to_parent(arena);
     return arena;
+}
+
+/* With the lock: in the child of a fork it is there, or nobody comes by it, not with its parent's end either. */
+void fl_arena_show(fallow_arena *arena) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    atomic_store_explicit(&arena->handle, next_handle(arena), memory_order_release); /* what it has, first */
+    link_to(fl_arena_parent(arena), arena);
+    fl_arena_join(arena);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
 }
 
 void fl_arena_leave(fallow_arena *arena) {
     /* First out of everybody's reach: in the child of a fork that comes in between it stays half-ended, and nobody may come
-     * by it there, who ends its parent for one. */
-    unlink_from_parent(arena);
-    fl_upkeep_leave(&arena->pages.upkeep);
+     * by it there, who ends its parent for one, or lists what is below another arena in its parent's place. */
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    unlink_from(fl_arena_parent(arena), arena);
+    fl_upkeep_part(&arena->pages.upkeep);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+    fl_upkeep_leave(&arena->pages.upkeep); /* who came by it before */
     /* Not before: who has it pinned may know it by its handle. */
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     atomic_store_explicit(&arena->handle, NULL, memory_order_relaxed);
@@ -131,6 +136,7 @@ void fl_arena_leave(fallow_arena *arena) {
 void fl_arena_gone(fallow_arena *arena) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     atomic_store_explicit(&arena->alive, false, memory_order_relaxed);
+    fl_family_count(&arena->pages, false);
     arena->next_free = ended;
     ended = arena;
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
@@ -143,4 +149,47 @@ fallow_arena *fl_arena_next(uint32_t *slot) {
             return arena;
     }
     return NULL;
+}
+
+/* Nobody counts a byte of an arena, or of one below it, between these two: of all that are there, shown or not. Who has the lock of
+ * arenas, and no other, may have many of these at once: everybody else has one, and waits for none meanwhile. */
+static void hold_counts(fallow_arena *arena, void (*each)(fl_lock *lock)) {
+    uint32_t slot = 0;
+    each(&arena->pages.lock);
+    if (!atomic_load_explicit(&arena->pages.arenas_below, memory_order_relaxed))
+        return;
+    for (fallow_arena *it; (it = fl_arena_next(&slot)) != NULL;)
+        if (fl_family_is_below(&it->pages, &arena->pages))
+            each(&it->pages.lock);
+}
+
+/* An arena that moves while it is being made or ended, below it others that are: they are where they were in this one's family. */
+static fl_move move(fallow_arena *arena, fallow_arena *parent, fl_shortage *shortage) {
+    fallow_arena *before = fl_arena_parent(arena);
+    if (parent == before)
+        return FL_MOVED;
+    if (parent && (parent == arena || fl_family_is_below(&parent->pages, &arena->pages)))
+        return FL_MOVE_CIRCLE;
+    hold_counts(arena, fl_lock_take_unseen);
+    bool moved = fl_family_move(&arena->pages, parent ? &parent->pages : NULL, shortage);
+    hold_counts(arena, fl_lock_drop_unseen);
+    if (!moved)
+        return FL_MOVE_REFUSED;
+    unlink_from(before, arena);
+    link_to(parent, arena);
+    return FL_MOVED;
+}
+
+fl_move fl_arena_set_parent(fallow_arena *arena, fallow_arena *parent, fl_shortage *shortage) {
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
+    fl_move result = move(arena, parent, shortage);
+    fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
+    return result;
+}
+
+fallow_arena *fl_arena_next_shown(uint32_t *slot) {
+    fallow_arena *arena = fl_arena_next(slot);
+    while (arena && !fl_arena_handle(arena))
+        arena = fl_arena_next(slot);
+    return arena;
 }

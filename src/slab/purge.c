@@ -82,8 +82,10 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
         } else
             batch->refused[batch->slab_of[i]] |= units;
     }
+    fl_lock_take(&arena->pages.lock);
     fl_pagearena_count(&arena->pages.decommitted_bytes, bytes, true);
     fl_pagearena_count_ready(&arena->pages, bytes, false);
+    fl_lock_drop(&arena->pages.lock);
     fl_pagearena_given(&arena->pages, cause, batch->ranges, went, started_ns);
     batch->range_count = 0;
 }

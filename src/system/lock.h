@@ -118,7 +118,7 @@ void fl_locks_are_born(uint32_t thread);
 /* Drops such a lock. */
 void fl_lock_drop_misnamed(fl_lock *lock);
 
-/* Drops a lock unseen by held.h; otherwise for fork alone. */
+/* Drops a lock unseen by held.h. */
 static inline void fl_lock_drop_unseen(fl_lock *lock) {
     if (__builtin_expect(pthread_mutex_unlock(&lock->mutex) != 0, 0))
         fl_lock_drop_misnamed(lock);
@@ -137,13 +137,18 @@ static inline void fl_mutex_take(pthread_mutex_t *mutex) {
         fl_lock_unusual(mutex, code);
 }
 
-static inline void fl_lock_take(fl_lock *lock) {
-    fl_held_want(lock, lock->rank);
+/* Takes a lock unseen by held.h: for who takes many of a kind at once, which another lock makes right. */
+static inline void fl_lock_take_unseen(fl_lock *lock) {
     if (__builtin_expect(!*fl_locks_birth, 0))
         fl_lock_take_over(lock);
     fl_mutex_take(&lock->mutex);
     if (fl_locks_may_be_closed())
         fl_lock_pass(lock);
+}
+
+static inline void fl_lock_take(fl_lock *lock) {
+    fl_held_want(lock, lock->rank);
+    fl_lock_take_unseen(lock);
     fl_held_add(lock, lock->rank);
 }
 

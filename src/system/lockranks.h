@@ -20,6 +20,7 @@
     X(HEAPS, MANY, "heaps", "an arena's list of heaps")                                                    \
     X(HEAP, MANY, "heap", "one heap's lists of parked slabs")                                              \
     X(LISTS, MANY, "lists", "an arena's lists of slabs that belong to nobody")                             \
+    X(POOLS, MANY, "pools", "an arena's list of pools")                                                    \
     X(MOVE, ONE, "move", "pages of a large block on their way to another place")                           \
     X(GROUND, MANY, "ground", "an arena's regions and their mappings, while they change")                  \
     X(PAGES, MANY, "pages", "an arena's pages")                                                            \

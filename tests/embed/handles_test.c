@@ -112,6 +112,20 @@ static void call_stats(void) {
 static void call_below(void) {
     CHECK(!below(arena));
 }
+static void call_set_parent(void) {
+    CHECK(!fallow_arena_set_parent(arena, NULL));
+}
+static void call_set_parent_to(void) {
+    fallow_arena *other = fallow_arena_create("other", 0);
+    CHECK(!fallow_arena_set_parent(other, arena));
+}
+static bool see_pool(void *context, fallow_pool *it, const fallow_pool_figures *figures) {
+    (void)context, (void)it, (void)figures;
+    return true;
+}
+static void call_pools(void) {
+    fallow_pool_each(arena, see_pool, NULL);
+}
 static void call_each(void) {
     fallow_arena_each(arena, see_arena, NULL);
 }
@@ -152,6 +166,9 @@ static const struct {
     {call_below, "arena below arena", true},
     {call_each, "children of arena", true},
     {call_pool, "pool of arena", true},
+    {call_pools, "pools of arena", true},
+    {call_set_parent, "another parent for arena", false},
+    {call_set_parent_to, "arena below arena", true},
 };
 #define CALLS (sizeof calls / sizeof calls[0])
 
@@ -231,7 +248,8 @@ static void null_stops_or_is_something(void) {
             continue;
         }
         last_words(calls[i].call, &signal_number);
-        CHECK(signal_number == 0 || calls[i].call == call_below || calls[i].call == call_pool);
+        CHECK(signal_number == 0 || calls[i].call == call_below || calls[i].call == call_pool ||
+              calls[i].call == call_set_parent_to);
         cases++;
     }
 }
@@ -331,6 +349,39 @@ static void each_destroys_parent(void) {
     fallow_arena_each(arena, destroys_above, NULL);
 }
 
+static void move_with(fallow_shed *shed, fallow_arena **of) {
+    fallow_arena *parent = fallow_arena_create("parent", 1 << 16);
+    fallow_arena_on_limit(parent, shed, of ? of : &parent);
+    CHECK(!fallow_arena_set_parent(arena, parent));
+}
+static void move_destroys(void) {
+    move_with(destroys, &arena);
+}
+static void move_resets(void) {
+    move_with(resets, &arena);
+}
+static void move_destroys_parent(void) {
+    move_with(destroys, NULL);
+}
+static bool pool_visitor_destroys(void *unused, fallow_pool *it, const fallow_pool_figures *figures) {
+    (void)unused, (void)it, (void)figures;
+    fallow_arena_destroy(arena);
+    return true;
+}
+static bool pool_visitor_resets(void *unused, fallow_pool *it, const fallow_pool_figures *figures) {
+    (void)unused, (void)it, (void)figures;
+    fallow_arena_reset(arena, 0);
+    return true;
+}
+static void pools_destroy(void) {
+    CHECK(fallow_pool_create(arena));
+    fallow_pool_each(arena, pool_visitor_destroys, NULL);
+}
+static void pools_reset(void) {
+    CHECK(fallow_pool_create(arena));
+    fallow_pool_each(arena, pool_visitor_resets, NULL);
+}
+
 static void arenas_in_use_stop(void) {
     arena = fallow_arena_create("in use", 0);
     child = below(arena);
@@ -348,6 +399,11 @@ static void arenas_in_use_stop(void) {
     stops(walk_destroys, "destroy of arena");
     stops(each_destroys, "destroy of arena");
     stops(each_destroys_parent, "destroy of arena");
+    stops(move_destroys, "destroy of arena");
+    stops(move_resets, "reset of arena");
+    stops(move_destroys_parent, "destroy of arena");
+    stops(pools_destroy, "destroy of arena");
+    stops(pools_reset, "reset of arena");
     want(arena, detaches, &arena);
     CHECK(fallow_arena_detach(arena));
     fallow_arena_destroy(arena);

@@ -112,8 +112,62 @@ void ops_arena_end(int which) {
 void op_arena_destroy(worker *self) {
     int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
     (void)self;
-    if (slots[which].arena && !has_children(which) && !program_has_pools(which) && arena_enter_alone(which))
+    if (slots[which].arena && !slots[which].stays && !has_children(which) && !program_has_pools(which) &&
+        arena_enter_alone(which))
         destroy(which);
+}
+
+/* Who is in it now may be refused by the limits there are above it, before and after. */
+static void note_limits(int which, int above) {
+    for (; above > 0; above = slots[above].parent)
+        slots[which].limited |= slots[above].limited;
+}
+
+static bool is_somebody_else_in(int which) {
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].arena && arena_is_below(i, which) && slots[i].users > (i == which))
+            return true;
+    return false;
+}
+
+/* With the three of them entered. */
+static void set_parent(int which, int to, int before) {
+    bool circle = to > 0 && arena_is_below(to, which);
+    note_limits(which, before);
+    note_limits(which, to);
+    /* A request in there may ask it yet. */
+    if (before > 0 && is_somebody_else_in(which))
+        slots[before].stays = true;
+    the_program.moves++;
+    ops_call("set the parent", which, (size_t)to);
+    errno = 0;
+    bool moved = fallow_arena_set_parent(slots[which].arena, to > 0 ? slots[to].arena : NULL);
+    if (moved ? circle : errno != (circle ? EINVAL : ENOMEM))
+        sim_fail("to another parent: %d, errno %d", moved, errno);
+    if (moved)
+        slots[which].parent = to > 0 ? to : -1;
+    else if (!circle)
+        ops_refused(to, 0);
+    the_program.moves--;
+    ops_return(NULL);
+}
+
+void op_arena_move(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1), to = (int)sim_below(SIM_WORK, ARENAS_MAX);
+    (void)self;
+    /* One at a time, so that the program knows what is below what. */
+    if (the_program.moves || which == to || !arena_enter(which))
+        return;
+    int before = slots[which].parent;
+    bool with_before = before <= 0 || before == to || arena_enter(before);
+    bool with_to = to == 0 || arena_enter(to);
+    if (with_before && with_to)
+        set_parent(which, to, before);
+    if (with_to && to)
+        arena_leave(to);
+    if (with_before && before > 0 && before != to)
+        arena_leave(before);
+    arena_leave(which);
 }
 
 void op_arena_idle_max(worker *self) {

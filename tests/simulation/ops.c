@@ -124,6 +124,7 @@ static const struct {
     {"arena destroy", op_arena_destroy, 4},
     {"arena limits", op_arena_limits, 2},
     {"arena idle max", op_arena_idle_max, 1},
+    {"arena move", op_arena_move, 4},
     {"arena walk", op_arena_walk, 1},
     {"pool create", op_pool_create, 3},
     {"pool allocate", op_pool_alloc, 8},

@@ -34,6 +34,7 @@ void op_arena_create(worker *self);
 void op_arena_destroy(worker *self);
 void op_arena_limits(worker *self);
 void op_arena_idle_max(worker *self);
+void op_arena_move(worker *self);
 void op_arena_reset(worker *self);
 void op_arena_walk(worker *self);
 void op_background(worker *self);

@@ -44,7 +44,7 @@ static void check_limits(void) {
         if (limit && ready > limit)
             sim_fail("arena %u has %zu bytes Ready, and its limit is %zu", i, ready, limit);
     }
-    if (the_program.process_limit_bytes && all > the_program.process_limit_bytes)
+    if (the_program.process_limit_bytes && !the_program.moves && all > the_program.process_limit_bytes)
         sim_fail("%zu bytes are Ready (%zu by the library's count), and the limit of the process is %zu", all,
                  fl_process_ready_bytes, the_program.process_limit_bytes);
 }
@@ -117,11 +117,29 @@ static bool nobody_gives_back(void) {
     return true;
 }
 
+/* What limits go by: an arena counts what it and those below it have, and nothing else. (In the child of a fork, one that was being ended
+ * may be below it as well.) */
+static void check_families(void) {
+    for (int i = 1; i < ARENAS_MAX && !sim.is_child; i++) {
+        size_t bytes = 0;
+        for (int k = 1; k < ARENAS_MAX && slots[i].arena; k++)
+            if (slots[k].arena && arena_is_below(k, i))
+                bytes += (slots[k].inside->pages.ready_pages << FL_PAGE_SHIFT) -
+                         slots[k].inside->pages.decommitted_bytes;
+        if (slots[i].arena && slots[i].inside->pages.family_bytes != bytes)
+            sim_fail("arena %d counts %zu bytes, and has %zu with those below it", i,
+                     (size_t)slots[i].inside->pages.family_bytes, bytes);
+    }
+}
+
 void oracle_quiet(void) {
     oracle_full();
+    for (unsigned i = 0; i < ARENAS_MAX; i++)
+        slots[i].stays = false;
     sim.deaf++;
     if (nobody_gives_back()) {
         check_ledger();
+        check_families();
         for (unsigned i = 0; i < ARENAS_MAX; i++)
             if (slots[i].arena)
                 fl_audit_arena_quiet(slots[i].inside);

@@ -34,6 +34,7 @@ typedef struct slot {
     bool exclusive;       /* for one of them alone */
     bool one_thread;
     bool ends;          /* it is being destroyed */
+    bool stays;         /* until all stand still: somebody may be at its limit who is below it no more */
     bool limited;       /* may be refused for a limit of its own */
     size_t limit_bytes; /* which was never higher, so that no more can be Ready; 0: not known */
 } slot;
@@ -47,6 +48,7 @@ typedef struct program {
     unsigned workers;
     bool child_looks; /* in the child of a fork: at itself */
     bool limits;      /* somebody may be refused for one */
+    unsigned moves;   /* of arenas to other parents, under way */
     uint64_t operations;
     size_t process_limit_bytes;
 } program;

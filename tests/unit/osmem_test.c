@@ -143,6 +143,29 @@ static void osmem_alloc_is_ready_and_zero(void) {
     expect_bytes(0, 0, 0);
 }
 
+/* All that a stat counts goes along, with what is below it, and what comes later. */
+static void osmem_stat_goes_to_another_parent(void) {
+    osmem_stat other, below;
+    size_t peak;
+    osmem_stat_init(&other, "other", backend, &total);
+    osmem_stat_init(&below, "below", backend, &heap);
+    char *v = osmem_alloc(4 * page, &heap), *w = osmem_reserve(NULL, 8 * page, 0, &below);
+    CHECK(v && w);
+    expect_bytes(8 * page, 0, 4 * page);
+    osmem_stat_set_parent(&heap, &other);
+    expect_bytes(8 * page, 0, 4 * page); /* below the same in the end */
+    osmem_bytes its = osmem_stat_read(&other, &peak);
+    CHECK(its.reserved == 8 * page && its.ready == 4 * page && peak == 4 * page);
+    osmem_stat_set_parent(&heap, NULL);
+    its = osmem_stat_read(&other, &peak);
+    CHECK(its.reserved == 0 && its.ready == 0 && peak == 4 * page);
+    CHECK(osmem_stat_read(&total, NULL).reserved == 0 && osmem_stat_read(&heap, NULL).reserved == 8 * page);
+    CHECK_EQUAL(osmem_free(v, 4 * page, (osmem_bytes){.ready = 4 * page}, &heap), OSMEM_OK);
+    osmem_stat_set_parent(&heap, &total);
+    CHECK_EQUAL(osmem_free(w, 8 * page, (osmem_bytes){.reserved = 8 * page}, &below), OSMEM_OK);
+    expect_bytes(0, 0, 0);
+}
+
 static void osmem_reserve_takes_hint_and_alignment(void) {
     size_t alignment = (size_t)4 << 20;
     char *v = osmem_reserve(NULL, 2 * page, alignment, &heap);
@@ -527,6 +550,7 @@ int main(void) {
         CHECK_EQUAL(heap.traits.os_page_bytes, (size_t)sysconf(_SC_PAGESIZE));
         RUN(osmem_whole_life_of_a_range);
         RUN(osmem_alloc_is_ready_and_zero);
+        RUN(osmem_stat_goes_to_another_parent);
         RUN(osmem_reserve_takes_hint_and_alignment);
         RUN(osmem_exactly_there_or_not_at_all);
         RUN(osmem_growth_in_one_call);

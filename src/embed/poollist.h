@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poollist.h: which pools an arena has, those below others among them: a list, the newest first, that changes under a lock of the arena's
+ * when a pool is made and when it ends. A pool's own thread takes no lock for anything else; who looks at it from another one sees
+ * what that thread has written last, or a moment before.
+ */
+#ifndef FL_POOLLIST_H
+#define FL_POOLLIST_H
+
+#include "../slab/arenas.h"
+
+struct fl_pool_link;
+
+/* A pool is there whose books are whole; it is about to go. */
+void fl_pools_add(fallow_arena *arena, struct fl_pool_link *pool);
+void fl_pools_remove(fallow_arena *arena, struct fl_pool_link *pool);
+
+/* All have ended with what the arena had. */
+void fl_pools_forget(fallow_arena *arena);
+
+/* In the child of a fork: visits of other threads are not here. */
+void fl_pools_fork_child(fallow_arena *arena);
+
+#endif
