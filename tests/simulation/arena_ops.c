@@ -123,11 +123,21 @@ static void note_limits(int which, int above) {
         slots[which].limited |= slots[above].limited;
 }
 
-static bool is_somebody_else_in(int which) {
+static bool is_somebody_in(int which, bool itself) {
     for (int i = 1; i < ARENAS_MAX; i++)
-        if (slots[i].arena && arena_is_below(i, which) && slots[i].users > (i == which))
+        if (slots[i].arena && arena_is_below(i, which) &&
+            (i == which ? itself && slots[i].users > 1 : slots[i].users > 0))
             return true;
     return false;
+}
+
+/* One with somebody at work below it, if there is one. */
+static int pick_to_move(void) {
+    int first = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1);
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].arena && !slots[i].exclusive && is_somebody_in(i, false))
+            return i;
+    return first;
 }
 
 /* With the three of them entered. */
@@ -136,7 +146,7 @@ static void set_parent(int which, int to, int before) {
     note_limits(which, before);
     note_limits(which, to);
     /* A request in there may ask it yet. */
-    if (before > 0 && is_somebody_else_in(which))
+    if (before > 0 && is_somebody_in(which, true))
         slots[before].stays = true;
     the_program.moves++;
     ops_call("set the parent", which, (size_t)to);
@@ -153,7 +163,7 @@ static void set_parent(int which, int to, int before) {
 }
 
 void op_arena_move(worker *self) {
-    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1), to = (int)sim_below(SIM_WORK, ARENAS_MAX);
+    int which = pick_to_move(), to = (int)sim_below(SIM_WORK, ARENAS_MAX);
     (void)self;
     /* One at a time, so that the program knows what is below what. */
     if (the_program.moves || which == to || !arena_enter(which))
