@@ -51,8 +51,7 @@ typedef struct fallow_arena_options {
     size_t soft_limit_bytes; /* 0: none; so with the next two. See fallow_arena_set_limits */
     size_t limit_bytes;
     size_t idle_max_bytes;
-    fallow_arena *
-        parent; /* its limits hold for this arena as well, its figures include this one's; see fallow_arena_set_parent */
+    fallow_arena *parent; /* its limits hold for this arena as well, its figures include this one's */
     /* osmem.h: where the memory comes from. It must take addresses as they are asked for, with OS pages no larger than the
      * process's (else EINVAL). Once it has refused a free, it and its context must live as long as the process: what it did
      * not take back is kept for the next arena with this back end. */
@@ -137,17 +136,17 @@ FALLOW_API const char *fallow_arena_name(const fallow_arena *arena);
 FALLOW_API fallow_arena *fallow_arena_parent(const fallow_arena *arena);
 
 /*
- * The arena, with all below it, goes to another parent; NULL: below nobody. All that they have counts in the limits and figures there from
- * then on, and no more where it was: the whole of it at once, or nothing has changed. From any thread, beside others that allocate and free in
- * all these, make arenas below them and end them; who allocates meanwhile waits for as long as it takes to look at every arena there is, once.
+ * Takes an arena, with all below it, to another parent; NULL: below nobody. From one moment on, all that they have counts in the limits and
+ * figures there, and no longer where it was. Any thread may call this, beside others that allocate and free in all these arenas, and that
+ * make and end arenas below them; who needs pages meanwhile waits until every arena of the process has been looked at once.
  *
- * False with errno ENOMEM: it is more than a limit of the parent, or of one above it, leaves room for, when all has gone back that is idle
- * below both, and owners have been asked as by a request in the parent; it counts as one that was refused, and
- * fallow_arena_last_refusal(parent, ...) says whose limit it was. EINVAL: the parent is the arena itself or below it, or the arena is
- * malloc's own.
+ * Returns false with errno ENOMEM, and nothing has changed, where a limit of the parent or of one above it leaves no room: after all idle
+ * memory below both has gone back, and owners have been asked as by a request in the parent. That counts as a refused request of the parent:
+ * fallow_arena_last_refusal(parent, ...) says whose limit it was. Returns false with errno EINVAL where the parent is the arena itself or below
+ * it, or the arena is malloc's own.
  *
- * Neither arena, nor the parent that it has, may end meanwhile. A request in the arena or below it that began before this call may still
- * come to the limit of the old parent, and ask its owner: that one may end when such requests have returned.
+ * Neither of the three arenas may end meanwhile. A request in the arena or below it that began before this call may still come to a limit of the
+ * old parent, and ask its owner: that parent may end when such requests have returned.
  */
 FALLOW_API bool fallow_arena_set_parent(fallow_arena *arena, fallow_arena *parent) FALLOW_MUST_USE;
 
@@ -184,7 +183,7 @@ FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, vo
 FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);
 
 /* Why the arena's last request that failed did so, in whichever thread. whose, if not NULL, becomes the arena whose limit it was;
- * NULL: no arena's, or that of one which is above it no more. */
+ * NULL: no arena's, or one's that is no longer above it. */
 FALLOW_API fallow_refused_by fallow_arena_last_refusal(const fallow_arena *arena, const fallow_arena **whose);
 
 /*

@@ -17,8 +17,8 @@
  * a reset, after a rewind, after its end.
  *
  * Threads: a pool, with its children, belongs to one thread at a time: the one that made it, or that called
- * fallow_pool_take_over. A checking build (-Dchecks=1) stops the process where another one uses it. (fallow_pool_each lists
- * the pools of all threads.)
+ * fallow_pool_take_over. A checking build (-Dchecks=1) stops the process where another one uses it. fallow_pool_each alone
+ * looks at pools of all threads.
  *
  * A pool that has ended (destroyed, or with its parent, its arena, or its arena's reset) stops the process with one line when it is used,
  * but by fallow_pool_alloc where there is room left in what it takes for its chunk: nothing is checked there. One that was destroyed
@@ -124,7 +124,7 @@ FALLOW_API size_t fallow_pool_used_bytes(const fallow_pool *pool);
 /* Bytes of its chunks and of its children's: what it costs. */
 FALLOW_API size_t fallow_pool_held_bytes(const fallow_pool *pool);
 
-/* Figures of one pool, in bytes: as of a moment of the call, and right to the byte where its thread does nothing meanwhile. */
+/* Figures of one pool: of a moment of the call, and exact where its thread does nothing meanwhile. */
 typedef struct fallow_pool_figures {
     const fallow_pool *parent; /* NULL: it has none */
     size_t used_bytes;         /* as fallow_pool_used_bytes */
@@ -133,14 +133,13 @@ typedef struct fallow_pool_figures {
 } fallow_pool_figures;
 
 /*
- * Shows every pool of an arena (NULL: of the process's own), those below others too, the newest first; false from `visit` ends it, and is
- * returned. From any thread, and the caller need hold nothing: other threads may make, use and end pools of the arena meanwhile. One that
- * is there all the while is shown once; one that comes meanwhile is not. Nobody is stopped, and what pools do takes no longer.
+ * Shows every pool of an arena (NULL: of the process's own), children too, the newest first; ends, and returns false, where `visit` returns false.
+ * Any thread may call this and needs to hold nothing: others may make, use and end pools of the arena meanwhile, and do not wait. A pool that is
+ * there all the while is shown once, one that is made meanwhile is not.
  *
- * `pool` is what the program may know it by. Only the thread that it belongs to may use it, from inside `visit` as well: make others in it,
- * reset or end it, this very one too. To any other thread it is a name to compare, as it may be gone at any time. `figures` lives as
- * long as the call. The arena may be neither reset nor destroyed from inside, which stops the process; `visit` has to return: no longjmp, no
- * exception.
+ * Only the thread that a shown pool belongs to may use it, from inside `visit` too: it may make others, and reset or end any, this one as well. To
+ * other threads `pool` is a name to compare, as the pool may end at any time. `figures` lives as long as the call. To reset or destroy
+ * the arena from inside stops the process. `visit` has to return: no longjmp, no exception.
  */
 typedef bool fallow_pool_visit(void *context, fallow_pool *pool, const fallow_pool_figures *figures);
 FALLOW_API bool fallow_pool_each(fallow_arena *arena, fallow_pool_visit *visit, void *context);

@@ -39,7 +39,7 @@ size_t fl_pagearena_soft_excess(const fl_pagearena *arena);
 /* So many bytes of it have gone. */
 void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns);
 
-/* Of one arena, after so many bytes have been counted in it: has its soft limit been crossed? */
+/* Notes for an arena's owner, after so many bytes have been counted in it, where that has crossed its soft limit. */
 void fl_pagearena_note_crossing(fl_pagearena *arena, size_t bytes);
 
 /* Has any soft limit been crossed whose owner is to be asked? */

@@ -14,14 +14,14 @@
 
 #include "pagearena.h"
 
-/* An arena is there, or no more: for all above it, of how many are below them. */
+/* Counts an arena that is there, or is no more, in all above it (arenas_below). */
 void fl_family_count(fl_pagearena *arena, bool more);
 
 /* Is an arena below another one, at whatever depth? */
 bool fl_family_is_below(const fl_pagearena *arena, const fl_pagearena *other);
 
-/* To another parent (NULL: below nobody), neither the arena nor one below it. With the locks of pages of these. False: a hard limit is in the
- * way, *shortage says whose, and nothing has changed. */
+/* Takes an arena to another parent (NULL: below nobody), which is neither the arena nor below it. The caller holds the locks of pages of the
+ * arena and of all below it. Returns false where a hard limit is in the way: *shortage says whose, and nothing has changed. */
 bool fl_family_move(fl_pagearena *arena, fl_pagearena *parent, fl_shortage *shortage);
 
 #endif

@@ -57,7 +57,7 @@ bool fl_upkeep_join(fl_upkeep *upkeep);
 /* Nobody is at work in the arena from here on, nor will be, until it joins again. Who has left already may leave once more. */
 void fl_upkeep_leave(fl_upkeep *upkeep);
 
-/* The first half of that: nobody comes by it any more. Returns whether somebody is still in it, for whom the whole of it waits. */
+/* Does the first half of that: nobody comes by the arena any more. Returns whether somebody is in it yet, for whom the whole waits. */
 bool fl_upkeep_part(fl_upkeep *upkeep);
 
 /* Something was gained that could be given back, or used again: the arena's turn will come. One load where that is known. */

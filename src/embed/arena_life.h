@@ -6,7 +6,7 @@
 #include "../slab/arenas.h"
 #include "fallow/arena.h"
 
-/* A new one, whole before anybody comes by it: guarded where that is wanted, with its limits. NULL: no memory. */
+/* Makes an arena that is whole before anybody comes by it: guarded where that is wanted, with its limits. Returns NULL where there is no memory. */
 fallow_arena *fl_arena_make(const fallow_arena_options *options, fallow_arena *parent);
 
 /* With all arenas below it. */

@@ -11,14 +11,14 @@
 
 struct fl_pool_link;
 
-/* A pool is there whose books are whole; it is about to go. */
+/* Adds a pool whose books are whole; removes one that is about to go. */
 void fl_pools_add(fallow_arena *arena, struct fl_pool_link *pool);
 void fl_pools_remove(fallow_arena *arena, struct fl_pool_link *pool);
 
-/* All have ended with what the arena had. */
+/* Empties the list: all have ended with what the arena had. */
 void fl_pools_forget(fallow_arena *arena);
 
-/* In the child of a fork: visits of other threads are not here. */
+/* Removes, in the child of a fork, visits of other threads. */
 void fl_pools_fork_child(fallow_arena *arena);
 
 #endif

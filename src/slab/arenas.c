@@ -151,8 +151,8 @@ fallow_arena *fl_arena_next(uint32_t *slot) {
     return NULL;
 }
 
-/* Nobody counts a byte of an arena, or of one below it, between these two: of all that are there, shown or not. Who has the lock of
- * arenas, and no other, may have many of these at once: everybody else has one, and waits for none meanwhile. */
+/* Takes, or drops, what nobody counts a byte of an arena without, and of those below it: of all that are there, shown or not. Whoever holds
+ * the lock of arenas and no other may hold many of these at once: everybody else holds one, and waits for no second one. */
 static void hold_counts(fallow_arena *arena, void (*each)(fl_lock *lock)) {
     uint32_t slot = 0;
     each(&arena->pages.lock);
@@ -163,7 +163,6 @@ static void hold_counts(fallow_arena *arena, void (*each)(fl_lock *lock)) {
             each(&it->pages.lock);
 }
 
-/* An arena that moves while it is being made or ended, below it others that are: they are where they were in this one's family. */
 static fl_move move(fallow_arena *arena, fallow_arena *parent, fl_shortage *shortage) {
     fallow_arena *before = fl_arena_parent(arena);
     if (parent == before)

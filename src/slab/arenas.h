@@ -32,11 +32,10 @@ typedef struct fl_pools {
 
 typedef struct fallow_arena {
     fl_pagearena pages;
-    struct fl_heap *only_heap;  /* of an arena that one thread uses; else NULL */
-    struct fl_waiting *waiting; /* freed blocks of a guarded arena (embed/guarded.h); else NULL */
-    uint32_t slot;              /* its place in every thread's directory */
-    _Atomic(struct fallow_arena *)
-        handle;                /* NULL: it is not shown yet, or ends; changes under the lock of arenas */
+    struct fl_heap *only_heap;             /* of an arena that one thread uses; else NULL */
+    struct fl_waiting *waiting;            /* freed blocks of a guarded arena (embed/guarded.h); else NULL */
+    uint32_t slot;                         /* its place in every thread's directory */
+    _Atomic(struct fallow_arena *) handle; /* NULL: not shown, or ending; changes under the lock of arenas */
     _Atomic uint64_t contents; /* the same number as long as nothing of it has ended at once: see pool.c */
     _Atomic uintptr_t idle[FL_IDLE_HEAPS_MAX]; /* heaps that are no thread's now; 0: empty. See idle.h */
     fl_lock lists_lock;                        /* the lists of slabs that nobody owns */
@@ -83,25 +82,25 @@ extern uint32_t fl_arenas_used;
 /* The process's own: malloc's, and that of what names no other. NULL until it has come into being. */
 extern fallow_arena *fl_process_arena;
 
-/* A new arena, with a slot that no other living arena has; but for fork, nobody knows it before it is shown: it has no handle, and no
- * upkeep. NULL: out of memory, or too many. */
+/* Makes an arena, with a slot that no other living arena has. But for fork, nobody knows it before it is shown: it has no handle and no
+ * upkeep. Returns NULL where there is no memory, or where there are too many. */
 fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallow_arena *parent);
 
-/* All that it is made with is there: from here on it has a handle, a place among its parent's children, and upkeep. */
+/* Gives an arena that has all it is made with a handle, a place among its parent's children, and upkeep. */
 void fl_arena_show(fallow_arena *arena);
 
 /* In two steps, around all that it had: out of its parent's reach, and of upkeep's; its descriptor to be used again. */
 void fl_arena_leave(fallow_arena *arena);
 void fl_arena_gone(fallow_arena *arena);
 
-/* NULL: it has none. Who does not hold the lock of arenas is told of a moment. */
+/* Returns NULL where it has none. Without the lock of arenas this is true of a moment. */
 static inline fallow_arena *fl_arena_parent(const fallow_arena *arena) {
     return (fallow_arena *)fl_pagearena_above(&arena->pages); /* its first member */
 }
 
 /*
- * To another parent (NULL: below nobody), with all below it, beside whatever goes on in these but their end. REFUSED: a hard limit is in the
- * way, and *shortage says whose; CIRCLE: the parent is the arena or below it; in both cases nothing has changed.
+ * Takes an arena, with all below it, to another parent (NULL: below nobody), beside whatever goes on in these but their end. REFUSED: a hard
+ * limit is in the way, and *shortage says whose; CIRCLE: the parent is the arena or below it. In both cases nothing has changed.
  */
 typedef enum fl_move { FL_MOVED, FL_MOVE_REFUSED, FL_MOVE_CIRCLE } fl_move;
 fl_move fl_arena_set_parent(fallow_arena *arena, fallow_arena *parent, fl_shortage *shortage);
@@ -113,7 +112,7 @@ void fl_arena_join(fallow_arena *arena);
  * the lock of arenas. */
 fallow_arena *fl_arena_next(uint32_t *slot);
 
-/* The same of those that have been shown and not left: which a program may be told of. */
+/* The same of those that have been shown and have not left: a program may be told of them. */
 fallow_arena *fl_arena_next_shown(uint32_t *slot);
 
 /* What the program calls an arena. */
