@@ -48,20 +48,34 @@ static bool are_there(fallow_arena *arena) {
     return true;
 }
 
+/* Counts an arena's bytes, with the lock that this takes (charge.h). */
+static bool charge(fallow_arena *arena, size_t bytes) {
+    fl_shortage ignored;
+    fl_lock_take(&arena->pages.lock);
+    bool charged = fl_pagearena_charge(&arena->pages, bytes, false, &ignored);
+    fl_lock_drop(&arena->pages.lock);
+    return charged;
+}
+
+static void refund(fallow_arena *arena, size_t bytes) {
+    fl_lock_take(&arena->pages.lock);
+    fl_pagearena_count_ready(&arena->pages, bytes, false);
+    fl_lock_drop(&arena->pages.lock);
+}
+
 /* Reserved → Ready. A page that the system kept at its last free is Ready still. */
 static bool make_ready(fl_trap *trap, fallow_arena *arena) {
-    fl_shortage ignored;
     size_t bytes = fl_the_traps.page_bytes;
     if (trap->ready_bytes)
         return true;
-    if (!fl_pagearena_charge(&arena->pages, bytes, false, &ignored))
+    if (!charge(arena, bytes))
         return false;
     bool mapped = osmem_map(fl_trap_page(trap), bytes, &stat) == OSMEM_OK;
     if (mapped && osmem_used(fl_trap_page(trap), bytes, bytes, &stat) == OSMEM_OK) {
         trap->ready_bytes = (uint32_t)bytes;
         return true;
     }
-    fl_pagearena_count_ready(&arena->pages, bytes, false);
+    refund(arena, bytes);
     /* A page that stays Prepared, or is lost, costs a trap. Linux refuses only the first step. */
     if (mapped && osmem_unmap(fl_trap_page(trap), bytes, &stat) != OSMEM_OK)
         ring_first++, ring_count--;
@@ -72,7 +86,7 @@ static bool make_ready(fl_trap *trap, fallow_arena *arena) {
 static void make_inaccessible(fl_trap *trap) {
     if (osmem_fault(fl_trap_page(trap), fl_the_traps.page_bytes, &stat) != OSMEM_OK)
         return;
-    fl_pagearena_count_ready(&trap->as_slab.arena->pages, fl_the_traps.page_bytes, false);
+    refund(trap->as_slab.arena, fl_the_traps.page_bytes);
     trap->ready_bytes = 0;
 }
 

@@ -23,13 +23,13 @@
     X(POOLS, MANY, "pools", "an arena's list of pools")                                                    \
     X(MOVE, ONE, "move", "pages of a large block on their way to another place")                           \
     X(GROUND, MANY, "ground", "an arena's regions and their mappings, while they change")                  \
+    X(TRAPS, ONE, "traps", "sampled blocks between inaccessible pages")                                    \
     X(PAGES, MANY, "pages", "an arena's pages")                                                            \
     X(QUEUE, ONE, "queue", "arenas that are looked after, and whose turn it is")                           \
     X(BRANCHES, ONE, "branches", "branches of arenas' trees, to be used again")                            \
     X(RECYCLED, ONE, "recycled", "heaps that wait to be used again")                                       \
     X(DESCRIPTORS, ONE, "descriptors", "descriptors of slabs that wait to be used again")                  \
     X(WINDOW, ONE, "window", "regions of the window")                                                      \
-    X(TRAPS, ONE, "traps", "sampled blocks between inaccessible pages")                                    \
     X(PROFILE, ONE, "profile", "what was sampled, and where")                                              \
     X(META, ONE, "meta", "memory for fallow's own bookkeeping")                                            \
     X(CHECKER, ONE, "checker", "the state of every OS page")                                               \
