@@ -351,6 +351,7 @@ static void each_destroys_parent(void) {
 
 static void move_with(fallow_shed *shed, fallow_arena **of) {
     fallow_arena *parent = fallow_arena_create("parent", 1 << 16);
+    CHECK(fallow_arena_alloc(arena, 3 << 17)); /* more than there, whatever the OS page is */
     fallow_arena_on_limit(parent, shed, of ? of : &parent);
     CHECK(!fallow_arena_set_parent(arena, parent));
 }
