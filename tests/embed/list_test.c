@@ -72,6 +72,12 @@ static bool is_whole(void *shown, fallow_arena *arena) {
     return true;
 }
 
+static void ends_well(pid_t child) {
+    int status;
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECK_EQUAL(status, 0);
+}
+
 static void in_child(void) {
     size_t shown = 0;
     CHECK(fallow_arena_each(NULL, is_whole, &shown));
@@ -96,14 +102,12 @@ static void arenas_are_listed_whole_or_not_at_all(void) {
     for (int i = 0; i < rounds || atomic_load(&made) < rounds; i++)
         CHECK(fallow_arena_each(i % 2 ? NULL : family, is_whole, &shown));
     for (int i = 0; i < rounds / 100; i++) {
-        int status;
         pid_t child = fork();
         if (child == 0) {
             in_child();
             _exit(0);
         }
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
-        CHECK_EQUAL(status, 0);
+        ends_well(child);
     }
     atomic_store(&over, true);
     for (int i = 0; i < 2; i++)
@@ -289,7 +293,6 @@ static void pools_are_listed_beside_threads_that_use_them(void) {
     CHECK_EQUAL(it.times[1], times);
     printf("# %zu shown\n", it.shown);
     for (int i = 0; i < rounds / 400; i++) { /* the child lists, though another thread was at that */
-        int status;
         pid_t child = fork();
         if (child == 0) {
             it.times[0] = it.times[1] = 0;
@@ -300,8 +303,7 @@ static void pools_are_listed_beside_threads_that_use_them(void) {
             fallow_arena_destroy(arena);
             _exit(0);
         }
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
-        CHECK_EQUAL(status, 0);
+        ends_well(child);
     }
     atomic_store(&over, true);
     for (int i = 0; i < 2; i++)
@@ -335,7 +337,6 @@ static void pools_are_listed_in_the_child_of_a_fork(void) {
     atomic_store(&over, false);
     CHECK_EQUAL(pthread_create(&thread, NULL, list_on, arena), 0);
     for (int i = 0; i < rounds / 100; i++) {
-        int status;
         pid_t child = fork();
         if (child == 0) {
             pthread_t other;
@@ -355,8 +356,7 @@ static void pools_are_listed_in_the_child_of_a_fork(void) {
             CHECK_EQUAL(list(arena).count, 1);
             _exit(0);
         }
-        CHECK(child > 0 && waitpid(child, &status, 0) == child);
-        CHECK_EQUAL(status, 0);
+        ends_well(child);
     }
     atomic_store(&over, true);
     CHECK_EQUAL(pthread_join(thread, NULL), 0);

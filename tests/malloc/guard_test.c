@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../lib/check.h"
+#include "../lib/stops.h"
 
 #define PAGE ((uintptr_t)sysconf(_SC_PAGESIZE))
 #define LIVE_MAX 256 /* docs/security.md says so; and of the next */
@@ -301,29 +302,18 @@ static const struct mistake {
 
 static char text[1 << 16];
 
+static const char *chosen, *under; /* a part of this program, and options */
+
+static void be_chosen(void) {
+    setenv("FALLOW_OPTIONS", under, 1);
+    execl("/proc/self/exe", "guard_test", chosen, NULL);
+    _exit(99);
+}
+
 /* What this program says under options, and how it ends. */
 static int run_under(const char *options, const char *name) {
-    int ends[2], status;
-    fflush(stdout);
-    CHECK_EQUAL(pipe(ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        struct rlimit none = {0, 0};
-        setrlimit(RLIMIT_CORE, &none);
-        dup2(ends[1], 2);
-        close(ends[0]);
-        close(ends[1]);
-        setenv("FALLOW_OPTIONS", options, 1);
-        execl("/proc/self/exe", "guard_test", name, NULL);
-        _exit(99);
-    }
-    close(ends[1]);
-    size_t length = 0;
-    for (ssize_t got; (got = read(ends[0], text + length, sizeof text - 1 - length)) > 0;)
-        length += (size_t)got;
-    text[length] = '\0';
-    close(ends[0]);
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    under = options, chosen = name;
+    int status = words_of(be_chosen, text, sizeof text);
     return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
 }
 
