@@ -9,7 +9,6 @@ fl_heap fl_empty_heap = {.tag = FL_TAG_NEVER,
 
 void fl_heap_set_counted(fl_heap *heap, bool counted) {
     fl_heap_set_sample_gap(heap, 0);
-    heap->counted.free = &heap->counted; /* as ever: the owner may be at it */
     atomic_store_explicit(&heap->table_bytes_end, counted ? 0 : FL_CLASS_TABLE_BYTES_MAX + 1,
                           memory_order_relaxed);
     for (size_t i = 0; counted && i <= FL_DIRECT_BYTES_MAX / 16; i++)

@@ -27,6 +27,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
         atomic_store_explicit(&heap->direct[i], &fl_empty_slab, memory_order_relaxed);
     heap->full = (fl_parked){NULL, NULL};
     heap->slabs_lost = heap->released = false;
+    heap->counted.free = &heap->counted; /* before others may lead the owner there: they order nothing */
     heap->arena = arena;
     fl_heap_set_thread(heap, thread);
     fl_lock_init(&heap->lock, FL_LOCK_HEAP);
