@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "regions.h"
 
+#include "../osmem/checker.h"
+#include "../system/fatal.h"
 #include "charge.h"
 #include "chunks.h"
 #include "growth.h"
@@ -169,6 +171,49 @@ void fl_regions_lose(fl_pagearena *arena, const char *start, size_t pages) {
     fl_pagearena_show_idle(arena);
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         fl_pagebits_set(piece.region->gone, piece.first, piece.pages); /* in use they are already */
+}
+
+/* How much of a granted range is Prepared, if that much is so somewhere. Where no checker looks, only the sum matters. */
+static size_t prepared_bytes_in(const fl_pagearena *arena, const char *start, size_t bytes,
+                                size_t somewhere) {
+#if FL_CHECKS >= 2
+    somewhere = 0;
+    for (size_t at = 0, alike; at < bytes; at += alike) {
+        alike = bytes - at;
+        if (fl_checker_state_of(&arena->stat, start + at, &alike) == FL_PREPARED)
+            somewhere += alike;
+    }
+#else
+    (void)arena, (void)start;
+#endif
+    return somewhere < bytes ? somewhere : bytes;
+}
+
+static size_t ready_granted(fl_pagearena *arena, const fl_region *region, size_t left) {
+    size_t grain = fl_the_window.grain_pages, bytes = grain << FL_PAGE_SHIFT;
+    for (size_t page = 0; page < FL_REGION_PAGES; page += grain) {
+        uint64_t granted = region->in_use[page / 64] & fl_region_mapped_word(region, page / 64) &
+                           ~(region->gone[page / 64] | region->prepared[page / 64]);
+        if (!(granted >> page % 64 & 1))
+            continue;
+        char *start = fl_region_page(region, page);
+        size_t prepared = prepared_bytes_in(arena, start, bytes, left);
+        if (osmem_used(start, bytes, prepared, &arena->stat) != OSMEM_OK)
+            fl_fatal("end of", start, "the system does not give pages that a thread had in hand before fork");
+        left -= prepared;
+    }
+    return left;
+}
+
+void fl_regions_ready_granted(fl_pagearena *arena) {
+    fl_lock_take(&arena->lock);
+    size_t left = atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed);
+    fl_pagearena_count_ready(arena, left, true);
+    for (const fl_region *region = arena->regions; region; region = region->next)
+        left = ready_granted(arena, region, left);
+    FL_ASSERT(left == 0);
+    atomic_store_explicit(&arena->decommitted_bytes, 0, memory_order_relaxed);
+    fl_lock_drop(&arena->lock);
 }
 
 /* All pages of mapped chunks [first, end) Prepared, as far as the system takes them. */

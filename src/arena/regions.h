@@ -38,6 +38,13 @@ void fl_region_set_changed(fl_pagearena *arena, fl_region *region, uint64_t grou
 /* Those of a region's pages that the system keeps count as idle again. */
 void fl_pagearena_unkeep(fl_pagearena *arena, fl_region *region, size_t first, size_t pages);
 
+/*
+ * All granted pages of the arena become Ready, but those that are noted as Prepared: those too that a thread which fork has not taken
+ * along had in hand before they were Ready; no book tells which these are. For the end of all that is granted, with nothing left in the page map. Counts without a look at limits: it all
+ * goes in a moment. Stops the process if the system refuses.
+ */
+void fl_regions_ready_granted(fl_pagearena *arena);
+
 /* Pages that were granted are None: the system took them away. They count as in use for ever, and are no longer Ready. */
 void fl_regions_lose(fl_pagearena *arena, const char *start, size_t pages);
 

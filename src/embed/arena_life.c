@@ -6,6 +6,7 @@
 #include "../arena/driver.h"
 #include "../arena/grant.h"
 #include "../arena/pages.h"
+#include "../arena/regions.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
 #include "../heap/heap_audit.h"
@@ -87,6 +88,9 @@ static void forget_everything(fallow_arena *arena) {
         forget_poison(region);
     }
     fl_descriptors_give_list(gone);
+    /* In the child of a fork: a slab that another thread was just making, or giving up, is in no table. */
+    if (atomic_load_explicit(&arena->pages.decommitted_bytes, memory_order_relaxed))
+        fl_regions_ready_granted(&arena->pages);
     memset(arena->listed, 0, sizeof arena->listed);
     memset(arena->purged, 0, sizeof arena->purged);
     atomic_store_explicit(&arena->listed_count, 0, memory_order_relaxed);

@@ -65,15 +65,22 @@ void op_more_threads(worker *self) {
         sim_thread_new(program_worker, other, false);
 }
 
-/* It ends those that nobody was in the middle of using: what others had in hand is half done here. One that was being destroyed is
- * gone, whatever is left of it. */
-static void use_arenas(worker *self) {
+/* The child is alone in them, whoever was in the middle of something. One that was being destroyed is gone, whatever is left of it; of one
+ * that was on its way to another parent, the program does not know which it has. */
+static void leave_arenas(void) {
     for (int i = 1; i < ARENAS_MAX; i++)
         if (slots[i].ends)
             slots[i] = (slot){.parent = -1};
+        else if (!the_program.moves)
+            slots[i].users = 0, slots[i].exclusive = false;
+}
+
+/* It allocates where that is its own affair, and ends all. */
+static void use_arenas(worker *self) {
     for (int i = 1; i < ARENAS_MAX; i++)
         if (!slots[i].one_thread)
             ops_allocate(self, i, ops_a_size());
+    leave_arenas();
     for (int i = 1; i < ARENAS_MAX; i++)
         ops_arena_end(i);
 }
