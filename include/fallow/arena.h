@@ -176,8 +176,8 @@ typedef bool fallow_shed(void *context, size_t wanted_bytes);
 FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context);
 
 /*
- * The same at the soft limit, before anything fails: asked once each time that the limit is crossed upwards, and told by how much
- * it is exceeded; what it returns is ignored. It runs in fallow_tick; in a program that has not called that for a second, in the
+ * The same at the soft limit, before anything fails: asked once each time that the limit is crossed upwards, or set where more is in use
+ * already, and told by how much it is exceeded; what it returns is ignored. It runs in fallow_tick; in a program that has not called that for a second, in the
  * thread whose request has crossed the limit, when this has been served. Never in fallow's own thread, nor with a lock held.
  */
 FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);

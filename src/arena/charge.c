@@ -7,10 +7,38 @@ _Atomic size_t fl_process_ready_bytes;
 _Atomic size_t fl_process_hard_bytes = SIZE_MAX;
 _Atomic size_t fl_process_soft_bytes = SIZE_MAX;
 
+_Atomic bool fl_soft_limit_crossed;
+
+static void note_crossing(fl_pagearena *arena) {
+    atomic_store_explicit(&arena->limits.soft_crossed, true, memory_order_relaxed);
+    atomic_store_explicit(&fl_soft_limit_crossed, true, memory_order_release);
+}
+
+void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more) {
+    if (!more) {
+        fl_pagearena_count(&arena->family_bytes, bytes, false);
+        return;
+    }
+    /* Each crossing lies in one addition, however many threads count. In one order with a limit that is set, and an owner that comes. */
+    size_t before = atomic_fetch_add_explicit(&arena->family_bytes, bytes, memory_order_seq_cst);
+    if (!atomic_load_explicit(&arena->limits.soft_asks, memory_order_seq_cst))
+        return;
+    size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_seq_cst);
+    if (before <= limit && before + bytes > limit)
+        note_crossing(arena);
+}
+
+void fl_pagearena_look_at_soft(fl_pagearena *arena) {
+    if (atomic_load_explicit(&arena->limits.soft_asks, memory_order_seq_cst) &&
+        atomic_load_explicit(&arena->family_bytes, memory_order_seq_cst) >
+            atomic_load_explicit(&arena->limits.soft_bytes, memory_order_seq_cst))
+        note_crossing(arena);
+}
+
 void fl_pagearena_count_ready(fl_pagearena *arena, size_t bytes, bool more) {
     FL_ASSERT_AT(2, fl_lock_is_mine(&arena->lock));
     for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
-        fl_pagearena_count(&it->family_bytes, bytes, more);
+        fl_pagearena_count_in_family(it, bytes, more);
     fl_pagearena_count(&fl_process_ready_bytes, bytes, more);
 }
 
@@ -81,38 +109,14 @@ static bool exceeds_soft(fl_pagearena *arena, fl_shortage *shortage) {
     return shortage->bytes > 0;
 }
 
-_Atomic bool fl_soft_limit_crossed;
-
-void fl_pagearena_note_crossing(fl_pagearena *arena, size_t bytes) {
-    if (!atomic_load_explicit(&arena->limits.soft_asks, memory_order_relaxed))
-        return;
-    size_t now = atomic_load_explicit(&arena->family_bytes, memory_order_relaxed);
-    size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
-    bool was_above =
-        now - bytes > limit && atomic_load_explicit(&arena->limits.soft_above, memory_order_relaxed);
-    atomic_store_explicit(&arena->limits.soft_above, now > limit, memory_order_relaxed);
-    if (now > limit && !was_above) {
-        atomic_store_explicit(&arena->limits.soft_crossed, true, memory_order_relaxed);
-        atomic_store_explicit(&fl_soft_limit_crossed, true, memory_order_release);
-    }
-}
-
-/* Of all who count them. */
-static void note_crossing(fl_pagearena *arena, size_t bytes) {
-    for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
-        fl_pagearena_note_crossing(it, bytes);
-}
-
 bool fl_pagearena_charge(fl_pagearena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage) {
     /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
     if (bytes == 0)
         return true;
     /* Added first and looked at then, so that two arenas cannot both take the last bytes. */
     fl_pagearena_count_ready(arena, bytes, true);
-    if (!exceeds_hard(arena, 0, shortage) && !(heed_soft && exceeds_soft(arena, shortage))) {
-        note_crossing(arena, bytes);
+    if (!exceeds_hard(arena, 0, shortage) && !(heed_soft && exceeds_soft(arena, shortage)))
         return true;
-    }
     fl_pagearena_count_ready(arena, bytes, false);
     return false;
 }

@@ -39,8 +39,12 @@ size_t fl_pagearena_soft_excess(const fl_pagearena *arena);
 /* So many bytes of it have gone. */
 void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns);
 
-/* Notes for an arena's owner, after so many bytes have been counted in it, where that has crossed its soft limit. */
-void fl_pagearena_note_crossing(fl_pagearena *arena, size_t bytes);
+/* The same in one arena of those that count them. Notes for its owner where that has crossed its soft limit; so may bytes do that a hard
+ * limit refuses then: whoever is about to ask looks again. */
+void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more);
+
+/* To be called when an arena has another soft limit, or another owner to ask: is it exceeded already? */
+void fl_pagearena_look_at_soft(fl_pagearena *arena);
 
 /* Has any soft limit been crossed whose owner is to be asked? */
 extern _Atomic bool fl_soft_limit_crossed;

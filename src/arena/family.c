@@ -23,7 +23,7 @@ static fl_pagearena *apart(fl_pagearena *it, const fl_pagearena *other) {
 
 static void count(fl_pagearena *chain, const fl_pagearena *other, size_t bytes, size_t arenas, bool more) {
     for (fl_pagearena *it = apart(chain, other); it; it = apart(fl_pagearena_above(it), other)) {
-        fl_pagearena_count(&it->family_bytes, bytes, more);
+        fl_pagearena_count_in_family(it, bytes, more);
         fl_pagearena_count(&it->arenas_below, arenas, more);
     }
 }
@@ -53,8 +53,6 @@ bool fl_family_move(fl_pagearena *arena, fl_pagearena *parent, fl_shortage *shor
     /* The ledger in between: neither shows more than its limit. */
     osmem_stat_set_parent(&arena->stat, parent ? &parent->stat : &fl_stat_process);
     count(before, parent, bytes, arenas, false);
-    for (fl_pagearena *it = apart(parent, before); it; it = apart(fl_pagearena_above(it), before))
-        fl_pagearena_note_crossing(it, bytes);
     atomic_store_explicit(&arena->parent, parent, memory_order_seq_cst);
     /* Where it was there is room; where it is, something may be idle. */
     if (before)

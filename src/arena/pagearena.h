@@ -53,8 +53,7 @@ typedef struct fl_limits {
     bool (*soft_shed)(void *context, size_t bytes);
     void *soft_context;
     _Atomic bool soft_asks;    /* there is such an owner */
-    _Atomic bool soft_above;   /* the soft limit is exceeded, so far as has been seen */
-    _Atomic bool soft_crossed; /* it was not before, and the owner has not been asked since */
+    _Atomic bool soft_crossed; /* its limit has been, and it has not been asked since */
 } fl_limits;
 
 typedef struct fl_pagearena {

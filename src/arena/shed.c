@@ -60,7 +60,8 @@ void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *con
     arena->limits.soft_shed = function;
     arena->limits.soft_context = context;
     fl_lock_drop(&arena->lock);
-    atomic_store_explicit(&arena->limits.soft_asks, function != NULL, memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.soft_asks, function != NULL, memory_order_seq_cst);
+    fl_pagearena_look_at_soft(arena);
 }
 
 /* One of an arena's two owners. */

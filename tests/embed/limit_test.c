@@ -216,6 +216,33 @@ static void soft_limit_asks_in_ticks(void) {
     fallow_arena_destroy(it.arena);
 }
 
+static bool counts(void *asked, size_t bytes) {
+    CHECK(bytes > 0);
+    ++*(size_t *)asked;
+    return false;
+}
+
+/* A limit that is lowered, and an owner who comes, where more is in use already. */
+static void soft_limit_that_comes_late_asks(void) {
+    size_t asked = 0;
+    fallow_arena *arena = fallow_arena_create("late", 0);
+    fallow_arena_set_limits(arena, 4 * MIB, 0);
+    CHECK(memset(fallow_arena_alloc(arena, 3 * MIB), 1, 3 * MIB));
+    fallow_arena_on_soft_limit(arena, counts, &asked);
+    fallow_tick();
+    CHECK_EQUAL(asked, 0);
+    fallow_arena_set_limits(arena, 2 * MIB, 0);
+    fallow_tick();
+    CHECK_EQUAL(asked, 1);
+    fallow_arena_on_soft_limit(arena, NULL, NULL);
+    fallow_arena_on_soft_limit(arena, counts, &asked);
+    fallow_tick();
+    CHECK_EQUAL(asked, 2);
+    fallow_tick();
+    CHECK_EQUAL(asked, 2);
+    fallow_arena_destroy(arena);
+}
+
 /* Blocks of a page each, whose thread has ended and left slabs that are full: nobody has a heap in that arena any more, and no count
  * says that something has become idle in it. */
 static void *fill_whole_slabs(void *context) {
@@ -264,6 +291,7 @@ int main(void) {
     RUN(realloc_to_less_never_fails);
     RUN(soft_limit_asks_once_each_time);
     RUN(soft_limit_asks_in_ticks);
+    RUN(soft_limit_that_comes_late_asks);
     RUN(freed_where_nobody_has_a_heap_is_found_at_a_limit);
     RUN(freed_where_nobody_has_a_heap_goes_back);
     return 0;

@@ -27,6 +27,20 @@ static bool shed(void *context, size_t bytes) {
     return freed > 0;
 }
 
+/* At a soft limit: whoever makes a tick, or has crossed it. Of an arena that somebody has to himself, nothing is freed. */
+static bool shed_softly(void *context, size_t bytes) {
+    slot *it = context;
+    it->soft_asked++;
+    if (bytes == 0 || sim.self->background)
+        sim_fail("an owner is asked for %zu bytes above its soft limit, by %s", bytes,
+                 sim.self->background ? "the library's own thread" : "a thread of the program");
+    if (!arena_enter((int)(it - slots)))
+        return false;
+    bool freed = shed(context, bytes);
+    arena_leave((int)(it - slots));
+    return freed;
+}
+
 void op_arena_create(worker *self) {
     int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1), parent = (int)sim_below(SIM_WORK, ARENAS_MAX);
     (void)self;
@@ -36,6 +50,7 @@ void op_arena_create(worker *self) {
     slots[which].exclusive = true; /* nobody else makes one there */
     fallow_arena_options options = {.name = "of the simulation",
                                     .limit_bytes = a_limit(),
+                                    .soft_limit_bytes = a_limit(),
                                     .parent = below ? slots[parent].arena : NULL,
                                     .flags = sim_one_in(SIM_WORK, 4) ? FALLOW_ARENA_ONE_THREAD : 0,
                                     .idle_max_bytes = sim_one_in(SIM_WORK, 8) ? 65536 : 0,
@@ -49,13 +64,17 @@ void op_arena_create(worker *self) {
     /* Of one for one thread, another might be asked to free, who allocates below it. */
     if (arena && !options.flags && sim_one_in(SIM_WORK, 3))
         fallow_arena_on_limit(arena, shed, &slots[which]);
+    bool soft_owner = arena && !options.flags && options.soft_limit_bytes;
+    if (soft_owner)
+        fallow_arena_on_soft_limit(arena, shed_softly, &slots[which]);
     sim_memory_release(sim.self);
     slots[which] = (slot){.arena = arena,
                           .inside = arena ? fl_arena_find(arena) : NULL,
                           .parent = below ? parent : -1,
                           .one_thread = options.flags & FALLOW_ARENA_ONE_THREAD,
                           .limited = options.limit_bytes != 0,
-                          .limit_bytes = options.limit_bytes};
+                          .limit_bytes = options.limit_bytes,
+                          .soft_owner = soft_owner};
     if (below)
         arena_leave(parent);
 }

@@ -132,6 +132,21 @@ static void check_families(void) {
     }
 }
 
+/* Who is to be asked at a soft limit has been, since it was last below it, or a tick finds that he is to be. */
+static void check_soft_owners(void) {
+    for (slot *it = slots; it < slots + ARENAS_MAX; it++) {
+        const fl_limits *limits = it->arena ? &it->inside->pages.limits : NULL;
+        if (!limits || !it->soft_owner)
+            continue;
+        if (it->inside->pages.family_bytes <= limits->soft_bytes)
+            it->soft_asked_below = it->soft_asked;
+        else if (it->soft_asked <= it->soft_asked_below && !(limits->soft_crossed && fl_soft_limit_crossed))
+            sim_fail(
+                "arena %d is %zu bytes above its soft limit, and its owner has not been asked, nor will be",
+                (int)(it - slots), it->inside->pages.family_bytes - limits->soft_bytes);
+    }
+}
+
 void oracle_quiet(void) {
     oracle_full();
     for (unsigned i = 0; i < ARENAS_MAX; i++)
@@ -140,6 +155,7 @@ void oracle_quiet(void) {
     if (nobody_gives_back()) {
         check_ledger();
         check_families();
+        check_soft_owners();
         for (unsigned i = 0; i < ARENAS_MAX; i++)
             if (slots[i].arena)
                 fl_audit_arena_quiet(slots[i].inside);
