@@ -167,9 +167,9 @@ bool fl_window_init(void);
 size_t fl_window_pages_max(void);
 
 /*
- * Takes `count` free regions that lie side by side, the lowest there are; returns NULL if there are none. They
- * have no page in use and are the caller's, who is about to own them. With a back end, regions that it has
- * kept are as good; what is mapped or reserved of these is counted in fl_stat_meta.
+ * Takes `count` free regions that lie side by side, the lowest there are. Returns NULL if there are none.
+ * They have no page in use and are the caller's, who is about to own them. With a back end, regions that it
+ * has kept are as good; what is mapped or reserved of these is counted in fl_stat_meta.
  */
 fl_region *fl_window_take(size_t count, const osmem_backend *backend);
 
