@@ -97,7 +97,6 @@ void fl_pagearena_note_crossing(fl_pagearena *arena, size_t bytes) {
     }
 }
 
-/* For all who count them. */
 static void note_crossing(fl_pagearena *arena, size_t bytes) {
     for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         fl_pagearena_note_crossing(it, bytes);

@@ -35,7 +35,6 @@ static inline char *fl_region_page(const fl_region *region, size_t page) {
     return fl_region_start(region) + (page << FL_PAGE_SHIFT);
 }
 
-/* Chunks [first, end) as bits. */
 static inline fl_chunks fl_chunk_bits(size_t first, size_t end) {
     return (fl_chunks)((UINT64_C(1) << end) - (UINT64_C(1) << first));
 }

@@ -42,7 +42,6 @@ static bool is_due(_Atomic uint64_t *done_ns, uint64_t now_ns, uint64_t every_ns
                                                    memory_order_relaxed);
 }
 
-/* Finds out whether tasks had to wait for memory since the last look. */
 static void look_for_pressure(uint64_t now_ns, uint64_t last_ns) {
     uint64_t stalls_ns = fl_container_stalls_ns("");
     uint64_t seen_ns = atomic_exchange_explicit(&stalls_seen_ns, stalls_ns, memory_order_relaxed);

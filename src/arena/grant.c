@@ -27,7 +27,6 @@ static size_t limit_of(size_t bytes) {
     return bytes == 0 ? SIZE_MAX : bytes < page_bytes ? page_bytes : bytes & ~(page_bytes - 1);
 }
 
-/* Gives back what exceeds a hard limit that has just been set. */
 static void give_back_above(fl_pagearena *whose, const _Atomic size_t *ready, size_t hard_bytes) {
     size_t above = fl_above(atomic_load_explicit(ready, memory_order_relaxed), limit_of(hard_bytes));
     if (above)
@@ -86,7 +85,6 @@ void fl_limits_follow_container(void) {
 
 static _Atomic size_t process_share_bytes;
 
-/* What counts in a limit. */
 static size_t ready_bytes(const fl_pagearena *whose) {
     return atomic_load_explicit(whose ? &whose->family_bytes : &fl_process_ready_bytes, memory_order_relaxed);
 }

@@ -24,7 +24,6 @@ bool fl_huge_pages_come(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
-/* A huge page, in pages. */
 static size_t unit_pages(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
 }

@@ -123,7 +123,6 @@ static bool has_room(fl_pagearena *arena) {
     return false;
 }
 
-/* Returns whether any of a run lies in a region that asked for huge pages. */
 static bool has_asked(const char *start, size_t pages) {
     bool asked = false;
     size_t page = fl_page_of(start);

@@ -40,7 +40,6 @@ typedef struct fl_pace {
     unsigned regrets;    /* in a row */
 } fl_pace;
 
-/* What an arena looks like at a tick. */
 typedef struct fl_look {
     uint64_t now_ns;
     uint64_t process_cpu_ns;

@@ -43,7 +43,6 @@ static size_t child_regions(const fl_branch *branch) {
     return (size_t)1 << 4 * branch->level;
 }
 
-/* Checks one entry of a branch against what lies below it. */
 static void audit_entry(const fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
     fl_audit_that(same_runs(branch->runs[place], runs), branch,
                   "the runs in an entry of this branch are not those of what lies below it");
@@ -153,7 +152,6 @@ static void audit_word(const fl_region *region, size_t word, page_sums *sums) {
     sums->cuts += (size_t)__builtin_popcountll(cuts);
 }
 
-/* Checks what a region says in short against its bits. */
 static void audit_summary(const fl_region *region) {
     const char *start = fl_region_start(region);
     uint64_t idle = 0, used = 0;

@@ -13,7 +13,6 @@
 #include "pagetree.h"
 #include "upkeep.h"
 
-/* Why memory is given back. */
 typedef enum fl_cause {
     FL_CAUSE_GOAL,     /* more is idle than the arena's recent peak makes likely to be used again */
     FL_CAUSE_QUIET,    /* nothing goes on in the arena */
@@ -30,7 +29,6 @@ typedef enum fl_how {
     FL_HEEDS_SOFT = 2 /* a soft limit that is exceeded while pages are idle counts as a refusal */
 } fl_how;
 
-/* Why a grant was not made. */
 typedef enum fl_refusal {
     FL_REFUSED_NEVER,   /* it can never be made, or there is no memory for bookkeeping */
     FL_REFUSED_SOFT,    /* a soft limit, while idle pages could go first */
@@ -143,7 +141,6 @@ static inline void fl_pagearena_count(_Atomic size_t *counter, size_t bytes, boo
         atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
-/* Counts what went from Prepared to Ready: a figure. */
 static inline void fl_pagearena_count_grown(fl_pagearena *arena, size_t bytes) {
     atomic_fetch_add_explicit(&arena->grown_bytes, bytes, memory_order_relaxed);
 }
@@ -161,7 +158,6 @@ static inline size_t fl_bytes_in_region(const char *start, size_t bytes) {
     return bytes < left ? bytes : left;
 }
 
-/* Returns how many pages hold so many bytes. */
 static inline size_t fl_pages_up(size_t bytes) {
     return (bytes >> FL_PAGE_SHIFT) + ((bytes & (FL_PAGE_BYTES - 1)) != 0);
 }

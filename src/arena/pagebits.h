@@ -20,7 +20,6 @@ typedef struct fl_runs {
 void fl_pagebits_set(uint64_t *bits, size_t first, size_t count);
 void fl_pagebits_clear(uint64_t *bits, size_t first, size_t count);
 
-/* Returns how many bits of the range are set. */
 size_t fl_pagebits_count(const uint64_t *bits, size_t first, size_t count);
 
 /* Return the first set (clear) bit at or after first, or limit if there is none below it. */

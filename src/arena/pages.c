@@ -171,7 +171,6 @@ static bool use_run(fl_pagearena *arena, size_t page, size_t pages, size_t *more
     return used;
 }
 
-/* Marks a mapped, free run as in use. */
 static void mark_used(fl_pagearena *arena, size_t page, size_t pages) {
     arena->used_pages += pages;
     fl_pace_use(&arena->pace, arena->used_pages);
@@ -220,7 +219,6 @@ static void use_rest_of_huge_pages(fl_pagearena *arena, size_t page, size_t page
     }
 }
 
-/* Gives the advice on huge pages that is due before a grant. */
 static void advise_before(fl_pagearena *arena, size_t page, size_t pages, fl_how how) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         arena->dense_again |= fl_huge_changes_mind(arena, &piece, how);
@@ -325,7 +323,6 @@ char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared,
     return found ? page_address(page) : NULL;
 }
 
-/* Returns whether a run is all the arena's, and free. */
 static bool is_free(const fl_pagearena *arena, size_t page, size_t pages) {
     if (page + pages > atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
         return false;

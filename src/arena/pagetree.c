@@ -25,7 +25,6 @@ static unsigned child_shift(unsigned level) {
     return 4 * level;
 }
 
-/* Returns how many pages one child covers. */
 static size_t child_pages(unsigned level) {
     return FL_REGION_PAGES << child_shift(level);
 }
@@ -74,7 +73,6 @@ static void propagate_region(fl_region *region) {
               fl_pagebits_runs(region->in_use, FL_REGION_PAGES), region->idle, region->vacant);
 }
 
-/* Puts one more level on top. */
 static bool raise_root(fl_pagetree *tree) {
     fl_branch *old = tree->root, *root = branch_new(old->level + 1u);
     if (!root)
@@ -152,7 +150,6 @@ void fl_pagetree_clear(fl_pagetree *tree) {
     tree->root = NULL;
 }
 
-/* Returns which of 64 pages are idle. */
 uint64_t fl_region_idle_word(const fl_region *region, size_t word) {
     return fl_region_mapped_word(region, word) &
            ~(region->in_use[word] | region->prepared[word] | region->kept[word]);

@@ -68,7 +68,6 @@ fl_region *fl_pagetree_last_idle(const fl_pagetree *tree, size_t below, bool vac
 /* Returns the lowest region from an index on; NULL if there is none. */
 fl_region *fl_pagetree_next(const fl_pagetree *tree, size_t from);
 
-/* Returns the length of the longest free run. */
 size_t fl_pagetree_longest(const fl_pagetree *tree);
 
 #endif

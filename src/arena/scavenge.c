@@ -26,7 +26,6 @@ typedef struct page_batch {
     bool spare_dense;
 } page_batch;
 
-/* What is under way in an arena. */
 typedef struct room {
     page_batch batch;
     osmem_range small[FL_BATCH_RANGES]; /* mapped ranges of regions to be kept without huge pages */

@@ -8,7 +8,6 @@
 
 #include "pagearena.h"
 
-/* The most ranges in one batch. */
 #define FL_BATCH_RANGES 64
 
 /*

@@ -148,12 +148,10 @@ static tick_prospect foresee(fl_pagearena *arena, uint64_t now_ns, bool quiet, b
     return left ? WORK_LEFT : waits ? NOT_NOW : NOTHING_LEFT;
 }
 
-/* Returns what has gone for this cause so far. */
 static uint64_t given_bytes(const fl_pagearena *arena, fl_cause cause) {
     return atomic_load_explicit(&arena->given_bytes[cause], memory_order_relaxed);
 }
 
-/* One arena's turn in a tick. */
 static tick_prospect attend(fl_pagearena *arena, const moment *at, bool *gave) {
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;

@@ -63,7 +63,6 @@ void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *con
     atomic_store_explicit(&arena->limits.soft_asks, function != NULL, memory_order_relaxed);
 }
 
-/* Asks one of an arena's two owners. */
 static bool ask(fl_pagearena *arena, const fl_pagearena *wanting, bool soft, size_t bytes) {
     fl_lock_take(&arena->lock);
     fl_shed_function *function = soft ? arena->limits.soft_shed : arena->limits.shed;

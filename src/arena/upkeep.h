@@ -94,7 +94,6 @@ uint64_t fl_upkeep_new_round(void);
 fl_upkeep *fl_upkeep_next_turn(uint64_t round);
 void fl_upkeep_end_turn(fl_upkeep *upkeep, bool stays_due);
 
-/* Returns how many are in the queue. */
 size_t fl_upkeep_due(void);
 
 /* Returns the next that has joined, from *place on, and fits; its upkeep is the caller's. *place becomes

@@ -64,7 +64,6 @@ static inline fl_entry fl_entry_tag(uint32_t tag) {
            (tag & ((1u << FL_ENTRY_LOW_BITS) - 1));
 }
 
-/* The descriptor's address. */
 static inline void *fl_entry_descriptor(fl_entry entry) {
     return (void *)(uintptr_t)(entry & ~FL_ENTRY_TAG_BITS);
 }

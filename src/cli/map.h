@@ -43,7 +43,6 @@ typedef struct fl_map {
     uint64_t resident_bytes;
 } fl_map;
 
-/* Adds the bytes of a run to their shares. */
 void fl_map_add_shares(const fl_map *map, const fl_run *run, uint64_t shares[FL_SHARE_COUNT]);
 
 /* Print the map on a terminal, or as one HTML page. Return false if out of memory. */

@@ -88,7 +88,6 @@ static cell cell_of(const fl_map *map, size_t i) {
     return its;
 }
 
-/* Adds the part of a cell that lies in [page, page + pages). */
 static void add_part(cell *to, const cell *of, uint64_t part_pages) {
     double part = (double)part_pages / (double)of->pages;
     to->resident += (uint64_t)((double)of->resident * part);

@@ -27,10 +27,8 @@ typedef enum fl_backing {
 void fl_pagemap_open(fl_pagemap *pages, fl_target *target);
 void fl_pagemap_close(fl_pagemap *pages);
 
-/* Returns what is behind the page of an address. */
 fl_backing fl_pagemap_backing(fl_pagemap *pages, uint64_t address);
 
-/* Returns how many bytes of [start, start + bytes) have memory behind them. */
 uint64_t fl_pagemap_resident(fl_pagemap *pages, uint64_t start, uint64_t bytes);
 
 #endif

@@ -156,7 +156,6 @@ bool fl_profile_read_file(fl_profile *profile, const char *path) {
     return true;
 }
 
-/* Returns a number of another process's structure. */
 static uint64_t number(const fl_target *target, const void *structure, fl_root_member member) {
     return fl_target_member(target, structure, member);
 }

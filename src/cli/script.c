@@ -90,7 +90,6 @@ static uint32_t take_out(table *its, uint64_t address) {
     return slot;
 }
 
-/* What is known while the trace is read. */
 typedef struct reader {
     fl_script *script;
     const uint8_t *at, *end;

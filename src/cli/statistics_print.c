@@ -124,7 +124,6 @@ void fl_print_json(const fl_statistics *all, FILE *to) {
     print_events_as_json(to, all);
 }
 
-/* Returns the suffix that the format wants as unit. */
 static const char *unit_of(const statistic *of) {
     return ends_with(of->name, "_bytes") ? "bytes" : ends_with(of->name, "_seconds") ? "seconds" : "";
 }

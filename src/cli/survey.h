@@ -11,7 +11,6 @@
 
 #include "target.h"
 
-/* What pages are for. */
 typedef enum fl_use {
     FL_USE_SLAB,     /* blocks of a size class */
     FL_USE_LARGE,    /* a block with pages of its own */
@@ -99,7 +98,6 @@ uint32_t fl_survey_arena(const fl_survey *survey, uint64_t address);
 typedef void fl_survey_visit(void *context, const fl_run *run);
 bool fl_survey_walk(const fl_survey *survey, fl_survey_visit *visit, void *context);
 
-/* Returns how many bytes of a run are Prepared. */
 uint64_t fl_run_decommitted_bytes(const fl_run *run);
 
 #endif

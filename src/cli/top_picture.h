@@ -14,7 +14,6 @@ typedef struct fl_top {
     bool paused;
 } fl_top;
 
-/* Returns how many columns the view has to sort by. */
 unsigned fl_top_columns(fl_group view);
 
 void fl_top_draw(const fl_top *top, fl_frame *frame);

@@ -121,7 +121,6 @@ void fallow_arena_destroy(fallow_arena *arena) {
         fl_arena_destroy(fl_arena_at(arena, "destroy of arena"));
 }
 
-/* The end of each allocation. */
 static void *finish(fl_heap *heap, void *block) {
     if (heap)
         fl_thread_heap_done(heap);
@@ -253,7 +252,6 @@ void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alig
     return move_aligned(arena, slab, block, alignment, bytes);
 }
 
-/* Returns false if the product exceeds a size_t. */
 static bool multiply(size_t count, size_t each, size_t *bytes) {
     if (!__builtin_mul_overflow(count, each, bytes))
         return true;

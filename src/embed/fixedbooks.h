@@ -109,7 +109,6 @@ static inline bool is_lost(const fallow_fixed *fixed, size_t chunk) {
     return chunk - fixed->lost_from < fixed->lost_bytes;
 }
 
-/* Returns whether a chunk can be there. */
 static inline bool is_chunk_place(const fallow_fixed *fixed, size_t chunk) {
     return chunk - FIRST_CHUNK <= end_of(fixed) - CHUNK_MIN - FIRST_CHUNK && chunk % 16 == 8;
 }
@@ -124,7 +123,6 @@ static inline bool is_free_chunk(const fallow_fixed *fixed, size_t chunk) {
            (*tag_at(fixed, chunk + bytes) & (IN_USE | PREVIOUS_IN_USE)) == IN_USE;
 }
 
-/* Returns whether the length is known. */
 static inline bool fixed_knows_bytes(const fallow_fixed *fixed) {
     return fixed->bytes == ~fixed->bytes_inverted;
 }

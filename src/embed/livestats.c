@@ -16,7 +16,6 @@ _Static_assert(FL_CLASS_COUNT <= FALLOW_CLASSES_MAX, "fallow_stats has room for 
 
 #define LOOKS 4 /* at a slab that changes all the time */
 
-/* What was read of a descriptor. */
 typedef struct glance {
     const fallow_arena *arena;
     const char *start;

@@ -149,7 +149,6 @@ static void start_in(fallow_pool *pool, chunk *it, char *next) {
     fl_poison(next, (size_t)(pool->end - next));
 }
 
-/* Returns where the next pool lies in its chunk. */
 static size_t next_place(void) {
     static _Atomic size_t made;
     return CHUNK_HEADER_BYTES +
@@ -377,7 +376,6 @@ static void check_undo(const fallow_pool *pool, const char *doing) {
         fl_fatal(doing, pool, "by one of its clean-ups, or a child's, in the middle of the same");
 }
 
-/* Frees the chunks of a list down to one that stays. */
 static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
     for (chunk *it = from, *older; it != stays; it = older) {
         older = it->older;

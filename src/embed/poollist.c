@@ -100,7 +100,6 @@ static fallow_pool *go_on(fallow_arena *arena, fl_pool_link *visit, fallow_pool_
     return pool;
 }
 
-/* Begins a visit, in front of all pools, or ends it. */
 static void count_visit(fallow_arena *arena, fl_pool_link *visit, bool begins) {
     fl_lock_take(&arena->pools_lock);
     if (begins) {

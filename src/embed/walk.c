@@ -99,7 +99,6 @@ static size_t count_arena(fallow_arena *arena) {
     return arena == fl_process_arena ? live + fl_traps_see().live_blocks : live;
 }
 
-/* Returns what the program may use of a block. */
 static size_t held_by(const start *from, const void *block, size_t bytes, const visitor *to) {
     return fl_is_guarded(to->arena) ? fl_guarded_bytes(from->slab, block) : bytes;
 }

@@ -29,7 +29,6 @@ static void count_used(fl_heap *heap, int change) {
     atomic_store_explicit(&heap->batches_used, used + (uint32_t)change, memory_order_relaxed);
 }
 
-/* Empties a place. */
 static fl_batch take(fl_heap *heap, fl_batch *place) {
     fl_batch batch = *place;
     place->slab = NULL;

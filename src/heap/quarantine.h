@@ -69,7 +69,6 @@ static inline void fl_quarantine_check(const void *block) {
         fl_quarantine_stop(block);
 }
 
-/* Ends the waiting. */
 static inline void fl_quarantine_end(void *block) {
     fl_quarantine_check(block);
     fl_mark_of(block)[0] = 0;

@@ -26,7 +26,6 @@
  * 0: none. The caller holds no lock of fallow's; so with the next. */
 void fl_sampling_trap(uint32_t mean);
 
-/* Follows the wish. */
 void fl_sampling_follow(void);
 
 /* Returns whether an allocation of a counted heap is to be sampled. For its owner. */
@@ -35,7 +34,6 @@ bool fl_sampled_is_due(fl_heap *heap, size_t bytes);
 /* Counts an allocation of a counted heap. Returns whether it is to go into a trap. For its owner. */
 bool fl_trapping_is_due(fl_heap *heap);
 
-/* Returns whether the heaps of an arena are to be counted. */
 bool fl_sampling_counts(const fallow_arena *arena);
 
 /* Allocates a block as a sample of the calls from a frame on. Returns NULL if there is no memory. */

@@ -309,7 +309,6 @@ static inline void give(fl_heap *heap, void *block) {
 
 static __attribute__((noinline)) void free_first(const fl_slab *slab, void *block);
 
-/* Frees a live block of a slab. */
 static inline void free_live(const fl_slab *slab, char *block) {
     fl_heap *heap = fl_thread_heap;
     if (__builtin_expect(heap == &fl_empty_heap, 0)) {
@@ -361,7 +360,6 @@ void fl_hardened_free(void *block) {
         free_doubtful(slab, block);
 }
 
-/* For a checked block. */
 static size_t bytes_of(const fl_slab *slab, uint64_t end) {
     return slab->block_bytes - FL_END_BYTES - fl_end_gap(end);
 }

@@ -99,7 +99,6 @@ static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     }
 }
 #else
-/* Puts blocks [first, end) in front of the free list. */
 static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     char *block = slab->start + (size_t)first * slab->block_bytes;
     void *head = block;

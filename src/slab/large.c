@@ -15,7 +15,6 @@ static size_t tabled(size_t pages) {
     return pages < TABLED_PAGES ? pages : TABLED_PAGES;
 }
 
-/* Writes the entries of pages [from, to) of a run. */
 static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry entry) {
     fl_entries_write(run->start + (from << FL_PAGE_SHIFT), to - from, entry);
 }

@@ -9,7 +9,6 @@ uint64_t fl_units_of(const fl_slab *slab, uint32_t block) {
     return fl_unit_bits(start >> fl_unit_shift(slab), (start + slab->block_bytes - 1) >> fl_unit_shift(slab));
 }
 
-/* Returns the block in which an offset lies. */
 static uint32_t block_at(const fl_slab *slab, size_t offset) {
     return (uint32_t)((offset * fl_classes[slab->size_class].inverse) >> FL_CLASS_INVERSE_SHIFT);
 }
@@ -79,7 +78,6 @@ __attribute__((no_sanitize("thread", "address"))) static void read_through(const
 
 #define LONG_PART 8 /* of the blocks of a slab */
 
-/* Notes the blocks of a list. */
 static void note_free(const fl_slab *slab, const char *block, fl_blocks *blocks) {
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t count = 0;

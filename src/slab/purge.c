@@ -50,7 +50,6 @@ static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks, ui
     return idle;
 }
 
-/* What is under way in an arena. */
 typedef struct purge_batch {
     fl_slab *slabs[BATCH_SLABS];
     size_t slab_count;
@@ -122,7 +121,6 @@ static void begin_batch(purge_batch *batch) {
     batch->slab_count = batch->range_count = 0;
 }
 
-/* Ends the batch, for all its slabs. */
 static void end_batch(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
     give_ranges(arena, batch, cause);
     for (size_t i = 0; i < batch->slab_count; i++) {

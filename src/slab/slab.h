@@ -211,7 +211,6 @@ static inline void fl_slab_set_threshold(fl_slab *slab, int32_t threshold) {
     slab->threshold = threshold;
 }
 
-/* Writes the table's entries of a slab. */
 void fl_slab_tag(const fl_slab *slab, uint32_t tag);
 void fl_slab_untable(const fl_slab *slab);
 

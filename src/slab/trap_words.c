@@ -64,7 +64,6 @@ static void say_block(const fl_trap *trap) {
         say_event("freed", &trap->freed);
 }
 
-/* Names the block, after what was found. */
 static void add_block(const fl_trap *trap) {
     fl_line_add(&line, " a block of ");
     fl_line_add_number(&line, trap->as_slab.block_bytes);

@@ -26,7 +26,6 @@ void fl_trap_free(void *block);
  * process if it has, but is no live block; `doing` says what was asked. */
 fl_slab *fl_trap_slab(const void *block, const char *doing);
 
-/* What traps hold at this moment. */
 typedef struct fl_traps_seen {
     size_t live_bytes; /* pages of live blocks */
     size_t live_blocks;

@@ -97,7 +97,6 @@ static void link_what_came_back(fl_slab *slab, uint64_t decommitted_before) {
         fl_units_free_blocks(slab, decommitted_before & ~slab->decommitted);
 }
 
-/* Returns all units that a run of blocks touches. */
 static uint64_t units_of_blocks(const fl_slab *slab, uint32_t first, uint32_t end) {
     return fl_unit_bits(fl_unit_first(fl_units_of(slab, first)), fl_unit_last(fl_units_of(slab, end - 1)));
 }
