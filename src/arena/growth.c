@@ -44,14 +44,14 @@ bool fl_growth_is_done(size_t page, size_t pages) {
     return true;
 }
 
-#define AHEAD_CHUNKS_MAX FL_REGION_CHUNKS /* 4 MiB */
+#define AHEAD_CHUNKS_MAX FL_REGION_CHUNKS
 
 static size_t region_end(size_t chunk) {
     return (chunk / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
 }
 
-/* The first chunks that are missing below needed_end, and some beyond, so that mappings double up to 4
- * MiB. */
+/* The first chunks that are missing below needed_end, and up to AHEAD_CHUNKS_MAX beyond, so that mappings
+ * double. */
 static growth_step next_step(const fl_pagearena *arena, size_t first, size_t needed_end, fl_how how) {
     while (fl_has_chunk(region_of_chunk(first)->mapped, first % FL_REGION_CHUNKS))
         first++;

@@ -5,16 +5,16 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define QUIET_AFTER_NS (3 * SECOND_NS / 10)
-#define LITTLE_PAGES 256 /* 4 MiB; to fault less in again costs less than 0.2 % of the time */
-#define MOVE_PART 128    /* of what may go, in 300 ms: all of it in 40 s */
+#define LITTLE_PAGES 256 /* to fault less in again costs less than 0.2 % of the time */
+#define MOVE_PART 128    /* of what may go, in QUIET_AFTER_NS */
 #define STIR_PART 8
 #define WORTH_PART 16 /* of what is Ready: taking less from a program at work gains nothing */
-#define WORKS_PART 2  /* it uses a processor this part of the time: one half */
+#define WORKS_PART 2  /* it uses a processor this part of the time */
 #define PATIENCE_MAX_NS (10 * SECOND_NS)
 #define REGRET_WITHIN_NS (10 * SECOND_NS)
 #define REGRETS_FREE 2
 #define PEAK_LIFE_NS (14427 * SECOND_NS / 1000) /* 1/e of it; the half-life is 10 s */
-#define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it: one tenth */
+#define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it */
 #define ALLOWANCE_PART 100
 #define ALLOWANCE_MAX_NS ((int64_t)SECOND_NS / 100)
 #define ALLOWANCE_DEBT_MAX_NS ((int64_t)SECOND_NS) /* made up for in 100 s of CPU time */

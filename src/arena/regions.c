@@ -143,7 +143,7 @@ static bool add(fl_pagearena *arena, size_t count, const osmem_backend *keeper) 
     return first && adopt_all(arena, first, count);
 }
 
-#define ASKED_ABOUT_REGIONS 16 /* more than 64 MiB at once */
+#define ASKED_ABOUT_REGIONS 16 /* more than this at once */
 #define TOGETHER_REGIONS 16    /* so that what grows in place finds room behind it */
 
 bool fl_regions_add(fl_pagearena *arena, size_t pages) {

@@ -16,8 +16,8 @@
 
 #include "pagearena.h"
 
-/* A thread, on its stack, that runs a call-back about an arena: an owner that is asked, or a visitor of what
- * is in it. */
+/* A call-back about an arena, on the stack of the thread that runs it: it asks an owner, or visits what is in
+ * the arena. */
 typedef struct fl_call_back {
     uintptr_t thread;
     const fl_pagearena *about;   /* must not end meanwhile */

@@ -19,7 +19,7 @@
 
 #define FL_SPANS_LARGE 32 /* the slot for a long one */
 #define FL_SPANS_SLOTS (FL_SPANS_LARGE + 1)
-#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all other slots together, and in that one: 2 MiB */
+#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all other slots together, and in that one */
 
 typedef struct fl_spans {
     _Atomic uint64_t slots[FL_SPANS_SLOTS]; /* page << 32 | pages; 0: empty */

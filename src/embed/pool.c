@@ -28,7 +28,7 @@
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
 #define POOL_HEADER_BYTES ((sizeof(fallow_pool) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
-#define CHUNK_PAGES_MAX ((size_t)16) /* 256 KiB */
+#define CHUNK_PAGES_MAX ((size_t)16)
 
 #define PLACES ((size_t)32) /* for a pool in its chunk, by turns */
 

@@ -74,8 +74,8 @@ static fl_thread *thread_self(void) {
     return self;
 }
 
-/* Returns where the directory has the place of an arena's heap; NULL if nowhere yet. Only the thread reads it;
- * the thread writes it, and whoever ends the arena, which is then unused. */
+/* Returns where the directory has the place of an arena's heap; NULL if nowhere yet. Only the thread reads
+ * it; the thread writes it, and whoever ends the arena, which is then unused. */
 static uint8_t *place_of(const fl_thread *self, const fallow_arena *arena) {
     slot_page *page = self->directory ? self->directory->pages[arena->slot / SLOTS_IN_A_PAGE] : NULL;
     return page ? &page->places[arena->slot % SLOTS_IN_A_PAGE] : NULL;
