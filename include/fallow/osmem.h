@@ -75,10 +75,9 @@ typedef struct osmem_range {
 /* Properties of the memory that a back end provides, asked once, when a stat is set up. docs/osmem.md lists
  * them by system. */
 typedef struct osmem_traits {
-    size_t os_page_bytes;   /* a power of two */
-    size_t huge_page_bytes; /* a power of two; 0 if there are none */
-    size_t
-        reserve_bytes; /* reservations start at multiples of this (Windows: 64 KiB); a power of two; 0: the OS page */
+    size_t os_page_bytes;     /* a power of two */
+    size_t huge_page_bytes;   /* a power of two; 0 if there are none */
+    size_t reserve_bytes;     /* reservations start at multiples of this, a power of two; 0: the OS page */
     size_t address_bytes;     /* roughly how much can be reserved in all; 0: more than anybody needs */
     bool zero_after_unused;   /* memory that was unused and is Ready again reads as zero */
     bool prepared_is_charged; /* Prepared counts against the system's commit limit; Reserved never does */
@@ -98,8 +97,7 @@ typedef struct osmem_request {
 /* The result of that request. */
 typedef struct osmem_reservation {
     void *start;
-    size_t
-        excess_bytes; /* Reserved as well, around it, because the system did not take it back: only the ledger knows of it */
+    size_t excess_bytes; /* Reserved around it: the system did not take it back; only the ledger knows */
 } osmem_reservation;
 
 /*
@@ -126,8 +124,7 @@ typedef struct osmem_reservation {
  * The structures behind `out` are all zero before the call, and may be longer than the back end knows.
  */
 typedef struct osmem_backend {
-    size_t
-        struct_bytes; /* sizeof(osmem_backend) as the back end knows it (0: as here); osmem asks for nothing behind it */
+    size_t struct_bytes; /* sizeof(osmem_backend) to the back end; 0: as here. Nothing behind it is used */
     const char *name;
     void *context;
     void (*traits)(void *context, osmem_traits *out);
@@ -185,8 +182,8 @@ typedef struct osmem_stat {
 FALLOW_API void osmem_stat_init(osmem_stat *stat, const char *name, const osmem_backend *backend,
                                 osmem_stat *parent);
 
-/* Takes a stat, with all that it counts, to another parent (NULL: none): at one moment, the old parents no longer count it and the new
- * ones do. parent is neither the stat itself nor below it. */
+/* Takes a stat, with all that it counts, to another parent (NULL: none): at one moment, the old parents no
+ * longer count it and the new ones do. parent is neither the stat itself nor below it. */
 FALLOW_API void osmem_stat_set_parent(osmem_stat *stat, osmem_stat *parent);
 
 /* Fills in the properties of a back end's memory: page sizes, whether it comes back zeroed, what is charged.

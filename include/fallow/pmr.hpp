@@ -5,17 +5,20 @@
 //     fallow::arena_resource tenant(arena);                       // std::pmr::memory_resource
 //     std::pmr::vector<std::pmr::string> words(&tenant);
 //
-//     fallow::pool_resource request(pool);                        // deallocate does nothing: all of it goes with the pool
+//     fallow::pool_resource request(pool);                        // deallocate does nothing
 //
 //     std::vector<int, fallow::allocator<int>> numbers(fallow::allocator<int>(arena));
 //
-// What cannot be had throws std::bad_alloc; without exceptions it ends the process, as the standard library does. Neither owns its
-// arena or pool, which must outlive every container; or the container is never destroyed, and its arena is in its place, at once
-// ("wink out"): right for elements that own nothing but memory of the same arena, if the container itself lies in it, or
-// nobody runs its destructor (docs/embedding.md, "C++"). Threads: as those of the arena or pool.
+// If memory cannot be had, they throw std::bad_alloc; without exceptions they end the process, as the
+// standard library does. They do not own their arena or pool, which must outlive every container. Or no
+// container is destroyed, and its arena is instead, at once ("wink out"): right if the elements own nothing
+// but memory of the same arena, and the container itself lies in it or nobody runs its destructor
+// (docs/embedding.md, "C++").
 //
-// C++17 for the resources (where the library has them), C++11 for the allocator, also without exceptions and without RTTI. Without
-// RTTI a resource is equal to itself alone. No code beyond this header.
+// Threads: as with the arena or pool.
+//
+// C++17 for the resources (if the library has them), C++11 for the allocator; also without exceptions and
+// without RTTI. Without RTTI a resource is equal only to itself. No code beyond this header.
 //
 #ifndef FALLOW_PMR_HPP
 #define FALLOW_PMR_HPP
@@ -82,7 +85,7 @@ class arena_resource final : public std::pmr::memory_resource {
     fallow_arena *arena_;
 };
 
-/* Memory of a pool (pool.h): what is deallocated comes back when the pool is reset, rewound or destroyed. */
+/* Memory of a pool (pool.h): deallocated memory comes back when the pool is reset, rewound or destroyed. */
 class pool_resource final : public std::pmr::memory_resource {
   public:
     explicit pool_resource(fallow_pool *pool) noexcept : pool_(pool) {
@@ -110,7 +113,8 @@ class pool_resource final : public std::pmr::memory_resource {
 
 #endif
 
-/* A standard allocator over an arena, without a virtual call. It goes with a container that is moved, copied or swapped. */
+/* A standard allocator over an arena, without a virtual call. It goes along when a container is moved,
+ * copied or swapped. */
 template <class T> class allocator {
   public:
     using value_type = T;

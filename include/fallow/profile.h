@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile.h: which calls hold memory: a sample of the allocations of all arenas, by bytes, with the calls that led to each.
+ * profile.h: which calls hold memory: a sample of the allocations of all arenas, by bytes, with the calls
+ * that led to each.
  *
- * One point in mean_bytes of allocated bytes is sampled on the mean, and stands for as many: what the profile says of a site is an
- * estimate without a bias, whose error falls with what there is: of 200 samples, 7 %. A sampled block lies on pages of its own,
- * 16 KiB at least, which count with its arena; where a hard limit leaves no room for them, the block is no sample. While it is on, each
- * allocation takes some 10 ns more; while it is off, nothing: what was sampled before is followed until it is freed.
+ * On average, one allocated byte in mean_bytes is sampled, and stands for as many. What the profile says of a
+ * site is thus an estimate without bias, whose error falls with the number of samples: 7 % with 200. A
+ * sampled block lies on pages of its own, at least 16 KiB, which count in its arena; where a hard limit
+ * leaves no room for them, the block is not sampled. While the profile is on, each allocation takes some 10
+ * ns more; while it is off, nothing. Blocks sampled before are followed until they are freed.
  *
- * Calls are found by frame pointers: those of code compiled with -fno-omit-frame-pointer. Without them, the function that called malloc is
- * there, and its callers as far as the chain holds. `fallow profile` does all this from outside, and reads what is written here.
+ * The calls are found by frame pointers, which code compiled with -fno-omit-frame-pointer has. Without them,
+ * the profile has the function that called malloc, and its callers as far as the chain holds. `fallow
+ * profile` does all this from outside, and reads what is written here.
  *
  * Threads: any, at any time.
  */
@@ -26,18 +29,18 @@ extern "C" {
 
 #define FALLOW_PROFILE_MEAN_BYTES ((size_t)512 << 10) /* a good one for servers */
 
-/* On: what is allocated from here on. mean_bytes is rounded down to a power of two, of 1 TiB at most; if it is on already, this is
- * the mean from here on. False with errno EINVAL: mean_bytes is 0; ENOMEM: there is no heap;
- * ENOTSUP: libfallow-malloc-hardened does not sample. */
+/* Samples what is allocated from here on. mean_bytes is rounded down to a power of two, of 1 TiB at most; if
+ * the profile is on already, this is its mean from here on. Returns false with errno EINVAL if mean_bytes is
+ * 0; ENOMEM if there is no heap; ENOTSUP in libfallow-malloc-hardened, which does not sample. */
 FALLOW_API bool fallow_profile_start(size_t mean_bytes);
 
-/* Off: nothing more is sampled. */
+/* Stops sampling. */
 FALLOW_API void fallow_profile_stop(void);
 
-/* Writes all that is known to a file descriptor, as text that `fallow profile FILE` reads, with the process's mappings. Allocates
- * nothing; other threads go on meanwhile. Returns false and sets errno as write(2) does (EBADF, ENOSPC, EPIPE; EAGAIN
- * of a descriptor that does not block), or as opening /proc/self/maps does; part of the text may have been written then. Pools are not
- * sampled: their memory is not in it. */
+/* Writes all that is known to a file descriptor, as text that `fallow profile FILE` reads, with the process's
+ * mappings. Allocates nothing; other threads go on meanwhile. Pools are not sampled: their memory is not in
+ * it. Returns false with the errno of write(2) (EBADF, ENOSPC, EPIPE; EAGAIN of a descriptor that does not
+ * block), or of opening /proc/self/maps; part of the text may have been written by then. */
 FALLOW_API bool fallow_profile_write(int descriptor);
 
 #ifdef __cplusplus

@@ -19,7 +19,8 @@ void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more) 
         fl_pagearena_count(&arena->family_bytes, bytes, false);
         return;
     }
-    /* Each crossing lies in one addition, however many threads count. In one order with a limit that is set, and an owner that comes. */
+    /* Each crossing lies in one addition, however many threads count. Seq_cst: in one order with a limit that
+     * is set, and with an owner that comes (fl_pagearena_look_at_soft). */
     size_t before = atomic_fetch_add_explicit(&arena->family_bytes, bytes, memory_order_seq_cst);
     if (!atomic_load_explicit(&arena->limits.soft_asks, memory_order_seq_cst))
         return;
@@ -42,13 +43,13 @@ void fl_pagearena_count_ready(fl_pagearena *arena, size_t bytes, bool more) {
     fl_pagearena_count(&fl_process_ready_bytes, bytes, more);
 }
 
-/* By how much do Ready bytes, and so many more, exceed a limit? */
+/* By how much Ready bytes, and so many more, exceed a limit. */
 static size_t over(const _Atomic size_t *ready, size_t more, const _Atomic size_t *limit) {
     return fl_above(atomic_load_explicit(ready, memory_order_relaxed) + more,
                     atomic_load_explicit(limit, memory_order_relaxed));
 }
 
-/* The first limit that is exceeded, or would be with so many bytes more, from the arena upwards. */
+/* Finds the first limit, from the arena upwards, that is exceeded, or would be with so many bytes more. */
 static bool exceeds_hard(fl_pagearena *arena, size_t more, fl_shortage *shortage) {
     for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it)) {
         *shortage =
@@ -65,7 +66,7 @@ bool fl_pagearena_has_room(fl_pagearena *arena, size_t bytes, fl_shortage *short
     return !exceeds_hard(arena, bytes, shortage);
 }
 
-/* By how much the soft limit is exceeded that is exceeded most, and which that is. */
+/* Returns by how much the soft limit is exceeded that is exceeded most; *limit becomes that limit. */
 static size_t above_soft(const fl_pagearena *arena, size_t *limit) {
     size_t most = over(&fl_process_ready_bytes, 0, &fl_process_soft_bytes);
     *limit = atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed);
@@ -103,17 +104,17 @@ void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns)
     }
 }
 
-/* A soft limit, and idle pages of the arena that could go first. */
+/* Returns whether a soft limit is exceeded while pages of the arena are idle that could go first. */
 static bool exceeds_soft(fl_pagearena *arena, fl_shortage *shortage) {
     *shortage = (fl_shortage){FL_REFUSED_SOFT, fl_pagearena_soft_excess(arena), arena};
     return shortage->bytes > 0;
 }
 
 bool fl_pagearena_charge(fl_pagearena *arena, size_t bytes, bool heed_soft, fl_shortage *shortage) {
-    /* What is Ready already counts already, above a limit that was lowered too: granting it changes nothing. */
+    /* What is Ready already counts, even above a limit that was lowered: granting it changes nothing. */
     if (bytes == 0)
         return true;
-    /* Added first and looked at then, so that two arenas cannot both take the last bytes. */
+    /* Adds first and looks then, so that two arenas cannot both take the last bytes. */
     fl_pagearena_count_ready(arena, bytes, true);
     if (!exceeds_hard(arena, 0, shortage) && !(heed_soft && exceeds_soft(arena, shortage)))
         return true;

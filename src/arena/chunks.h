@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * chunks.h: the chunks and pages of a region as bits and as addresses. No state of its own; the caller has what guards the
- * region.
+ * chunks.h: the chunks and pages of a region as bits and as addresses. It has no state; the caller holds the
+ * lock that guards the region.
  */
 #ifndef FL_CHUNKS_H
 #define FL_CHUNKS_H
@@ -15,7 +15,7 @@ typedef struct fl_piece {
     size_t pages;
 } fl_piece;
 
-/* Takes the next piece off a run of pages of the window. False: there is nothing left of it. */
+/* Takes the next piece off a run of pages of the window. Returns false if nothing is left of the run. */
 static inline bool fl_next_piece(size_t *page, size_t *pages, fl_piece *piece) {
     if (*pages == 0)
         return false;
@@ -35,7 +35,6 @@ static inline char *fl_region_page(const fl_region *region, size_t page) {
     return fl_region_start(region) + (page << FL_PAGE_SHIFT);
 }
 
-/* Chunks [first, end) as bits. */
 static inline fl_chunks fl_chunk_bits(size_t first, size_t end) {
     return (fl_chunks)((UINT64_C(1) << end) - (UINT64_C(1) << first));
 }
@@ -44,7 +43,7 @@ static inline bool fl_has_chunk(fl_chunks mask, size_t chunk) {
     return mask >> chunk & 1;
 }
 
-/* The first run of chunks in a mask at or after `from`; false: there is none. */
+/* Finds the first run of chunks in a mask at or after `from`. Returns false if there is none. */
 static inline bool fl_next_chunks(fl_chunks mask, size_t from, size_t *first, size_t *end) {
     uint64_t rest = (uint64_t)mask & ~((UINT64_C(1) << from) - 1);
     if (!rest)
@@ -54,14 +53,15 @@ static inline bool fl_next_chunks(fl_chunks mask, size_t from, size_t *first, si
     return true;
 }
 
-/* The next run of pages at or after *first and below limit that are not gone. */
+/* Finds the next run of pages at or after *first and below limit that are not gone. Returns false if there is
+ * none. */
 static inline bool fl_next_ours(const fl_region *region, size_t *first, size_t *end, size_t limit) {
     *first = fl_pagebits_next_clear(region->gone, *first, limit);
     *end = fl_pagebits_next_set(region->gone, *first, limit);
     return *first < limit;
 }
 
-#define FL_DENSE_PAGES (FL_REGION_PAGES - FL_REGION_PAGES / 32) /* 31/32 of a region in use */
+#define FL_DENSE_PAGES (FL_REGION_PAGES - FL_REGION_PAGES / 32)
 
 static inline bool fl_region_is_dense(const fl_region *region) {
     return fl_pagebits_count(region->in_use, 0, FL_REGION_PAGES) >= FL_DENSE_PAGES;

@@ -17,22 +17,22 @@
 #define PIGGY_BACK_NS UINT64_C(1000000)
 #define FOLLOW_EVERY_NS UINT64_C(30000000000)
 #define STALLS_EVERY_NS UINT64_C(1000000000)
-#define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time: one hundredth */
+#define STALLS_PART 100 /* pressure: tasks waited for memory this part of the time */
 #define WAIT_STEP_NS UINT64_C(50000)
 
 static _Atomic bool switched_off;
 static _Atomic bool guest_allowed;
 static _Atomic bool guest_is_here;
-static _Atomic bool guest_is_blind;      /* the last one could not be had, or shared the program's files */
+static _Atomic bool guest_is_blind; /* there was none to be had, or the last one shared the program's files */
 static _Atomic uint32_t guest_thread;    /* the last one */
-static _Atomic uint64_t guest_failed_ns; /* when one could not be had; written by whose guest_is_here is */
+static _Atomic uint64_t guest_failed_ns; /* when there was none; written by guest_is_here's holder */
 static _Atomic uint32_t main_has_ended;
 static _Atomic bool noted;          /* since the last tick */
 static _Atomic size_t freed_bytes;  /* since the last tick, by fl_driver_note_freed */
 static _Atomic size_t gained_bytes; /* since arenas were last summed up */
 
 static _Atomic uint64_t followed_ns,
-    stalls_looked_ns; /* who moves one of them on looks; the others have what it found */
+    stalls_looked_ns; /* the thread that moves one of them on looks; others use what it found */
 static _Atomic uint64_t stalls_seen_ns;
 
 static bool is_due(_Atomic uint64_t *done_ns, uint64_t now_ns, uint64_t every_ns, uint64_t *last_ns) {
@@ -42,7 +42,6 @@ static bool is_due(_Atomic uint64_t *done_ns, uint64_t now_ns, uint64_t every_ns
                                                    memory_order_relaxed);
 }
 
-/* Did tasks have to wait for memory since the last look? */
 static void look_for_pressure(uint64_t now_ns, uint64_t last_ns) {
     uint64_t stalls_ns = fl_container_stalls_ns("");
     uint64_t seen_ns = atomic_exchange_explicit(&stalls_seen_ns, stalls_ns, memory_order_relaxed);
@@ -86,8 +85,9 @@ static bool is_worth_it(const fl_pagearena *arena) {
                atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed);
 }
 
-/* Many that are not worth it one by one may be so together. To sum them up takes longer, so it is done each time when a quarter of
- * what is worth it has been gained by any. What an arena had when it was last noted is not gained once more. */
+/* Many arenas that are not worth it one by one may be so together. Summing them up takes longer, so this
+ * happens only once arenas have gained a quarter of what is worth it. What an arena had when it was last
+ * noted does not count as gained again. */
 static bool are_worth_it_together(fl_pagearena *arena) {
     size_t bytes = fl_pagearena_sparable_bytes(arena);
     size_t before = atomic_load_explicit(&arena->sparable_noted, memory_order_relaxed);
@@ -113,8 +113,9 @@ static bool guest_may_be_here(void) {
            !atomic_load_explicit(&main_has_ended, memory_order_seq_cst);
 }
 
-/* After a tick, until the next: as long as it was at work at least. Where others kept it from the processor, that is no work. No tick
- * works for as long as the most: then an option has put another clock in the place of processor time meanwhile. */
+/* How long to rest after a tick: at least as long as the guest was at work in it. Time in which others kept
+ * it from the processor is no work. No tick works longer than REST_MAX_NS; if one seems to, an option has
+ * meanwhile put another clock in the place of processor time. */
 static uint64_t rest_of(uint64_t took_ns, uint64_t worked_ns) {
     uint64_t rest_ns = fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
     return rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
@@ -128,8 +129,9 @@ static void live(bool looks) {
             return;
         if (looks)
             look_around();
-        /* Half of one core at most; while the program is at work, its allowance is the tighter bound. Both clocks are read before and
-         * after: where processor time cannot be asked for, the wall's stands for it, and a rest is not to count as work. */
+        /* At most half of one core; while the program is at work, its allowance is the tighter bound. Both
+         * clocks are read before and after: if processor time is not to be had, the wall's clock stands in
+         * for it, and a rest must not count as work. */
         uint64_t began_ns = fl_system_now_ns(), began_cpu_ns = fl_system_thread_cpu_ns();
         bool left = tick(TICK_NS / 2);
         uint64_t ended_ns = fl_system_now_ns();
@@ -139,7 +141,7 @@ static void live(bool looks) {
     }
 }
 
-/* One winner: its exchange is all that keeps a second guest from coming. */
+/* One thread wins: this exchange alone keeps a second guest from coming. */
 static bool claim_guest(void) {
     return !atomic_load_explicit(&guest_is_here, memory_order_relaxed) &&
            !atomic_exchange_explicit(&guest_is_here, true, memory_order_seq_cst);
@@ -154,7 +156,7 @@ static void *guest(void *unused) {
     atomic_store_explicit(&guest_is_blind, !looks, memory_order_relaxed);
     do {
         live(looks);
-        /* Releases guest_thread to who waits for the end in fl_driver_end_main. */
+        /* Releases guest_thread to the thread that waits for the end in fl_driver_end_main. */
         atomic_store_explicit(&guest_is_here, false, memory_order_seq_cst);
         /* Work noted since the last tick found this one still here and did not start another. */
     } while (guest_may_be_here() && atomic_load_explicit(&noted, memory_order_seq_cst) &&
@@ -163,8 +165,8 @@ static void *guest(void *unused) {
     return NULL;
 }
 
-/* Where the system counts what is mapped, a stack fits only if something else goes. The program may not come by again, to have it
- * given back piece by piece. */
+/* If the system counts what is mapped, a stack fits only when something else goes: enough at once, as the
+ * program may not come by again to give it back piece by piece. */
 static bool make_room_for_guest(void) {
     if (fl_scavenger_give_back(NULL, FL_REGION_BYTES, FL_CAUSE_LIMIT, false) == 0)
         return false;
@@ -172,8 +174,8 @@ static bool make_room_for_guest(void) {
     return true;
 }
 
-/* Of who has claimed it. Main's end sets its word and then looks whether a guest is here; here it is the other way round: one of
- * the two sees the other. */
+/* Caller has claimed the guest. Main's end sets its word and then looks whether a guest is here; here it is
+ * the other way round: one of the two sees the other. */
 static bool start_guest(void) {
     uint64_t now_ns = fl_system_now_ns();
     uint64_t failed_ns = atomic_load_explicit(&guest_failed_ns, memory_order_relaxed);
@@ -187,7 +189,7 @@ static bool start_guest(void) {
     return false;
 }
 
-/* False: none is allowed, or the system has none to give. */
+/* Returns false if no guest is allowed, or the system has none to give. */
 static bool have_guest(void) {
     if (!guest_may_be_here())
         return false;
@@ -197,7 +199,7 @@ static bool have_guest(void) {
     return false;
 }
 
-/* There is work: the guest does it, or, where there is none, the calling thread a little of it now and then. */
+/* Has work done: by the guest, or, if there is none, a little of it now and then by the calling thread. */
 static void drive(void) {
     if (atomic_load_explicit(&switched_off, memory_order_relaxed) || have_guest())
         return;
@@ -232,8 +234,8 @@ void fl_driver_end_main(void) {
     while (atomic_load_explicit(&guest_is_here, memory_order_seq_cst))
         fl_system_sleep_ns(WAIT_STEP_NS);
     fl_upkeep_hurry(false);
-    /* Were the C library to count it as the last thread, it would run the exit handlers, on its stack and without the program's
-     * files. */
+    /* If the C library counted it as the last thread, it would run the exit handlers, on its stack and
+     * without the program's files. */
     uint32_t last = atomic_load_explicit(&guest_thread, memory_order_relaxed);
     if (last)
         fl_guest_await_end(last);
@@ -248,7 +250,8 @@ bool fl_driver_is_blind(void) {
 }
 
 void fl_driver_fork_child(void) {
-    /* The guest was not forked. It comes back when the child has something to give back; who forked runs the child's main. */
+    /* The guest was not forked. It comes back when the child has something to give back; the thread that
+     * forked runs the child's main. */
     atomic_store_explicit(&guest_is_here, false, memory_order_relaxed);
     atomic_store_explicit(&guest_thread, 0, memory_order_relaxed);
     atomic_store_explicit(&main_has_ended, 0, memory_order_relaxed);

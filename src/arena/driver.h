@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * driver.h: who does the scavenger's work, and who looks at what the system says of the process while it runs.
+ * driver.h: who does the scavenger's work, and who looks at what the system says of the process while it
+ * runs.
  *
- *   the guest    a thread of fallow's own, where one is allowed. It is started from a slow path that finds much idle memory in
- *                its arena, lives for a second at least, so that no more than one is made in a second, and then ends with the first
- *                tick that finds nothing to do. It blocks every signal and has a file table of its own. It is not in the
- *                child of a fork until the child needs it, and there is none any more when main has ended by pthread_exit:
- *                it would hold up the process's end, or have the exit handlers run on its stack.
+ *   the guest    a thread of fallow's own, where one is allowed. A slow path that finds much idle memory
+ *                in its arena starts it. It lives for at least a second, so that no more than one is made
+ *                in a second, and ends with the first tick after that which finds nothing to do. It blocks
+ *                every signal and has a file table of its own. The child of a fork has no guest until it
+ *                needs one. Once main has ended by pthread_exit there is none: it would hold up the
+ *                process's end, or have the exit handlers run on its stack.
  *   the program  its calls of fallow_tick.
- *   slow paths   of the program where no guest is to be had: a millisecond now and then.
+ *   slow paths   of the program, where no guest is to be had: a millisecond now and then.
  *
- * Looking (the container's limit, huge pages, pressure) opens files, which takes a number for a descriptor. So it is done once
- * at start, and then by the guest, or in fallow_tick where there is no guest that looks; never on a slow path.
+ * Looking (at the container's limit, huge pages, pressure) opens files, which takes a descriptor number. So
+ * this happens once at start, and then in the guest, or in fallow_tick if no guest looks; never on a slow
+ * path.
  */
 #ifndef FL_DRIVER_H
 #define FL_DRIVER_H
@@ -21,25 +24,27 @@
 /* Looks for the first time, before anything is allocated. */
 void fl_driver_start(void);
 
-/* The guest may come from now on, or no longer. Off to begin with. */
+/* Says whether the guest may be started from now on. Off at first. */
 void fl_driver_allow_thread(bool allowed);
 
-/* Idle memory goes back by itself; off, only at limits and on request. On to begin with. */
+/* Says whether idle memory goes back by itself, or only at limits and on request. On at first. */
 void fl_driver_switch(bool on);
 
-/* Called from slow paths with no lock held: somebody is to look, if what is idle or reclaimable is worth it. */
+/* Has somebody look, if what is idle or reclaimable is worth it. For slow paths; the caller holds no lock. */
 void fl_driver_note(fl_pagearena *arena);
 
-/* The same; about so many bytes have become free, perhaps in what was purged before. */
+/* The same after about so many bytes have become free, perhaps in what was purged before. */
 void fl_driver_note_freed(fl_pagearena *arena, size_t bytes);
 
-/* The program's tick: does what is due now, for at most budget_ns. Returns true while something is left to do. */
+/* Does what is due now, for at most budget_ns: the program's tick. Returns true while something is left to
+ * do. */
 bool fl_driver_tick(uint64_t budget_ns);
 
-/* The thread that runs main ends: waits for the guest to be gone, and none comes again. No lock may be held. */
+/* Waits for the guest to end, and prevents another: the thread that runs main is ending. The caller holds no
+ * lock. */
 void fl_driver_end_main(void);
 
-/* What the system has refused: the guest, ever; its table of files. */
+/* Return whether the system has ever refused the guest; its file table. */
 bool fl_driver_was_refused_a_thread(void);
 bool fl_driver_is_blind(void);
 

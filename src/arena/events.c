@@ -7,7 +7,7 @@
 
 fl_events fl_the_events;
 
-/* Who comes while another has it made goes without. */
+/* A thread that comes while another has the ring made goes without. */
 static void make_ring(void) {
     if (atomic_load_explicit(&fl_the_events.ring, memory_order_relaxed) ||
         atomic_exchange_explicit(&fl_the_events.making, 1, memory_order_acquire))
@@ -19,7 +19,7 @@ static void make_ring(void) {
     atomic_store_explicit(&fl_the_events.making, 0, memory_order_release);
 }
 
-/* What a parent's thread was writing when the process came to be, nobody goes on writing. */
+/* Nobody goes on writing what a parent's thread was writing when the process came to be. */
 static bool is_being_written(uint64_t stamp) {
     return (stamp & FL_EVENT_BUSY) &&
            (stamp & ~FL_EVENT_BUSY) >= atomic_load_explicit(&fl_the_events.first, memory_order_relaxed);
@@ -38,7 +38,7 @@ void fl_event_note(fl_event_kind kind, unsigned cause, uint64_t bytes, const str
         !atomic_compare_exchange_strong_explicit(&event->stamp, &stamp, FL_EVENT_BUSY | number,
                                                  memory_order_acquire, memory_order_relaxed))
         return;
-    atomic_thread_fence(memory_order_release); /* who sees any of what follows finds the place taken */
+    atomic_thread_fence(memory_order_release); /* seen with any of what follows: the place is taken */
     uint64_t now_ns = fl_system_now_ns(), took = started_ns ? (now_ns - started_ns) / 1000 : 0;
     atomic_store_explicit(&event->time_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&event->bytes, bytes, memory_order_relaxed);

@@ -16,7 +16,7 @@ bool fl_family_is_below(const fl_pagearena *arena, const fl_pagearena *other) {
     return arena != NULL;
 }
 
-/* The next of a chain from an arena upwards that is not in another chain as well: above the first that is, all are. */
+/* Returns `it` unless it is in another chain as well, with all above it. */
 static fl_pagearena *apart(fl_pagearena *it, const fl_pagearena *other) {
     return it && it != other && !(other && fl_family_is_below(other, it)) ? it : NULL;
 }
@@ -28,7 +28,7 @@ static void count(fl_pagearena *chain, const fl_pagearena *other, size_t bytes, 
     }
 }
 
-/* What is counted already. An arena that has nothing may go below a limit that was lowered. */
+/* Of what is counted already. An arena that has nothing may go below a limit that was lowered. */
 static bool fits(fl_pagearena *chain, const fl_pagearena *other, size_t bytes, fl_shortage *shortage) {
     for (fl_pagearena *it = apart(chain, other); bytes && it; it = apart(fl_pagearena_above(it), other)) {
         size_t above = fl_above(atomic_load_explicit(&it->family_bytes, memory_order_relaxed),
@@ -44,17 +44,17 @@ bool fl_family_move(fl_pagearena *arena, fl_pagearena *parent, fl_shortage *shor
     fl_pagearena *before = fl_pagearena_above(arena);
     size_t bytes = atomic_load_explicit(&arena->family_bytes, memory_order_relaxed);
     size_t arenas = 1 + atomic_load_explicit(&arena->arenas_below, memory_order_relaxed);
-    /* Added first and looked at then, as wherever something is charged. */
+    /* Adds first and looks then, as everywhere. */
     count(parent, before, bytes, arenas, true);
     if (!fits(parent, before, bytes, shortage)) {
         count(parent, before, bytes, arenas, false);
         return false;
     }
-    /* The ledger in between: neither shows more than its limit. */
+    /* Moves the ledger in between: neither side shows more than its limit. */
     osmem_stat_set_parent(&arena->stat, parent ? &parent->stat : &fl_stat_process);
     count(before, parent, bytes, arenas, false);
     atomic_store_explicit(&arena->parent, parent, memory_order_seq_cst);
-    /* Where it was there is room; where it is, something may be idle. */
+    /* There is room at the old parent; at the new one, something may be idle. */
     if (before)
         fl_scarce_changed(before);
     if (parent)

@@ -11,23 +11,22 @@
 #include "scavenger.h"
 #include "shed.h"
 
-#define SHEDS_MAX 16 /* a call-back that frees too little each time */
+#define SHEDS_MAX 16 /* for a call-back that frees too little each time */
 #define TRIES_MAX 64 /* others take what has gone back */
 #define WAITS_MAX 40
 #define A_MOMENT_NS UINT64_C(50000)
 
-/* What the process's soft limit is made of: the program's word, else the container's. 0: none. Each thread that changes one of
- * them puts them together from what it sees; who comes last sees all. */
+/* What the process's soft limit is made of: the program's word, else the container's; 0: none. A thread that
+ * changes one of them puts the limit together from what it sees; the last one to do so sees all. */
 static _Atomic size_t soft_set_bytes, container_bytes;
 static _Atomic bool container_is_ignored;
 
-/* A limit in whole OS pages, of which it is one at least. */
+/* Returns a limit in whole OS pages, but at least one. */
 static size_t limit_of(size_t bytes) {
     size_t page_bytes = fl_the_window.os_page_bytes ? fl_the_window.os_page_bytes : osmem_os_page_bytes();
     return bytes == 0 ? SIZE_MAX : bytes < page_bytes ? page_bytes : bytes & ~(page_bytes - 1);
 }
 
-/* What is above a hard limit that has just been set. */
 static void give_back_above(fl_pagearena *whose, const _Atomic size_t *ready, size_t hard_bytes) {
     size_t above = fl_above(atomic_load_explicit(ready, memory_order_relaxed), limit_of(hard_bytes));
     if (above)
@@ -80,29 +79,29 @@ void fl_limits_follow_container(void) {
     put_soft_together();
 }
 
-/* Of a limit, one part at most goes back at once: then it is a while until the next request is refused. But
- * where little more can go than what is wanted, all of it would be wanted again soon, for a page fault each;
- * so, unless so much lies idle, it is twice as much as the last time, as long as there was enough. */
+/* At most this part of a limit goes back at once, so that it is a while until the next request is refused.
+ * But if little more can go than what is wanted, all of it would soon be wanted again, for a page fault each.
+ * So, unless so much lies idle, twice as much goes as the last time, as long as there was enough. */
 #define FAIR_PARTS 32
 
 static _Atomic size_t process_share_bytes;
 
-/* What counts in a limit. */
 static size_t ready_bytes(const fl_pagearena *whose) {
     return atomic_load_explicit(whose ? &whose->family_bytes : &fl_process_ready_bytes, memory_order_relaxed);
 }
 
-/* What is known to lie idle; not what does below it. */
+/* What is known to lie idle; arenas below not included. */
 static size_t idle_bytes(const fl_pagearena *whose) {
     return whose ? atomic_load_explicit(&whose->idle_shown, memory_order_relaxed) << FL_PAGE_SHIFT : 0;
 }
 
-/* Where it is noted how much is to go the next time. */
+/* Where the amount to go next time is kept. */
 static _Atomic size_t *share_of(fl_pagearena *whose) {
     return whose ? &whose->limits.share_bytes : &process_share_bytes;
 }
 
-/* At a hard limit. Returns how many bytes went. What is read of the shortage after the call needs no room on the stack meanwhile. */
+/* At a hard limit; returns how many bytes went. The shortage is read again after the call, to need no room on
+ * the stack meanwhile. */
 static size_t give_back_for_limit(const fl_shortage *shortage) {
     fl_pagearena *whose = shortage->whose;
     size_t wanted = shortage->bytes, ready = ready_bytes(whose);
@@ -111,10 +110,10 @@ static size_t give_back_for_limit(const fl_shortage *shortage) {
     size_t fair = atomic_load_explicit(share_of(whose), memory_order_relaxed);
     fair = fair < limit / FAIR_PARTS && idle_bytes(whose) < limit / FAIR_PARTS ? fair : limit / FAIR_PARTS;
     wanted = wanted > fair ? wanted : fair;
-    fl_scarce_set_exhausted(whose,
-                            true); /* before the look, so that what changes during it is not forgotten */
+    fl_scarce_set_exhausted(whose, true); /* before the look, so that a change during it is not forgotten */
     size_t went = fl_scavenger_give_back(whose, wanted, FL_CAUSE_LIMIT, true);
-    /* More may have gone than was given back by name: a page goes whole when a slab ends in which it was Ready in part. */
+    /* More may have gone than what was given back by name: a page goes whole when a slab ends in which it was
+     * Ready in part. */
     size_t fewer = fl_above(ready, ready_bytes(shortage->whose));
     went = went > fewer ? went : fewer;
     if (went >= wanted)
@@ -129,7 +128,7 @@ static size_t give_back_for_soft(fl_pagearena *arena, size_t wanted) {
     return went;
 }
 
-/* The system counts what is mapped: it gains by whole chunks that can be unmapped. */
+/* The system counts what is mapped: it gains by chunks that can be unmapped whole. */
 static size_t give_back_for_system(size_t wanted) {
     wanted = wanted > FL_REGION_BYTES ? wanted : FL_REGION_BYTES;
     size_t went = fl_scavenger_give_back(NULL, wanted, FL_CAUSE_LIMIT, true);
@@ -147,12 +146,12 @@ static bool is_at_hard_limit(const fl_shortage *shortage) {
     return shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_PROCESS;
 }
 
-/* Could something go, but for a thread that was in the middle of an operation? */
+/* Returns whether something could go, but for a thread in the middle of an operation. */
 static bool is_in_hands(const fl_shortage *shortage) {
     return is_at_hard_limit(shortage) && fl_scarce_was_in_hands(shortage->whose);
 }
 
-/* Such a thread works, or waits for a processor. */
+/* That thread works, or waits for a processor. */
 static __attribute__((noinline)) void wait_a_moment(void) {
     _Atomic uint32_t nothing = 0;
     fl_system_sleep_while(&nothing, 0, A_MOMENT_NS);
@@ -184,7 +183,8 @@ bool fl_last_refusal(const fl_pagearena *arena, fl_shortage *shortage) {
 static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
     if (shortage->why == FL_REFUSED_NEVER || ladder->tries == TRIES_MAX)
         return false;
-    /* As long as something goes; the first time in any case: what was taken from its owners may be of use as it is. */
+    /* As long as something goes, and always the first time: what was taken from its owners may be of use as
+     * it is. */
     if (!ladder->dry && !(is_at_hard_limit(shortage) && fl_scarce_is_exhausted(shortage->whose))) {
         ladder->dry = give_back(arena, shortage) == 0;
         if (!ladder->dry || ladder->tries == 0) {
@@ -198,7 +198,8 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
         return true;
     }
     ladder->dry = false;
-    /* Whose limit it is knows best what can be spared below it; else the owner of the arena itself. */
+    /* The owner of the arena whose limit it is knows best what can be spared below it; else the requesting
+     * arena's. */
     return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
                                            (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));
 }
@@ -243,7 +244,7 @@ bool fl_limits_are_far(const fl_pagearena *arena, size_t bytes) {
     return far;
 }
 
-#define AHEAD_PARTS 64 /* of a limit, so many are ahead in all owners' hands at most */
+#define AHEAD_PARTS 64 /* at most this part of a limit is ahead, in all owners' hands */
 
 size_t fl_limits_ahead_bytes(const fl_pagearena *arena, size_t owners) {
     size_t least = atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed);

@@ -5,15 +5,14 @@
 #include "chunks.h"
 #include "huge.h"
 
-/* Chunks have numbers as pages have: from the window's start on. */
+/* Chunks are numbered like pages: from the window's start on. */
 
 typedef struct growth_step {
-    size_t first,
-        end; /* chunks, of regions of the arena, all of them None or all Reserved, all to be small or none */
+    size_t first, end; /* chunks of the arena, all None or all Reserved, all to be small or none */
     bool reserved;
-    bool reserves; /* their region whole, first */
-    bool small;    /* no huge pages are wanted there */
-    bool huge;     /* they are asked for */
+    bool reserves; /* reserves their region whole first */
+    bool small;    /* no huge pages are wanted here */
+    bool huge;     /* huge pages are asked for */
 } growth_step;
 
 static fl_region *region_of_chunk(size_t chunk) {
@@ -24,7 +23,7 @@ static size_t chunks_reached(void) {
     return atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed) / FL_CHUNK_PAGES;
 }
 
-/* Free, and the arena's, and not mapped. */
+/* Free, the arena's, and not mapped. */
 static bool can_grow(const fl_pagearena *arena, size_t chunk) {
     const fl_region *region = region_of_chunk(chunk);
     return fl_region_is_of(region, arena) &&
@@ -45,13 +44,14 @@ bool fl_growth_is_done(size_t page, size_t pages) {
     return true;
 }
 
-#define AHEAD_CHUNKS_MAX FL_REGION_CHUNKS /* 4 MiB */
+#define AHEAD_CHUNKS_MAX FL_REGION_CHUNKS
 
 static size_t region_end(size_t chunk) {
     return (chunk / FL_REGION_CHUNKS + 1) * FL_REGION_CHUNKS;
 }
 
-/* The first chunks that are missing below needed_end; and, so that mappings double until they are 4 MiB, some beyond. */
+/* The first chunks that are missing below needed_end, and up to AHEAD_CHUNKS_MAX beyond, so that mappings
+ * double. */
 static growth_step next_step(const fl_pagearena *arena, size_t first, size_t needed_end, fl_how how) {
     while (fl_has_chunk(region_of_chunk(first)->mapped, first % FL_REGION_CHUNKS))
         first++;
@@ -62,9 +62,9 @@ static growth_step next_step(const fl_pagearena *arena, size_t first, size_t nee
     bool wanted = fl_huge_is_wanted(arena, how);
     it.huge = wanted && first % FL_REGION_CHUNKS == 0 && !region_of_chunk(first)->mapped;
     if (it.huge)
-        limit = region_end(limit - 1); /* whole regions, so that what comes next is one too */
+        limit = region_end(limit - 1); /* whole regions, so that the next step is one too */
     else if (wanted && limit > region_end(first))
-        limit = region_end(first); /* and this step for the same reason */
+        limit = region_end(first); /* ends this step there, for the same reason */
     if (limit > chunks_reached())
         limit = chunks_reached();
     if (arena->stat.traits.reservations_apart) {
@@ -121,9 +121,9 @@ static char *address_of_chunk(size_t chunk) {
 }
 
 /*
- * The system's part, without the arena's lock. A mapping of its own each time, which the kernel merges with the one before where
- * that is as it was: mremap of the one before would hand down what the program has made of its blocks at the end of it
- * (locked, read-only, not for children).
+ * The system's part, without the arena's lock. It makes a new mapping each time, which the kernel merges with
+ * the one before if that is unchanged. To mremap the one before would hand down what the program has made of
+ * its last blocks (locked, read-only, not for children).
  */
 static osmem_result prepare(fl_pagearena *arena, growth_step *step) {
     char *start = address_of_chunk(step->first);
@@ -138,12 +138,12 @@ static osmem_result prepare(fl_pagearena *arena, growth_step *step) {
     if (result == OSMEM_OK)
         result = step->reserved ? osmem_map(start, bytes, &arena->stat)
                                 : osmem_prepare(start, bytes, &arena->stat);
-    /* Whatever else the system says (a sandbox), it would say it of the next chunk too. */
+    /* Whatever else the system says (a sandbox), it would say of the next chunk too. */
     return result == OSMEM_OK || (result == OSMEM_TAKEN && !step->reserved) ? result : OSMEM_NOMEM;
 }
 
-/* From the first try on it gets shorter, and so it ends: no chunk beyond what is needed; one chunk, to find out who is in the
- * way. */
+/* Each try after the first is shorter, so this ends: first no chunk beyond what is needed; then one chunk, to
+ * find out who is in the way. */
 static osmem_result prepare_some(fl_pagearena *arena, growth_step *step, size_t needed_end, size_t *calls) {
     osmem_result result;
     for (;; step->end = result == OSMEM_NOMEM ? needed_end : step->first + 1) {
@@ -156,7 +156,7 @@ static osmem_result prepare_some(fl_pagearena *arena, growth_step *step, size_t 
     size_t whole = (step->end - step->first) / FL_REGION_CHUNKS * FL_REGION_CHUNKS;
     size_t advised = step->huge ? whole : step->small ? step->end - step->first : 0;
     if (result == OSMEM_OK && advised) {
-        /* A hint, on a mapping that nobody else knows yet; whether it is heeded is all the same. */
+        /* A hint, on a mapping that nobody else knows yet; it does not matter whether it is heeded. */
         osmem_result ignored = (step->huge ? osmem_huge_page : osmem_no_huge_page)(
             address_of_chunk(step->first), advised * FL_CHUNK_BYTES, &arena->stat);
         (void)ignored;

@@ -4,12 +4,12 @@
 #include "../system/fatal.h"
 #include "../system/system.h"
 
-/* Up to here a huge page, commonly of 2 MiB, is too large a part of an arena. */
+/* In an arena up to this size, a huge page, commonly of 2 MiB, is too large a part. */
 #ifndef FL_SMALL_ARENA_BYTES
 #define FL_SMALL_ARENA_BYTES ((size_t)32 << 20)
 #endif
 
-/* From so much on that is filled they are asked for. */
+/* Once so much is filled, the arena asks for huge pages. */
 #ifndef FL_FILLED_ENOUGH_BYTES
 #define FL_FILLED_ENOUGH_BYTES ((size_t)16 << 20)
 #endif
@@ -24,18 +24,17 @@ bool fl_huge_pages_come(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
-/* A huge page, in pages. */
 static size_t unit_pages(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
 }
 
-/* May the rest of a huge page be idle? */
+/* Returns whether the rest of a huge page may be idle. */
 static bool keeps_rest(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >= 2 * unit_pages(arena);
 }
 
-/* By what is known to be resident. What is Ready may be far more: slabs of many threads, each of a block or two, and large blocks of
- * which little is touched. */
+/* Judges by what is known to be resident. Far more may be Ready: slabs of many threads, each of a block or
+ * two, and large blocks of which little is touched. */
 static bool is_large(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->filled_bytes, memory_order_relaxed) >= FL_FILLED_ENOUGH_BYTES;
 }
@@ -105,7 +104,7 @@ void fl_huge_note_fork(void) {
     atomic_store_explicit(&forked, true, memory_order_relaxed);
 }
 
-/* Is the huge page whole that holds this address, which is in the range? */
+/* Returns whether the huge page at this address, which is in the range, is whole. */
 static bool is_whole_before(const fl_pagearena *arena, uintptr_t address) {
     fl_region *region = fl_region_of((void *)address);
     uint64_t bit = UINT64_C(1) << (address % FL_REGION_BYTES / arena->stat.traits.huge_page_bytes);
@@ -140,7 +139,7 @@ static bool is_new_again(const fl_region *region) {
            fl_pagebits_count(region->prepared, 0, FL_REGION_PAGES) == FL_REGION_PAGES;
 }
 
-/* Does the piece hold a huge page of which nothing was touched? */
+/* Returns whether the piece holds a huge page that was never touched. */
 static bool has_new_unit(const fl_pagearena *arena, const fl_piece *piece) {
     size_t unit = unit_pages(arena), end = piece->first + piece->pages;
     if (!piece->region->huge || piece->region->small || unit == 0)
@@ -173,7 +172,7 @@ bool fl_huge_is_dense_again(const fl_region *region) {
            fl_region_is_dense(region);
 }
 
-/* What is said last is what the region says, however often others change that meanwhile. */
+/* The last thing said is what the region says, however often others change that meanwhile. */
 static void say_again(fl_pagearena *arena, const fl_region *region, bool said) {
     for (bool small = said;; said = small) {
         osmem_result ignored = (said ? osmem_no_huge_page : osmem_huge_page)(fl_region_start(region),
@@ -192,10 +191,10 @@ void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_region *region = piece.region;
         fl_lock_take(&arena->lock);
-        /* (Where the system has a page against our will, nothing more is said of the region.) */
+        /* (If the system has a page against our will, nothing more is said of the region.) */
         bool dense = fl_huge_is_dense_again(region), says = (dense || region->unsaid) && is_whole(region);
         region->small &= !dense;
-        region->split = dense ? 0 : region->split; /* what the system collapses */
+        region->split = dense ? 0 : region->split; /* the system collapses what was split */
         region->unsaid = false;
         bool small = region->small;
         fl_lock_drop(&arena->lock);

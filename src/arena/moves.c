@@ -14,7 +14,7 @@ static void count(const fl_region *region, bool more) {
     fl_pagearena_count(&fl_cuts, fl_pagebits_count(region->cuts, 0, FL_REGION_PAGES), more);
 }
 
-/* Is one mapping made by a move now, or none: whatever was cut inside. */
+/* Makes this one mapping made by a move, or none, whatever was cut inside. */
 static void set_moved(fl_region *region, size_t first, size_t end, bool moved) {
     count(region, false);
     (moved ? fl_pagebits_set : fl_pagebits_clear)(region->moved, first, end - first);
@@ -31,7 +31,7 @@ void fl_moves_forget(fl_region *region, size_t first, size_t end) {
         set_moved(region, first, end, false);
 }
 
-/* Holds the arena's lock. */
+/* Caller holds the arena's lock. */
 static void note(const char *to, size_t pages) {
     size_t page = fl_page_of(to), start = page;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
@@ -44,8 +44,9 @@ static void note(const char *to, size_t pages) {
 }
 
 /*
- * Prepared before and after; None in between. If somebody is quicker, or the system has no memory for it, the pages are gone:
- * free and Prepared they count nowhere, so that no figure changes. Holds both of the arena's locks.
+ * Prepared before and after; None in between. If somebody is quicker, or the system has no memory for it, the
+ * pages are gone; as free and Prepared they count nowhere, so no figure changes. Caller holds both of the
+ * arena's locks.
  */
 static void map_afresh(fl_pagearena *arena, fl_region *region, size_t first, size_t end) {
     char *start = fl_region_page(region, first);
@@ -65,7 +66,7 @@ static void map_afresh(fl_pagearena *arena, fl_region *region, size_t first, siz
     fl_pagetree_update(region);
 }
 
-/* The next run of pages at or after *first that are free and Prepared. */
+/* Finds the next run of free and Prepared pages at or after *first. */
 static bool next_free(const fl_region *region, size_t *first, size_t *end) {
     uint64_t taken[FL_REGION_WORDS];
     for (size_t word = 0; word < FL_REGION_WORDS; word++)
@@ -75,7 +76,7 @@ static bool next_free(const fl_region *region, size_t *first, size_t *end) {
     return *first < FL_REGION_PAGES;
 }
 
-/* Fewer cuts, if the run is mapped afresh? */
+/* Returns whether mapping the run afresh leaves fewer cuts. */
 static bool is_worth_it(const fl_region *region, size_t first, size_t end) {
     size_t closed = end < FL_REGION_PAGES ? end + 1 : end;
     size_t left = (size_t)(first > 0 && has_moved(region, first - 1)) +
@@ -83,7 +84,7 @@ static bool is_worth_it(const fl_region *region, size_t first, size_t end) {
     return fl_pagebits_count(region->cuts, first, closed - first) > left;
 }
 
-#define ROOM_CUTS (FL_CUTS_MAX / 8) /* so much is made at once, so that it need not be made at each turn */
+#define ROOM_CUTS (FL_CUTS_MAX / 8) /* how many to make room for at once, so that this is rare */
 
 static size_t room(void) {
     size_t cuts = atomic_load_explicit(&fl_cuts, memory_order_relaxed);
@@ -105,7 +106,7 @@ static void make_room(fl_pagearena *arena) {
 }
 
 #define CUTS_OF_A_MOVE 2
-#define WAIT_MOVES 64 /* after room was made in vain, which has looked at every region */
+#define WAIT_MOVES 64 /* after an attempt in vain, which has looked at every region */
 
 static bool has_room(fl_pagearena *arena) {
     static unsigned wait; /* guarded by the move lock */
@@ -122,7 +123,6 @@ static bool has_room(fl_pagearena *arena) {
     return false;
 }
 
-/* Is any of a run in a region that asked for huge pages? */
 static bool has_asked(const char *start, size_t pages) {
     bool asked = false;
     size_t page = fl_page_of(start);
@@ -141,7 +141,7 @@ osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pag
         note(to, pages);
         bool huge = has_asked(from, pages);
         fl_lock_drop(&arena->lock);
-        /* The advice has come along, and nobody would take it back. */
+        /* The advice moved along, and nobody would take it back. */
         osmem_result ignored = huge ? osmem_no_huge_page(to, pages << FL_PAGE_SHIFT, &arena->stat) : OSMEM_OK;
         (void)ignored;
     }

@@ -5,16 +5,16 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define QUIET_AFTER_NS (3 * SECOND_NS / 10)
-#define LITTLE_PAGES 256 /* 4 MiB; to fault less in again costs less than 0.2 % of the time */
-#define MOVE_PART 128    /* of what may go, in 300 ms: all of it in 40 s */
+#define LITTLE_PAGES 256 /* to fault less in again costs less than 0.2 % of the time */
+#define MOVE_PART 128    /* of what may go, in QUIET_AFTER_NS */
 #define STIR_PART 8
-#define WORTH_PART 16 /* of what is Ready: to take less from a program at work is for nothing */
-#define WORKS_PART 2  /* it uses a processor this part of the time: one half */
+#define WORTH_PART 16 /* of what is Ready: taking less from a program at work gains nothing */
+#define WORKS_PART 2  /* it uses a processor this part of the time */
 #define PATIENCE_MAX_NS (10 * SECOND_NS)
 #define REGRET_WITHIN_NS (10 * SECOND_NS)
 #define REGRETS_FREE 2
 #define PEAK_LIFE_NS (14427 * SECOND_NS / 1000) /* 1/e of it; the half-life is 10 s */
-#define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it: one tenth */
+#define KEEP_ABOVE_PEAK 10                      /* this part of the peak above it */
 #define ALLOWANCE_PART 100
 #define ALLOWANCE_MAX_NS ((int64_t)SECOND_NS / 100)
 #define ALLOWANCE_DEBT_MAX_NS ((int64_t)SECOND_NS) /* made up for in 100 s of CPU time */
@@ -37,7 +37,7 @@ static void decay_peak(fl_pace *pace, size_t used_pages, uint64_t elapsed_ns) {
     }
 }
 
-/* Was the last give-back of everything a mistake? Time tells. */
+/* Judges, in time, whether the last give-back of everything was a mistake. */
 static void judge(fl_pace *pace, const fl_look *look) {
     if (pace->gave_ns == 0)
         return;
@@ -50,7 +50,8 @@ static void judge(fl_pace *pace, const fl_look *look) {
     }
 }
 
-/* A program that sleeps may be about to come back for more; one that works on without new pages is less likely to. */
+/* A program that sleeps may be about to come back for more; one that works without new pages is less likely
+ * to. */
 static bool is_quiet(const fl_pace *pace, const fl_look *look) {
     uint64_t since_ns = look->now_ns - pace->busy_ns, patience = patience_ns(pace);
     bool works = look->process_cpu_ns - pace->busy_cpu_ns >= since_ns / WORKS_PART;
@@ -109,7 +110,7 @@ void fl_pace_upkeep_ends(fl_pace *pace, size_t used_pages) {
 
 void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after) {
     size_t half_way = ready_after + (ready_before - ready_after) / 2 + 1;
-    /* Several ticks of one give-back are judged as one. */
+    /* Several ticks of one give-back count as one. */
     if (pace->gave_ns == 0 && ready_before - ready_after < LITTLE_PAGES)
         return;
     if (pace->gave_ns == 0 || half_way > pace->regret_pages)

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pace.h: how much of an arena's idle memory goes back, and how fast: arithmetic on what was observed, with the
- * time given from outside. No locks, no system: the caller has both.
+ * pace.h: how much of an arena's idle memory goes back, and how fast: arithmetic on observations, with the
+ * time passed in. It has no locks and makes no system calls; the caller does both.
  *
  * Two regimes, because one pace cannot serve both:
- *   active  the number of pages in use moves: what was in use at the recent peak (half-life 10 s) and a tenth more
- *           is kept, and giving back takes at most a hundredth of the process's CPU time
- *   quiet   it has not for 300 ms, or for 150 ms in which the process was at work with what it had: everything idle
- *           goes, at up to half of one core
+ *   active  the number of pages in use moves: what was in use at the recent peak (half-life 10 s) and a
+ *           tenth more is kept; giving back takes at most a hundredth of the process's CPU time
+ *   quiet   the number has not moved for 300 ms, or for 150 ms in which the process worked with what it had:
+ *           everything idle goes, at up to half of one core
  *
- * A program at work grants and returns pages all the time. While their number comes back to where it was, and the way is short
- * to what is idle, that is stir, not a move: what is idle above it is not wanted back. As much as the number stirs is kept, and
- * what is little besides is left alone.
+ * A program at work grants and returns pages all the time. While their number keeps coming back to where it
+ * was, and the way up to what is idle is short, that is stir, not a move: the program does not want back what
+ * is idle above it. As much as the number stirs is kept, and what little is idle besides is left alone.
  *
- * A program that comes back again and again for what was given back in a quiet moment pays a page fault for
+ * A program that again and again comes back for what was given back in a quiet moment pays a page fault for
  * each page. From the third time in a row (each within ten seconds) the arena is more patient: it has to be
- * quiet for twice as long as the time before, up to ten seconds, until a give-back is not regretted.
+ * quiet twice as long as the time before, up to ten seconds, until a give-back is not regretted.
  */
 #ifndef FL_PACE_H
 #define FL_PACE_H
@@ -26,31 +26,30 @@
 
 typedef struct fl_pace {
     uint64_t looked_ns;
-    uint64_t busy_ns;     /* when something was last seen to go on */
-    uint64_t busy_cpu_ns; /* and what CPU time the process had used by then */
+    uint64_t busy_ns;     /* when activity was last seen */
+    uint64_t busy_cpu_ns; /* the process's CPU time then */
     uint64_t activity_seen;
     bool stirs;                   /* pages were granted or returned between the last two looks */
-    size_t low_pages, high_pages; /* of use, since then */
+    size_t low_pages, high_pages; /* in use, since then */
     size_t before_low_pages,
-        before_high_pages; /* of use at that time: with and without what upkeep has returned since */
+        before_high_pages; /* in use at that time: with and without what upkeep has returned since */
     size_t upkeep_low_pages, upkeep_high_pages, upkeep_used_pages; /* when upkeep began */
-    size_t peak_pages;                                             /* of use, recent: it decays */
+    size_t peak_pages;                                             /* in use, recent: it decays */
     uint64_t gave_ns;    /* when everything idle went; 0: not lately */
-    size_t regret_pages; /* so many Ready pages again: it should not have */
+    size_t regret_pages; /* with so many Ready pages again, that is regretted */
     unsigned regrets;    /* in a row */
 } fl_pace;
 
-/* What an arena looks like at a tick. */
 typedef struct fl_look {
     uint64_t now_ns;
     uint64_t process_cpu_ns;
     uint64_t activity; /* changes whenever pages are granted or returned */
-    size_t used_pages; /* as fl_pace_use was told last */
+    size_t used_pages; /* what fl_pace_use was told last */
     size_t ready_pages;
-    size_t spare_pages; /* what may go: idle, or of slabs that are not full */
+    size_t spare_pages; /* what may go: idle, or in slabs that are not full */
 } fl_look;
 
-/* So many pages are in use from here on: keeps the peak, and the bounds. */
+/* Records how many pages are in use from here on: keeps the peak, and the bounds. */
 static inline void fl_pace_use(fl_pace *pace, size_t used_pages) {
     if (used_pages > pace->peak_pages)
         pace->peak_pages = used_pages;
@@ -60,18 +59,18 @@ static inline void fl_pace_use(fl_pace *pace, size_t used_pages) {
         pace->low_pages = used_pages;
 }
 
-/* Around what upkeep returns: that is no move of the program's. */
+/* Bracket what upkeep returns: that is no move of the program's. */
 void fl_pace_upkeep_begins(fl_pace *pace, size_t used_pages);
 void fl_pace_upkeep_ends(fl_pace *pace, size_t used_pages);
 
 /* Follows the arena; returns whether it is quiet. */
 bool fl_pace_look(fl_pace *pace, const fl_look *look);
 
-/* The idle pages that are kept: in the active regime, and in a quiet moment. */
+/* Return how many idle pages to keep: in the active regime, and in a quiet moment. */
 size_t fl_pace_keep(const fl_pace *pace, size_t used_pages);
 size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages);
 
-/* In a quiet moment, so many idle pages of what was Ready have gone. */
+/* Records that so many idle pages of what was Ready have gone in a quiet moment. */
 void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after);
 
 /* The active regime's allowance of CPU time. */
@@ -80,11 +79,11 @@ typedef struct fl_allowance {
     int64_t left_ns;
 } fl_allowance;
 
-/* The process has used so much CPU time in all; returns what may be spent now. */
+/* Returns what may be spent now that the process has used so much CPU time in all. */
 uint64_t fl_allowance_look(fl_allowance *allowance, uint64_t process_cpu_ns);
 
-/* What is more than may be spent is made up for; within bounds, since where the clock is the wall's, a process that was stopped seems
- * to have been at work. */
+/* Spends. An excess is made up for later, within bounds: where the clock is the wall's, a process that was
+ * stopped seems to have been at work. */
 void fl_allowance_spend(fl_allowance *allowance, uint64_t spent_ns);
 
 #endif

@@ -43,7 +43,6 @@ static size_t child_regions(const fl_branch *branch) {
     return (size_t)1 << 4 * branch->level;
 }
 
-/* One entry of a branch against what lies below it. */
 static void audit_entry(const fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
     fl_audit_that(same_runs(branch->runs[place], runs), branch,
                   "the runs in an entry of this branch are not those of what lies below it");
@@ -102,7 +101,7 @@ static size_t audit_tree(const fl_pagearena *arena) {
 
 /* Bits. */
 
-/* What those of all regions come to. */
+/* Sums over all regions. */
 typedef struct page_sums {
     size_t regions;
     size_t mapped; /* chunks */
@@ -117,7 +116,7 @@ static const char *page_at(const fl_region *region, size_t page) {
     return fl_region_start(region) + (page << FL_PAGE_SHIFT);
 }
 
-/* 64 pages of a region; a bit for each that must not be. */
+/* Checks 64 pages of a region; `bits` has one for each that must not be. */
 static void audit_none(const fl_region *region, size_t word, uint64_t bits, const char *otherwise) {
     if (bits)
         fl_fatal("audit of", page_at(region, word * 64 + (size_t)__builtin_ctzll(bits)), otherwise);
@@ -146,13 +145,13 @@ static void audit_word(const fl_region *region, size_t word, page_sums *sums) {
                "ground that was moved to ends at the page, but it is no cut");
     audit_none(region, word, gone & ~in_use, "the page is gone, but not in use");
     sums->ready += (size_t)__builtin_popcountll(mapped & ~(prepared | gone));
-    /* What is about to be returned with everything else may be in use and Prepared: it is not counted as granted. */
+    /* Pages about to be returned with everything else may be in use and Prepared; these do not count as
+     * granted. */
     sums->used += (size_t)__builtin_popcountll(in_use & mapped & ~gone & ~prepared);
     sums->kept += (size_t)__builtin_popcountll(kept);
     sums->cuts += (size_t)__builtin_popcountll(cuts);
 }
 
-/* What a region says in short, against its bits. */
 static void audit_summary(const fl_region *region) {
     const char *start = fl_region_start(region);
     uint64_t idle = 0, used = 0;
@@ -171,7 +170,7 @@ static void audit_masks(const fl_pagearena *arena, const fl_region *region) {
     const char *start = fl_region_start(region);
     fl_audit_that(!(region->mapped & region->reserved), start, "a chunk is mapped and reserved at once");
     fl_audit_that(!(region->mapped & region->lost), start, "a chunk is mapped and lost at once");
-    /* Where a region is one reservation, somebody else's may have gone since, and all of it be ours. */
+    /* In a region that is one reservation, somebody else's may have gone since, so that all of it is ours. */
     fl_audit_that(!(region->reserved & region->lost) || arena->stat.traits.reservations_apart, start,
                   "a chunk is reserved and lost at once");
     fl_audit_that(!(region->growing & (region->mapped | region->lost)), start,
@@ -182,11 +181,12 @@ static void audit_masks(const fl_pagearena *arena, const fl_region *region) {
                   "a region that was advised or purged has nothing mapped");
 }
 
-/* What osmem's checker has noted, page by page. */
+/* What osmem's checker has recorded, page by page. */
 
 typedef enum page_kind { IS_NONE, IS_RESERVED, IS_PREPARED, IS_READY, IS_GRANTED, IS_GROWING } page_kind;
 
-/* Of a granted page, the floor above may have given back a part, or the scavenger be about to give back all. */
+/* The floor above may have given back a part of a granted page, or the scavenger be about to give back
+ * all. */
 static const struct {
     unsigned allowed; /* a bit for each fl_state */
     const char *otherwise[4];
@@ -216,7 +216,7 @@ static const struct {
 
 static page_kind kind_of(const fl_region *region, size_t page) {
     size_t word = page / 64, bit = page % 64, chunk = page / FL_CHUNK_PAGES;
-    /* Where a region is one reservation, that may be on its way for all of it. */
+    /* In a region that is one reservation, all of it may be on its way to that. */
     bool growing = region->growing >> chunk & 1 || (region->growing && !region->mapped && !region->reserved);
     if (growing)
         return IS_GROWING;
@@ -270,7 +270,7 @@ static void audit_region(const fl_pagearena *arena, const fl_region *region, pag
     sums->advised += region->advised;
 }
 
-/* By the owners that regions have: of others' the arena learns no more than that. */
+/* Counts by the regions' owners: of others' regions the arena learns no more than that. */
 static size_t count_owned(const fl_pagearena *arena) {
     size_t owned = 0;
     size_t regions = atomic_load_explicit(&fl_the_window.pages, memory_order_acquire) / FL_REGION_PAGES;
@@ -291,7 +291,7 @@ static void audit_sums(const fl_pagearena *arena, const page_sums *sums) {
                   "more pages are used, leaving and kept than are Ready");
     fl_audit_equal(arena, "idle_shown", atomic_load_explicit(&arena->idle_shown, memory_order_relaxed),
                    "the idle pages", fl_pagearena_idle_pages(arena));
-    /* The pages of arenas below, and what is charged before it is granted, come on top. */
+    /* Pages of arenas below, and what is charged before it is granted, come on top. */
     for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         fl_audit_that(atomic_load_explicit(&it->family_bytes, memory_order_relaxed) >= ready_bytes(arena), it,
                       "the family's Ready pages are fewer than one arena's of it");

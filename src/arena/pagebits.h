@@ -12,7 +12,7 @@
 
 #define FL_PAGEBITS_NONE SIZE_MAX
 
-/* Clear bits of a range in short: how many at its start, the longest run, how many at its end. */
+/* The clear bits of a range, summed up: how many at its start, the longest run, how many at its end. */
 typedef struct fl_runs {
     uint32_t first, longest, last;
 } fl_runs;
@@ -20,21 +20,20 @@ typedef struct fl_runs {
 void fl_pagebits_set(uint64_t *bits, size_t first, size_t count);
 void fl_pagebits_clear(uint64_t *bits, size_t first, size_t count);
 
-/* How many bits of the range are set. */
 size_t fl_pagebits_count(const uint64_t *bits, size_t first, size_t count);
 
-/* The first set (clear) bit at or after first, or limit where there is none below it. */
+/* Return the first set (clear) bit at or after first, or limit if there is none below it. */
 size_t fl_pagebits_next_set(const uint64_t *bits, size_t first, size_t limit);
 size_t fl_pagebits_next_clear(const uint64_t *bits, size_t first, size_t limit);
 
-/* The lowest run of count clear bits below limit that starts at a multiple of alignment (a power of two),
- * or FL_PAGEBITS_NONE. count is at least 1. */
+/* Returns the start of the lowest run of count clear bits below limit that starts at a multiple of alignment
+ * (a power of two), or FL_PAGEBITS_NONE. count is at least 1. */
 size_t fl_pagebits_find(const uint64_t *bits, size_t limit, size_t count, size_t alignment);
 
-/* The runs of clear bits in [0, limit). */
+/* Sums up the clear bits in [0, limit). */
 fl_runs fl_pagebits_runs(const uint64_t *bits, size_t limit);
 
-/* The runs of what `count` parts of `width` bits each make together. */
+/* Sums up what `count` parts of `width` bits each make together. */
 fl_runs fl_runs_join(const fl_runs *parts, size_t count, size_t width);
 
 #endif

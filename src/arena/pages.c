@@ -62,7 +62,8 @@ static size_t aligned_up(size_t page, size_t alignment) {
     return ((first + page + alignment - 1) & ~(alignment - 1)) - first;
 }
 
-/* The lowest run, if it is long enough from an aligned page on; else the lowest that is long enough for any. */
+/* Finds the lowest run, if it is long enough from an aligned page on; else the lowest that is long enough for
+ * any. */
 static size_t find_aligned(const fl_pagearena *arena, size_t pages, size_t alignment) {
     size_t page = fl_pagetree_find(&arena->tree, pages);
     if (page == FL_PAGEBITS_NONE || aligned_up(page, alignment) == page)
@@ -71,7 +72,8 @@ static size_t find_aligned(const fl_pagearena *arena, size_t pages, size_t align
     return page == FL_PAGEBITS_NONE ? page : aligned_up(page, alignment);
 }
 
-/* The lowest free run that is mapped, without growth; where no more can be mapped. Looks everywhere. */
+/* Finds the lowest free run that is mapped, without growth, for when no more can be mapped. Looks
+ * everywhere. */
 static size_t find_mapped(const fl_pagearena *arena, size_t pages, size_t alignment) {
     size_t start = 0, end = 0; /* of the run so far */
     for (size_t index = 0;; index++) {
@@ -96,7 +98,7 @@ static size_t find_mapped(const fl_pagearena *arena, size_t pages, size_t alignm
     }
 }
 
-/* The same, after growth where that is needed. Holds the ground lock too, and lets go of the arena's in between. */
+/* The same, with growth if needed. Caller holds the ground lock too; the arena's is dropped in between. */
 static size_t grow_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
     for (;;) {
         size_t page = find_aligned(arena, pages, alignment);
@@ -114,7 +116,7 @@ static size_t grow_ground(fl_pagearena *arena, size_t pages, size_t alignment, f
     }
 }
 
-/* A free run, mapped; FL_PAGEBITS_NONE: the system has no memory. */
+/* Finds a free, mapped run; FL_PAGEBITS_NONE if the system has no memory. */
 static size_t find_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
     size_t page = find_aligned(arena, pages, alignment);
     if (page != FL_PAGEBITS_NONE && fl_growth_is_done(page, pages))
@@ -134,7 +136,8 @@ static size_t count_prepared(size_t page, size_t pages) {
     return prepared;
 }
 
-/* With so many Prepared, is a run as the system gave it, written to by nobody? Never that of a lazy back end. */
+/* Returns whether a run, with so many pages Prepared, is as the system gave it, written to by nobody. Never
+ * true with a lazy back end. */
 static bool is_new(const fl_pagearena *arena, size_t page, size_t pages, size_t prepared) {
     size_t untouched = 0, left = pages;
     for (fl_piece piece; fl_next_piece(&page, &left, &piece);)
@@ -142,7 +145,7 @@ static bool is_new(const fl_pagearena *arena, size_t page, size_t pages, size_t 
     return prepared + untouched == pages && arena->stat.traits.zero_after_unused;
 }
 
-/* One piece of a run becomes Ready. False: the system has refused; it is as it was. */
+/* Makes one piece of a run Ready. Returns false, and leaves it as it was, if the system refuses. */
 static bool use_piece(fl_pagearena *arena, const fl_piece *piece) {
     char *start = fl_region_start(piece->region) + (piece->first << FL_PAGE_SHIFT);
     size_t prepared = fl_pagebits_count(piece->region->prepared, piece->first, piece->pages);
@@ -155,7 +158,8 @@ static bool use_piece(fl_pagearena *arena, const fl_piece *piece) {
     return true;
 }
 
-/* Ready, all of a run; false: not all of it. What became Ready stays so, and is idle. *more is how many pages did. */
+/* Makes all of a run Ready. Returns false if not all of it is; what became Ready stays so, and is idle. *more
+ * is how many pages did. */
 static bool use_run(fl_pagearena *arena, size_t page, size_t pages, size_t *more) {
     size_t before = arena->ready_pages;
     bool used = true;
@@ -167,7 +171,6 @@ static bool use_run(fl_pagearena *arena, size_t page, size_t pages, size_t *more
     return used;
 }
 
-/* A mapped, free run is in use from here on. */
 static void mark_used(fl_pagearena *arena, size_t page, size_t pages) {
     arena->used_pages += pages;
     fl_pace_use(&arena->pace, arena->used_pages);
@@ -180,7 +183,8 @@ static void mark_used(fl_pagearena *arena, size_t page, size_t pages) {
     }
 }
 
-/* Free pages of a region, Prepared from `first` on, that become resident with others: idle, within all limits. */
+/* Makes free pages of a region, Prepared from `first` on, idle, if limits allow: they become resident with
+ * others. */
 static void use_idle(fl_pagearena *arena, fl_region *region, size_t first, size_t end) {
     fl_shortage ignored;
     for (size_t to; first < end; first = to) {
@@ -197,7 +201,8 @@ static void use_idle(fl_pagearena *arena, fl_region *region, size_t first, size_
     }
 }
 
-/* A run is about to be touched: the rest of the huge pages that it begins and ends in becomes resident too. */
+/* Prepares for the touch of a run: the rest of the huge pages that it begins and ends in becomes resident
+ * too. */
 static void use_rest_of_huge_pages(fl_pagearena *arena, size_t page, size_t pages) {
     size_t before = arena->ready_pages;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
@@ -214,13 +219,12 @@ static void use_rest_of_huge_pages(fl_pagearena *arena, size_t page, size_t page
     }
 }
 
-/* What is to be said of huge pages before a grant. */
 static void advise_before(fl_pagearena *arena, size_t page, size_t pages, fl_how how) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
         arena->dense_again |= fl_huge_changes_mind(arena, &piece, how);
 }
 
-/* A mapped, free run becomes Ready and in use. */
+/* Makes a mapped, free run Ready and in use. */
 static bool take(fl_pagearena *arena, size_t page, size_t pages, fl_how how, bool *zeroed,
                  fl_shortage *shortage) {
     size_t prepared = count_prepared(page, pages), more;
@@ -241,7 +245,7 @@ static bool take(fl_pagearena *arena, size_t page, size_t pages, fl_how how, boo
     return true;
 }
 
-/* The same, but what is Prepared stays so: it is decommitted from now on. Returns its bits. */
+/* The same, but what is Prepared stays so, and is decommitted from now on. Returns its bits. */
 static uint64_t take_lazily(fl_pagearena *arena, size_t page, size_t pages, bool *zeroed) {
     uint64_t prepared = 0;
     size_t first = page, left = pages;
@@ -262,7 +266,7 @@ static uint64_t take_lazily(fl_pagearena *arena, size_t page, size_t pages, bool
     return prepared;
 }
 
-/* The end of a grant, or of a try. */
+/* Ends a grant, or a try. */
 static void drop_lock(fl_pagearena *arena, size_t page, size_t pages) {
     bool dense_again = arena->dense_again, more_idle = arena->more_idle;
     arena->dense_again = arena->more_idle = false;
@@ -273,12 +277,12 @@ static void drop_lock(fl_pagearena *arena, size_t page, size_t pages) {
         fl_huge_leave_small(arena, page, pages);
 }
 
-/* The lowest run for a grant; FL_PAGEBITS_NONE: *shortage says why there is none. */
+/* Finds the lowest run for a grant; FL_PAGEBITS_NONE if there is none, and *shortage says why. */
 static size_t find_run(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how,
                        fl_shortage *shortage) {
     arena->activity++;
     size_t page = find_ground(arena, pages, alignment_pages, how);
-    if (page == FL_PAGEBITS_NONE) /* an aligned run is looked for in a longer one */
+    if (page == FL_PAGEBITS_NONE) /* look for an aligned run in a longer one */
         *shortage = (fl_shortage){
             FL_REFUSED_SYSTEM, (pages + alignment_pages - fl_the_window.grain_pages) << FL_PAGE_SHIFT, NULL};
     return page;
@@ -290,7 +294,7 @@ char *fl_pages_try(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl
     *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
     if (alignment_pages < fl_the_window.grain_pages)
         alignment_pages = fl_the_window.grain_pages;
-    /* Refused before a byte of address space is taken for it. */
+    /* Refuse before a byte of address space is taken for it. */
     if (pages > fl_window_pages_max() || alignment_pages > fl_window_pages_max() ||
         pages << FL_PAGE_SHIFT > atomic_load_explicit(&arena->limits.hard_bytes, memory_order_relaxed))
         return NULL;
@@ -319,7 +323,6 @@ char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared,
     return found ? page_address(page) : NULL;
 }
 
-/* Is a run all the arena's, and free? */
 static bool is_free(const fl_pagearena *arena, size_t page, size_t pages) {
     if (page + pages > atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
         return false;
@@ -331,7 +334,7 @@ static bool is_free(const fl_pagearena *arena, size_t page, size_t pages) {
     return true;
 }
 
-/* Growth into that run and no other; as long as nobody is quicker. Lets go of the arena's lock in between. */
+/* Grows into that run and no other, unless somebody is quicker. Drops the arena's lock in between. */
 static bool grow_into(fl_pagearena *arena, size_t page, size_t pages) {
     bool grown = false, refused = false;
     fl_lock_drop(&arena->lock);
@@ -365,7 +368,8 @@ bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more
     return extended;
 }
 
-/* Granted pages become free; what of them went to the system already is Prepared, and does not count any more. Holds the lock. */
+/* Makes granted pages free; `prepared` if they went to the system already: they then are Prepared, and no
+ * longer count. Caller holds the lock. */
 static void give_piece(fl_pagearena *arena, const fl_piece *piece, bool prepared) {
     FL_ASSERT_AT(2, fl_pagebits_count(piece->region->in_use, piece->first, piece->pages) == piece->pages);
     arena->used_pages -= piece->pages;
@@ -406,7 +410,7 @@ void fl_pages_return_empty(fl_pagearena *arena, char *start, size_t pages) {
     }
 }
 
-/* The first run of pages that are alike in `prepared`, from `at` on. Returns its end. */
+/* Returns the end of the run of pages that are alike in `prepared`, from `at` on. */
 static size_t alike(uint64_t prepared, size_t at, size_t pages, bool *is_prepared) {
     size_t end = at + 1;
     *is_prepared = (prepared >> at & 1);
@@ -442,7 +446,7 @@ void fl_pages_note_prepared(fl_pagearena *arena, const char *start, uint64_t pre
         fl_next_piece(&page, &one, &piece);
         fl_pagebits_set(piece.region->prepared, piece.first, 1);
     }
-    arena->used_pages -= count; /* in use by their bits until then, but not Ready any more */
+    arena->used_pages -= count; /* their bits stay in use until then, but they are not Ready */
     arena->ready_pages -= count;
     fl_pagearena_count(&arena->decommitted_bytes, count << FL_PAGE_SHIFT, false);
     fl_lock_drop(&arena->lock);

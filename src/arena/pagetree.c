@@ -3,7 +3,7 @@
 
 #include "../system/lock.h"
 
-static fl_branch *branches_free; /* through parent; guarded by the lock of branches */
+static fl_branch *branches_free; /* linked by parent; guarded by the lock of branches */
 
 static fl_branch *branch_new(unsigned level) {
     fl_lock_take(fl_lock_of(FL_LOCK_BRANCHES));
@@ -20,12 +20,11 @@ static fl_branch *branch_new(unsigned level) {
     return branch;
 }
 
-/* The regions that one child of a branch of this level covers, as a shift. */
+/* Returns how many regions one child of a branch of this level covers, as a shift. */
 static unsigned child_shift(unsigned level) {
     return 4 * level;
 }
 
-/* The pages that one child covers. */
 static size_t child_pages(unsigned level) {
     return FL_REGION_PAGES << child_shift(level);
 }
@@ -47,7 +46,7 @@ static bool same_runs(fl_runs a, fl_runs b) {
     return a.first == b.first && a.longest == b.longest && a.last == b.last;
 }
 
-/* An entry of a branch takes over what its child says; returns whether that changed it. */
+/* Copies a child's summary into an entry of its branch. Returns whether that changed the entry. */
 static bool set_entry(fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
     fl_runs *entry = &branch->runs[place];
     uint16_t idle_before = branch->idle, vacant_before = branch->vacant;
@@ -58,7 +57,7 @@ static bool set_entry(fl_branch *branch, size_t place, fl_runs runs, bool idle, 
     return !same || branch->idle != idle_before || branch->vacant != vacant_before;
 }
 
-/* From an entry of a branch upwards, until nothing changes any more. */
+/* Goes upwards from an entry of a branch, until nothing changes any more. */
 static void propagate(fl_branch *branch, size_t place, fl_runs runs, bool idle, bool vacant) {
     while (set_entry(branch, place, runs, idle, vacant) && branch->parent) {
         runs = fl_runs_join(branch->runs, FL_FANOUT, child_pages(branch->level));
@@ -74,7 +73,6 @@ static void propagate_region(fl_region *region) {
               fl_pagebits_runs(region->in_use, FL_REGION_PAGES), region->idle, region->vacant);
 }
 
-/* One level more on top. */
 static bool raise_root(fl_pagetree *tree) {
     fl_branch *old = tree->root, *root = branch_new(old->level + 1u);
     if (!root)
@@ -135,7 +133,7 @@ void fl_pagetree_remove(fl_region *region) {
     propagate(branch, place, (fl_runs){0, 0, 0}, false, false);
 }
 
-/* The deepest first; bounded: the window has six levels. */
+/* The deepest first. The depth is bounded: six levels reach through the window. */
 static void clear_below(fl_branch *branch) {
     for (size_t i = 0; branch->level && i < FL_FANOUT; i++)
         if (branch->child[i])
@@ -152,7 +150,6 @@ void fl_pagetree_clear(fl_pagetree *tree) {
     tree->root = NULL;
 }
 
-/* The pages among 64 that are idle. */
 uint64_t fl_region_idle_word(const fl_region *region, size_t word) {
     return fl_region_mapped_word(region, word) &
            ~(region->in_use[word] | region->prepared[word] | region->kept[word]);
@@ -169,8 +166,9 @@ void fl_pagetree_update(fl_region *region) {
     propagate_region(region);
 }
 
-/* The entry that a run lies in (*inside), or the page at which a run starts that crosses entries. Nothing, if
- * no entry is long enough: the caller has looked one level higher. */
+/* Finds the entry that a run lies in (*inside), or the page at which a run starts that crosses entries;
+ * FL_PAGEBITS_NONE if there is neither, which is so only at the root: below, a run was seen one level
+ * higher. */
 static size_t look_through(const fl_runs *entries, size_t base, size_t width, size_t pages, size_t *inside) {
     size_t run = 0;
     *inside = FL_FANOUT;

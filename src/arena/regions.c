@@ -32,7 +32,7 @@ void fl_region_set_changed(fl_pagearena *arena, fl_region *region, uint64_t grou
         if (region->next_changed)
             region->next_changed->previous_changed = region->previous_changed;
     }
-    /* Before what comes next is looked at, or after what has changed: see scarce.h. */
+    /* Before the next look, or after a change: see scarce.h. */
     atomic_store_explicit(&region->changed, groups, memory_order_seq_cst);
 }
 
@@ -43,14 +43,14 @@ static void list_remove(fl_pagearena *arena, fl_region *region) {
         region->next->previous = region->previous;
 }
 
-/* The bytes of pages [first, end) of mapped chunks in each state; none of them is gone. */
+/* Returns the bytes of pages [first, end) of mapped chunks by state; none of them is gone. */
 static osmem_bytes by_state(const fl_region *region, size_t first, size_t end) {
     size_t prepared = fl_pagebits_count(region->prepared, first, end - first);
     return (osmem_bytes){.prepared = prepared << FL_PAGE_SHIFT,
                          .ready = (end - first - prepared) << FL_PAGE_SHIFT};
 }
 
-/* What is mapped or reserved of a region counts in another stat from now on. */
+/* Counts what is mapped or reserved of a region in another stat from now on. */
 static void transfer(const fl_region *region, osmem_stat *from, osmem_stat *to) {
     for (size_t first, end = 0; fl_next_chunks(region->reserved, end, &first, &end);) {
         size_t bytes = (end - first) * FL_CHUNK_BYTES;
@@ -64,7 +64,8 @@ static void transfer(const fl_region *region, osmem_stat *from, osmem_stat *to) 
         }
 }
 
-/* Would the system give that much at once? Asked before bookkeeping is made for many regions in vain. */
+/* Returns whether the system would give that much at once: asked before bookkeeping is made for many regions
+ * in vain. */
 static bool system_has_room(size_t bytes, osmem_stat *stat) {
     if (stat->traits.never_frees)
         return true;
@@ -75,7 +76,7 @@ static bool system_has_room(size_t bytes, osmem_stat *stat) {
     osmem_bytes parts = has_room ? (osmem_bytes){.prepared = bytes} : (osmem_bytes){.reserved = bytes};
     if (osmem_free(start, bytes, parts, stat) == OSMEM_OK)
         return has_room;
-    osmem_transfer(start, bytes, parts, stat, &fl_stat_meta); /* lost but for the ledger */
+    osmem_transfer(start, bytes, parts, stat, &fl_stat_meta); /* lost, but the ledger knows */
     return false;
 }
 
@@ -87,7 +88,8 @@ static size_t ready_pages(const fl_region *region) {
     return ready;
 }
 
-/* A region that was taken is the arena's, with what is left in it of an earlier owner, if the limits have room for that. */
+/* Makes a region that was taken the arena's, with what is left in it of an earlier owner, if limits leave
+ * room for that. */
 static bool adopt(fl_pagearena *arena, fl_region *region) {
     size_t ready = ready_pages(region);
     fl_shortage ignored;
@@ -106,7 +108,7 @@ static bool adopt(fl_pagearena *arena, fl_region *region) {
     return true;
 }
 
-/* The other way: of its pages none is in use. */
+/* The other way round; none of its pages is in use. */
 static void disown(fl_pagearena *arena, fl_region *region) {
     size_t ready = ready_pages(region);
     fl_pagearena_unkeep(arena, region, 0, FL_REGION_PAGES); /* what is locked goes with its mapping */
@@ -135,13 +137,13 @@ static bool adopt_all(fl_pagearena *arena, fl_region *first, size_t count) {
     return adopted == count;
 }
 
-/* keeper: regions are welcome that were kept by it. */
+/* keeper: regions that it has kept are welcome. */
 static bool add(fl_pagearena *arena, size_t count, const osmem_backend *keeper) {
     fl_region *first = fl_window_take(count, keeper);
     return first && adopt_all(arena, first, count);
 }
 
-#define ASKED_ABOUT_REGIONS 16 /* more than 64 MiB at once */
+#define ASKED_ABOUT_REGIONS 16 /* more than this at once */
 #define TOGETHER_REGIONS 16    /* so that what grows in place finds room behind it */
 
 bool fl_regions_add(fl_pagearena *arena, size_t pages) {
@@ -173,7 +175,8 @@ void fl_regions_lose(fl_pagearena *arena, const char *start, size_t pages) {
         fl_pagebits_set(piece.region->gone, piece.first, piece.pages); /* in use they are already */
 }
 
-/* How much of a granted range is Prepared, if that much is so somewhere. Where no checker looks, only the sum matters. */
+/* Returns how much of a granted range is Prepared, if so much is somewhere. Without a checker, only the sum
+ * matters. */
 static size_t prepared_bytes_in(const fl_pagearena *arena, const char *start, size_t bytes,
                                 size_t somewhere) {
 #if FL_CHECKS >= 2
@@ -216,7 +219,7 @@ void fl_regions_ready_granted(fl_pagearena *arena) {
     fl_lock_drop(&arena->lock);
 }
 
-/* All pages of mapped chunks [first, end) Prepared, as far as the system takes them. */
+/* Makes all pages of mapped chunks [first, end) Prepared, as far as the system takes them. */
 static void forget_contents(osmem_stat *stat, fl_region *region, size_t first, size_t end) {
     size_t limit = end * FL_CHUNK_PAGES;
     for (size_t from = first * FL_CHUNK_PAGES, ours; fl_next_ours(region, &from, &ours, limit); from = ours)
@@ -239,7 +242,8 @@ static void chunks_left(fl_region *region, size_t first, size_t end) {
     fl_pagebits_clear(region->untouched, first * FL_CHUNK_PAGES, (end - first) * FL_CHUNK_PAGES);
 }
 
-/* Mapped chunks [first, end) to None. False: the system did not take all of it; what it took is gone. */
+/* Makes mapped chunks [first, end) None. Returns false if the system did not take all of it; what it took is
+ * gone. */
 static bool free_chunks(osmem_stat *stat, fl_region *region, size_t first, size_t end) {
     size_t limit = end * FL_CHUNK_PAGES;
     for (size_t from = first * FL_CHUNK_PAGES, to; fl_next_ours(region, &from, &to, limit); from = to) {
@@ -253,7 +257,7 @@ static bool free_chunks(osmem_stat *stat, fl_region *region, size_t first, size_
     return true;
 }
 
-/* Mapped chunks [first, end) to Reserved. False: the system has not taken all of it. */
+/* Makes mapped chunks [first, end) Reserved. Returns false if the system did not take all of it. */
 static bool unmap_chunks(osmem_stat *stat, fl_region *region, size_t first, size_t end) {
     size_t page = first * FL_CHUNK_PAGES, pages = (end - first) * FL_CHUNK_PAGES;
     forget_contents(stat, region, first, end);
@@ -268,12 +272,12 @@ static bool unmap_chunks(osmem_stat *stat, fl_region *region, size_t first, size
     return true;
 }
 
-/* May chunks of an arena become None one by one, or must they stay Reserved? */
+/* Returns whether chunks of an arena may become None one by one, or must stay Reserved. */
 static bool may_be_freed(const osmem_stat *stat) {
     return !stat->traits.never_frees && !stat->traits.reservations_apart && !fl_window_is_reserved();
 }
 
-/* The mapped chunks of which every page is free and Prepared. */
+/* Returns the mapped chunks with every page free and Prepared. */
 static fl_chunks spare_chunks(const fl_region *region) {
     fl_chunks spare = 0;
     for (size_t chunk = 0; chunk < FL_REGION_CHUNKS; chunk++)
@@ -340,7 +344,8 @@ static __attribute__((noinline)) void free_reserved(osmem_stat *stat, fl_region 
     }
 }
 
-/* As much of a region to None as the system allows; of the rest, no more is resident than it insists on. */
+/* Makes as much of a region None as the system allows; of the rest, no more stays resident than it insists
+ * on. */
 static void give_back(osmem_stat *stat, fl_region *region) {
     bool to_none = may_be_freed(stat);
     if (stat->traits.reservations_apart && !stat->traits.never_frees)
@@ -352,7 +357,7 @@ static void give_back(osmem_stat *stat, fl_region *region) {
         free_reserved(stat, region);
 }
 
-/* What is left is bookkeeping's until the next arena takes the region. */
+/* What is left counts as bookkeeping until the next arena takes the region. */
 static void release(fl_pagearena *arena, fl_region *region) {
     give_back(&arena->stat, region);
     transfer(region, &arena->stat, &fl_stat_meta);
@@ -360,7 +365,7 @@ static void release(fl_pagearena *arena, fl_region *region) {
 }
 
 void fl_region_release(fl_pagearena *arena, fl_region *region) {
-    /* What the system did not take back earlier, for it had no mappings left for the split, it may take now. */
+    /* The system may now take what it did not take earlier, when it had no mappings left for the split. */
     fl_region *again = arena->stat.traits.never_frees ? NULL : fl_window_take_kept(arena->stat.backend);
     if (again) {
         transfer(again, &fl_stat_meta, &arena->stat);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "reservation.h"
 
-#define HUGE_PERHAPS_BYTES ((size_t)1 << 20) /* a mapping that is smaller holds no huge page */
+#define HUGE_PERHAPS_BYTES ((size_t)1 << 20) /* a smaller mapping holds no huge page */
 
-/* Makes the first `bytes` Prepared at least. */
+/* Makes at least the first `bytes` Prepared. */
 static bool prepare(fl_reservation *reservation, size_t bytes) {
     if (bytes <= reservation->prepared_bytes)
         return true;
@@ -15,7 +15,7 @@ static bool prepare(fl_reservation *reservation, size_t bytes) {
         return false;
     reservation->prepared_bytes = bytes;
     if (bytes >= HUGE_PERHAPS_BYTES) {
-        /* Bookkeeping is touched here and there; where huge pages come by themselves, it wants none. */
+        /* Bookkeeping is touched here and there; it wants no huge pages where they come by themselves. */
         osmem_result ignored = osmem_no_huge_page(from, more, reservation->stat);
         (void)ignored;
     }

@@ -30,7 +30,7 @@ fl_region *fl_scarce_next(fl_pagearena *arena, uint64_t *groups) {
 
 void fl_scarce_put_back(fl_pagearena *arena, fl_region *region, uint64_t groups) {
     fl_lock_take(&arena->lock);
-    if (groups && fl_region_is_of(region, arena)) /* else it is empty, and has left */
+    if (groups && fl_region_is_of(region, arena)) /* if not, it is empty, and has left */
         fl_region_set_changed(arena, region,
                               atomic_load_explicit(&region->changed, memory_order_relaxed) | groups);
     fl_lock_drop(&arena->lock);
@@ -48,8 +48,8 @@ void fl_scarce_end(fl_pagearena *arena) {
     for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         if (is_near(&it->family_bytes, &it->limits.hard_bytes))
             return;
-    /* First: nobody notes what changes in it from then on. Who is at a limit and says afterwards that it is exhausted comes by here
-     * once more, and finds all of it changed. */
+    /* First: from then on nobody notes what changes in it. A request at a limit that afterwards says that the
+     * limit is exhausted comes by here once more, and finds everything changed. */
     fl_scarce_changed(arena);
     atomic_store_explicit(&arena->scarce, false, memory_order_seq_cst);
 }

@@ -26,10 +26,9 @@ typedef struct page_batch {
     bool spare_dense;
 } page_batch;
 
-/* What is under way in an arena. */
 typedef struct room {
     page_batch batch;
-    osmem_range small[FL_BATCH_RANGES]; /* mapped ranges of regions that are to stay without huge pages */
+    osmem_range small[FL_BATCH_RANGES]; /* mapped ranges of regions to be kept without huge pages */
 } room;
 
 static room *room_of(const fl_pagearena *arena) {
@@ -75,7 +74,8 @@ static void gather_word(fl_region *region, size_t word, page_batch *batch) {
     }
 }
 
-/* From the highest region below *below downwards; *below is where to go on, SIZE_MAX after the last. */
+/* Gathers from the highest region below *below downwards; *below becomes where to go on, SIZE_MAX after the
+ * last. */
 static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *batch) {
     for (unsigned looks = 0; looks < LOOKS_MAX && !batch_is_full(batch); looks++) {
         fl_region *region = fl_pagetree_last_idle(&arena->tree, *below, vacant);
@@ -93,8 +93,8 @@ static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *
     }
 }
 
-/* Vacant regions first; then on from where the last batch ended, since there may be many that are left alone. Returns whether
- * some have not been looked at since the start. */
+/* Gathers from vacant regions first; then on from where the last batch ended, since there may be many that
+ * are left alone. Returns whether some have not been looked at since the start. */
 static bool gather_all(fl_pagearena *arena, size_t wanted_pages, page_batch *batch) {
     size_t top = SIZE_MAX, from = arena->scavenge_below;
     fl_lock_take(&arena->lock);
@@ -113,8 +113,8 @@ static bool gather_all(fl_pagearena *arena, size_t wanted_pages, page_batch *bat
 
 typedef enum range_fate { WENT, KEPT, REFUSED } range_fate;
 
-/* What went is Prepared; what the system keeps stays free, and is not asked for again soon; what it refused stays idle.
- * Returns the pages that went. */
+/* Makes what went Prepared; leaves what the system keeps free, not to be asked for again soon, and what it
+ * refused idle. Returns the pages that went. */
 static size_t put_back(fl_pagearena *arena, const osmem_range *range, range_fate fate) {
     size_t page = fl_page_of(range->start), pages = range->bytes >> FL_PAGE_SHIFT;
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
@@ -132,7 +132,7 @@ static size_t put_back(fl_pagearena *arena, const osmem_range *range, range_fate
     return fate == WENT ? all : 0;
 }
 
-/* So that the system has back at once what goes of huge pages. */
+/* Has the system take back at once what goes of huge pages. */
 static void split_ends(fl_pagearena *arena, const osmem_range *range) {
     fl_lock_take(&arena->lock);
     bool splits = fl_huge_splits(arena, range);
@@ -159,7 +159,7 @@ uint64_t fl_ranges_unused(fl_pagearena *arena, const osmem_range *ranges, size_t
     return went;
 }
 
-/* Regions that have become empty go, one after the other; without the arena's lock. */
+/* Releases regions that have become empty, one after the other; without the arena's lock. */
 static void release_empty(fl_pagearena *arena, const page_batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         size_t page = fl_page_of(batch->ranges[i].start), pages = batch->ranges[i].bytes >> FL_PAGE_SHIFT;
@@ -177,7 +177,7 @@ static void release_empty(fl_pagearena *arena, const page_batch *batch) {
     }
 }
 
-/* Where there are huge pages, what has gone in part must not come back as one. Without the arena's lock. */
+/* If there are huge pages, what has gone in part must not come back as one. Without the arena's lock. */
 static void stay_small(fl_pagearena *arena, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const osmem_range *range = &room_of(arena)->small[i];
@@ -193,7 +193,7 @@ static void note_given(const fl_pagearena *arena, fl_cause cause, uint64_t bytes
     fl_event_note(FL_EVENT_GIVE, cause, bytes, arena, started_ns);
 }
 
-/* Holds the arena's lock. Returns how many ranges there are in room->small. */
+/* Caller holds the arena's lock. Returns how many ranges there are in room->small. */
 static size_t count_given(fl_pagearena *arena, fl_cause cause, const osmem_range *ranges, uint64_t went,
                           uint64_t started_ns) {
     size_t count = 0;
@@ -223,7 +223,7 @@ void fl_pagearena_given(fl_pagearena *arena, fl_cause cause, const osmem_range *
 
 #define SIFTS_MAX 64 /* calls in one batch, to find out what the system keeps */
 
-/* One grain or more of a range in upkeep's hands gets its fate. */
+/* Settles the fate of a grain or more of a range in upkeep's hands. */
 static size_t settle(fl_pagearena *arena, const osmem_range *range, range_fate fate) {
     arena->leaving_pages -= range->bytes >> FL_PAGE_SHIFT;
     size_t went = put_back(arena, range, fate);
@@ -233,8 +233,9 @@ static size_t settle(fl_pagearena *arena, const osmem_range *range, range_fate f
 }
 
 /*
- * A range of which the system keeps something: which grains? It is asked about pieces, each half of the one before until it
- * goes or is a grain, then twice as long again. What is left when the calls are used up counts as kept. Returns the pages that went.
+ * Finds out which grains of a range the system keeps. It is asked about pieces, each half of the one before
+ * until it goes or is a grain, then twice as long again. What is left when the calls are used up counts as
+ * kept. Returns the pages that went.
  */
 static size_t sift(fl_pagearena *arena, fl_cause cause, const osmem_range *range, unsigned *calls) {
     size_t grain = fl_the_window.grain_pages << FL_PAGE_SHIFT, step = range->bytes, went = 0;
@@ -296,7 +297,7 @@ size_t fl_pages_scavenge(fl_pagearena *arena, size_t wanted_pages, fl_cause caus
     for (size_t i = 0; i < batch->count; i++)
         if (kept >> i & 1)
             went += sift(arena, cause, &batch->ranges[i], &calls);
-    *again = went > 0 || kept; /* what is kept is no longer idle, so that this ends */
+    *again = went > 0 || kept; /* what is kept is no longer idle, so this ends */
     if (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_LIMIT)
         release_empty(arena, batch);
     return went;

@@ -16,8 +16,7 @@
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 
 static fl_scavenger_reclaim *reclaim_above;
-static _Atomic bool
-    ticking; /* one tick at a time; these, and what the active regime may spend, are its own */
+static _Atomic bool ticking; /* one tick at a time, whose own these are, with the active regime's allowance */
 static fl_allowance allowance;
 static _Atomic uint64_t pressed_until_ns; /* tasks waited for memory lately */
 static _Atomic uint64_t ticked_ns;
@@ -30,8 +29,8 @@ void fl_scavenger_press(uint64_t until_ns) {
     atomic_store_explicit(&pressed_until_ns, until_ns, memory_order_relaxed);
 }
 
-/* The idle pages that a limit forbids to keep: a soft one of the arena or of the process, or one on what is idle. Holds
- * the arena's lock. */
+/* Returns how many idle pages a limit forbids to keep: a soft one of the arena or of the process, or one on
+ * what is idle. Caller holds the arena's lock. */
 static size_t above_limits(const fl_pagearena *arena) {
     size_t idle = fl_pagearena_idle_pages(arena);
     size_t above =
@@ -40,12 +39,14 @@ static size_t above_limits(const fl_pagearena *arena) {
     return above < idle ? above : idle;
 }
 
-/* Those above what the recent peak makes likely to be used again. Holds the arena's lock. */
+/* Returns how many exceed what the recent peak makes likely to be used again. Caller holds the arena's
+ * lock. */
 static size_t above_goal(const fl_pagearena *arena) {
     return fl_above(fl_pagearena_idle_pages(arena), fl_pace_keep(&arena->pace, arena->used_pages));
 }
 
-/* Those above what a program at work takes and returns all the time. Holds the arena's lock. */
+/* Returns how many exceed what a program at work takes and returns all the time. Caller holds the arena's
+ * lock. */
 static size_t above_stir(const fl_pagearena *arena) {
     return fl_above(fl_pagearena_idle_pages(arena), fl_pace_keep_quiet(&arena->pace, arena->used_pages));
 }
@@ -55,21 +56,21 @@ static size_t really_ready(const fl_pagearena *arena) {
            (atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
 }
 
-/* When a turn begins, and when it is to end. CPU time is asked for once a tick: it is a call of the system. */
+/* When a turn begins, and when it is to end. CPU time is read once a tick: that is a system call. */
 typedef struct moment {
     uint64_t now_ns;
     uint64_t process_cpu_ns;
     uint64_t deadline_ns;
 } moment;
 
-/* Follows the arena's use; returns whether it is quiet. Holds the arena's lock. */
+/* Follows the arena's use; returns whether it is quiet. Caller holds the arena's lock. */
 static bool look(fl_pagearena *arena, const moment *at) {
     fl_look look = {at->now_ns,        at->process_cpu_ns,  arena->activity,
                     arena->used_pages, really_ready(arena), fl_pages_up(fl_pagearena_sparable_bytes(arena))};
     return fl_pace_look(&arena->pace, &look);
 }
 
-/* Apart, for the stack of who comes here from a request. */
+/* Apart, to spare the stack of requests that come here. */
 static __attribute__((noinline)) void upkeep_begins(fl_pagearena *arena) {
     fl_lock_take(&arena->lock);
     fl_pace_upkeep_begins(&arena->pace, arena->used_pages);
@@ -83,7 +84,7 @@ static __attribute__((noinline)) void upkeep_ends(fl_pagearena *arena) {
     fl_lock_drop(&arena->lock);
 }
 
-/* What the floor above can free; its returns of pages must not look like the program's doing. */
+/* Frees what the floor above can; its returns of pages must not look like the program's doing. */
 static bool reclaim(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns) {
     upkeep_begins(arena);
     bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
@@ -95,7 +96,7 @@ bool fl_scavenger_time_is_up(uint64_t deadline_ns) {
     return fl_upkeep_is_hurried() || (deadline_ns != UINT64_MAX && fl_system_now_ns() >= deadline_ns);
 }
 
-/* Batches of what is too much for a reason. Returns true where some is left for the next tick. */
+/* Gives back, in batches, what is too much for a reason. Returns true if some is left for the next tick. */
 static bool give_excess(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns) {
     for (;;) {
         fl_lock_take(&arena->lock);
@@ -111,7 +112,7 @@ static bool give_excess(fl_pagearena *arena, fl_cause cause, uint64_t deadline_n
         bool again;
         fl_pages_scavenge(arena, pages, cause, &again);
         if (!again)
-            return false; /* refused by the system: to ask it again and again is no work */
+            return false; /* the system refuses: asking again and again is no work */
     }
 }
 
@@ -131,7 +132,7 @@ static bool attend_active(fl_pagearena *arena, const moment *at) {
 
 typedef enum tick_prospect { NOTHING_LEFT, NOT_NOW, WORK_LEFT } tick_prospect;
 
-/* In the end: what can still be expected of the arena, and has anything gone? */
+/* Says in the end what can still be expected of the arena, and whether anything has gone. */
 static tick_prospect foresee(fl_pagearena *arena, uint64_t now_ns, bool quiet, bool left, size_t ready_before,
                              bool *gave) {
     fl_lock_take(&arena->lock);
@@ -147,12 +148,10 @@ static tick_prospect foresee(fl_pagearena *arena, uint64_t now_ns, bool quiet, b
     return left ? WORK_LEFT : waits ? NOT_NOW : NOTHING_LEFT;
 }
 
-/* What went for this cause so far. */
 static uint64_t given_bytes(const fl_pagearena *arena, fl_cause cause) {
     return atomic_load_explicit(&arena->given_bytes[cause], memory_order_relaxed);
 }
 
-/* One arena's turn in a tick. */
 static tick_prospect attend(fl_pagearena *arena, const moment *at, bool *gave) {
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
@@ -184,7 +183,8 @@ uint32_t fl_scavenger_ticked_s(void) {
     return (uint32_t)(fl_scavenger_ticked_ns() / 1000000000u);
 }
 
-/* Turns until the deadline; those in which nothing goes may take so long together, which with ten thousand arenas at work they do. */
+/* Takes turns until the deadline; those in which nothing goes may together take this long, which ten thousand
+ * arenas at work do. */
 #define IN_VAIN_NS UINT64_C(500000)
 
 static bool take_turns(uint64_t now_ns, uint64_t budget_ns) {
@@ -217,7 +217,8 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
 
 typedef enum give_back_end { ENOUGH, NO_MORE, INTERRUPTED } give_back_end;
 
-/* A fork waits for no more than a batch of what was asked for; at a limit a request waits, which is not to fail for it. */
+/* A fork waits for at most a batch of what was asked for. But a request at a limit waits, and must not fail
+ * because of a fork. */
 static give_back_end give_back_of(fl_pagearena *arena, size_t wanted_pages, fl_cause cause) {
     size_t all = 0;
     for (bool again = true; again && all < wanted_pages;) {
@@ -228,7 +229,8 @@ static give_back_end give_back_of(fl_pagearena *arena, size_t wanted_pages, fl_c
     return all < wanted_pages ? NO_MORE : ENOUGH;
 }
 
-/* What is idle; in the second round also what the floor above can free. `before` is what had gone until now. */
+/* Gives back what is idle; in the second round also what the floor above can free. `before` is what had gone
+ * until now. */
 static give_back_end give_back_now(fl_pagearena *arena, size_t wanted_pages, fl_cause cause, int round,
                                    uint64_t before) {
     if (round == 0)
@@ -241,8 +243,8 @@ static give_back_end give_back_now(fl_pagearena *arena, size_t wanted_pages, fl_
     return left && outcome == NO_MORE && cause == FL_CAUSE_REQUEST ? INTERRUPTED : outcome;
 }
 
-/* Of an arena that is in the caller's hands until here. Others come in between where they wait for it; what is asked for is
- * done in the end all the same. Returns the bytes that went. */
+/* For an arena that is in the caller's hands until here. Others that wait for it come in between; what was
+ * asked for is done in the end all the same. Returns the bytes that went. */
 static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cause, int round) {
     fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     size_t given = 0;
@@ -254,8 +256,7 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
         size_t more = (size_t)(given_bytes(arena, cause) - before);
         given += more;
         in_vain = more ? 0 : in_vain + 1;
-        turns +=
-            !fl_upkeep_is_hurried(); /* others may free as fast as this gives back; forks come to an end */
+        turns += !fl_upkeep_is_hurried(); /* others may free as fast as this gives back; forks end */
         if (outcome != INTERRUPTED)
             break;
         if (!fl_upkeep_yield(upkeep))
@@ -265,15 +266,17 @@ static size_t give_back_one(fl_upkeep *upkeep, size_t wanted_pages, fl_cause cau
     return given;
 }
 
-/* Whom a give-back asks: those below an arena (NULL: all); in its second round also for what the floor above holds. */
+/* Whom a give-back asks: arenas below one (NULL: all); in its second round also for what the floor above
+ * holds. */
 typedef struct arena_circle {
     const fl_pagearena *above;
     int round;
 } arena_circle;
 
-/* Is there anything to be had of it? For what the floor above holds: wherever something is Ready, for in abandoned slabs pages
- * become idle that no count shows, or a heap may wait. All of these are hints, but the pins: what somebody gives back at
- * this moment is shown no more, and counts still; a request that is refused for it waits. */
+/* Returns whether an arena may have anything. For what the floor above holds, any Ready page will do: pages
+ * of abandoned slabs become idle without any count showing it, and a heap may wait. All of these are hints,
+ * except pins: what another thread gives back at this moment is no longer shown, but still counts; a request
+ * that would be refused because of it waits. */
 static bool is_worth_asking(const fl_upkeep *upkeep, const void *context) {
     const fl_pagearena *arena = fl_pagearena_of_upkeep(upkeep);
     const arena_circle *circle = context;
@@ -290,7 +293,7 @@ static bool has_idle(const fl_pagearena *arena) {
 
 size_t fl_scavenger_give_back(fl_pagearena *arena, size_t wanted_bytes, fl_cause cause, bool reclaim_too) {
     size_t all = 0;
-    /* What is idle already, before anything is taken out of a heap's hands for it. */
+    /* First what is idle already, before anything is taken out of a heap's hands. */
     for (int round = 0; round <= (reclaim_too && reclaim_above); round++) {
         if (arena && all < wanted_bytes && (round == 1 || !reclaim_too || has_idle(arena)) &&
             fl_upkeep_begin(&arena->upkeep))

@@ -7,7 +7,7 @@
 #include "../system/system.h"
 #include "charge.h"
 
-static fl_call_back *all; /* guarded by the lock of those that ask */
+static fl_call_back *all; /* guarded by the lock of askers */
 
 static uintptr_t self(void) {
     return (uintptr_t)pthread_self();
@@ -64,7 +64,6 @@ void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *con
     fl_pagearena_look_at_soft(arena);
 }
 
-/* One of an arena's two owners. */
 static bool ask(fl_pagearena *arena, const fl_pagearena *wanting, bool soft, size_t bytes) {
     fl_lock_take(&arena->lock);
     fl_shed_function *function = soft ? arena->limits.soft_shed : arena->limits.shed;
@@ -89,7 +88,7 @@ bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes)
 
 #define TICKS_COME_NS UINT64_C(1000000000)
 
-static _Atomic uint64_t ticked_ns; /* by the program, last */
+static _Atomic uint64_t ticked_ns; /* the program's last */
 
 static void ask_soft(fl_pagearena *arena, const fl_pagearena *wanting) {
     size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
@@ -115,7 +114,7 @@ static bool is_crossed(const fl_upkeep *upkeep, const void *unused) {
 
 void fl_shed_tick(void) {
     atomic_store_explicit(&ticked_ns, fl_system_now_ns(), memory_order_relaxed);
-    /* Cleared first: what is crossed from here on is seen now, or the next time. */
+    /* Cleared first: what is crossed from here on is seen now, or next time. */
     if (!atomic_exchange_explicit(&fl_soft_limit_crossed, false, memory_order_acquire))
         return;
     size_t place = 0;

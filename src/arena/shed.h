@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shed.h: owners of arenas that are asked to free something, at a limit or without memory.
+ * shed.h: asks owners of arenas to free something, at a limit or without memory.
  *
- * An owner is asked by one thread at a time: others that are in want wait for it, since what it frees may do for them too. But a
- * thread that is inside a call-back already waits for nobody: two owners that shed into each other's arena would wait for ever.
+ * An owner is asked by one thread at a time. Others in want wait for it, since what it frees may do for them
+ * too. But a thread inside a call-back waits for nobody: otherwise two owners that shed into each other's
+ * arena would wait for ever.
  *
- * An owner can be asked at the soft limit as well, once each time that this is crossed upwards: by the program's ticks, or, where
- * it makes none, by the request that has crossed it, when that has been served.
+ * An owner can be asked at the soft limit as well, once each time the limit is crossed upwards: by the
+ * program's ticks or, if it makes none, by the request that crossed the limit, after it has been served.
  *
  * Threads: any, with no lock held: the call-back may allocate and free.
  */
@@ -15,11 +16,12 @@
 
 #include "pagearena.h"
 
-/* A thread that runs a call-back about an arena, on its stack: an owner that is asked, or a visitor of what is in it. */
+/* A call-back about an arena, on the stack of the thread that runs it: it asks an owner, or visits what is in
+ * the arena. */
 typedef struct fl_call_back {
     uintptr_t thread;
-    const fl_pagearena *about;   /* is not to end meanwhile; */
-    const fl_pagearena *wanting; /* nor the one whose request it is for */
+    const fl_pagearena *about;   /* must not end meanwhile */
+    const fl_pagearena *wanting; /* nor must the one whose request it is for */
     bool asks;
     struct fl_call_back *next;
 } fl_call_back;
@@ -27,27 +29,27 @@ typedef struct fl_call_back {
 void fl_call_back_begin(fl_call_back *it, const fl_pagearena *about, const fl_pagearena *wanting, bool asks);
 void fl_call_back_end(const fl_call_back *it);
 
-/* Is the calling thread inside one that the arena has to outlive? */
+/* Returns whether the calling thread is inside a call-back that the arena has to outlive. */
 bool fl_call_back_needs(const fl_pagearena *arena);
 
 typedef bool fl_shed_function(void *context, size_t bytes);
 
-/* Whom to ask; NULL: nobody. */
+/* Sets whom to ask; NULL: nobody. */
 void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context);
 
-/* Asks the owner for so many bytes, which a request in an arena wants. False: there is none, it has nothing, it is the one that is asking, or it is busy with somebody
- * and the caller may not wait. */
+/* Asks the owner for so many bytes, which a request in `wanting` needs. Returns false if there is no owner,
+ * it has nothing, it is the one that is asking, or it is busy and the caller may not wait. */
 bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes);
 
 /* The same for the soft limit. */
 void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *context);
 
-/* To be called when a request has been served, and in each tick that the program makes. One load where no soft limit has been
- * crossed. */
+/* Called when a request has been served, and in each tick that the program makes. One load if no soft limit
+ * has been crossed. */
 void fl_shed_ask_soft(fl_pagearena *arena);
 void fl_shed_tick(void);
 
-/* In the child of a fork, once for all, and for each arena: who was asking in another thread is not here. */
+/* In the child of a fork, once for all, and for each arena: threads that were asking are not here. */
 void fl_shed_fork_child(void);
 void fl_shed_fork_child_of(fl_pagearena *arena);
 

@@ -12,14 +12,14 @@ static char *start_of(uint64_t slot) {
     return (char *)fl_the_window.base + ((size_t)(slot >> 32) << FL_PAGE_SHIFT);
 }
 
-/* Acquire and release, here and below: a span goes from one thread's hands into another's through its slot. */
+/* Acquire and release, here and below: a span passes from one thread to another through its slot. */
 static uint64_t take_slot(_Atomic uint64_t *slot) {
     return atomic_load_explicit(slot, memory_order_relaxed)
                ? atomic_exchange_explicit(slot, 0, memory_order_acq_rel)
                : 0;
 }
 
-/* What is kept is granted, but could be had back. */
+/* Counts what is kept: granted, but to be had back. */
 static void count_kept(fl_pagearena *arena, size_t pages, bool more) {
     fl_pagearena_count(&arena->reclaimable_bytes, pages << FL_PAGE_SHIFT, more);
 }
@@ -91,7 +91,7 @@ void fl_spans_put(fl_spans *spans, fl_pagearena *arena, char *start, size_t page
         kept += pages_in(span);
         empty = span ? empty : i;
     }
-    /* Other threads may have taken any since they were counted: a whole round leaves none, whatever `kept` says. */
+    /* Others may have taken any since they were counted: a whole round leaves none, whatever `kept` says. */
     for (size_t looks = 0; looks < FL_SPANS_LARGE && (kept > FL_SPANS_PAGES_MAX || empty == FL_SPANS_LARGE);
          looks++, spans->next++) {
         uint64_t old = take_slot(&spans->slots[spans->next % FL_SPANS_LARGE]);

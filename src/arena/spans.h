@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * spans.h: a few spans that one heap gave up lately and keeps for its next requests, so that most of these take no
- * lock: a slab that has died, a large block that was freed.
+ * spans.h: a few spans that one heap gave up lately and keeps for its next requests, so that most of these
+ * take no lock: a slab that has died, a large block that was freed.
  *
- * They are bounded: FL_SPANS_PAGES_MAX in all, and beside these one span of more than half of that and no more than all of it.
- * That one gives way to everything: when a request finds no span, it goes back to the arena before pages are granted, so that
- * it never stands beside what could have been made of it, and the heap's peak is no higher for it.
+ * They are bounded: FL_SPANS_PAGES_MAX in all, and beside these one span of more than half of that and no
+ * more than all of it. The long span gives way to everything: when a request finds no span, it goes back to
+ * the arena before pages are granted. So it never stands beside what could have been made of it, and does not
+ * raise the heap's peak.
  *
- * To their arena the spans are granted still. Each lies in a slot as one word (page, length) and is taken out by an
- * exchange, so that the scavenger can take them too, from a heap whose thread sleeps. Only the heap's own thread puts
- * spans in.
+ * To their arena the spans are still granted. Each lies in a slot as one word (page, length) and is taken out
+ * by an exchange, so the scavenger can take spans too, from a heap whose thread sleeps. Only the heap's own
+ * thread puts spans in.
  */
 #ifndef FL_SPANS_H
 #define FL_SPANS_H
@@ -18,14 +19,14 @@
 
 #define FL_SPANS_LARGE 32 /* the slot for a long one */
 #define FL_SPANS_SLOTS (FL_SPANS_LARGE + 1)
-#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all other slots together, and in that one: 2 MiB */
+#define FL_SPANS_PAGES_MAX ((size_t)128) /* in all other slots together, and in that one */
 
 typedef struct fl_spans {
     _Atomic uint64_t slots[FL_SPANS_SLOTS]; /* page << 32 | pages; 0: empty */
-    unsigned next;                          /* to give way when all are full; the owner's */
+    unsigned next;                          /* the next to give way when all are full; the owner's */
 } fl_spans;
 
-/* A span of so many pages. NULL: there is none, and the long one has been returned. */
+/* Takes a span of so many pages. Returns NULL if there is none; the long one has then been returned. */
 char *fl_spans_take(fl_spans *spans, fl_pagearena *arena, size_t pages);
 
 /* The same of an eighth more at most; *pages becomes its length. */

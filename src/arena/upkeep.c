@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * upkeep.c: the queue and its locks. Every interleaving of them is explored by spin: tests/model/upkeep.pml, which changes
+ * upkeep.c: the queue and its locks. spin explores every interleaving: tests/model/upkeep.pml, which changes
  * together with this.
  */
 #include "upkeep.h"
@@ -10,19 +10,19 @@
 #include "window.h"
 
 #define FIRST_WORKSPACES 4
-#define LOOKS_MAX 256           /* at arenas that do not fit, before others have the queue's lock */
-#define WAIT_NS UINT64_C(20000) /* for a thread that has pinned an arena and not come to its lock yet */
+#define LOOKS_MAX 256           /* at arenas that do not fit, before the queue's lock is dropped for others */
+#define WAIT_NS UINT64_C(20000) /* for a thread that has pinned an arena but not reached its lock yet */
 
-/* All of these are guarded by the queue's lock. */
+/* The queue's lock guards all of these. */
 static fl_upkeep *joined[FL_UPKEEP_MAX]; /* by place */
 static uint32_t places_used;             /* places from here on have never been taken */
 static uint32_t first_free;              /* none below is free */
 static fl_upkeep *first_due, *last_due;
-static _Atomic size_t due_count; /* between them; read without the lock as well */
+static _Atomic size_t due_count; /* between them; also read without the lock */
 static uint64_t rounds;
-static fl_workspace first_workspaces[FIRST_WORKSPACES]; /* those that need no memory */
+static fl_workspace first_workspaces[FIRST_WORKSPACES]; /* these need no memory */
 static unsigned first_used;
-static fl_workspace *workspaces; /* used before, through next */
+static fl_workspace *workspaces; /* used before; linked by next */
 
 static _Atomic unsigned hurries;
 
@@ -39,7 +39,7 @@ void fl_upkeep_init(fl_upkeep *upkeep) {
     fl_lock_init(&upkeep->lock, FL_LOCK_UPKEEP);
 }
 
-/* Holds the queue's lock, as do the next two. */
+/* Caller holds the queue's lock; so with the next two. */
 static void enqueue(fl_upkeep *upkeep) {
     upkeep->next = NULL;
     upkeep->previous = last_due;
@@ -93,7 +93,7 @@ bool fl_upkeep_part(fl_upkeep *upkeep) {
 
 void fl_upkeep_leave(fl_upkeep *upkeep) {
     for (bool pinned = fl_upkeep_part(upkeep); pinned;) {
-        fl_lock_take(&upkeep->lock); /* until who is at work has ended */
+        fl_lock_take(&upkeep->lock); /* until the thread at work has ended */
         fl_lock_drop(&upkeep->lock);
         take_queue();
         pinned = upkeep->pins > 0;
@@ -104,9 +104,10 @@ void fl_upkeep_leave(fl_upkeep *upkeep) {
 }
 
 /*
- * The word of who gained something is `noted`, that of the queue `due`; each writes its own and then reads the other's, in one
- * order for all (seq_cst). So an arena that leaves the queue while something is gained comes back, by one of the two. A turn
- * clears `noted` before it looks at anything: who finds it set here has gained what the turn will see.
+ * A thread that gained something says so in `noted`, the queue says in `due` whether the arena is in it; each
+ * writes its own word and then reads the other's, in one order for all (seq_cst). So if an arena leaves the
+ * queue while something is gained, one of the two brings it back. A turn clears `noted` before it looks at
+ * anything: a thread that finds it set here has gained what the turn will see.
  */
 void fl_upkeep_note(fl_upkeep *upkeep) {
     if (atomic_load_explicit(&upkeep->noted, memory_order_seq_cst))
@@ -120,7 +121,7 @@ void fl_upkeep_note(fl_upkeep *upkeep) {
     drop_queue();
 }
 
-/* Holds the queue's lock. NULL: none is left, and the next takes memory. */
+/* Caller holds the queue's lock. Returns NULL if none is left: the next takes memory. */
 static fl_workspace *take_workspace(void) {
     fl_workspace *workspace = workspaces;
     if (workspace)
@@ -130,14 +131,16 @@ static fl_workspace *take_workspace(void) {
     return workspace;
 }
 
-/* In the child of a signal handler's fork, which goes on in the middle of upkeep, nothing is counted any more: here and below. */
+/* The child of a signal handler's fork goes on in the middle of upkeep, where nothing is counted any more:
+ * here and below. */
 static void unpin(fl_upkeep *upkeep) {
     take_queue();
     upkeep->pins -= upkeep->pins > 0;
     drop_queue();
 }
 
-/* Takes a pinned arena's lock, or (wait false) only if it is to be had at once. False: it is not the caller's, nor pinned. */
+/* Takes a pinned arena's lock; if not `wait`, only if it is to be had at once. Returns false if the upkeep is
+ * not the caller's; the pin is then gone. */
 static bool begin_pinned(fl_upkeep *upkeep, bool wait) {
     bool locked = wait ? (fl_lock_take(&upkeep->lock), true) : fl_lock_try(&upkeep->lock);
     take_queue();
@@ -188,7 +191,7 @@ void fl_upkeep_pause(fl_upkeep *upkeep) {
     take_queue();
     upkeep->pauses++;
     drop_queue();
-    fl_lock_take(&upkeep->lock); /* who began before has ended */
+    fl_lock_take(&upkeep->lock); /* until a thread that began before has ended */
     fl_lock_drop(&upkeep->lock);
 }
 
@@ -214,7 +217,7 @@ fl_upkeep *fl_upkeep_next_turn(uint64_t round) {
         if (upkeep) {
             upkeep->turn = round;
             upkeep->pins++;
-            dequeue(upkeep); /* to the end: others have their turn first, in the next round too */
+            dequeue(upkeep); /* moves to the end: others have their turn first, in the next round too */
             enqueue(upkeep);
         }
         drop_queue();
@@ -256,7 +259,7 @@ void fl_upkeep_each(fl_upkeep_visit *visit, void *context) {
     }
 }
 
-/* The next that fits, pinned; *place goes on at most so far as the queue's lock may be held. */
+/* Pins the next that fits. *place goes on only as far as the queue's lock may be held. */
 static fl_upkeep *pin_next(size_t *place, fl_upkeep_fits *fits, const void *context, bool *last) {
     fl_upkeep *found = NULL;
     take_queue();
@@ -309,12 +312,12 @@ void fl_upkeep_fork_child(void) {
     atomic_store_explicit(&hurries, 0, memory_order_relaxed);
     for (size_t place = 0; place < places_used; place++) {
         fl_upkeep *upkeep = joined[place];
-        /* Read first: with many arenas, these are pages that the child would have to itself for nothing. */
+        /* Reads first: with many arenas, writing would cost the child pages of its own for nothing. */
         if (!upkeep)
             continue;
         if (upkeep->pins || upkeep->pauses)
             upkeep->pins = upkeep->pauses = 0;
-        /* Who noted it was about to put it into the queue. */
+        /* The thread that noted it was about to put it into the queue. */
         if (atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
             enqueue(upkeep);
     }

@@ -10,7 +10,7 @@
 #include "../system/system.h"
 
 #define WINDOW_BYTES_MAX ((size_t)1 << 43)
-#define WINDOW_BYTES_WHOLE ((size_t)1 << 36) /* where it has to be reserved whole */
+#define WINDOW_BYTES_WHOLE ((size_t)1 << 36) /* if it has to be reserved whole */
 #define WINDOW_BYTES_MIN ((size_t)1 << 28)
 #define TABLE_REGION_BYTES (FL_REGION_PAGES * sizeof(fl_entry)) /* one region's entries */
 #define STEP_BYTES_MIN ((size_t)64 << 10)
@@ -20,12 +20,13 @@ fl_window fl_the_window;
 osmem_stat fl_stat_process;
 osmem_stat fl_stat_meta;
 
-/* Guarded by the lock of the window: all regions below have been taken at least once, and a bit for each that is taken. */
+/* The lock of the window guards both: regions below this have been taken at least once; a bit for each that
+ * is taken. */
 static size_t regions_reached;
 static uint64_t regions_taken[(WINDOW_BYTES_MAX >> FL_REGION_SHIFT) / 64];
-static fl_region *regions_kept; /* nobody's, and not free for everybody either: through next */
+static fl_region *regions_kept; /* nobody's, but not free for everybody; linked by next */
 static size_t regions_max;
-static size_t step_bytes; /* in which bookkeeping grows: whole OS pages, and what the system reserves */
+static size_t step_bytes; /* in which bookkeeping grows: whole OS pages, and the system's */
 static bool reserved_whole;
 static fl_reservation table, descriptors, regions, meta;
 fl_reservation fl_window_aside;
@@ -37,7 +38,7 @@ static size_t rounded(size_t bytes) {
 
 fl_reservation *const fl_window_parts[FL_WINDOW_PARTS] = {&table, &descriptors, &regions, &meta};
 
-/* Where the parts lie for a window of this size at this place; returns the bytes of them all. */
+/* Sets where the parts lie for a window of this size at this place. Returns the bytes of them all. */
 static size_t lay_out(char *start, size_t window_bytes) {
     size_t pages = window_bytes >> FL_PAGE_SHIFT;
     size_t sizes[FL_WINDOW_PARTS] = {pages * sizeof(fl_entry), pages / 4 * DESCRIPTOR_ROOM_BYTES,
@@ -60,7 +61,7 @@ static size_t lay_out(char *start, size_t window_bytes) {
     return (size_t)(at - start) + window_bytes;
 }
 
-/* A little of each part, as much as the smallest program needs. */
+/* Makes a little of each part Ready: as much as the smallest program needs. */
 static bool start_parts(void) {
     for (size_t i = 0; i < FL_WINDOW_PARTS; i++)
         if (!fl_reservation_grow(fl_window_parts[i], 1)) {
@@ -124,7 +125,7 @@ bool fl_window_init(void) {
     return true;
 }
 
-/* Regions up to `end` get a header and entries in the table. Holds the lock of the window. */
+/* Gives regions up to `end` a header and entries in the table. Caller holds the lock of the window. */
 static bool reach(size_t end) {
     if (end > regions_max)
         return false;
@@ -136,7 +137,7 @@ static bool reach(size_t end) {
     for (size_t i = regions_reached; i < end; i++)
         fl_the_window.regions[i].reserved = reserved_whole ? FL_CHUNKS_ALL : 0;
     regions_reached = end;
-    /* Release: who reads this (acquire in fl_entry_of) finds the table that long. */
+    /* Release: a thread that reads this (acquire in fl_entry_of) finds the table that long. */
     atomic_store_explicit(&fl_the_window.pages, end * FL_REGION_PAGES, memory_order_release);
     return true;
 }
@@ -145,7 +146,7 @@ size_t fl_window_pages_max(void) {
     return regions_max * FL_REGION_PAGES;
 }
 
-/* What the next owner finds: chunks as they are, no page in use. */
+/* Makes a region what its next owner expects: chunks as they are, no page in use. */
 static void reset(fl_region *region) {
     region->keeper = NULL;
     region->next = region->previous = NULL;
@@ -156,14 +157,15 @@ static void reset(fl_region *region) {
     memset(region->kept, 0, sizeof region->kept);
 }
 
-/* Marks the regions that are kept by a back end as taken, or as free for it. Holds the lock of the window. */
+/* Marks the regions that a back end has kept as free for it, or as taken. Caller holds the lock of the
+ * window. */
 static void offer_kept(const osmem_backend *backend, bool offered) {
     for (fl_region *region = regions_kept; region; region = region->next)
         if (region->keeper == backend)
             (offered ? fl_pagebits_clear : fl_pagebits_set)(regions_taken, fl_region_index(region), 1);
 }
 
-/* Takes those of [first, first + count) out of the list of kept ones. Holds the lock of the window. */
+/* Takes those of [first, first + count) out of the list of kept ones. Caller holds the lock of the window. */
 static void unlink_kept(const fl_region *first, size_t count) {
     for (fl_region **link = &regions_kept; *link;)
         if ((size_t)(*link - first) < count)
@@ -204,11 +206,11 @@ fl_region *fl_window_take_kept(const osmem_backend *backend) {
 
 void fl_window_give(fl_region *region, const osmem_backend *backend) {
     bool kept = region->mapped || (region->reserved && !reserved_whole);
-    if (!fl_memcheck_is_there()) /* which sees for itself what is mapped */
+    if (!fl_memcheck_is_there()) /* memcheck sees for itself what is mapped */
         fl_unpoison(fl_region_start(region), FL_REGION_BYTES);
     fl_lock_take(fl_lock_of(FL_LOCK_WINDOW));
     if (kept) {
-        fl_region **last = &regions_kept; /* behind those that wait longer for another try */
+        fl_region **last = &regions_kept; /* behind those that have waited longer for another try */
         while (*last)
             last = &(*last)->next;
         region->keeper = backend;

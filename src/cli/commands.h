@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * commands.h: the commands of the `fallow` program; each gets the arguments after its name and returns the
- * exit status. And what they share.
+ * commands.h: the commands of the `fallow` program, and what they share. Each gets the arguments after its
+ * name and returns the exit status.
  */
 #ifndef FL_COMMANDS_H
 #define FL_COMMANDS_H
@@ -17,20 +17,21 @@ int fl_command_profile(int count, char **arguments);
 int fl_command_map(int count, char **arguments);
 int fl_command_options(void);
 
-/* "--name=value" for a name that is in the table of options: into FALLOW_OPTIONS. False: it is none, or not such a value, which
- * has been said. */
+/* Puts "--name=value" into FALLOW_OPTIONS if the table of options has the name. Returns false if it has not,
+ * or if the value is wrong, which it has then said. */
 bool fl_pass_option(const char *argument);
 
-/* One line on standard error; returns 2, the exit status for it. */
+/* Writes one line to standard error; returns 2, the exit status for that. */
 int fl_fail(const char *what, const char *why);
 
-/* Puts one of our libraries first in LD_PRELOAD; where that fails, says so. */
+/* Puts one of our libraries first in LD_PRELOAD. Returns false if that fails, and has said so. */
 bool fl_preload(const char *name);
 
-/* name=value, behind what is there already and a separator; in front of it if first is set. */
+/* Appends a value to a variable of the environment, behind a separator if there is a value already; prepends
+ * it if `first`. */
 bool fl_extend_environment(const char *name, const char *value, const char *separator, bool first);
 
-/* Becomes a program; returns only where that fails, with the exit status for it. */
+/* Becomes a program. Returns only if that fails, with the exit status for it. */
 int fl_become(char **arguments);
 
 #endif

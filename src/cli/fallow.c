@@ -74,7 +74,8 @@ static int run_command(int argc, char **argv) {
     return 2;
 }
 
-/* What a command has printed has arrived, or that it has not is said: a collector is not to take half of it. */
+/* What a command has printed has arrived, or it says that it has not: a collector must not take half of
+ * it. */
 int main(int argc, char **argv) {
     int status = run_command(argc, argv);
     errno = 0;

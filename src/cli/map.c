@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map.c: `fallow map`: gathers the runs of pages and what is resident of each, and holds them against the
+ * map.c: `fallow map`: gathers the runs of pages and what is resident of each, and compares them with the
  * kernel's mappings.
  */
 #define _GNU_SOURCE

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map.h: the picture that `fallow map` draws: every page of fallow's in a process by what it is for, checked
- * against the mappings that the kernel has.
+ * map.h: the picture that `fallow map` draws: every page of fallow's in a process, by what it is for, checked
+ * against the kernel's mappings.
  */
 #ifndef FL_MAP_H
 #define FL_MAP_H
@@ -9,8 +9,9 @@
 #include "smaps.h"
 #include "survey.h"
 
-/* What bytes are shown as: name, mark on a terminal, its colour there, meaning. The first ones are Ready. Colours are numbers of
- * the palette of 256 (terminal.h), with the page's hues: each has a contrast of 3 : 1 at least on white and on black, which top_test checks. */
+/* What bytes are shown as: name, mark and colour on a terminal, meaning. The first ones are Ready. Colours
+ * are numbers of the palette of 256 (terminal.h), with the page's hues: each has a contrast of at least 3 : 1
+ * on white and on black, which top_test checks. */
 #define FL_SHARES(X)                                                          \
     X(LIVE, "live", '#', 32, "in blocks that were handed out")                \
     X(FREE, "free", '+', 166, "in slabs, between and behind live blocks")     \
@@ -37,15 +38,14 @@ typedef struct fl_map {
     uint64_t bytes[FL_SHARE_COUNT];
     uint64_t on_map;      /* bytes of all of them */
     uint64_t in_smaps;    /* bytes of fallow's mappings */
-    uint64_t unexplained; /* of these, not on the map */
-    uint64_t absent;      /* on the map, and in no mapping */
+    uint64_t unexplained; /* of these, those that are not on the map */
+    uint64_t absent;      /* on the map, but in no mapping */
     uint64_t resident_bytes;
 } fl_map;
 
-/* Bytes of a run by share: added to what is there. */
 void fl_map_add_shares(const fl_map *map, const fl_run *run, uint64_t shares[FL_SHARE_COUNT]);
 
-/* On a terminal, or as one HTML page. False: out of memory. */
+/* Print the map on a terminal, or as one HTML page. Return false if out of memory. */
 bool fl_map_print_text(const fl_map *map, FILE *to);
 bool fl_map_print_page(const fl_map *map, FILE *to);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map_page.c: the map as one page for a browser: the page of map_page.html with the data in it. Runs as they
- * are where there are few enough to be looked at one by one; of more, cells of as many pages as keep the page
- * below 2 MiB.
+ * map_page.c: the map as one page for a browser: map_page.html with the data in it. It has the runs as they
+ * are if there are few enough to look at one by one; if there are more, cells of as many pages as keep the
+ * page below 2 MiB.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "map.h"
 
 #define RUNS_MAX 16384
-#define PAGES_MAX 32768 /* a square each */
+#define PAGES_MAX 32768 /* each a square */
 #define CELLS_MAX 12288
 #define ARENAS_SHOWN 2000
 
@@ -26,19 +26,19 @@ static const struct { const char *name, *help; } shares[] = {FL_SHARES(SHARE)};
 typedef struct cell {
     uint64_t page, pages, resident, live, tag;
     uint32_t arena, size_class;
-    uint64_t largest; /* bytes of the run whose arena and class stand for all */
+    uint64_t largest; /* bytes of the run whose arena and class stand for the cell */
     uint64_t bytes[FL_SHARE_COUNT];
 } cell;
 
 typedef struct writer {
     const fl_map *map;
     FILE *to;
-    uint64_t next_page; /* behind the last cell that was written */
+    uint64_t next_page; /* the one after the last cell written */
     uint64_t cell_pages;
     bool any;
 } writer;
 
-/* What is printable, into a string of JavaScript, within HTML. */
+/* Prints a printable text as a string of JavaScript, within HTML. */
 static void print_text(FILE *to, const char *text) {
     fputc('"', to);
     for (const char *at = text; *at; at++)
@@ -49,14 +49,15 @@ static void print_text(FILE *to, const char *text) {
     fputc('"', to);
 }
 
-/* The size of a large block stands behind those of all classes. */
+/* Returns a size's index; that of large blocks comes after all classes. */
 static uint32_t size_of(const fl_map *map, const fl_run *run) {
     return run->use == FL_USE_SLAB    ? run->size_class
            : run->use == FL_USE_LARGE ? (uint32_t)map->survey.class_count
                                       : FL_NO_OWNER;
 }
 
-/* The number that `fallow stats` gives an arena as well: its place in the survey changes when others end. */
+/* Returns the number that `fallow stats`, too, gives an arena: its place in the survey changes when others
+ * end. */
 static int number_of(const fl_map *map, uint32_t arena) {
     return arena == FL_NO_OWNER ? -1 : (int)map->survey.arenas[arena].slot;
 }
@@ -87,7 +88,6 @@ static cell cell_of(const fl_map *map, size_t i) {
     return its;
 }
 
-/* Adds the part of a cell that lies in [page, page + pages). */
 static void add_part(cell *to, const cell *of, uint64_t part_pages) {
     double part = (double)part_pages / (double)of->pages;
     to->resident += (uint64_t)((double)of->resident * part);
@@ -153,7 +153,7 @@ static void write_groups(FILE *to, const char *name, const group *groups, size_t
     fputs("],\n", to);
 }
 
-/* By arena, and behind those that are shown all others together; by class, and behind these large blocks. */
+/* Writes sums by arena, and last for all arenas that are not shown; by class, and last for large blocks. */
 static bool write_sums(const fl_map *map, size_t arenas, FILE *to) {
     const fl_survey *survey = &map->survey;
     group *by_arena = calloc(arenas + 1, sizeof *by_arena);
@@ -220,7 +220,7 @@ static bool write_data(writer *its) {
     return room;
 }
 
-/* A page for each square where that can be looked at; else so many as leave few enough cells. */
+/* Chooses a page for each square if that can be looked at; else as many as leave few enough cells. */
 static uint64_t choose_cell(const fl_map *map) {
     uint64_t pages = 0, cells = 0, cell_pages = 1;
     for (size_t i = 0; i < map->count; i++)

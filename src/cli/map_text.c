@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * map_text.c: the map for a terminal: a mark for each stretch of pages, by what most of it is, and what each
- * mark sums up to.
+ * kind of mark sums up to.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ typedef struct picture {
     unsigned columns;
 } picture;
 
-/* The window as far as regions have been taken, in cells of a power of two of pages. */
+/* Fills cells of a power of two of pages from the window, as far as regions have been taken. */
 static bool fill(picture *its, const fl_map *map) {
     const fl_survey *survey = &map->survey;
     uint64_t bytes = survey->pages * survey->page_bytes;
@@ -59,7 +59,8 @@ static bool fill(picture *its, const fl_map *map) {
     return its->cells != NULL;
 }
 
-/* What there is most of; FL_SHARE_COUNT: nothing. What lies beside memory weighs less than memory. */
+/* Returns what there is most of; FL_SHARE_COUNT if there is nothing. What is no memory weighs less than
+ * memory. */
 static int share_of(const cell *of) {
     int most = FL_SHARE_COUNT;
     for (int share = 0; share < FL_SHARE_COUNT; share++)

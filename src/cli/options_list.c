@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * options_list.c: `fallow options`, and options on the command line of `fallow run`: both from the library's own table.
+ * options_list.c: `fallow options`, and options on the command line of `fallow run`; both come from the
+ * library's own table.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -22,7 +22,7 @@ bool fl_pidstat_read(const char *path, fl_pidstat *its) {
     *its = (fl_pidstat){.letter = '?'};
     if (!read_line(path, text, sizeof text))
         return false;
-    char *name = strchr(text, '('), *at = strrchr(text, ')'); /* who is called ") (" is no way out */
+    char *name = strchr(text, '('), *at = strrchr(text, ')'); /* a program called ") (" is no way out */
     if (!name || !at)
         return false;
     snprintf(its->program, sizeof its->program, "%.*s", (int)(at - name - 1), name + 1);
@@ -48,7 +48,7 @@ bool fl_pidstat_read(const char *path, fl_pidstat *its) {
     return true;
 }
 
-/* The kernel's PF_EXITING: its memory may have gone already, while its letter is another. */
+/* The kernel's PF_EXITING: the memory may have gone already, while the letter is still another. */
 #define EXITING_FLAG 0x4
 
 bool fl_pidstat_has_ended(const fl_pidstat *its) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload.c: what the commands share that start a program with one of our libraries in front. A library is looked for
- * beside the command, as in a build folder, then where it was installed.
+ * preload.c: what commands share that start a program with one of our libraries in front. It looks for a
+ * library beside the command, as in a build folder, then where libraries are installed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,7 +26,7 @@ static bool library_path(const char *name, char *path, size_t bytes) {
         if (snprintf(path, bytes, "%s/%s", own, name) < (int)bytes && access(path, R_OK) == 0)
             return true;
     }
-    /* What is for this command alone has a folder of its own there. */
+    /* Libraries for this command alone have a folder of their own there. */
     static const char *const folders[] = {FALLOW_LIBRARY_DIR, FALLOW_LIBRARY_DIR "/fallow"};
     for (int i = 0; i < 2; i++)
         if (snprintf(path, bytes, "%s/%s", folders[i], name) < (int)bytes && access(path, R_OK) == 0)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* processes.h: the processes that run on fallow and may be looked into, for `fallow top` to choose from. */
+/*
+ * processes.h: the processes that run on fallow and that this user may look into, for `fallow top` to choose
+ * from.
+ */
 #ifndef FL_PROCESSES_H
 #define FL_PROCESSES_H
 
@@ -12,12 +15,12 @@ typedef struct fl_process {
 } fl_process;
 
 typedef struct fl_processes {
-    fl_process *all; /* what has most memory first */
+    fl_process *all; /* those with the most memory first */
     size_t count;
-    size_t forbidden; /* others, that this user may not look into */
+    size_t forbidden; /* others, which this user may not look into */
 } fl_processes;
 
-/* Looks through all of /proc. False: out of memory, or there is no /proc. */
+/* Looks through all of /proc. Returns false if out of memory, or if there is no /proc. */
 bool fl_processes_find(fl_processes *its);
 void fl_processes_free(fl_processes *its);
 

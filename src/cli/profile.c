@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile.c: `fallow profile`: which calls hold a process's memory. It switches the sample on in a process that runs, by a byte in the
- * library's tables, looks on for a while, switches it off, and shows what came; or shows a profile from a file.
+ * profile.c: `fallow profile`: which calls hold a process's memory. It switches sampling on in a running
+ * process, by a byte in the library's tables, looks on for a while, switches it off, and shows what came; or
+ * it shows a profile from a file.
  */
 #define _GNU_SOURCE
 #include "profiled.h"
@@ -42,8 +43,8 @@ static void wait_for(double seconds) {
         ;
 }
 
-/* The process's own memory, to be written to. A byte, so that it is never half there; and zeroes over a count that is looked at before use
- * by who then comes to a slow path (src/heap/sampled.h): smaller, it is always right. */
+/* Writes to the process's own memory: a byte, which is never half there, or zeroes over a count that a thread
+ * on a slow path looks at before use (src/heap/sampled.h); a smaller count is always right. */
 static bool write_memory(int memory, uint64_t address, const void *from, size_t bytes) {
     return address <= INT64_MAX && pwrite(memory, from, bytes, (off_t)address) == (ssize_t)bytes;
 }
@@ -75,7 +76,7 @@ static bool is_followed(fl_target *target, uint8_t wanted) {
     return fl_target_read(target, at, &active, 1) && active == wanted;
 }
 
-/* The shift of the mean and 1; 0: off. */
+/* wanted: the shift of the mean, plus 1; 0: off. */
 static bool switch_to(fl_target *target, uint8_t wanted) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/mem", (int)target->process, (int)target->thread);
@@ -125,7 +126,7 @@ static void look_at_pools(fl_target *target, fl_profile *profile) {
         return;
     const uint64_t *of = all.rows[FL_GROUP_PROCESS]->values;
     if (of[FL_PROCESS_pool_bytes] >=
-        of[FL_PROCESS_ready_bytes] / 64) /* less may be noise of a process at work */
+        of[FL_PROCESS_ready_bytes] / 64) /* less may be noise of a working process */
         profile->pool_bytes = of[FL_PROCESS_pool_bytes];
     fl_statistics_free(&all);
 }

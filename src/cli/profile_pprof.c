@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_pprof.c: a profile in pprof's format: the few messages of profile.proto that it needs, written field by field. Samples
- * have an address a call, which pprof looks up in the files of the mappings, told by their build ids.
+ * profile_pprof.c: a profile in pprof's format: the few messages of profile.proto that it needs, written
+ * field by field. Samples have an address for each call, which pprof looks up in the files of the mappings,
+ * known by their build ids.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,7 @@ static void put_bytes(buffer *to, unsigned field, const void *bytes, size_t coun
     put(to, bytes, count);
 }
 
-/* A message in a message: its bytes are emptied, to be filled with the next. */
+/* Puts a message into a message; its buffer is then empty, for the next. */
 static void put_message(buffer *to, unsigned field, buffer *message) {
     put_bytes(to, field, message->bytes, message->count);
     to->failed |= message->failed;
@@ -79,7 +80,7 @@ static int by_value(const void *a, const void *b) {
     return left < right ? -1 : left > right;
 }
 
-/* Every call once, in order: a location's number is its place, from 1. */
+/* Returns every call once, in order: a location's number is its place, from 1. */
 static uint64_t *all_calls(const fl_profile *profile, size_t *count) {
     size_t all = 0, kept = 0;
     for (size_t i = 0; i < profile->stack_count; i++)

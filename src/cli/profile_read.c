@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_read.c: where a profile comes from: the books of a running process (src/profile/sites.h), or a file. What is
- * read is a stranger's: counts are bounded, and names printable.
+ * profile_read.c: where a profile comes from: the books of a running process (src/profile/sites.h), or a
+ * file. It treats what it reads as a stranger's: counts are bounded, and names printable.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -31,7 +31,8 @@ static fl_stack *add_stack(fl_profile *profile) {
     return stack;
 }
 
-/* The note in a file's first page or two; an older file of that name may have been replaced meanwhile. */
+/* Reads the note in a file's first page or two; an older file of that name may have been replaced
+ * meanwhile. */
 static void read_build_id(fl_mapping *mapping) {
     static char head[16384];
     FILE *file = fopen(mapping->path, "re");
@@ -94,7 +95,7 @@ static bool is_fallows(const fl_mapping *mapping) {
     return name && !strncmp(name, "/libfallow", 10);
 }
 
-/* Calls of the library's own come off, and what is behind one that is none: a frame that was no frame. */
+/* Drops the library's own calls, and what is behind a call that is none: a frame that was no frame. */
 static void trim_calls(fl_profile *profile) {
     for (fl_stack *stack = profile->stacks; stack < profile->stacks + profile->stack_count; stack++) {
         unsigned from = 0, to = 0;
@@ -155,7 +156,6 @@ bool fl_profile_read_file(fl_profile *profile, const char *path) {
     return true;
 }
 
-/* A number of another process's structure. */
 static uint64_t number(const fl_target *target, const void *structure, fl_root_member member) {
     return fl_target_member(target, structure, member);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profile_text.c: a profile for people, and as collapsed stacks for flame graphs. Names come from binutils' addr2line: it
- * finds separate symbols, and knows C++.
+ * profile_text.c: a profile for people, and as collapsed stacks for flame graphs. Names come from binutils'
+ * addr2line: it finds separate symbols, and knows C++.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 
 extern char **environ;
 
-/* Two lines, or fewer where there is none. */
+/* Reads two lines, or fewer if there are no more. */
 static void ask(const fl_mapping *mapping, uint64_t address, char *text, size_t bytes) {
     char number[32];
     int ends[2];
@@ -44,7 +44,7 @@ static void ask(const fl_mapping *mapping, uint64_t address, char *text, size_t 
         waitpid(child, NULL, 0);
 }
 
-/* An address as the file has it: its own parts say where each is to lie. */
+/* Returns an address as the file has it: the file's own parts say where each is to lie. */
 static uint64_t in_file(const fl_mapping *mapping, uint64_t address) {
     unsigned char head[64];
     uint64_t at, offset = address - mapping->start + mapping->offset;
@@ -79,7 +79,7 @@ void fl_profile_place(const fl_profile *profile, uint64_t call, fl_place *place)
     struct known *its = &known[call * UINT64_C(0x9e3779b97f4a7c15) >> 52];
     if (its->call != call) {
         char text[4096], file[512];
-        /* The instruction before the one that is returned to. */
+        /* The instruction before the return address. */
         const fl_mapping *mapping = fl_profile_mapping(profile, call - 1);
         *its = (struct known){.call = call};
         uint64_t address = mapping ? in_file(mapping, call - 1) : call;

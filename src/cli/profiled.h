@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * profiled.h: a profile as the command has it: of a running process or of a file, which it was written to by another one
+ * profiled.h: a profile as the command has it, of a running process or from a file that a process has written
  * (fallow/profile.h); and the forms in which it is shown.
  */
 #ifndef FL_PROFILED_H
@@ -28,7 +28,7 @@ typedef struct fl_mapping {
     uint64_t start, end, offset;
     bool is_code;
     char path[512];
-    char build_id[48]; /* hexadecimal; empty: unknown */
+    char build_id[48]; /* hexadecimal; empty if unknown */
 } fl_mapping;
 
 typedef struct fl_profile {
@@ -36,31 +36,33 @@ typedef struct fl_profile {
     size_t stack_count;
     fl_mapping *mappings; /* of files, by address */
     size_t mapping_count;
-    uint64_t mean_bytes; /* 0: it is off */
-    uint64_t pool_bytes; /* of a process: in its pools, not sampled; 0: little, or unknown */
+    uint64_t mean_bytes; /* 0: sampling is off */
+    uint64_t pool_bytes; /* of a process: in its pools, which are not sampled; 0: little, or unknown */
 } fl_profile;
 
-/* False: it has been said why not. */
+/* Return false if that fails, and have said why. */
 bool fl_profile_read_file(fl_profile *profile, const char *path);
 bool fl_profile_read_target(fl_profile *profile, fl_target *target);
 
-/* What has come since: all amounts less those of an earlier one of the same process. */
+/* Leaves what has come since: subtracts from all amounts those of an earlier profile of the same process. */
 void fl_profile_subtract(fl_profile *profile, const fl_profile *before);
 
-/* The code that an address is in; NULL: none. */
+/* Returns the code that an address is in, or NULL. */
 const fl_mapping *fl_profile_mapping(const fl_profile *profile, uint64_t address);
 
-/* A name and a line for an address, from binutils' addr2line, which knows separate symbols too; as far as it has them. */
+/* A function and a line for an address, as far as binutils' addr2line has them; it knows separate symbols
+ * too. */
 typedef struct fl_place {
     char function[160];
-    char line[160]; /* file:line; empty: unknown */
+    char line[160]; /* file:line; empty if unknown */
 } fl_place;
 void fl_profile_place(const fl_profile *profile, uint64_t call, fl_place *place);
 
 void fl_profile_print(const fl_profile *profile, fl_measure measure, FILE *out);
 void fl_profile_print_collapsed(const fl_profile *profile, fl_measure measure, FILE *out);
 
-/* The format of pprof (profile.proto), not compressed, which it reads as well. False: no memory for it. */
+/* Prints in pprof's format (profile.proto), uncompressed, which pprof also reads. Returns false if there is
+ * no memory for it. */
 bool fl_profile_print_pprof(const fl_profile *profile, FILE *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * record.c: `fallow record`: a program whose calls of malloc and its family are written into a file, whichever malloc
- * serves them. `fallow replay` plays it.
+ * record.c: `fallow record`: has the calls of malloc and its family that a program makes written to a file,
+ * whichever malloc serves them. `fallow replay` plays it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,7 +27,7 @@ int fl_command_record(int count, char **arguments) {
         return fl_fail("record", "no file given; wanted: -o FILE");
     if (first >= count)
         return fl_fail("record", "no program given");
-    /* The program makes it anew; what it starts itself finds it there and takes FILE.PID. */
+    /* The program makes it anew; programs that it starts itself find it there and take FILE.PID. */
     if (unlink(file) < 0 && errno != ENOENT)
         return fl_fail(file, strerror(errno));
     char *whole =

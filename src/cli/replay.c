@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replay.c: `fallow replay`: plays a trace on the malloc that serves this process, the C library's or a preloaded one: the
- * same calls by as many threads, with the memory touched as a program would and looked at before it goes. Prints the time,
- * the peak, and live and resident bytes through the run.
+ * replay.c: `fallow replay`: plays a trace on the malloc that serves this process, the C library's or a
+ * preloaded one: the same calls by as many threads, with the memory touched as a program would and checked
+ * before it goes. Prints the time, the peak, and live and resident bytes through the run.
  *
- * Threads take turns in the recorded order; with --parallel each goes as fast as it can, and waits only where it frees or
- * moves a block that another thread has not allocated yet. What waits looks a few times and then sleeps on its semaphore.
- * What is kept about the run lies outside the malloc under test and is not counted.
+ * Threads take turns in the recorded order. With --parallel each goes as fast as it can, and waits only if it
+ * frees or moves a block that another thread has not allocated yet. A thread that waits looks a few times and
+ * then sleeps on its semaphore. What is kept about the run lies outside the malloc under test and does not
+ * count.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -26,11 +27,11 @@
 
 #define SAMPLES 50
 #define TOUCH_BYTES 4096
-#define LOOKS 100 /* before a thread sleeps: on a free processor, about as long as it takes to be woken */
+#define LOOKS 100 /* before a thread sleeps: on a free processor, about as long as waking it takes */
 
 typedef struct player {
     _Alignas(128) sem_t signal; /* its turn has come, or the block that it waits for */
-    _Atomic size_t live;        /* bytes that it allocated, less what it freed: a term of a sum */
+    _Atomic size_t live;        /* bytes that it allocated, less those that it freed: a term of a sum */
 } player;
 
 static fl_script script;
@@ -63,7 +64,8 @@ static void await(player *me) {
         ;
 }
 
-/* The block in a slot. Who cannot go on without it leaves word there who waits, once: a block goes but once. */
+/* Returns the block in a slot. A thread that cannot go on without it leaves there who waits, once: a block
+ * goes but once. */
 static char *await_block(player *me, fl_slot *slot) {
     uintptr_t block;
     for (int i = 0; i < LOOKS; i++, sched_yield())
@@ -83,8 +85,8 @@ static void hand_on(fl_slot *slot, char *block) {
         sem_post(&((player *)(waits & ~(uintptr_t)1))->signal);
 }
 
-/* A block of these bytes, as touch has left it or, cleared, as calloc has: there only the ends are looked at, so that pages
- * in between stay as they are. Of one that was moved, the bytes that were kept. */
+/* Checks a block of so many bytes: as touch left it, or, if cleared, as calloc did. Then only the ends are
+ * looked at, so that pages in between stay as they are. Of a moved block, the bytes that were kept. */
 static void check(const char *block, size_t bytes, size_t kept, bool cleared) {
     char mark = cleared ? 0 : (char)bytes;
     bool intact = kept < bytes || bytes == 0 || block[bytes - 1] == mark;
@@ -146,7 +148,7 @@ static void take_sample(size_t i) {
     for (size_t thread = 0; thread < script.thread_count; thread++)
         live += atomic_load_explicit(&players[thread].live, memory_order_relaxed);
     samples[i].live =
-        live < SIZE_MAX / 2 ? live : 0; /* threads that go on meanwhile can make it seem negative */
+        live < SIZE_MAX / 2 ? live : 0; /* threads that go on meanwhile may make it seem negative */
     samples[i].resident = now > resident_before ? now - resident_before : 0;
 }
 
@@ -154,7 +156,7 @@ static uint32_t events_a_sample(void) {
     return (uint32_t)(script.event_count / SAMPLES + 1);
 }
 
-/* Where turns are taken, a thread has one for events that follow each other; in parallel, one for all that it does. */
+/* With turns, a thread has one for each row of its events; in parallel, one for all that it does. */
 static void *body(void *argument) {
     player *me = argument;
     uint32_t i = script.first[me - players];
@@ -175,7 +177,7 @@ static void *body(void *argument) {
     return NULL;
 }
 
-/* Seconds from when all threads were there. */
+/* Returns the seconds from when all threads were there. */
 static double run(void) {
     pthread_t threads[FL_SCRIPT_THREADS];
     struct timespec start, end;
@@ -195,7 +197,7 @@ static double run(void) {
 static void print_figures(double seconds, bool curve) {
     size_t resident_peak = 0, live_then = 0;
     size_t live_peak =
-        parallel ? 0 : script.live_peak_bytes; /* who does not take turns has a peak of his own */
+        parallel ? 0 : script.live_peak_bytes; /* threads without turns have a peak of their own */
     double over = 0;
     int counted = 0;
     for (int i = 0; i <= SAMPLES; i++)

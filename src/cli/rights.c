@@ -13,7 +13,7 @@
 
 #define SYS_PTRACE 19 /* the capability's number */
 
-/* A number behind a word at the start of a line of a file. */
+/* Reads a number behind a word at the start of a line of a file. */
 static bool find_number(const char *path, const char *word, int base, uint64_t *number) {
     char line[512];
     bool found = false;

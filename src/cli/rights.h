@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rights.h: which right is missing to look into another process, and how to come by it.
+ * rights.h: which right is missing to look into another process, and how to get it.
  */
 #ifndef FL_RIGHTS_H
 #define FL_RIGHTS_H
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Why the system has refused it with this error: one sentence. */
+/* Says in one sentence why the system has refused it with this error. */
 void fl_rights_missing(pid_t process, int code, char *why, size_t bytes);
 
 #endif

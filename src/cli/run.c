@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run.c: `fallow run`: a program with libfallow-malloc.so preloaded, or (--hardened) libfallow-malloc-hardened.so.
+ * run.c: `fallow run`: a program with libfallow-malloc.so preloaded, or (--hardened)
+ * libfallow-malloc-hardened.so.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +20,8 @@ static double mib(unsigned long long bytes) {
     return (double)bytes / (1 << 20);
 }
 
-/* The line of the program itself; its children may have written theirs too, or a program that it became. */
+/* Reads the line of the program itself; its children may have written theirs too, or a program that it
+ * became. */
 static bool read_figures(const char *path, pid_t process, unsigned long long figures[5]) {
     FILE *file = fopen(path, "r");
     char line[1024];
@@ -58,7 +60,7 @@ static void print_figures(const char *path, pid_t process, const struct rusage *
             mib((unsigned long long)usage->ru_maxrss << 10), figures[4]);
 }
 
-/* What others send to us, they mean for the program. */
+/* What others send to us is meant for the program. */
 static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
 
 #define PASSED_ON (sizeof passed_on / sizeof *passed_on)
@@ -74,7 +76,7 @@ static void pass_on(int signal, siginfo_t *info, void *unused) {
     errno = saved_errno;
 }
 
-/* Those that are ignored stay so, in both of us. before gets what was. */
+/* Ignored signals stay ignored, in both of us. before gets what was. */
 static void pass_on_signals(struct sigaction before[PASSED_ON]) {
     struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
     for (size_t i = 0; i < PASSED_ON; i++)
@@ -82,7 +84,7 @@ static void pass_on_signals(struct sigaction before[PASSED_ON]) {
             sigaction(passed_on[i], &action, NULL);
 }
 
-/* As the program did: with its status, or of its signal, without a second core. */
+/* Ends as the program did: with its status, or by its signal, without a second core. */
 static int end_like(int status) {
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
@@ -97,7 +99,7 @@ static int end_like(int status) {
     return 128 + WTERMSIG(status);
 }
 
-/* Runs the program to its end as a child, so that something is left to print. */
+/* Runs the program to its end as a child, so that we are left to print. */
 static int run_with_stats(char **arguments) {
     char path[] = "/tmp/fallow-stats-XXXXXX";
     char option[sizeof path + 16];
@@ -111,7 +113,7 @@ static int run_with_stats(char **arguments) {
     if (!fl_extend_environment("FALLOW_OPTIONS", option, ",", false))
         return fl_fail("environment", strerror(errno));
     sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &mask); /* none gets lost before there is somebody to pass it on to */
+    sigprocmask(SIG_BLOCK, &all, &mask); /* none is lost before there is somebody to pass it on to */
     pass_on_signals(before);
     program = fork();
     if (program == 0) {

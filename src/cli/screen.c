@@ -6,7 +6,7 @@
 
 #include "terminal.h"
 
-/* The colours of map's shares, on whatever the terminal's own background is. */
+/* The colours of map's shares, on whatever background the terminal has. */
 #define COLOUR(share, name, mark, colour, help) colour,
 static const int colours[] = {FL_SHARES(COLOUR)};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * script.c: reads a trace into a script. A trace may be cut off, damaged or something else: no byte of it is believed
- * before it was looked at.
+ * script.c: reads a trace into a script. A trace may be cut off, damaged or something else: no byte of it is
+ * believed before it was looked at.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +20,8 @@ static const char no_memory[] = "no memory to read it";
 static const char damaged[] = "a damaged trace";
 static const char cut_off[] = "a trace without its end: cut off";
 
-/* Zeroed memory outside of any malloc; pages come as they are touched. NULL if there is none. */
+/* Returns zeroed memory outside of any malloc, whose pages come as they are touched; NULL if there is
+ * none. */
 static void *outside(size_t bytes) {
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     void *start = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -72,7 +73,7 @@ static bool put_in(table *its, uint64_t address, uint32_t slot) {
     return true;
 }
 
-/* What stands behind the hole moves up, unless it would stand before its home. */
+/* What stands behind the hole moves up, unless that would be before its home. */
 static uint32_t take_out(table *its, uint64_t address) {
     place *it = look_up(its, address);
     if (!it->taken)
@@ -89,16 +90,15 @@ static uint32_t take_out(table *its, uint64_t address) {
     return slot;
 }
 
-/* What is known while the trace is read. */
 typedef struct reader {
     fl_script *script;
     const uint8_t *at, *end;
-    uint64_t address;                  /* the last one that was read */
+    uint64_t address;                  /* the last one read */
     uint64_t thread;                   /* as recorded */
     uint32_t *moving;                  /* by recorded thread: 1 + the slot that its last REALLOC moves into */
     size_t most;                       /* events, threads and slots, by the length of the file */
     uint32_t *makers;                  /* by slot: the event that allocates it */
-    uint32_t *next[FL_SCRIPT_THREADS]; /* where the thread's next event is to be noted */
+    uint32_t *next[FL_SCRIPT_THREADS]; /* where to put the thread's next event */
     table table;
     size_t live;
     const char *wrong;
@@ -109,7 +109,7 @@ static void is_wrong(reader *its, const char *why) {
         its->wrong = why;
 }
 
-/* The last byte of the file is an END, and ends a number too: none is read from beyond it. */
+/* The last byte of the file is an END, which also ends a number: none is read from beyond it. */
 static uint64_t read_number(reader *its) {
     uint64_t number = 0;
     if (its->at < its->end)
@@ -167,7 +167,7 @@ static void read_thread(reader *its) {
     }
 }
 
-/* What follows the byte that says what; whether that is an event to be played. */
+/* Reads what follows the byte that says what. Returns whether that is an event to be played. */
 static bool read_event(reader *its, fl_event *it) {
     switch (it->what) {
     case FL_TRACE_THREAD:
@@ -184,7 +184,7 @@ static bool read_event(reader *its, fl_event *it) {
     case FL_TRACE_FREE:
         frees(its, it);
         return it->from != FL_NONE;
-    case FL_TRACE_REALLOC: /* of a block from before the trace: what it becomes is one of ours */
+    case FL_TRACE_REALLOC: /* from before the trace: what it becomes is ours */
         frees(its, it);
         allocates(its, it);
         its->moving[its->thread] = it->to + 1;

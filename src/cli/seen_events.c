@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * seen_events.c: the ring of events is read twice: one that is the same both times, its stamp in front, is whole.
+ * seen_events.c: reads the ring of events twice: one that is the same both times, its stamp in front, is
+ * whole.
  */
 #include "seen_events.h"
 
@@ -14,7 +15,7 @@ static const char *const give_causes[] = {FL_CAUSES_SHOWN};
 static const char *const refusal_causes[] = {"never", "soft", "arena", "process", "system"};
 #define CAUSES (sizeof give_causes / sizeof *give_causes)
 
-/* False: it is none. */
+/* Returns false if it is none. */
 static bool understand(const fl_survey *survey, const char *event, fl_seen_event *seen) {
     const fl_target *target = survey->target;
     uint64_t what = fl_target_member(target, event, FL_AT_event_what);
@@ -55,7 +56,7 @@ bool fl_events_read(const fl_survey *survey, fl_seen_event **events, size_t *cou
                                target->root.sizes[FL_OF_events]);
     uint64_t at = read ? fl_target_member(target, head, FL_AT_events_ring) : 0;
     uint64_t first = read ? fl_target_member(target, head, FL_AT_events_first) : 0;
-    if (at) /* else there was none yet */
+    if (at) /* if not, there was none yet */
         read = fl_target_read(target, at, ring, bytes) && fl_target_read(target, at, again, bytes);
     for (size_t i = 0; read && at && i < kept; i++) {
         const char *event = ring + i * event_bytes;

@@ -6,15 +6,16 @@
 #include "survey.h"
 
 typedef struct fl_seen_event {
-    uint64_t number;  /* from 1 on: one that is missing was dropped or is being written */
+    uint64_t number;  /* from 1 on; a missing one was dropped or is being written */
     uint64_t time_ns; /* of the clock that never goes back */
     uint64_t bytes, took_us;
     const char *event; /* grant, give_back, refusal */
     const char *cause; /* "": none */
-    uint32_t arena;    /* its index in the survey, FL_NO_OWNER: it has ended */
+    uint32_t arena;    /* its index in the survey; FL_NO_OWNER: it has ended */
 } fl_seen_event;
 
-/* All that are there, the oldest first; to be freed. False: target->wrong says why. */
+/* Reads all that are there, the oldest first; the caller frees them. Returns false if that fails;
+ * target->wrong says why. */
 bool fl_events_read(const fl_survey *survey, fl_seen_event **events, size_t *count);
 
 #endif

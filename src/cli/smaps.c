@@ -19,8 +19,9 @@ static const struct {
     {"Locked:", offsetof(fl_mapping, locked_bytes)},
 };
 
-/* The kernel writes mappings some at a time, and goes on at the address where it was: one that has grown meanwhile over
- * what lay before it, or that has been joined with it, comes again, with all that is in it. */
+/* The kernel writes some mappings at a time, and goes on at the address where it was. A mapping that has
+ * meanwhile grown over what lay before it, or has been joined with that, comes again, with all that is in
+ * it. */
 static void forget_what_comes_again(fl_smaps *smaps, uint64_t start) {
     while (smaps->count && smaps->mappings[smaps->count - 1].start >= start)
         smaps->count--;
@@ -48,7 +49,7 @@ static void add_figure(fl_mapping *to, const char *line) {
     }
 }
 
-/* All are summed up, those in [start, end) are kept. */
+/* Sums up all, and keeps those in [start, end). */
 static void sum_up(fl_smaps *smaps, uint64_t start, uint64_t end) {
     size_t kept = 0;
     for (size_t m = 0; m < smaps->count; m++) {

@@ -19,10 +19,11 @@ typedef struct fl_smaps {
     uint64_t process_resident_bytes; /* of all mappings, wherever they are */
 } fl_smaps;
 
-/* The mappings that lie in [start, end). False: target->wrong says why; none is one of the reasons. */
+/* Reads the mappings that lie in [start, end). Returns false, and target->wrong says why, if that fails or
+ * there are none. */
 bool fl_smaps_read(fl_smaps *smaps, fl_target *target, uint64_t start, uint64_t end);
 
-/* The same of what a file says that is written as /proc/PID/smaps is. False: out of memory. */
+/* The same from a file written like /proc/PID/smaps. Returns false if out of memory. */
 bool fl_smaps_parse(fl_smaps *smaps, FILE *file, uint64_t start, uint64_t end);
 void fl_smaps_free(fl_smaps *smaps);
 

@@ -17,7 +17,7 @@ typedef struct sums {
     fl_statistics *all;
 } sums;
 
-/* For all arenas, and for one of them. The figures of both lists stand in the same order. */
+/* For all arenas, and for one of them. The figures of both lists have the same order. */
 static void add(sums *to, uint32_t arena, unsigned held, uint64_t amount) {
     to->all->rows[FL_GROUP_PROCESS]->values[FL_PROCESS_live_bytes + held] += amount;
     if (arena < to->all->counts[FL_GROUP_ARENA])
@@ -29,7 +29,7 @@ static int by_tag(const void *tag, const void *heap) {
     return (*(const uint32_t *)tag > its) - (*(const uint32_t *)tag < its);
 }
 
-/* The heap's row; NULL: it is none that lives. */
+/* Returns the heap's row; NULL if no live heap has the tag. */
 static fl_row *heap_row(const sums *to, uint32_t tag) {
     const fl_survey *survey = to->survey;
     const fl_seen_heap *heap = tag && survey->heap_count ? bsearch(&tag, survey->heaps, survey->heap_count,
@@ -43,7 +43,7 @@ static void add_slab(sums *to, const fl_run *run) {
     fl_row *row = &to->all->rows[FL_GROUP_CLASS][run->size_class], *heap = heap_row(to, run->tag);
     uint64_t decommitted = fl_run_decommitted_bytes(run), ready = run->bytes - decommitted,
              live = run->live * of->block_bytes;
-    if (live > ready) /* of two moments */
+    if (live > ready) /* they are of two moments */
         live = ready;
     uint64_t blocks = live / of->block_bytes, first = !run->continues;
     live = blocks * of->block_bytes;
@@ -92,7 +92,7 @@ static void add_run(void *context, const fl_run *run) {
         add(to, run->arena, FL_HELD_idle_bytes, run->bytes);
         break;
     case FL_USE_STUCK:
-        if (run->arena != FL_NO_OWNER) /* an arena's that has ended counts as bookkeeping */
+        if (run->arena != FL_NO_OWNER) /* if the arena has ended, it counts as bookkeeping */
             add(to, run->arena, FL_HELD_stuck_bytes, run->bytes);
         break;
     default: /* the ledger counts these */

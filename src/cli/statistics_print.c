@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * statistics_print.c: the figures as JSON, as OpenMetrics text, as a table for people, and what each of them
- * means: all from the definition in statistics.h.
+ * statistics_print.c: prints the figures as JSON, as OpenMetrics text, as a table for people, and what each
+ * of them means: all from the definition in ../embed/figures.h.
  */
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -54,7 +54,7 @@ static void print_value(FILE *to, const statistic *of, uint64_t value) {
         fprintf(to, "%llu", (unsigned long long)value);
 }
 
-/* What is printable, within quotes: neither of the formats is broken by it. */
+/* Prints a printable text within quotes, which breaks neither format. */
 static void print_name(FILE *to, const char *name) {
     for (; *name; name++)
         fprintf(to, *name == '"' || *name == '\\' ? "\\%c" : "%c", *name);
@@ -124,7 +124,6 @@ void fl_print_json(const fl_statistics *all, FILE *to) {
     print_events_as_json(to, all);
 }
 
-/* The suffix that the format wants as unit. */
 static const char *unit_of(const statistic *of) {
     return ends_with(of->name, "_bytes") ? "bytes" : ends_with(of->name, "_seconds") ? "seconds" : "";
 }
@@ -177,7 +176,7 @@ void fl_format_bytes(uint64_t value, char *text, size_t bytes) {
     snprintf(text, bytes, unit ? "%.1f %s" : "%.0f %s", shown, units[unit]);
 }
 
-/* For people: bytes with a unit, none at all where there are none. */
+/* For people: bytes with a unit. */
 static void format_value(const statistic *of, uint64_t value, char *text, size_t bytes) {
     if (value == 0)
         snprintf(text, bytes, "-");
@@ -205,7 +204,7 @@ static bool is_all_zero(const fl_row *rows, size_t count, size_t figure) {
     return true;
 }
 
-/* What has most in the first two of its figures comes first. */
+/* Compares by the first two figures, the largest first. */
 static int by_size(const void *a, const void *b) {
     const fl_row *left = *(const fl_row *const *)a, *right = *(const fl_row *const *)b;
     uint64_t its = left->values[0] + left->values[1], others = right->values[0] + right->values[1];
@@ -226,7 +225,8 @@ static void print_row(FILE *to, const struct group *group, const fl_row *row, co
     fputc('\n', to);
 }
 
-/* As many columns as there is room for, without those that are zero throughout; the rows that hold most. */
+/* Prints as many columns as there is room for, without those that are zero throughout, and the rows that hold
+ * most. */
 static void print_group(FILE *to, const struct group *group, const fl_row *rows, size_t count,
                         unsigned columns) {
     bool shown[FL_PROCESS_COUNT] = {false};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stats.c: `fallow stats`: the figures of a process that runs on fallow, read out of it from here: it is not
- * stopped, and nothing in it has to be told beforehand.
+ * stats.c: `fallow stats`: the figures of a process that runs on fallow, read out of it from here: the
+ * process is not stopped, and need not be told beforehand.
  */
 #include <stdio.h>
 #include <string.h>

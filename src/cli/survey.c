@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * survey.c: what stands beside the pages: the window, size classes, arenas, heaps and the spans that these
- * keep. The walk over the pages themselves is in survey_walk.c.
+ * keep. survey_walk.c walks the pages themselves.
  */
 #include "survey.h"
 
@@ -12,7 +12,7 @@
 #include "printable.h"
 
 #define ARENAS_MAX 65536
-#define HEAPS_MAX ((size_t)1 << 20) /* a list that goes on longer goes round in circles */
+#define HEAPS_MAX ((size_t)1 << 20) /* a longer list goes round in circles */
 
 static bool read_word(const fl_target *target, const void *address, void *into, size_t bytes) {
     return fl_target_read(target, (uint64_t)(uintptr_t)address, into, bytes);
@@ -37,7 +37,8 @@ static bool read_window(fl_survey *survey) {
            (survey->os_page_bytes & (survey->os_page_bytes - 1)) == 0;
 }
 
-/* Bookkeeping lies below the window; its first part is the table, with an entry for each of its pages. */
+/* Bookkeeping lies below the window; it begins with the table, which has an entry for each of the window's
+ * pages. */
 static bool read_extent(fl_survey *survey) {
     fl_target *target = survey->target;
     uint64_t first;
@@ -157,7 +158,7 @@ static bool add_spans(fl_survey *survey, const char *heap, uint32_t arena, uint3
     return true;
 }
 
-/* The list may change under our feet: what cannot be followed further is left at that. */
+/* The list may change under our feet: where it cannot be followed further, we leave it at that. */
 static bool read_heaps_of(fl_survey *survey, uint32_t arena, char *heap) {
     fl_target *target = survey->target;
     uint64_t at = fl_target_member(target, survey->arenas[arena].structure, FL_AT_arena_heaps);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * survey_walk.c: the walk over the pages: what regions say of each, and what the table and the descriptors
- * say of those in use.
+ * survey_walk.c: walks the pages, by what regions say of each, and what the table and the descriptors say of
+ * those in use.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #define REGION_PAGES 256
 #define REGION_WORDS (REGION_PAGES / 64)
 #define BATCH_REGIONS 64
-#define LINE_BYTES ((size_t)4096) /* descriptors are read together: the next is likely to be wanted as well */
+#define LINE_BYTES ((size_t)4096) /* descriptors are read together: the next is likely to be wanted too */
 #define LINES 1024
 #define LOOKS 4 /* at a descriptor that changes all the time */
 #define KIND_SLAB 1
@@ -27,10 +27,10 @@ typedef struct walk {
     char *regions, *lines;
     uint64_t *table;
     uint64_t line_at[LINES]; /* which stretch of memory a line holds; 0: none */
-    fl_run run;              /* of pages that look alike, not shown yet; bytes 0: none */
+    fl_run run;              /* of pages that look alike, not shown yet; bytes 0: there is none */
     fl_run block;            /* the slab or block that pages belong to from here on */
     uint64_t block_end;      /* up to here */
-    size_t span;             /* the first that does not end before here */
+    size_t span;             /* the first that ends behind here */
 } walk;
 
 uint64_t fl_run_decommitted_bytes(const fl_run *run) {
@@ -52,7 +52,7 @@ static void flush(walk *its) {
     its->run.bytes = 0;
 }
 
-/* What looks the same and lies side by side, in one region, is one run. */
+/* Makes one run of what looks the same and lies side by side, in one region. */
 static void show(walk *its, const fl_run *run) {
     fl_run *last = &its->run;
     bool same = last->bytes && last->use == run->use && last->arena == run->arena && last->tag == run->tag &&
@@ -66,7 +66,7 @@ static void show(walk *its, const fl_run *run) {
     *last = *run;
 }
 
-/* A descriptor, out of lines that were read with its neighbours; or afresh. */
+/* Reads a descriptor from lines that were read with its neighbours; or, if `afresh`, from the process. */
 static bool read_descriptor(walk *its, uint64_t address, bool afresh, char *descriptor) {
     const fl_target *target = its->survey->target;
     size_t bytes = target->root.sizes[FL_OF_slab], offset = address % LINE_BYTES;
@@ -91,7 +91,8 @@ static uint32_t live_of(const fl_target *target, const char *descriptor) {
     return fl_word_live_with(fl_target_member(target, descriptor, FL_AT_slab_word), used);
 }
 
-/* What begins at a page, by the descriptor that the table leads to. False: nothing, or another's by now. */
+/* Reads what begins at a page, by the descriptor that the table leads to. Returns false if that is nothing,
+ * or by now another's. */
 static bool look_at(walk *its, uint64_t address, uint64_t start, uint32_t arena, bool afresh, fl_run *block) {
     const fl_survey *survey = its->survey;
     const fl_target *target = survey->target;
@@ -125,7 +126,7 @@ static bool look_at(walk *its, uint64_t address, uint64_t start, uint32_t arena,
     return true;
 }
 
-/* Kept by a heap? Spans are asked for with rising pages. */
+/* Returns the span that a heap keeps there; NULL if none does. Asked for rising pages. */
 static const fl_seen_span *span_of(walk *its, uint64_t page) {
     const fl_survey *survey = its->survey;
     while (its->span < survey->span_count &&
@@ -158,7 +159,7 @@ static void show_in_use(walk *its, uint64_t page, uint64_t entry, uint32_t arena
         run.use = FL_USE_SPAN;
         run.tag = span->tag;
     }
-    /* Of a slab the run is the whole, across regions too: units count from its start. */
+    /* A slab's run is the whole slab, across regions too: units count from its start. */
     if (run.use == FL_USE_SLAB && run.continues && its->run.bytes && its->run.use == FL_USE_SLAB &&
         its->run.start + its->run.bytes == start) {
         its->run.bytes += survey->page_bytes;
@@ -214,7 +215,7 @@ static bool show_regions(walk *its) {
             !fl_target_read(target, survey->table_at + first * REGION_PAGES * sizeof(uint64_t), its->table,
                             batch * REGION_PAGES * sizeof(uint64_t)))
             return false;
-        memset(its->line_at, 0, sizeof its->line_at); /* what was read is not to grow old */
+        memset(its->line_at, 0, sizeof its->line_at); /* what was read must not grow old */
         for (size_t i = 0; i < batch; i++)
             show_region(its, first + i, its->regions + i * region_bytes, its->table + i * REGION_PAGES);
     }
@@ -228,7 +229,7 @@ static void show_part(walk *its, uint64_t start, uint64_t bytes, fl_use use) {
         show(its, &run);
 }
 
-/* Of a trap, its page, if it is Ready. */
+/* Shows a trap's page, if it is Ready. */
 static void show_trap(walk *its, const char *trap, uint64_t page, uint64_t page_bytes) {
     const fl_target *target = its->survey->target;
     bool live = fl_target_member(target, trap, FL_AT_trap_state) == TRAP_LIVE;
@@ -241,7 +242,8 @@ static void show_trap(walk *its, const char *trap, uint64_t page, uint64_t page_
     show(its, &run);
 }
 
-/* All of them: sampled blocks with pages of their own, and what is Reserved around these. *end: where they end. */
+/* Shows all traps: sampled blocks with pages of their own, and what is Reserved around these. *end: where
+ * they end. */
 static bool show_each_trap(walk *its, const char *traps, uint64_t *end) {
     const fl_survey *survey = its->survey;
     const fl_target *target = survey->target;
@@ -271,7 +273,7 @@ static bool show_each_trap(walk *its, const char *traps, uint64_t *end) {
     return read;
 }
 
-/* Between bookkeeping, which ends there, and the window. */
+/* Shows what lies between bookkeeping, which ends there, and the window. */
 static bool show_aside(walk *its, uint64_t end) {
     const fl_survey *survey = its->survey;
     const fl_target *target = survey->target;
@@ -289,7 +291,7 @@ static bool show_aside(walk *its, uint64_t end) {
     return true;
 }
 
-/* Bookkeeping, in reservations that grow from their start. */
+/* Shows bookkeeping, in reservations that grow from their start. */
 static bool show_parts(walk *its) {
     const fl_survey *survey = its->survey;
     const fl_target *target = survey->target;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * target.c: another process: its memory and its files in /proc, and whether it is still the same. The root in
- * it is found in target_root.c.
+ * target.c: another process: its memory and its files in /proc, and whether it is still the same.
+ * target_root.c finds the root in it.
  */
 #define _GNU_SOURCE
 #include "target.h"
@@ -29,7 +29,7 @@ static bool is_forbidden(fl_target *target, int code) {
     return fl_target_wrong(target, why);
 }
 
-#define KERNELS_FLAG 0x200000 /* among a process's: a thread of the kernel's */
+#define KERNELS_FLAG 0x200000 /* this of a process's flags: a thread of the kernel's */
 
 static bool read_stat(const fl_target *target, pid_t thread, fl_pidstat *its) {
     char path[64];
@@ -37,8 +37,8 @@ static bool read_stat(const fl_target *target, pid_t thread, fl_pidstat *its) {
     return fl_pidstat_read(path, its);
 }
 
-/* A thread that lives: the first, where that has not ended before the others. False: none does. Of one that has ended
- * the system shows neither memory nor mappings, though others go on in them. */
+/* Finds a live thread: the first, unless it has ended before the others. Returns false if none is alive.
+ * Through one that has ended, the system shows neither memory nor mappings, though others go on in them. */
 static bool find_thread(fl_target *target, fl_pidstat *its) {
     char path[64];
     target->thread = target->process;
@@ -57,7 +57,7 @@ static bool find_thread(fl_target *target, fl_pidstat *its) {
     return found;
 }
 
-/* Of the process. False: there is none of the number. */
+/* Reads the process's line. Returns false if there is no process of the number. */
 static bool read_process(const fl_target *target, fl_pidstat *its) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/stat", (int)target->process);
@@ -84,7 +84,7 @@ bool fl_target_read(const fl_target *target, uint64_t address, void *into, size_
     return true;
 }
 
-/* The memory that was opened, where anything is known to be in it. */
+/* Returns whether the memory that was opened is still there, as far as anything is known to be in it. */
 static bool has_memory(const fl_target *target) {
     char byte;
     uint64_t self = (uint64_t)(uintptr_t)target->root.self;
@@ -97,8 +97,8 @@ bool fl_target_lost(fl_target *target) {
     if (!read_process(target, &process) || process.began != target->began || !find_thread(target, &thread))
         return !fl_target_wrong(
             target, "has ended meanwhile. (What goes on as a child, as daemons do, has another number.)");
-    /* What was opened is the memory of one program: when the process becomes another, it is empty; unless a child of
-     * vfork goes on in it. */
+    /* What was opened is the memory of one program. When the process becomes another program, it is empty;
+     * unless a child of vfork goes on in it. */
     return (thread.stack != target->stack || !has_memory(target)) &&
            !fl_target_wrong(target, "has become another program meanwhile (exec); ask again for that");
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * target_root.c: the root of fallow's tables in another process: where it is looked for, what it says of itself,
- * and which it is where there are several.
+ * target_root.c: the root of fallow's tables in another process: where to look for it, what it says of
+ * itself, and which one it is if there are several.
  *
- * It lies in the data of a program or a library. A root that leads somewhere has been written: by who loaded the
- * library, or by the library at its first request. So pages that are as in the file are left alone, and whatever else
- * a program has mapped: to look at them would fill its memory with them.
+ * It lies in the data of a program or a library. A root that leads somewhere has been written: by whoever
+ * loaded the library, or by the library at its first request. So this leaves alone pages that are as in the
+ * file, and whatever else a program has mapped: to look at them would fill its memory with them.
  */
 #define _GNU_SOURCE
 #include "target.h"
@@ -19,7 +19,7 @@
 #include "printable.h"
 
 #define PIECE_BYTES ((uint64_t)1 << 20)
-#define DATA_MAX ((uint64_t)256 << 20) /* of one mapping, so much is looked at */
+#define DATA_MAX ((uint64_t)256 << 20) /* so much of one mapping is looked at */
 #define ROOTS_MAX 8
 #define CLASSES_MAX 128
 #define PARTS_MAX 16
@@ -28,7 +28,7 @@
 uint64_t fl_target_item(const fl_target *target, const void *structure, fl_root_member member, size_t index,
                         size_t bytes) {
     fl_root_place place = target->root.places[member];
-    uint64_t value = 0; /* and so the bytes above, where it is of fewer: the lowest come first */
+    uint64_t value = 0; /* also the bytes above, if it has fewer: the lowest come first */
     if (bytes <= sizeof value && index < place.bytes / bytes)
         memcpy(&value, (const char *)structure + place.offset + index * bytes, bytes);
     return value;
@@ -39,7 +39,7 @@ uint64_t fl_target_member(const fl_target *target, const void *structure, fl_roo
     return bytes <= sizeof(uint64_t) ? fl_target_item(target, structure, member, 0, bytes) : 0;
 }
 
-/* What it says of itself, so that all that follows stays within what was read. */
+/* Returns whether what it says of itself keeps all that follows within what was read. */
 static bool is_sane(const fl_root *root) {
     static const uint8_t structure_of[] = {
 #define FL_OF_fl_window FL_OF_window
@@ -81,13 +81,13 @@ typedef struct search {
     fl_target *target;
     fl_pagemap pages;
     char piece[PIECE_BYTES];
-    bool swapped; /* these are looked for now: where no other page has a root that is open */
-    bool named;   /* a library of fallow's is mapped, of whichever version */
+    bool swapped; /* looks for swapped pages now: no other page had an open root */
+    bool named;   /* a library of fallow's is mapped, of whatever version */
     size_t count;
     found found[ROOTS_MAX];
 } search;
 
-/* Of a file in a line of maps: its name, without folders. */
+/* Copies the name of a file in a line of maps, without folders. */
 static void copy_name(char *name, size_t bytes, const char *path) {
     const char *slash = strrchr(path, '/');
     snprintf(name, bytes, "%s", slash ? slash + 1 : path);
@@ -128,11 +128,11 @@ static void look_through(search *its, uint64_t start, uint64_t end, const char *
             look_at(its, at, stop - at, path);
         left -= stop - at < left ? stop - at : left;
         if (stop - at == PIECE_BYTES)
-            stop -= page_bytes; /* which has not been asked for */
+            stop -= page_bytes; /* that page has not been asked for */
     }
 }
 
-/* What the loader has mapped has the file's first bytes in front of its data. */
+/* What the loader has mapped has the file's first bytes before its data. */
 static bool is_program(const fl_target *target, uint64_t header) {
     char magic[4];
     return fl_target_read(target, header, magic, sizeof magic) && !memcmp(magic, "\177ELF", sizeof magic);
@@ -151,7 +151,7 @@ static bool look_everywhere(search *its) {
             continue;
         its->named = its->named || strstr(line, "/libfallow");
         if (inode && (offset == 0 || inode != header_inode || strcmp(device, header_device))) {
-            header = start; /* of one in an archive, that is further on in the file */
+            header = start; /* a file in an archive begins further on */
             header_inode = inode;
             memcpy(header_device, device, sizeof device);
         }
@@ -170,7 +170,7 @@ static bool has_open_root(const search *its) {
     return false;
 }
 
-/* An open one before one that is not, and then the one that serves malloc. */
+/* Open roots first, then the one that serves malloc. */
 static int rank(const found *it) {
     return 2 * (it->root.opened != 0) + !strncmp(it->file, "libfallow-malloc", 16);
 }

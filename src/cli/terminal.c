@@ -8,7 +8,7 @@
 
 #ifdef FL_CURSES
 #include <curses.h>
-#include <term.h> /* has macros for names as short as `columns` */
+#include <term.h> /* has macros with names as short as `columns` */
 #endif
 
 unsigned fl_terminal_columns(FILE *to) {

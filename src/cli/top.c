@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * top.c: `fallow top`: the figures of a process once a second, or a list of processes to choose one from. Of itself it takes a
- * fifth of a processor at most: what takes long to read is read more rarely.
+ * top.c: `fallow top`: the figures of a process once a second, or a list of processes to choose one from. It
+ * takes at most a fifth of a processor itself: what takes long to read is read more rarely.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 #include "top_picture.h"
 
 #define PERIOD_MS 1000
-#define REST_PARTS 4 /* of the time that a look takes, so many pass until the next */
+#define REST_PARTS 4 /* a look is followed by a rest of so many times its length */
 #define ONCE_LINES 40
 
 static fl_target target;
@@ -29,10 +29,10 @@ static double now_seconds(void) {
 
 typedef struct looks {
     fl_top top;
-    double at, next; /* the last, and when the next one is due */
+    double at, next; /* of the last look; when the next is due */
 } looks;
 
-/* A first look has itself before it: all rates are zero. */
+/* A first look is compared with itself: all rates are zero. */
 static bool look(looks *its) {
     fl_statistics new;
     double began = now_seconds();
@@ -87,7 +87,7 @@ static void obey(fl_top *top, int key) {
         top->paused = !top->paused;
 }
 
-/* Until somebody wants no more of it (q), or the list (l), or the process is no longer there: 0. */
+/* Shows the process until the user wants no more of it (q), or wants the list (l), or it is gone: 0. */
 static int watch(void) {
     looks its = {.top.view = FL_GROUP_ARENA};
     int key = look(&its) ? FL_KEY_NONE : 0;
@@ -106,7 +106,7 @@ static int watch(void) {
     return key;
 }
 
-/* Returns the process, 0 where none was wanted. */
+/* Returns the process; 0 if none was wanted. */
 static pid_t choose(void) {
     fl_processes all;
     pid_t chosen = 0;

@@ -16,7 +16,7 @@
 typedef struct table_column {
     const char *heading;
     unsigned figure;
-    bool is_bytes, is_rate; /* of a figure that only goes up */
+    bool is_bytes, is_rate; /* is_rate: a figure that only goes up */
 } table_column;
 
 static const table_column of_arenas[] = {
@@ -49,7 +49,7 @@ unsigned fl_top_columns(fl_group view) {
     return count;
 }
 
-/* In a second. What went down began anew: an arena has ended meanwhile. */
+/* By second. What went down began anew: an arena has ended meanwhile. */
 static uint64_t rate(const fl_top *top, uint64_t now, uint64_t before) {
     return top->seconds > 0 && now > before ? (uint64_t)((double)(now - before) / top->seconds) : 0;
 }
@@ -74,7 +74,7 @@ static uint64_t value_of(const fl_top *top, const fl_row *row, const table_colum
 static const char *const names[] = {FL_SHARES(NAME)};
 static const char marks[] = {FL_SHARES(MARK)};
 
-/* Parts of `whole` in the first so many columns: as many marks of each as it has share, all of them within. */
+/* Draws parts of `whole` in so many columns: as many marks of each as is its share, within these columns. */
 static void draw_bar(fl_frame *frame, unsigned line, unsigned column, unsigned columns, const uint64_t *parts,
                      uint64_t whole) {
     uint64_t sum = 0;
@@ -101,7 +101,7 @@ static void shares_of_process(const uint64_t *values, uint64_t *shares) {
     shares[FL_SHARE_PREPARED] = values[FL_PROCESS_prepared_bytes];
 }
 
-/* Behind what is there, or on the next line where it does not fit. */
+/* Puts it behind what is there, or on the next line if it does not fit. */
 static void put_next(fl_frame *frame, unsigned *line, unsigned *at, fl_style style, const char *text) {
     if (*at && *at + strlen(text) > frame->columns)
         ++*line, *at = 0;
@@ -173,7 +173,7 @@ static int by_key(const void *a, const void *b) {
     return (left < right) - (left > right);
 }
 
-/* Which columns of a view are shown, and where: so many as there is room for, the one that is sorted by among them. */
+/* Which columns of a view are shown, and where: as many as there is room for, with the one to sort by. */
 typedef struct table {
     const table_column *columns;
     unsigned first, end;

@@ -7,14 +7,13 @@
 #include "statistics.h"
 
 typedef struct fl_top {
-    fl_statistics now, before; /* rates are of what lies between */
-    double seconds;            /* 0: nothing does */
+    fl_statistics now, before; /* rates are of the time between them */
+    double seconds;            /* that time; 0: there is none */
     fl_group view;             /* arenas, classes or heaps */
-    unsigned sort;             /* the column that is sorted by */
+    unsigned sort;             /* the column to sort by */
     bool paused;
 } fl_top;
 
-/* How many columns the view has to sort by. */
 unsigned fl_top_columns(fl_group view);
 
 void fl_top_draw(const fl_top *top, fl_frame *frame);

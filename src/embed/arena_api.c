@@ -74,8 +74,7 @@ const char *fallow_arena_name(const fallow_arena *arena) {
 
 fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
     fallow_arena *it = fl_arena_at(arena, "parent of arena");
-    fl_lock_take(
-        fl_lock_of(FL_LOCK_ARENAS)); /* so that it is not another one's by the time that it is looked at */
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* else it may be another's once we look at it */
     const fallow_arena *parent = fl_arena_parent(it);
     fallow_arena *handle = parent ? fl_arena_handle(parent) : NULL;
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
@@ -84,7 +83,8 @@ fallow_arena *fallow_arena_parent(const fallow_arena *arena) {
 
 #define TRIES_MAX 64 /* others allocate meanwhile */
 
-/* As often as it is worth trying again. Of who comes, what is idle goes first: it need not count where he goes. */
+/* Tries as often as that makes sense. What is idle in the arena goes first: it need not count at the new
+ * parent. */
 static fl_move move_below(fallow_arena *arena, fallow_arena *parent) {
     fl_shortage shortage = {FL_REFUSED_NEVER, 0, NULL};
     fl_ladder ladder = {0};
@@ -103,7 +103,7 @@ bool fallow_arena_set_parent(fallow_arena *handle, fallow_arena *parent_handle) 
     static const int errors[] = {[FL_MOVED] = 0, [FL_MOVE_REFUSED] = ENOMEM, [FL_MOVE_CIRCLE] = EINVAL};
     fallow_arena *arena = fl_arena_at(handle, "another parent for arena");
     fallow_arena *parent = parent_handle ? fl_arena_at(parent_handle, "arena below arena") : NULL;
-    fl_call_back here; /* neither is to end in one of an owner's who is asked */
+    fl_call_back here; /* neither may end in the call-back of an owner who is asked */
     fl_call_back_begin(&here, &arena->pages, parent ? &parent->pages : NULL, false);
     fl_move result = arena == fl_process_arena ? FL_MOVE_CIRCLE : move_below(arena, parent);
     fl_call_back_end(&here);
@@ -121,7 +121,6 @@ void fallow_arena_destroy(fallow_arena *arena) {
         fl_arena_destroy(fl_arena_at(arena, "destroy of arena"));
 }
 
-/* What all three allocations share. */
 static void *finish(fl_heap *heap, void *block) {
     if (heap)
         fl_thread_heap_done(heap);
@@ -130,7 +129,8 @@ static void *finish(fl_heap *heap, void *block) {
     return block;
 }
 
-/* Neither the arena that the thread used last nor one with a heap for all: the first place where it may be a guarded one. */
+/* For an arena that is not the one the thread used last, nor has one heap for all: the first place where it
+ * may be a guarded one. */
 static __attribute__((noinline)) void *alloc_looked_up(fallow_arena *arena, size_t alignment, size_t bytes,
                                                        bool zeroed) {
     FL_KEEP_FRAME();
@@ -143,7 +143,7 @@ static __attribute__((noinline)) void *alloc_looked_up(fallow_arena *arena, size
     return finish(heap, heap ? fl_block_alloc_aligned(heap, alignment, bytes) : NULL);
 }
 
-/* In another arena than the one that the thread used last. */
+/* For another arena than the one that the thread used last. */
 static __attribute__((noinline)) void *alloc_elsewhere(fallow_arena *arena, size_t bytes) {
     fl_heap *heap = fl_thread_heap_of_all(arena);
     return heap ? fl_heap_alloc(heap, bytes) : alloc_looked_up(arena, 1, bytes, false);
@@ -185,7 +185,7 @@ size_t fallow_arena_usable_bytes(const void *block) {
     return fl_block_usable_bytes(fl_block_slab(block, "usable bytes of"));
 }
 
-/* A block of another arena would be put into this one's books. */
+/* A block of another arena would get into this one's books. */
 static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *doing) {
     fl_slab *slab = fl_block_slab(block, doing);
     if (__builtin_expect(fl_arena_handle(slab->arena) != arena, 0))
@@ -193,7 +193,7 @@ static fl_slab *slab_here(fallow_arena *arena, const void *block, const char *do
     return slab;
 }
 
-/* For who has no heap to look up first. The arena that the thread used last is none. */
+/* For callers that have no heap to look up first. The arena that the thread used last is not guarded. */
 static fallow_arena *find_guarded(const fallow_arena *arena) {
     return fl_thread_heap_recent(arena) ? NULL : fl_guarded_find(arena);
 }
@@ -221,7 +221,8 @@ void *fallow_arena_realloc(fallow_arena *arena, void *block, size_t bytes) {
     return finish(heap, heap ? fl_block_move(heap, slab, block, bytes) : NULL);
 }
 
-/* A block that is aligned, of at least `bytes`, in the place of one that is not or cannot be made to fit. */
+/* Returns an aligned block of at least `bytes`, in place of one that is not aligned or cannot be made to
+ * fit. */
 static void *move_aligned(fallow_arena *arena, fl_slab *slab, void *block, size_t alignment, size_t bytes) {
     FL_KEEP_FRAME();
     size_t usable = fl_block_usable_bytes(slab);
@@ -251,7 +252,6 @@ void *fallow_arena_realloc_aligned(fallow_arena *arena, void *block, size_t alig
     return move_aligned(arena, slab, block, alignment, bytes);
 }
 
-/* False: more than there are numbers for. */
 static bool multiply(size_t count, size_t each, size_t *bytes) {
     if (!__builtin_mul_overflow(count, each, bytes))
         return true;
@@ -291,7 +291,7 @@ static __attribute__((noinline)) void free_looked_up(fallow_arena *arena, void *
     fl_heap_free(&fl_empty_heap, block);
 }
 
-/* In another arena than the one that the thread used last. */
+/* For another arena than the one that the thread used last. */
 static __attribute__((noinline)) void free_elsewhere(fallow_arena *arena, void *block) {
     fl_heap *heap = fl_thread_heap_of_all(arena);
     if (heap)
@@ -341,7 +341,7 @@ void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, void *context
     fl_shed_set(&fl_arena_at(arena, "limits of arena")->pages, shed, context);
 }
 
-/* For a limit of an arena: its own. */
+/* For a limit of an arena: the arena's own. */
 static fallow_refused_by refused_by(fl_refusal why) {
     switch (why) {
     case FL_REFUSED_ARENA:
@@ -355,7 +355,7 @@ static fallow_refused_by refused_by(fl_refusal why) {
     }
 }
 
-/* Of an arena, or one above it; NULL: it is neither any more, and may be gone. */
+/* Returns the handle of an arena, or of one above it; NULL if it is neither any more, and may be gone. */
 static fallow_arena *handle_above(const fl_pagearena *arena, const fl_pagearena *whose) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     bool is = whose && (whose == arena || fl_family_is_below(arena, whose));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena_api.h: the public figures of an arena, in the version that this library has of them, for callers within it.
+ * arena_api.h: the public figures of an arena, in this library's own version of them, for callers within it.
  */
 #ifndef FL_ARENA_API_H
 #define FL_ARENA_API_H

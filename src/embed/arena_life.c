@@ -19,8 +19,8 @@
 #include "guarded.h"
 #include "poollist.h"
 
-/* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up together when
- * no entry is left that leads to one. */
+/* Clears a region's table entries, and puts the descriptors behind them in front of a list: they are given up
+ * together once no entry leads to any. */
 static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
     _Atomic fl_entry *entries = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES];
     for (size_t page = 0; page < FL_REGION_PAGES; page++) {
@@ -56,7 +56,7 @@ static void forget_poison(const fl_region *region) {
             fl_unpoison(fl_region_start(region) + chunk * FL_CHUNK_BYTES, FL_CHUNK_BYTES);
 }
 
-/* Slabs that wait for a tick count with the heaps that they were taken from, of which some have ended. */
+/* Slabs that wait for a tick count with the heaps that they were taken from, some of which have ended. */
 static void forget_unsettled(fallow_arena *arena) {
     for (fl_slab *slab = arena->unsettled; slab; slab = slab->next)
         fl_heap_disown(
@@ -76,7 +76,7 @@ static void tell_memcheck(fallow_arena *arena) {
         fallow_arena_walk(fl_arena_handle(arena), forget_block, NULL);
 }
 
-/* What it had is gone: blocks, heaps, lists. Its pages stay. */
+/* Forgets what it had: blocks, heaps, lists. Its pages stay. */
 static void forget_everything(fallow_arena *arena) {
     fl_guarded_end(arena);
     forget_unsettled(arena);
@@ -101,7 +101,7 @@ static void forget_everything(fallow_arena *arena) {
 #endif
 }
 
-/* One that a call-back is about, in this very thread, is still needed when that returns. */
+/* An arena that a call-back in this very thread is about is still needed when that returns. */
 static void check_unneeded(const fallow_arena *arena, const char *doing) {
     if (__builtin_expect(fl_call_back_needs(&arena->pages), 0))
         fl_fatal(doing, fl_arena_handle(arena),
@@ -113,14 +113,14 @@ bool fl_arena_use_by_one_thread(fallow_arena *arena) {
     return arena->only_heap != NULL;
 }
 
-/* What nobody comes by any more. */
+/* Ends what nobody comes by any more. */
 static void end(fallow_arena *arena) {
     forget_everything(arena);
     fl_pagearena_end(&arena->pages);
     fl_arena_gone(arena);
 }
 
-/* The one heap of an arena for one thread is always at hand, which that of a guarded one must not be. */
+/* The one heap of an arena for one thread is always at hand, where a guarded arena's heap must not be. */
 static bool prepare(fallow_arena *arena, bool one_thread) {
     return fl_guarded_begin(arena) &&
            (!one_thread || fl_is_guarded(arena) || fl_arena_use_by_one_thread(arena));
@@ -146,13 +146,13 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
     check_unneeded(arena, "reset of arena");
     tell_memcheck(arena);
     fl_audit_arena_unused(arena);
-    /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody is to look into them
-     * before it is reset again, or destroyed. */
+    /* Not a pause: in the child of a fork that comes in between, its books are half done, and nobody may look
+     * into them before it is reset again, or destroyed. */
     fl_upkeep_leave(&arena->pages.upkeep);
     bool one_thread = arena->only_heap != NULL;
     fl_arena_renew_contents(arena);
     forget_everything(arena);
-    if (one_thread) /* takes the heap that has just become free: this cannot fail */
+    if (one_thread) /* takes the heap that has just become free, so this cannot fail */
         fl_arena_use_by_one_thread(arena);
     fl_pages_return_all(&arena->pages);
     fl_arena_join(arena);

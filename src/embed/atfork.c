@@ -14,7 +14,8 @@
 #include "../system/fork.h"
 #include "poollist.h"
 
-/* What of arenas fork has to find free. (Heaps' own locks it leaves to their threads, of which the child has none but one.) */
+/* Returns the lock of an arena, by rank, that fork must find free. (Heaps' own locks stay with their threads,
+ * of which the child has only one.) */
 static fl_lock *lock_of(fallow_arena *arena, fl_rank rank) {
     switch (rank) {
     case FL_LOCK_UPKEEP:
@@ -34,8 +35,8 @@ static fl_lock *lock_of(fallow_arena *arena, fl_rank rank) {
     }
 }
 
-/* All of them stand below the lock of all arenas, which is closed by then: none begins or ends to be alive. One that is not has
- * no locks that anybody could hold, or they are about to be made. */
+/* These stand below the lock of all arenas, which is closed by then, so no arena begins or ends to be alive.
+ * The locks of one that is not alive can be held by nobody, or are yet to be made. */
 static void each_lock(fl_rank rank, fl_fork_visit *visit) {
     if (rank <= FL_LOCK_ARENAS)
         return;

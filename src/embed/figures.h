@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * figures.h: the one definition of each figure that is told of a process on fallow: from inside by malloc_info, from
- * outside by `fallow stats` and `fallow top`. JSON, OpenMetrics, XML, the table for people and docs/statistics.md are
- * made of it.
+ * figures.h: the one definition of each figure that fallow tells of a process: malloc_info from inside,
+ * `fallow stats` and `fallow top` from outside. JSON, OpenMetrics, XML, the table for people and
+ * docs/statistics.md are made from it.
  *
- * A figure has a name, which says its unit where it has one; whether it goes up and down (GAUGE) or only up
- * (COUNTER); and a sentence. Seconds are kept as nanoseconds. Names that stand in the public headers too
+ * A figure has a name, which says its unit if it has one; whether it goes up and down (GAUGE) or only up
+ * (COUNTER); and a sentence. Seconds are kept as nanoseconds. Names that also stand in the public headers
  * (fallow/stats.h, fallow/arena.h) mean the same here.
  */
 #ifndef FL_FIGURES_H
@@ -49,7 +49,7 @@
     X(refusals, COUNTER, "requests that failed: in arenas that live")                                  \
     X(sheds, COUNTER, "how often owners of arenas were asked to free")
 
-/* What the kernel says of the same: not known from inside. */
+/* What the kernel says of the same: unknown from inside. */
 #define FL_KERNEL_STATISTICS(X)                                                                         \
     X(resident_bytes, GAUGE, "resident, of fallow's: as the kernel counts it (Rss in /proc/PID/smaps)") \
     X(lazy_free_bytes, GAUGE, "of it, the kernel's for the taking: LazyFree in smaps")                  \
@@ -94,7 +94,7 @@
     X(slab_bytes, GAUGE, "that these span")                                                          \
     X(span_bytes, GAUGE, "kept for its next requests")
 
-/* The last few thousand events: in JSON and in `fallow top` alone. */
+/* The last few thousand events: only in JSON and in `fallow top`. */
 #define FL_EVENT_STATISTICS(X)                                                                               \
     X(number, "from 1 on in each process; one that is missing was dropped, as it was being written to")      \
     X(time, "of the event's end: seconds since 1970")                                                        \
@@ -108,11 +108,11 @@
     X(microseconds, "that a give_back took; 0 of others")                                                    \
     X(arena, "the number of the arena; -1: it has ended")
 
-/* Names of fl_cause, in its order. */
+/* The names of fl_cause, in its order. */
 #define FL_CAUSES_SHOWN "goal", "quiet", "limit", "pressure", "request"
 
-/* group, what precedes the names in OpenMetrics, what its rows are named by, what it is about. A label that
- * ends in _bytes or is "tag" or "number" is a number. */
+/* group, prefix of its names in OpenMetrics, labels of its rows, what it is about. A label that ends in
+ * _bytes or is "tag" or "number" is a number. */
 #define FL_STATISTICS_GROUPS(G)                                                                             \
     G(PROCESS, "process", "", "", "", "The process: all arenas together, and what the kernel says")         \
     G(CAUSE, "causes", "", "", "cause",                                                                     \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fixed.c: blocks inside memory that the caller gives, with boundary tags. Nothing here asks the system for
- * anything, nor touches what lies outside the memory, whatever the memory holds: an offset is followed
- * after a look at where it leads.
+ * anything, nor touches what lies outside the memory, whatever the memory holds: it follows an offset only
+ * after a look at where that leads.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,13 +18,13 @@
 
 extern void *__asan_region_is_poisoned(void *start, size_t bytes) __attribute__((weak));
 
-/* Under AddressSanitizer what is free is poisoned, and so are tags and what a block has more than was asked for. Not in memory of
- * many processes: what one poisons, another may hand out. */
+/* Under AddressSanitizer, free memory is poisoned, and so are tags and what a block has beyond the bytes
+ * asked for; but not in memory of several processes: what one poisons, another may hand out. */
 static bool is_poisoning(const fallow_fixed *fixed) {
     return fl_poison_may_stay() && !fixed->is_shared;
 }
 
-/* The program may touch so many bytes of a block. */
+/* Lets the program touch so many bytes of a block. */
 static void *show(const fallow_fixed *fixed, void *block, size_t bytes) {
     if (block && is_poisoning(fixed)) {
         size_t chunk = (size_t)((char *)block - (const char *)fixed) - 8, whole = bytes_of(fixed, chunk) - 8;
@@ -47,8 +47,8 @@ static void count(fallow_fixed *fixed, size_t used_bytes, size_t blocks) {
     fixed->blocks += blocks;
 }
 
-/* The first `bytes` of a chunk that is in no list, as a block; the rest, where it is enough for a chunk,
- * is free. before: PREVIOUS_IN_USE, or 0. blocks: how many more there are by that. */
+/* Makes a block of the first `bytes` of a chunk that is in no list; the rest becomes free, if it is enough
+ * for a chunk. before: PREVIOUS_IN_USE, or 0. blocks: how many more blocks there are by that. */
 static void make_used(fallow_fixed *fixed, size_t chunk, size_t before, size_t have, size_t bytes,
                       size_t blocks) {
     if (have - bytes < CHUNK_MIN)
@@ -61,8 +61,8 @@ static void make_used(fallow_fixed *fixed, size_t chunk, size_t before, size_t h
         fixed_set(fixed, tag_at(fixed, chunk + bytes), *tag_at(fixed, chunk + bytes) | PREVIOUS_IN_USE);
 }
 
-/* The best of a few looks in the list for that size; 0: none. All are looked at in the last one: nothing
- * lies behind that. */
+/* Returns the best of a few looks in the list for that size; 0 if there is none. In the last list it looks at
+ * all: nothing lies behind that. */
 static size_t best_in_list(fallow_fixed *fixed, unsigned list, size_t bytes) {
     size_t best = 0, best_bytes = SIZE_MAX, looks = LOOKS + (fixed->bytes >> LAST_LIST_SHIFT);
     for (size_t chunk = first_in_list(fixed, list); chunk && looks > 0;
@@ -82,7 +82,7 @@ static size_t best_in_list(fallow_fixed *fixed, unsigned list, size_t bytes) {
     return best;
 }
 
-/* A free chunk of at least so many bytes, taken out of its list; 0: none. */
+/* Takes a free chunk of at least so many bytes out of its list. Returns 0 if there is none. */
 static size_t find_chunk(fallow_fixed *fixed, size_t bytes) {
     unsigned list = list_for(bytes);
     size_t chunk = best_in_list(fixed, list, bytes);
@@ -95,7 +95,7 @@ static size_t find_chunk(fallow_fixed *fixed, size_t bytes) {
     return chunk && fl_fixed_take_out(fixed, chunk) ? chunk : 0;
 }
 
-/* What a block takes as a chunk; 0: too much. */
+/* Returns what a block takes as a chunk; 0 if that is too much. */
 static size_t chunk_bytes(size_t bytes) {
     if (bytes > PTRDIFF_MAX)
         return 0;
@@ -103,7 +103,7 @@ static size_t chunk_bytes(size_t bytes) {
     return chunk < CHUNK_MIN ? CHUNK_MIN : chunk;
 }
 
-/* All of the memory is one free chunk. */
+/* Makes all of the memory one free chunk. */
 static void start(fallow_fixed *fixed) {
     size_t end = end_of(fixed);
     fixed_set(fixed, &fixed->lost_from, 0);
@@ -131,7 +131,7 @@ fallow_fixed *fallow_fixed_create(void *memory, size_t bytes, unsigned flags) {
     if (fl_poison_may_stay()) /* whatever was here before */
         fl_unpoison(fixed, bytes);
     fixed->magic = 0;
-    atomic_signal_fence(memory_order_seq_cst); /* who is killed in here leaves no allocator */
+    atomic_signal_fence(memory_order_seq_cst); /* one that is killed in here leaves no allocator */
     fl_shared_lock_init(&fixed->lock, flags & FALLOW_FIXED_SHARED);
     fixed->bytes = bytes;
     fixed->bytes_inverted = ~bytes;
@@ -142,14 +142,14 @@ fallow_fixed *fallow_fixed_create(void *memory, size_t bytes, unsigned flags) {
     return fixed;
 }
 
-/* A block where the call has come to its end, and one can be had. */
+/* Ends the call, and returns its block, if there is one. */
 static void *result_of(fallow_fixed *fixed, void *block) {
     if (!fl_fixed_leave(fixed))
         return NULL;
     return block ? block : no_memory();
 }
 
-/* A new block in a chunk that is in no list. */
+/* Makes a block in a chunk that is in no list. */
 static void *place(fallow_fixed *fixed, size_t chunk, size_t before, size_t have, size_t wanted) {
     make_used(fixed, chunk, before, have, wanted, 1);
     return (char *)fixed + chunk + 8;
@@ -163,7 +163,7 @@ void *fallow_fixed_alloc(fallow_fixed *fixed, size_t bytes) {
     return show(fixed, result_of(fixed, block), bytes);
 }
 
-/* A block that is long enough for any start, cut at both ends. Holds the lock. */
+/* Takes a block that is long enough for any start, and cuts it at both ends. Caller holds the lock. */
 static void *alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t bytes) {
     size_t wanted = chunk_bytes(bytes);
     if (!wanted || alignment > PTRDIFF_MAX - wanted - CHUNK_MIN)
@@ -194,15 +194,16 @@ void *fallow_fixed_alloc_aligned(fallow_fixed *fixed, size_t alignment, size_t b
     return show(fixed, result_of(fixed, alloc_aligned(fixed, alignment, bytes)), bytes);
 }
 
-/* What is said of a block does not agree: the caller's mistake where the books are sound, and damage
- * where they are not. */
+/* What is said of a block does not agree: if the books are sound, that is the caller's mistake, otherwise
+ * damage. */
 static size_t no_block(fallow_fixed *fixed, const void *block, const char *doing, const char *found) {
     if (fl_fixed_is_sound(fixed))
         fl_fatal(doing, block, found);
     return fl_fixed_damaged(fixed, found);
 }
 
-/* The chunk of a block; 0: damaged. Stops the process where it cannot be one. Holds the lock. */
+/* Returns the chunk of a block; 0 if that is damaged. Stops the process if there cannot be one. Caller holds
+ * the lock. */
 static size_t chunk_of(fallow_fixed *fixed, const void *block, const char *doing) {
     size_t chunk = (size_t)((const char *)block - (const char *)fixed) - 8;
     if (!is_chunk_place(fixed, chunk))
@@ -221,7 +222,7 @@ static size_t chunk_of(fallow_fixed *fixed, const void *block, const char *doing
                             "its tag is damaged (it does not agree with that of the block behind)");
 }
 
-/* A block's chunk becomes free, with its neighbours that are. Nothing is given back of what is lost. */
+/* Makes a block's chunk free, joined with free neighbours. What is lost gives nothing back. */
 static void give(fallow_fixed *fixed, size_t chunk) {
     size_t bytes = bytes_of(fixed, chunk), behind = chunk + bytes;
     if (is_lost(fixed, chunk))
@@ -258,7 +259,7 @@ bool fallow_fixed_free(fallow_fixed *fixed, void *block) {
     return fl_fixed_leave(fixed);
 }
 
-/* Longer into what is free behind it, or shorter. Holds the lock. */
+/* Makes a block longer, into what is free behind it, or shorter. Caller holds the lock. */
 static bool resize(fallow_fixed *fixed, size_t chunk, size_t wanted) {
     size_t bytes = bytes_of(fixed, chunk), behind = chunk + bytes, have = bytes;
     if (is_lost(fixed, chunk))
@@ -276,22 +277,22 @@ static bool resize(fallow_fixed *fixed, size_t chunk, size_t wanted) {
     return true;
 }
 
-/* Up to where it is poisoned, where it is. */
+/* Up to where it is poisoned, if anywhere. */
 size_t fallow_fixed_usable_bytes(const void *block) {
     size_t whole = (((const size_t *)block)[-1] & ~TAG_BITS) - 8;
     char *end = fl_poison_may_stay() ? __asan_region_is_poisoned((void *)(uintptr_t)block, whole) : NULL;
     return end ? (size_t)(end - (const char *)block) : whole;
 }
 
-/* What may belong to a block: of one that is lost, it is not known where it ends. */
+/* Returns what may belong to a block: where one that is lost ends, nobody knows. */
 static size_t contents_of(const fallow_fixed *fixed, size_t chunk) {
     if (is_lost(fixed, chunk))
         return fixed->lost_from + fixed->lost_bytes - chunk - 8;
     return bytes_of(fixed, chunk) - 8;
 }
 
-/* To another place. What its contents overwrite is noted too: it is a free chunk's again if this is
- * undone. Holds the lock. */
+/* Moves to another place. It records, too, what the contents overwrite: that is a free chunk's again if this
+ * is undone. Caller holds the lock. */
 static void *move(fallow_fixed *fixed, size_t from, size_t bytes, size_t wanted) {
     size_t to = find_chunk(fixed, wanted), had = contents_of(fixed, from);
     if (!to)
@@ -332,7 +333,7 @@ bool fallow_fixed_reset(fallow_fixed *fixed) {
         return false;
     bool can = fixed_knows_bytes(fixed);
     if (can) {
-        fixed_done(fixed); /* nothing is left of what a damaged log says */
+        fixed_done(fixed); /* drops whatever a damaged log says */
         start(fixed);
         fixed->damaged = 0;
     }

@@ -5,7 +5,6 @@
 
 #include "fixedlog.h"
 
-/* What is free, with its bytes; false: it is damaged. */
 bool fl_fixed_take_out(fallow_fixed *fixed, size_t chunk) {
     if (!is_free_chunk(fixed, chunk))
         return fl_fixed_damaged(fixed, "a free block is damaged");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fixedlog.c: how a call on an allocator in given memory begins and ends: the lock, what is undone after
- * one that was killed, and the error that damaged memory has from then on. It must never write by a log
- * that it has not looked at first.
+ * fixedlog.c: how a call on an allocator in given memory begins and ends: the lock, undoing what a killed
+ * call had begun, and the error for memory that is damaged. It must never write by a log that it has not
+ * looked at first.
  */
 #include <errno.h>
 
@@ -29,7 +29,7 @@ static bool can_be_undone(const fallow_fixed *fixed) {
 bool fl_fixed_undo(fallow_fixed *fixed) {
     if (!can_be_undone(fixed))
         return false;
-    for (size_t i = fixed->logged; i-- > 0;) /* the first value that a word had is the last to be put there */
+    for (size_t i = fixed->logged; i-- > 0;) /* puts a word's first value there last */
         *fixed_word(fixed, fixed->log[i].place) = fixed->log[i].was;
     fixed_done(fixed);
     return true;

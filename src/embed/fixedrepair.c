@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fixedrepair.c: whether the books of an allocator in given memory agree, and how they are made anew from
- * the chunks themselves. It must never take for free what may be somebody's: a chunk is free where its tag,
- * its last word and the tag behind say so; where a tag is damaged, everything up to the next chunk that is
- * free without doubt is lost, which means that it stays as it is.
+ * fixedrepair.c: checks whether the books of an allocator in given memory agree, and makes them anew from the
+ * chunks themselves. It must never take for free what may be somebody's. A chunk is free if its tag, its last
+ * word and the tag behind say so. Behind a damaged tag, everything up to the next chunk that is free without
+ * doubt is lost, that is, stays as it is.
  */
 #include <errno.h>
 
@@ -11,8 +11,8 @@
 #include "fixedlists.h"
 #include "fixedlog.h"
 
-/* The lowest chunk above `place` that is free without doubt: lists begin in the books and not in what
- * blocks hold. The end: none. */
+/* Returns the lowest chunk above `place` that is free without doubt: lists begin in the books, not in what
+ * blocks hold. Returns the end if there is none. */
 static size_t free_chunk_above(const fallow_fixed *fixed, size_t place) {
     size_t lowest = end_of(fixed);
     for (unsigned list = 0; list < LISTS; list++) {
@@ -24,8 +24,8 @@ static size_t free_chunk_above(const fallow_fixed *fixed, size_t place) {
 }
 
 /*
- * What is lost: from the first contradiction to where chunks are known again behind the last one. Of two
- * chunks that contradict each other, the first may be the one whose tag is wrong, unless it is free.
+ * Finds what is lost: from the first contradiction to where chunks are known again behind the last one. Of
+ * two chunks that contradict each other, the first may be the one with the wrong tag, unless it is free.
  */
 static void find_lost(fallow_fixed *fixed, size_t *from, size_t *to) {
     size_t end = end_of(fixed), before = PREVIOUS_IN_USE, previous = 0;
@@ -57,7 +57,7 @@ static void note_lost(fallow_fixed *fixed) {
     bool any = to > from;
     fixed_set(fixed, &fixed->lost_from, any ? from : 0);
     fixed_set(fixed, &fixed->lost_bytes, any ? to - from : 0);
-    if (any) { /* whose it was may ask how long it is: no block is shorter */
+    if (any) { /* its owner may ask how long it is: no block is shorter */
         size_t tag = *tag_at(fixed, from), bytes = tag & ~TAG_BITS;
         bool possible = (tag & IN_USE) && bytes >= CHUNK_MIN && bytes <= to - from;
         fixed_set(fixed, tag_at(fixed, from),
@@ -66,8 +66,8 @@ static void note_lost(fallow_fixed *fixed) {
     fixed_done(fixed);
 }
 
-/* Lists, counts, and what chunks say of those before them. Each chunk is done when the next is looked
- * at: a process that is killed here leaves chunks as they were or as they are to be. */
+/* Makes lists, counts, and what chunks say of those before them. Each chunk is done before the next is looked
+ * at: a process killed here leaves each chunk as it was or as it is to be. */
 static void rebuild(fallow_fixed *fixed) {
     size_t end = end_of(fixed), before = PREVIOUS_IN_USE;
     fixed_set(fixed, &fixed->filled, 0);
@@ -92,7 +92,7 @@ static void rebuild(fallow_fixed *fixed) {
     }
 }
 
-/* Has an allocator been made there, and does it fit? */
+/* Returns whether an allocator has been made there, and fits. */
 static bool is_there(const fallow_fixed *fixed, size_t bytes) {
     if (!fixed || fixed->magic != FIXED_MAGIC)
         return false;
@@ -125,7 +125,7 @@ fallow_fixed *fallow_fixed_repair(void *memory, size_t bytes, unsigned flags) {
     }
     if (!fl_fixed_lock(fixed))
         return fail(ENOTRECOVERABLE);
-    if (!fixed_knows_bytes(fixed)) { /* damaged is set, and stays so if this is cut off between the two */
+    if (!fixed_knows_bytes(fixed)) { /* damaged is set, and stays so if this is cut off in between */
         fixed->bytes = bytes;
         fixed->bytes_inverted = ~bytes;
     }

@@ -10,8 +10,9 @@
 #include "../system/fatal.h"
 #include "../system/poison.h"
 
-/* What was freed waits here: so many of a size, and what is larger than all that does not wait. A thread that frees puts its block in
- * the place of the one that has waited longest, and gives that to its heap: no lock, so that nothing is in the way of a fork. */
+/* Freed blocks wait here, so many of a size; what is larger than all that does not wait. A thread that frees
+ * puts its block in the place of the one that has waited longest, and gives that to its heap; without a lock,
+ * so nothing is in the way of a fork. */
 #define SMALL_WAIT 256
 #define SMALL_BYTES ((size_t)4096)
 #define LARGE_WAIT 8
@@ -43,7 +44,7 @@ void fl_show_leak_roots(void) {
         __lsan_register_root_region((const void *)fl_the_window.base, fl_window_pages_max() << FL_PAGE_SHIFT);
 }
 
-/* Also where there is AddressSanitizer it may have been told not to listen (ASAN_OPTIONS=allow_user_poisoning=0). */
+/* AddressSanitizer may be there but have been told not to listen (ASAN_OPTIONS=allow_user_poisoning=0). */
 static bool is_wanted(void) {
     static char probe[16] __attribute__((aligned(16)));
     if (fl_memcheck_is_there())
@@ -59,7 +60,7 @@ static bool is_wanted(void) {
 bool fl_guarded_begin(fallow_arena *arena) {
     if (!is_wanted())
         return true;
-    if (!arena->waiting) /* kept from the arena before with this descriptor */
+    if (!arena->waiting) /* kept from the last arena with this descriptor */
         arena->waiting = fl_meta_alloc(sizeof *arena->waiting);
     return arena->waiting != NULL;
 }
@@ -70,8 +71,7 @@ void fl_guarded_end(fallow_arena *arena) {
     memset(arena->waiting, 0, sizeof *arena->waiting);
 }
 
-/* The pages may go, and come anew, in this state; a
- * region that leaves the arena loses it (window.c). */
+/* The pages may go, and come anew, in this state; a region that leaves the arena loses it (window.c). */
 void fl_guarded_forbid(const fallow_arena *arena) {
     if (!fl_is_guarded(arena) || !fl_poison_may_stay())
         return;
@@ -94,7 +94,7 @@ fl_slab *fl_guarded_slab(const void *block, const char *doing) {
     return slab;
 }
 
-/* Of this arena. */
+/* The same, in this arena. */
 static fl_slab *slab_here(const fallow_arena *arena, const void *block, const char *doing) {
     fl_slab *slab = fl_guarded_slab(block, doing);
     if (slab->arena != arena)
@@ -106,7 +106,7 @@ static note *note_of(const fl_slab *slab, const void *block) {
     return (note *)((char *)block + fl_block_usable_bytes(slab)) - 1;
 }
 
-/* A note lies in poison: read and written behind the checkers' backs. */
+/* A note lies in poison: it is read and written behind the checkers' backs. */
 __attribute__((no_sanitize("address"))) static note read_note(const note *from) {
     if (fl_memcheck_is_there())
         VALGRIND_MAKE_MEM_DEFINED(from, sizeof *from);
@@ -126,14 +126,14 @@ __attribute__((no_sanitize("address"))) static void write_note(note *to, const v
         VALGRIND_MAKE_MEM_NOACCESS(to, sizeof *to);
 }
 
-/* The program may touch so many bytes of a block, and its note says so. */
+/* Lets the program touch so many bytes of a block, and writes its note. */
 static void guard(const fl_slab *slab, void *block, size_t bytes) {
     size_t whole = fl_block_usable_bytes(slab);
     fl_poison((char *)block + bytes, whole - bytes);
     write_note(note_of(slab, block), block, bytes, SEAL_LIVE);
 }
 
-/* A mistake of the program's, said by the checker in its own words, at the place of the caller. */
+/* Has the checker report a mistake of the program's in its own words, at the caller's place. */
 static void report(void *block) {
     if (fl_memcheck_is_there())
         VALGRIND_FREELIKE_BLOCK(block, 0); /* once more: an invalid free, with where it was freed before */
@@ -142,7 +142,8 @@ static void report(void *block) {
                             __builtin_frame_address(0), block, 0, 1);
 }
 
-/* Its note, if the block lives. False: it was freed, which has been reported. Anything else stops the process. */
+/* Reads the note of a live block. Returns false if it was freed, which has then been reported. Stops the
+ * process at anything else. */
 static bool find_live(const fl_slab *slab, void *block, const char *doing, size_t *bytes) {
     note found = read_note(note_of(slab, block));
     uintptr_t seal = found.seal ^ (uintptr_t)block;
@@ -156,7 +157,7 @@ static bool find_live(const fl_slab *slab, void *block, const char *doing, size_
     return true;
 }
 
-/* The heap has it back. What nobody of ours looks into stays poisoned until it is handed out again. */
+/* Returns a block to the heap. What nobody of ours looks into stays poisoned until it is handed out again. */
 static void release(void *block) {
     fl_slab *slab = fl_guarded_slab(block, "free of");
     fallow_arena *arena = slab->arena;
@@ -165,7 +166,8 @@ static void release(void *block) {
     fl_heap_free(fl_thread_heap_if_any(fl_arena_handle(arena)), block);
 }
 
-/* Releases what waited there. Both: who takes a block out finds it as its free has left it. */
+/* Puts a block into a place, and releases the one that waited there. Acquire and release: whoever takes a
+ * block out finds it as its free left it. */
 static void put(_Atomic(void *) *place, void *block) {
     void *before = atomic_exchange_explicit(place, block, memory_order_acq_rel);
     if (before)
@@ -193,7 +195,7 @@ void *fl_guarded_alloc(fallow_arena *arena, size_t alignment, size_t bytes, bool
     if (bytes <= PTRDIFF_MAX - sizeof(note)) {
         int saved_errno = errno;
         block = alloc(arena, alignment, bytes + sizeof(note));
-        if (!block) { /* what was freed is in the way perhaps */
+        if (!block) { /* perhaps because of what was freed */
             fl_guarded_flush(arena);
             block = alloc(arena, alignment, bytes + sizeof(note));
         }
@@ -235,7 +237,7 @@ void fl_guarded_free(fallow_arena *arena, void *block) {
         release(block);
 }
 
-/* The same block with another length, which its place is known to have room for. */
+/* Gives the block another length, for which its place is known to have room. */
 static void *change(fl_slab *slab, void *block, size_t had, size_t bytes) {
     if (bytes > had)
         fl_unpoison_new((char *)block + had, bytes - had);
@@ -253,15 +255,16 @@ bool fl_guarded_resize(fallow_arena *arena, void *block, size_t bytes) {
     if (slab->kind != FL_KIND_SLAB) /* pages of it may go back to the arena */
         fl_unpoison((char *)block + had, fl_block_usable_bytes(slab) - had);
     size_t whole = fl_block_usable_bytes(slab);
-    /* Memcheck forbids what a block no longer has, and hears of it when its pages may be another's: they stay. */
+    /* Memcheck forbids what a block no longer has, but would hear of it when the pages may be another's: so
+     * they stay. */
     bool fits = fl_memcheck_is_there() ? bytes + sizeof(note) <= whole && bytes >= whole / 2
                                        : fl_block_resize(slab, bytes + sizeof(note));
     change(slab, block, had, fits ? bytes : had);
     return fits;
 }
 
-/* Always to another place, so that who still looks at the old one is found; where it is, if that can be, when there is no
- * memory for two. */
+/* Always moves, so that whoever still looks at the old place is found; stays, if that is possible, when there
+ * is no memory for two. */
 void *fl_guarded_realloc(fallow_arena *arena, void *block, size_t alignment, size_t bytes) {
     size_t had;
     fl_slab *slab = slab_here(arena, block, "realloc of");

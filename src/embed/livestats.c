@@ -16,20 +16,19 @@ _Static_assert(FL_CLASS_COUNT <= FALLOW_CLASSES_MAX, "fallow_stats has room for 
 
 #define LOOKS 4 /* at a slab that changes all the time */
 
-/* What was read of a descriptor. */
 typedef struct glance {
     const fallow_arena *arena;
     const char *start;
     size_t pages;
-    size_t live; /* blocks; so the next */
+    size_t live; /* blocks; so with the next */
     size_t carved;
     size_t decommitted_bytes;
     unsigned size_class;
     fl_slab_kind kind;
 } glance;
 
-/* The owner writes his counts as he likes, one after the other: what was the same twice, and between two looks at the word, is
- * taken for what it was. */
+/* The owner writes its counts as it likes, one after the other: what was the same twice, and between two
+ * looks at the word, counts as read. */
 __attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab *slab) {
     const volatile int32_t *countdown = &slab->countdown, *threshold = &slab->threshold;
     uint32_t live = 0;
@@ -45,7 +44,7 @@ __attribute__((no_sanitize("thread"))) static uint32_t count_live(const fl_slab 
     return live < slab->capacity ? live : slab->capacity;
 }
 
-/* A hint, as all of it: the descriptor may be about to become another's. */
+/* A hint, like all of this: the descriptor may be about to become another's. */
 __attribute__((no_sanitize("thread"))) static glance look_at(const fl_slab *slab) {
     glance seen = {.arena = slab->arena, .start = slab->start, .pages = slab->pages, .kind = slab->kind};
     if (seen.kind == FL_KIND_SLAB && slab->size_class < FL_CLASS_COUNT) {
@@ -80,7 +79,7 @@ static void add(fl_live *sum, fallow_class_stats *classes, const glance *seen) {
     }
 }
 
-/* What starts in pages [page, end) of the window. */
+/* Adds what starts in pages [page, end) of the window. */
 static void add_pages(const fallow_arena *arena, size_t page, size_t end, fl_live *sum,
                       fallow_class_stats *classes) {
     while (page < end) {
@@ -91,13 +90,13 @@ static void add_pages(const fallow_arena *arena, size_t page, size_t end, fl_liv
             continue;
         glance seen = look_at(fl_entry_slab(entry));
         if (seen.arena != arena || seen.start != at || seen.pages == 0)
-            continue; /* in the middle of one, or another's by now */
+            continue; /* in the middle of one, or by now another's */
         add(sum, classes, &seen);
         page += seen.pages - 1;
     }
 }
 
-/* Sampled blocks, with pages of their own. */
+/* Adds sampled blocks, which have pages of their own. */
 static fl_live with_traps(const fallow_arena *arena, fl_live sum) {
     if (arena != fl_process_arena)
         return sum;
@@ -111,7 +110,7 @@ static fl_live with_traps(const fallow_arena *arena, fl_live sum) {
 
 fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes) {
     fl_live sum = {0};
-    fl_batches_flush((fallow_arena *)(uintptr_t)arena, false); /* what it has is not live to who asks */
+    fl_batches_flush((fallow_arena *)(uintptr_t)arena, false); /* blocks in it are not live to the caller */
     fl_lock *lock = (fl_lock *)&arena->pages.lock;
     for (size_t index = 0;; index++) {
         size_t first, end = 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * livestats.h: what of an arena is live, read off the table and the descriptors that it leads to.
+ * livestats.h: how much of an arena is live, read off the table and the descriptors that it leads to.
  *
- * No owner is stopped, and none counts for it: his counts are read beside him, twice, with the slab's word before and after. The
- * table may lead to a descriptor that has become another's; it is still one, and says whose it is.
+ * No owner is stopped, and none counts for it: its counts are read from beside it, twice, with the slab's
+ * word before and after. The table may lead to a descriptor that has become another slab's; it is still a
+ * descriptor, and says whose it is.
  */
 #ifndef FL_LIVESTATS_H
 #define FL_LIVESTATS_H
@@ -15,20 +16,22 @@
 typedef struct fl_live {
     size_t bytes;
     size_t blocks;
-    size_t large_bytes; /* of these; so the next */
+    size_t large_bytes; /* of these; so with the next */
     size_t large_blocks;
-    size_t free_blocks; /* that wait in slabs, or were given back with their pages */
+    size_t free_blocks; /* waiting in slabs, or given back with their pages */
     size_t slabs;
     size_t slab_bytes;
     size_t decommitted_bytes; /* of the slabs */
-    size_t trap_bytes;        /* of the large ones, those in traps: beside what the arena has granted */
-    size_t trap_stuck_bytes;  /* of freed ones, and the system keeps them */
+    size_t trap_bytes;       /* the part of large_bytes that is in traps: not in what the arena has granted */
+    size_t trap_stuck_bytes; /* of freed traps that the system keeps */
 } fl_live;
 
-/* classes: FL_CLASS_COUNT of them, zero to begin with, or NULL: not wanted. Takes no memory, and the arena's lock for moments. */
+/* classes: FL_CLASS_COUNT of them, all zero, or NULL if not wanted. Takes no memory, and the arena's lock for
+ * moments. */
 fl_live fl_stats_live(const fallow_arena *arena, fallow_class_stats *classes);
 
-/* What the heaps of an arena keep for their next requests; how many these are, and how many of them have no thread. */
+/* What the heaps of an arena keep for their next requests; how many heaps there are, and how many have no
+ * thread. */
 typedef struct fl_heaps_seen {
     size_t span_bytes;
     size_t count;

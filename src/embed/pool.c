@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk, which leads to it while it lives:
- * one that was destroyed is told from its successor in the same memory by where in the chunk it lies, each time some bytes further
- * on; one that ended with all of its arena, by the number of the arena's contents. Its own number cannot lie in the handle, as an arena's
- * does: an allocation would have to take it out again. Copies and strings are in pooltext.c.
+ * pool.c: bump allocation in chunks of whole pages. The pool itself lies in its oldest chunk, which leads to
+ * it while it lives. A pool that was destroyed is told from its successor in the same memory by where in the
+ * chunk it lies, each time some bytes further on; one that ended with all of its arena, by the number of the
+ * arena's contents. The handle has no number in it, as an arena's does: an allocation would have to take it
+ * out again. Copies and strings are in pooltext.c.
  */
 #include "fallow/pool.h"
 #include "../arena/pages.h"
@@ -27,15 +28,15 @@
 #define ALIGNMENT ((size_t)16)
 #define CHUNK_HEADER_BYTES ((sizeof(chunk) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
 #define POOL_HEADER_BYTES ((sizeof(fallow_pool) + ALIGNMENT - 1) & ~(ALIGNMENT - 1))
-#define CHUNK_PAGES_MAX ((size_t)16) /* 256 KiB */
+#define CHUNK_PAGES_MAX ((size_t)16)
 
-#define PLACES ((size_t)32) /* of a pool in its chunk, by turns */
+#define PLACES ((size_t)32) /* for a pool in its chunk, by turns */
 
 static chunk *chunk_of(const fallow_pool *pool) {
     return (chunk *)((uintptr_t)pool & ~(uintptr_t)(FL_PAGE_BYTES - 1));
 }
 
-/* Its page may be another's by now, or nobody's; addresses that were never fallow's are not looked at. */
+/* Its page may by now be another's, or nobody's; addresses that were never fallow's are not looked at. */
 static bool is_live(const fallow_pool *pool) {
     size_t page = ((uintptr_t)pool - fl_the_window.base) >> FL_PAGE_SHIFT;
     if (page >= atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
@@ -84,8 +85,8 @@ static void count_for_audit(fallow_arena *arena, size_t pages, bool more) {
 #endif
 }
 
-/* A chunk that holds so many bytes; of the spans that the thread's heap keeps, or granted. for_pool NULL: the pool is to lie
- * in it. NULL: no memory, or a limit. */
+/* Gets a chunk that holds so many bytes, from the spans that the thread's heap keeps, or granted. for_pool
+ * NULL: the pool is to lie in it. Returns NULL if there is no memory, or a limit is in the way. */
 static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes) {
     bool zeroed;
     size_t pages = fl_pages_for(bytes + CHUNK_HEADER_BYTES);
@@ -101,7 +102,7 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
         made = (chunk *)fl_grant(&arena->pages, pages, 1, FL_FILLED_PERHAPS, &zeroed);
     else if (!for_pool || is_within_limits(for_pool, got))
         pages = got;
-    else /* a kept span may be longer than was asked for, and the limit is exact */
+    else /* a kept span may be longer than asked for, and the limit is exact */
         fl_pages_return(&arena->pages, (char *)made + (pages << FL_PAGE_SHIFT), got - pages);
     heap->pinned--;
     fl_thread_heap_done(heap);
@@ -148,7 +149,6 @@ static void start_in(fallow_pool *pool, chunk *it, char *next) {
     fl_poison(next, (size_t)(pool->end - next));
 }
 
-/* Where the next pool lies in its chunk. */
 static size_t next_place(void) {
     static _Atomic size_t made;
     return CHUNK_HEADER_BYTES +
@@ -222,7 +222,7 @@ static chunk *take_spare(fallow_pool *pool, size_t bytes) {
     return spare;
 }
 
-/* The rest of fallow_pool_alloc and its kin: bytes is rounded, and more than what is left. */
+/* The rest of fallow_pool_alloc and its kin: bytes is rounded, and exceeds what is left. */
 static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
     check_live(pool, "allocation in pool");
     size_t usual = next_chunk_bytes(pool);
@@ -237,7 +237,7 @@ static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
         return NULL;
     }
     char *object = (char *)made + CHUNK_HEADER_BYTES;
-    if (is_large) { /* it is full at once: the one in use stays the newest */
+    if (is_large) { /* full at once: the one in use stays the newest */
         made->older = pool->large;
         pool->large = made;
         pool->used_before += bytes;
@@ -249,7 +249,8 @@ static void *alloc_in_new_chunk(fallow_pool *pool, size_t bytes) {
     return object;
 }
 
-/* What an object takes: a multiple of 16, and under AddressSanitizer a gap behind it. SIZE_MAX: too much. */
+/* Returns what an object takes: a multiple of 16, and under AddressSanitizer a gap behind it. SIZE_MAX: too
+ * much. */
 static size_t rounded(size_t bytes) {
     size_t with_gap = bytes + (fl_poison_is_there() ? ALIGNMENT : 0) + (bytes == 0);
     size_t whole = (with_gap + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
@@ -273,10 +274,10 @@ static __attribute__((noinline)) void *alloc_slow(fallow_pool *pool, size_t byte
 }
 
 void *fallow_pool_alloc(fallow_pool *pool, size_t bytes) {
-    if (FL_CHECKS) /* whose is one that has ended is not the question */
+    if (FL_CHECKS) /* first: who owns one that has ended does not matter */
         check_live(pool, "allocation in pool");
     check_owner(pool);
-    /* 0 bytes, and so many that rounding them up comes out at 0, are left to the slow path. */
+    /* 0 bytes, and numbers that round up to 0, are left to the slow path. */
     size_t whole = (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
     char *object = pool->next;
     if (__builtin_expect(whole - 1 >= (size_t)(pool->fast_end - object), 0))
@@ -296,7 +297,8 @@ void *fallow_pool_alloc_aligned(fallow_pool *pool, size_t alignment, size_t byte
         errno = ENOMEM;
         return NULL;
     }
-    /* As far as the next aligned address from here, if all of it fits; else from wherever a new chunk begins. */
+    /* Skips as far as the next aligned address from here if all of it fits; else as far as any new chunk may
+     * need. */
     size_t skip = -(uintptr_t)pool->next & (alignment - 1), left = (size_t)(pool->end - pool->next);
     if (skip > left || rounded(bytes) > left - skip)
         skip = alignment - ALIGNMENT;
@@ -313,7 +315,7 @@ bool fallow_pool_on_clean_up(fallow_pool *pool, void (*call)(void *context), voi
     return true;
 }
 
-/* Where the newest one of them is linked. NULL: there is none. */
+/* Returns where the newest one of them is linked; NULL if there is none. */
 static clean_up **find_clean_up(fallow_pool *pool, void (*call)(void *context), const void *context) {
     clean_up **place = &pool->clean_ups;
     while (*place && ((*place)->call != call || (*place)->context != context))
@@ -351,12 +353,12 @@ bool fallow_pool_move_clean_up(fallow_pool *from, fallow_pool *to, void (*call)(
     return true;
 }
 
-/* What came after an event, the last first; and what came in doing so. */
+/* Undoes what came after an event, the last first, and what comes while it does so. */
 static void undo(fallow_pool *pool, uint64_t event) {
     for (pool->undoes = true;;) {
         uint64_t child = pool->children ? pool->children->event : 0;
         uint64_t clean_up_event = pool->clean_ups ? pool->clean_ups->event : 0;
-        if (child > event) /* first all of these: clean-ups find none that was made since */
+        if (child > event) /* all of these first: clean-ups find none that was made since */
             fallow_pool_destroy(pool->children);
         else if (clean_up_event > event) {
             clean_up *it = pool->clean_ups;
@@ -374,7 +376,6 @@ static void check_undo(const fallow_pool *pool, const char *doing) {
         fl_fatal(doing, pool, "by one of its clean-ups, or a child's, in the middle of the same");
 }
 
-/* Chunks of a list down to one that stays. */
 static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
     for (chunk *it = from, *older; it != stays; it = older) {
         older = it->older;
@@ -384,7 +385,7 @@ static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
 
 fallow_pool_mark fallow_pool_mark_here(const fallow_pool *pool) {
     check_live(pool, "mark of pool");
-    uint64_t event = ++((fallow_pool *)pool)->events; /* its own: all that it has before it, and after it */
+    uint64_t event = ++((fallow_pool *)pool)->events; /* its own: all that it has lies before or after */
     return (fallow_pool_mark){.pool = pool,
                               .newest = pool->newest,
                               .large = pool->large,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poollist.c: which pools there are, shown beside threads that make and use them. It must call nobody with the lock, and follow no pointer of
- * a pool's but the list's: its chunks come and go without the lock.
+ * poollist.c: which pools there are, shown beside threads that make and use them. It must call nobody with
+ * the lock held, and follow no pointer of a pool's except the list's: a pool's chunks come and go without the
+ * lock.
  */
 #include "poollist.h"
 
@@ -16,7 +17,7 @@ static uintptr_t self(void) {
     return (uintptr_t)pthread_self();
 }
 
-/* These two hold the arena's lock of pools. */
+/* Callers of these two hold the arena's lock of pools. */
 static void link_behind(fl_pools *pools, fl_pool_link *it, fl_pool_link *newer) {
     it->newer = newer;
     it->older = newer ? newer->older : pools->newest;
@@ -58,7 +59,7 @@ void fl_pools_fork_child(fallow_arena *arena) {
 
 #define LOOKS 4 /* at a pool that is allocated from all the time */
 
-/* Its thread writes as it likes, one word after the other: what was the same twice is taken for what it was. */
+/* Its thread writes as it likes, one word after the other: what was the same twice counts as read. */
 __attribute__((no_sanitize("thread"))) static size_t used_bytes(const fallow_pool *pool) {
     char *const volatile *from = &pool->from, *const volatile *next = &pool->next;
     const volatile size_t *used_before = &pool->used_before;
@@ -76,13 +77,13 @@ __attribute__((no_sanitize("thread"))) static size_t used_bytes(const fallow_poo
 __attribute__((no_sanitize("thread"))) static fallow_pool_figures look_at(const fallow_pool *pool) {
     const volatile size_t *held_pages = &pool->held_pages, *limit_pages = &pool->limit_pages;
     size_t limit = *limit_pages;
-    return (fallow_pool_figures){.parent = pool->parent, /* the same all its life */
+    return (fallow_pool_figures){.parent = pool->parent, /* the same for its whole life */
                                  .used_bytes = used_bytes(pool),
                                  .held_bytes = *held_pages << FL_PAGE_SHIFT,
                                  .limit_bytes = limit == SIZE_MAX ? 0 : limit << FL_PAGE_SHIFT};
 }
 
-/* The next pool, which the visit is behind from then on. NULL: it is at the end. */
+/* Returns the next pool, and puts the visit behind it; NULL at the end. */
 static fallow_pool *go_on(fallow_arena *arena, fl_pool_link *visit, fallow_pool_figures *figures) {
     fallow_pool *pool = NULL;
     fl_lock_take(&arena->pools_lock);
@@ -99,7 +100,6 @@ static fallow_pool *go_on(fallow_arena *arena, fl_pool_link *visit, fallow_pool_
     return pool;
 }
 
-/* A visit begins, in front of all pools, or has come to its end. */
 static void count_visit(fallow_arena *arena, fl_pool_link *visit, bool begins) {
     fl_lock_take(&arena->pools_lock);
     if (begins) {

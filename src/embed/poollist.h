@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poollist.h: which pools an arena has, those below others among them: a list, the newest first, that changes under a lock of the arena's
- * when a pool is made and when it ends. A pool's own thread takes no lock for anything else; who looks at it from another one sees
- * what that thread has written last, or a moment before.
+ * poollist.h: which pools an arena has, children too: a list, the newest first, that changes under a lock of
+ * the arena's when a pool is made and when it ends. A pool's own thread takes no lock for anything else;
+ * another thread that looks at the pool sees what was written last, or a moment before.
  */
 #ifndef FL_POOLLIST_H
 #define FL_POOLLIST_H
@@ -15,7 +15,7 @@ struct fl_pool_link;
 void fl_pools_add(fallow_arena *arena, struct fl_pool_link *pool);
 void fl_pools_remove(fallow_arena *arena, struct fl_pool_link *pool);
 
-/* Empties the list: all have ended with what the arena had. */
+/* Empties the list: all pools have ended with what the arena had. */
 void fl_pools_forget(fallow_arena *arena);
 
 /* Removes, in the child of a fork, visits of other threads. */

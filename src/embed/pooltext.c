@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pooltext.c: copies and strings in pools, by nothing but what pool.h offers.
+ * pooltext.c: copies and strings in pools, with nothing but what pool.h offers.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>

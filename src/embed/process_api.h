@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* process_api.h: which library the program's calls of fallow_… come to. */
+/*
+ * process_api.h: which library the program's calls of fallow_… reach.
+ */
 #ifndef FL_PROCESS_API_H
 #define FL_PROCESS_API_H
 
@@ -7,7 +9,7 @@
 
 #include "fallow/process.h"
 
-/* Do the program's calls of fallow_… come to this library? Not where another copy of them was loaded before it. */
+/* Returns whether they reach this library; they do not if another copy of them was loaded before it. */
 bool fl_process_api_is_own(void);
 
 fallow_process_figures fl_process_figures(void);

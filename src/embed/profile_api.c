@@ -36,8 +36,8 @@ static void add(fl_line *line, uint64_t number) {
     fl_line_add_number(line, number);
 }
 
-/* Writes one line a site: counts, calls, and the arena's name at its end, which may have blanks in it. Returns 0, or the number of
- * the error. */
+/* Writes a line for a site: counts, calls, and at its end the arena's name, which may have blanks in it.
+ * Returns 0, or the number of the error. */
 static int write_site(const fl_site *site, int descriptor) {
     fl_line line;
     fl_line_start(&line);

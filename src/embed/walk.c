@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * walk.c: every live block of an arena that nobody uses meanwhile, by what the table and the slabs say.
+ * walk.c: shows every live block of an arena that nobody uses meanwhile, by what the table and the slabs say.
  */
 #include "../arena/shed.h"
 #include "../heap/batches.h"
@@ -19,7 +19,7 @@ typedef struct visitor {
     size_t shown;
 } visitor;
 
-/* What starts at a page: a slab and its live blocks, or a large block. slab NULL: neither. */
+/* What starts at a page: a slab and its live blocks, or a large block; slab NULL: neither. */
 typedef struct start {
     const fl_slab *slab;
     size_t block_bytes;
@@ -27,14 +27,14 @@ typedef struct start {
     fl_blocks blocks;
 } start;
 
-/* With the lock of threads, while no other uses the arena. */
+/* Caller holds the lock of threads; no thread uses the arena. */
 static uint32_t count_live(const fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
     return fl_word_live_with(word, fl_slab_used(slab));
 }
 
-/* Nobody uses the arena, but a thread that ends, or has many arenas, may be about to let its heap in it go: what a slab says is
- * read while none can. (A page that is nobody's stays so.) */
+/* Nobody uses the arena, but a thread that ends, or has many arenas, may be about to let its heap in it go.
+ * The lock keeps it from that while we read what a slab says. (A page that is nobody's stays so.) */
 static void look_at(const fl_region *region, size_t page, start *out) {
     const _Atomic fl_entry *entry = &fl_the_window.table[fl_region_index(region) * FL_REGION_PAGES + page];
     out->slab = NULL;
@@ -60,7 +60,8 @@ static void check_unchanged(const fallow_arena *arena, bool same) {
                  "in which its visitor, or another thread, has allocated or freed meanwhile");
 }
 
-/* Is the slab as it was, so far as its counts tell? It may be another's by now, where the visitor has freed its last block. */
+/* Returns whether the slab is as it was, as far as its counts tell. It may be another's by now, if the
+ * visitor has freed its last block. */
 static bool is_as_shown(const start *shown, const char *at, const fallow_arena *arena) {
     fl_threads_lock();
     const fl_slab *slab = shown->slab;
@@ -87,10 +88,10 @@ static size_t live_in(const fl_region *region) {
     return live;
 }
 
-/* By the slabs' counts, where each slab's list of free blocks is what the walk goes by. */
+/* Counts by the slabs' counts, while the walk goes by each slab's list of free blocks. */
 static size_t count_arena(fallow_arena *arena) {
     size_t live = 0;
-    if (fl_is_guarded(arena)) /* where what the visitor has freed waits */
+    if (fl_is_guarded(arena)) /* what the visitor has freed waits there */
         fl_guarded_flush(arena);
     fl_batches_flush(arena, false);
     for (const fl_region *region = arena->pages.regions; region; region = region->next)
@@ -98,7 +99,6 @@ static size_t count_arena(fallow_arena *arena) {
     return arena == fl_process_arena ? live + fl_traps_see().live_blocks : live;
 }
 
-/* What the program may use of a block. */
 static size_t held_by(const start *from, const void *block, size_t bytes, const visitor *to) {
     return fl_is_guarded(to->arena) ? fl_guarded_bytes(from->slab, block) : bytes;
 }
@@ -134,7 +134,7 @@ static bool walk_region(const fl_region *region, visitor *to) {
     return on;
 }
 
-/* Sampled blocks, which are the process's arena's. */
+/* Shows sampled blocks, which are the process's arena's. */
 static bool walk_traps(visitor *to) {
     for (fl_trap *trap = fl_the_traps.all, *end = trap + atomic_load(&fl_the_traps.count); trap < end;
          trap++) {
@@ -155,8 +155,8 @@ bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context)
     if (fl_is_guarded(arena))
         fl_guarded_flush(arena);
     fl_audit_arena_unused(arena);
-    /* Nobody gives anything of it back meanwhile, so that its regions stay, and the lists of free blocks as they are. No lock is
-     * held while the program is shown a block. */
+    /* Upkeep must give nothing of it back meanwhile: its regions stay, and the lists of free blocks as they
+     * are. No lock is held while the program is shown a block. */
     fl_upkeep_pause(&arena->pages.upkeep);
     fl_batches_flush(arena, false);
     fl_call_back_begin(&here, &arena->pages, NULL, false);

@@ -22,13 +22,13 @@
 #include "thread.h"
 #include "watch.h"
 
-/* Puts an exhausted current slab among the parked ones. False: others freed blocks of it meanwhile, which
- * are in its free list now. Holds heap->lock. */
+/* Puts an exhausted current slab among the parked ones. Returns false if others freed blocks of it meanwhile;
+ * these are now in its free list. Caller holds heap->lock. */
 static bool park(fl_heap *heap, fl_slab *slab) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     for (;;) {
         fl_word word = fl_word_make(FL_CURRENT, heap->tag, 0, 0);
-        /* Release: whoever claims the slab from here sees it as it is now. */
+        /* Release: whoever claims the slab from here on sees it as it is now. */
         if (atomic_compare_exchange_strong_explicit(&slab->word, &word,
                                                     fl_word_make(FL_PARKED, heap->tag, 0, 0),
                                                     memory_order_release, memory_order_relaxed))
@@ -36,7 +36,7 @@ static bool park(fl_heap *heap, fl_slab *slab) {
         if (fl_slab_collect(slab))
             return false;
     }
-    /* Exhausted, so in use to the last block: its threshold is the reuse minimum, free. */
+    /* Exhausted, so in use to the last block: its threshold is the reuse minimum of free blocks. */
     fl_slab_set_filled(slab, !slab->decommitted);
     fl_slab_set_threshold(slab, (int32_t)(fl_slab_used(slab) - sizes->reuse_min_blocks));
     slab->partial = 0;
@@ -44,15 +44,16 @@ static bool park(fl_heap *heap, fl_slab *slab) {
     return true;
 }
 
-/* A parked slab to allocate from, CURRENT from here on; at_hand: with blocks that are free, and not only such as could be
- * carved. Holds heap->lock. */
+/* Makes a parked slab CURRENT, to allocate from; at_hand: one with free blocks, not only with blocks that
+ * could be carved. Caller holds heap->lock. */
 static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
     for (fl_slab *slab = heap->partial[size_class].first; slab; slab = slab->next) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         bool taken = false;
         if (at_hand && !fl_slab_has_free(slab) && fl_word_head(word) == 0)
             continue;
-        /* A notified slab is in the stack of those, or about to be: it stays parked until it is taken out. */
+        /* A notified slab is in the stack of those, or about to be: it stays parked until it is taken out
+         * there. */
         while (!taken && fl_word_state(word) == FL_PARKED)
             taken = atomic_compare_exchange_weak_explicit(&slab->word, &word,
                                                           fl_word_make(FL_CURRENT, heap->tag, 0, 0),
@@ -69,8 +70,8 @@ static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
     return NULL;
 }
 
-/* False: others freed blocks of it meanwhile, as park. At a limit nobody keeps what is exhausted: what is freed of it is then seen by
- * who looks for something to give back. */
+/* Returns false, like park, if others freed blocks of the slab meanwhile. At a limit nobody keeps an
+ * exhausted slab: so what is freed in it is seen by those who look for something to give back. */
 static bool put_aside(fl_heap *heap, fl_slab *slab) {
     if (!fl_heap_is_scarce(heap)) {
         bool parked = park(heap, slab);
@@ -86,7 +87,8 @@ static bool put_aside(fl_heap *heap, fl_slab *slab) {
     return true;
 }
 
-/* The current slab of a class is exhausted: another one that the heap has already. False: it has none. */
+/* Replaces the exhausted current slab of a class by another one of the heap's. Returns false if it has
+ * none. */
 static __attribute__((noinline)) bool from_parked(fl_heap *heap, unsigned size_class) {
     fl_lock_take(&heap->lock);
     heap->visits++;
@@ -100,8 +102,9 @@ static __attribute__((noinline)) bool from_parked(fl_heap *heap, unsigned size_c
     return slab != NULL;
 }
 
-/* The current slab of a class has no block without memory that it cannot have: another one that has. What is left of this one is
- * for later. False: there is none, and nothing has changed. */
+/* Replaces the current slab of a class, which has no block without memory that it cannot have, by one that
+ * has a block; what is left of the former is for later. Returns false, and changes nothing, if there is
+ * none. */
 static __attribute__((noinline)) bool from_parked_with_free(fl_heap *heap, unsigned size_class) {
     fl_lock_take(&heap->lock);
     heap->visits++;
@@ -119,7 +122,8 @@ static __attribute__((noinline)) bool from_parked_with_free(fl_heap *heap, unsig
 
 #define CALM_LOOKS 16
 
-/* Is something refused now and then? Then who takes a whole slab will soon have to give it back. */
+/* Returns whether requests are refused now and then. If so, whoever takes a whole slab will soon have to give
+ * it back. */
 static bool is_tight(fl_heap *heap) {
     uint64_t refusals = atomic_load_explicit(&heap->arena->pages.refusals, memory_order_relaxed);
     heap->calm = refusals == heap->refusals_seen ? heap->calm + 1 : 0;
@@ -127,8 +131,8 @@ static bool is_tight(fl_heap *heap) {
     return heap->calm < CALM_LOOKS;
 }
 
-/* At a limit: a block that is free in an abandoned slab, before memory is asked for that has to come from
- * somewhere. With *again, there is another current slab instead. */
+/* At a limit: takes a free block of an abandoned slab, before asking for memory that has to come from
+ * somewhere. If *again, there is another current slab instead. */
 static __attribute__((noinline)) void *from_abandoned(fl_heap *heap, unsigned size_class, bool *again) {
     fl_slab *slab;
     void *block = fl_slab_take_listed(heap->arena, size_class, is_tight(heap), heap->tag, &slab);
@@ -146,8 +150,8 @@ static __attribute__((noinline)) void *from_abandoned(fl_heap *heap, unsigned si
     return NULL;
 }
 
-/* A slab that no list knows yet becomes current; unless there is one already: at a limit the owner was asked to shed, and what it
- * did there has left it behind. */
+/* Makes a slab current that no list knows yet, unless there is one already: at a limit the owner was asked to
+ * shed, and what it did there has left one behind. */
 static void set_new(fl_heap *heap, fl_slab *slab) {
     atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
     fl_lock_take(&heap->lock);
@@ -158,7 +162,7 @@ static void set_new(fl_heap *heap, fl_slab *slab) {
     fl_lock_drop(&heap->lock);
 }
 
-/* At a limit, is there memory for a block that comes from somewhere else? */
+/* At a limit: returns whether there is memory for a block that does not come from a slab at hand. */
 static bool has_room(const fl_heap *heap, unsigned size_class, fl_shortage *shortage) {
     fl_pagearena *arena = &heap->arena->pages;
     size_t page_bytes = fl_the_window.os_page_bytes;
@@ -169,7 +173,8 @@ static bool has_room(const fl_heap *heap, unsigned size_class, fl_shortage *shor
     return shortage->why == FL_REFUSED_NEVER;
 }
 
-/* The next slab to allocate from. False: out of memory, or *shortage says which limit is in the way. */
+/* Gets the next slab to allocate from. Returns false if out of memory, or *shortage says which limit is in
+ * the way. */
 static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_class, fl_shortage *shortage) {
     if (fl_heap_is_scarce(heap) && !has_room(heap, size_class, shortage))
         return false;
@@ -185,7 +190,7 @@ static __attribute__((noinline)) bool next_slab(fl_heap *heap, unsigned size_cla
     return slab || fl_heap_current(heap, size_class) != &fl_empty_slab;
 }
 
-/* From a slab that may be kept warm though it was empty: from here on it has a threshold again. */
+/* Carves from a slab that may be kept warm though it was empty: it has a threshold again from here on. */
 static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     fl_unwatch(slab);
     void *block = fl_slab_pop_fresh(slab, heed_soft, shortage);
@@ -194,7 +199,7 @@ static void *pop_fresh(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     return block;
 }
 
-/* At a limit there is no memory for a unit: is that what the slab needs? */
+/* Returns whether, at a limit, the slab needs memory for a unit and there is none. */
 static bool is_in_want(const fl_slab *slab, fl_shortage *shortage) {
     fl_pagearena *arena = &slab->arena->pages;
     fl_shortage why;
@@ -205,8 +210,8 @@ static bool is_in_want(const fl_slab *slab, fl_shortage *shortage) {
     return wants;
 }
 
-/* A block of a slab that is free, that others freed, or that was never handed out. NULL: there is none, or no memory for it, and
- * *shortage says why. */
+/* Takes a block of a slab that is free, that others freed, or that was never handed out. Returns NULL if
+ * there is none, or no memory for it; *shortage says why. */
 static void *take_block(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
     if (fl_slab_has_free(slab))
@@ -226,7 +231,8 @@ static void *take_block(fl_slab *slab, bool heed_soft, fl_shortage *shortage) {
     return fl_slab_pop_checked(slab);
 }
 
-/* The same of the current slab of a class. (Apart, so that its part of the stack is free for what comes then.) */
+/* The same for the current slab of a class. (Apart, so that its part of the stack is free for what
+ * follows.) */
 static __attribute__((noinline)) void *take_current(fl_heap *heap, unsigned size_class, bool heed_soft,
                                                     fl_shortage *shortage) {
     fl_heap_enter(heap, heap);
@@ -237,7 +243,8 @@ static __attribute__((noinline)) void *take_current(fl_heap *heap, unsigned size
     return block;
 }
 
-/* The free list of the current slab is at its end, if it has not been taken. NULL: out of memory. */
+/* Gets a block when the current slab's free list has ended, or the slab has been taken. Returns NULL if out
+ * of memory. */
 static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class) {
     for (fl_ladder ladder = {0};;) {
         fl_shortage shortage;
@@ -260,7 +267,7 @@ static __attribute__((noinline)) void *refill(fl_heap *heap, unsigned size_class
 void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
     fl_shortage ignored;
     if (fl_heap_is_counted(heap))
-        return NULL; /* for it is to be counted */
+        return NULL; /* it has to be counted */
     fl_heap_enter(heap, heap);
     fl_slab *slab = fl_heap_current(heap, fl_sizeclass_of(bytes));
     void *block = pop_fresh(slab, true, &ignored);
@@ -269,7 +276,8 @@ void *fl_heap_pop_fresh(fl_heap *heap, size_t bytes) {
     return block;
 }
 
-/* The first allocation of a thread from the process's arena: it gets a heap. (Apart, for the stack.) */
+/* Serves a thread's first allocation from the process's arena: the thread gets a heap. (Apart, for the
+ * stack.) */
 static __attribute__((noinline)) void *alloc_first(size_t bytes) {
     FL_KEEP_FRAME();
     fl_heap *heap = fl_process_init() ? fl_thread_heap_in(fl_arena_handle(fl_process_arena)) : NULL;
@@ -289,7 +297,8 @@ static inline void *pop_current(size_t bytes, fl_heap *heap) {
     return block;
 }
 
-/* While blocks are sampled or trapped, or that is to begin or end. NULL: the block is to be had as ever. */
+/* Allocates while blocks are sampled or trapped, or that is to begin or end. Returns NULL if the block is to
+ * be had as usual. */
 static __attribute__((noinline)) void *alloc_counted(size_t bytes, fl_heap *heap, const void *frame) {
     void *block = NULL;
     if (fl_sampling_is_asked())
@@ -304,7 +313,7 @@ static __attribute__((noinline)) void *alloc_counted(size_t bytes, fl_heap *heap
     return block;
 }
 
-/* Every function between malloc's caller and this one ends in a jump, or has a frame: so has this. */
+/* Every function between malloc's caller and this one ends in a jump or has a frame, and so has this. */
 static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     void *block;
     fl_heap_leave(heap);
@@ -313,7 +322,7 @@ static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     if ((fl_sampling_is_of_concern() || fl_heap_is_counted(heap)) &&
         (block = alloc_counted(bytes, heap, __builtin_frame_address(0))) != NULL)
         return block;
-    heap->pinned++; /* who sheds at a limit may come to use other arenas */
+    heap->pinned++; /* an owner that sheds at a limit may use other arenas */
     block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc(heap->arena, &heap->kept, bytes, 1)
                                        : refill(heap, fl_sizeclass_of(bytes));
     heap->pinned--;
@@ -330,7 +339,7 @@ void *fl_heap_alloc_slow(size_t bytes, fl_heap *heap) {
             return block;
     } else if (bytes <= FL_CLASS_TABLE_BYTES_MAX && fl_heap_sample_gap(heap) > (int64_t)bytes &&
                heap->trap_gap > 1) {
-        /* A counted heap, and none that is to be sampled. (The empty heap has no gap.) */
+        /* A counted heap, and an allocation that is not to be sampled. (The empty heap has no gap.) */
         fl_heap_set_sample_gap(heap, fl_heap_sample_gap(heap) - (int64_t)bytes);
         heap->trap_gap--;
         void *block = pop_current(bytes, heap);

@@ -11,7 +11,7 @@
 #include "quarantine.h"
 #include "self.h"
 
-/* A batch is full with so much. */
+/* A batch of so much is full. */
 #define BATCH_BLOCKS_MAX 16
 #define BATCH_BYTES_MAX ((size_t)4 << 10)
 _Static_assert(FL_BATCHED_BYTES_MAX <= BATCH_BYTES_MAX / 2, "two at least");
@@ -29,7 +29,6 @@ static void count_used(fl_heap *heap, int change) {
     atomic_store_explicit(&heap->batches_used, used + (uint32_t)change, memory_order_relaxed);
 }
 
-/* Empties a place. */
 static fl_batch take(fl_heap *heap, fl_batch *place) {
     fl_batch batch = *place;
     place->slab = NULL;
@@ -38,7 +37,7 @@ static fl_batch take(fl_heap *heap, fl_batch *place) {
     return batch;
 }
 
-/* Acquire: what another thread did to the batches while they were closed. */
+/* Acquire: sees what another thread did to the batches while they were closed. */
 static bool is_closed(const fl_heap *heap) {
     return atomic_load_explicit(&heap->batches_closed, memory_order_acquire);
 }
@@ -51,7 +50,7 @@ static fl_batch *place_of(fl_heap *heap, const fl_slab *slab) {
     return &heap->batches[(uintptr_t)slab / sizeof *slab % FL_BATCHES];
 }
 
-/* What is in the place is for another slab, or there is nothing. */
+/* Takes a place over; it holds another slab's batch, or none. */
 static fl_batch take_place(fl_heap *heap, fl_batch *place, fl_slab *slab, void *block) {
     fl_batch other = take(heap, place);
     fl_link_set(block, fl_list_end(slab));
@@ -60,7 +59,7 @@ static fl_batch take_place(fl_heap *heap, fl_batch *place, fl_slab *slab, void *
     return other;
 }
 
-/* Of who owns it, what he has freed himself is not known: he is at work in it. */
+/* What an owner has freed itself is unknown: it is at work in the slab. */
 static bool has_little_live(const fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     uint32_t live = fl_word_owner(word) ? slab->capacity - fl_word_pushed(word) : fl_word_live(word);
@@ -102,7 +101,8 @@ static bool is_scarce(const fl_pagearena *arena) {
     return atomic_load_explicit(&arena->scarce, memory_order_seq_cst);
 }
 
-/* Who is at a limit hears of what may have become idle. (A batch's blocks lie in two groups of a region at most.) */
+/* Tells requests at a limit what may have become idle. (A batch's blocks lie in at most two groups of a
+ * region.) */
 static void say(fl_pagearena *arena, const void *first, const void *last, fl_push_news news) {
     if (news == FL_NEWS_IDLE) {
         fl_scarce_mark(arena, first);
@@ -111,7 +111,8 @@ static void say(fl_pagearena *arena, const void *first, const void *last, fl_pus
         fl_scarce_in_heaps(arena);
 }
 
-/* The rest of fl_hand_over; apart, for the stack: where the owner is notified of a slab, and where nobody owns it. */
+/* The rest of fl_hand_over; apart, for the stack: for a slab of which the owner is notified, and for one that
+ * nobody owns. */
 static __attribute__((noinline)) fl_handed notify_owner(fl_slab *slab, fl_pagearena *arena,
                                                         fl_pushed pushed) {
     fl_owner_notify(slab, fl_word_owner(pushed.before));
@@ -128,14 +129,14 @@ static __attribute__((noinline)) fl_handed follow(fl_slab *slab, fl_pagearena *a
         fl_slab_unlist_and_settle(slab);
     else if (duty == FL_PUSH_SETTLE)
         fl_slab_settle(slab, NULL);
-    if (is_scarce(arena)) /* now, when all that the push brings about has happened */
+    if (is_scarce(arena)) /* only now, when all that the push leads to has happened */
         say(arena, first, last, news);
     return duty == FL_PUSH_DONE ? FL_HANDED_QUIETLY : duty == FL_PUSH_NOTE ? FL_HANDED_HALF : FL_HANDED_SLAB;
 }
 
-/* Apart, also in this file: it ends in a jump, so that nothing of it is on the stack then. */
+/* Apart even in this file: it ends in a jump, and then has nothing on the stack. */
 __attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, void *last, uint32_t count) {
-    /* Read before the push: afterwards the slab is out of reach, unless this push claimed it. */
+    /* Read before the push: after that the slab is out of reach, unless this push claimed it. */
     fl_pagearena *arena = &slab->arena->pages;
     fl_pushed pushed = fl_slab_push(slab, first, last, count);
     if (__builtin_expect(fl_push_has_no_duty(pushed) && !is_scarce(arena), 1))
@@ -146,7 +147,7 @@ __attribute__((noinline)) fl_handed fl_hand_over(fl_slab *slab, void *first, voi
 
 /* (Field by field, for the stack.) */
 static void hand_over_all(fl_heap *heap) {
-    if (FL_HARDENED) { /* what waits in the quarantine: the same bounds and the same hand-shake hold for it */
+    if (FL_HARDENED) { /* what waits in the quarantine has the same bounds and hand-shake */
         fl_slab *slab;
         for (void *block; (block = fl_quarantine_take(heap, &slab)) != NULL;)
             fl_hand_over(slab, block, block, 1);
@@ -180,8 +181,9 @@ static bool has_any(const fallow_arena *arena) {
     return false;
 }
 
-/* Closed, and after the fence they are ours, unless their thread is in the middle; without one, where it is the calling thread.
- * Acquire, with the owner's release: all that it did. */
+/* Returns whether the caller may take a heap's batches. They are closed, and after the fence they are the
+ * caller's unless their thread is in the middle; without a fence, if that is the calling thread. Acquire,
+ * with the owner's release: sees all that it did. */
 static bool are_ours(fl_heap *heap, bool fenced) {
     if (fenced)
         return atomic_load_explicit(&heap->hazard, memory_order_acquire) != heap;
@@ -189,7 +191,7 @@ static bool are_ours(fl_heap *heap, bool fenced) {
     return self && fl_heap_thread(heap) == self;
 }
 
-/* Holds heaps_lock. */
+/* Caller holds heaps_lock. */
 static void flush_all(fallow_arena *arena, bool at_limit) {
     bool fences = fl_system_has_fence(), in_hands = false;
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next)

@@ -24,7 +24,6 @@
  * empty. */
 #define FL_BATCHED_BYTES_MAX ((size_t)512)
 
-/* Sets up a heap's batches, empty. */
 void fl_batches_init(fl_heap *heap);
 
 /* Returns whether a block of this slab is to be gathered when the heap's thread frees it. A marked one is

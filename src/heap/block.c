@@ -13,14 +13,15 @@
 #include "sampled.h"
 #include "self.h"
 
-#define WORTH_KNOWING_BYTES 1025 /* from here on; a smaller block is cleared as fast as it is asked for */
+#define WORTH_KNOWING_BYTES 1025 /* clearing a smaller block is as fast as asking whether it is zero */
 
-/* From here on, memory that was used before is not cleared but given back, to come anew as zeroes: a program that touches little of
- * it has little of it resident. One that touches all has a fault for each page instead: seven times as dear with tables to 16 MiB,
- * for which glibc clears as well; above 32 MiB it never keeps a block. (A sparse table is four times as cheap anew.) */
+/* From here on, memory that was used before is not cleared but given back, to return as zeroes: a program
+ * that touches little of it has little of it resident. One that touches all has a fault for each page
+ * instead: seven times as dear with tables of up to 16 MiB, which glibc too clears; above 32 MiB glibc never
+ * keeps a block. (A sparse table is four times as cheap this way.) */
 #define RENEWED_BYTES ((size_t)32 << 20)
 
-/* Of a large block. The sample's calls begin with those of the function that asks. */
+/* For a large block. The sample's calls begin with those of the function that asks. */
 static inline void note_large(const void *block, size_t bytes, const void *frame) {
     if (block && fl_sampling_shift() >= 0)
         fl_sampled_note_large(fl_entry_slab(fl_entry_of(block)), bytes, frame);
@@ -71,7 +72,8 @@ void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes) {
     return block;
 }
 
-/* Of a block that is marked: in one of the calling thread's slabs it is looked for among the free ones. */
+/* For a marked block: if it lies in one of the calling thread's slabs, it is looked for among the free
+ * blocks. */
 static __attribute__((noinline)) void check_marked(const fl_slab *slab, const void *block,
                                                    const char *doing) {
     uint32_t tag = fl_word_owner(atomic_load_explicit(&slab->word, memory_order_relaxed));
@@ -89,7 +91,7 @@ static inline void check_live(const fl_slab *slab, const void *block, const char
         check_marked(slab, block, doing);
 }
 
-/* Of no page of the window. (Apart, for the stack.) */
+/* For an address in no page of the window. (Apart, for the stack.) */
 static __attribute__((noinline)) fl_slab *trapped(const void *block, const char *doing) {
     fl_slab *slab = fl_trap_slab(block, doing);
     if (!slab)
@@ -117,7 +119,7 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab);
     if (slab->kind != FL_KIND_LARGE)
         return bytes <= usable && bytes >= usable / 2;
-    if (bytes <= FL_CLASS_BYTES_MAX) /* sampled, or aligned: as a slab's */
+    if (bytes <= FL_CLASS_BYTES_MAX) /* sampled, or aligned: like a slab's */
         return bytes <= usable && bytes >= usable / 2;
     if (!fl_large_resize(slab, bytes))
         return false;
@@ -138,13 +140,13 @@ static __attribute__((noinline)) void *move_large(fl_heap *heap, fl_slab *slab, 
     return block;
 }
 
-/* Of a block that lives. */
+/* For a live block. */
 static fl_slab *slab_of(const void *block) {
     fl_entry entry = fl_entry_of(block);
     return entry ? fl_entry_slab(entry) : &fl_trap_near(block)->as_slab;
 }
 
-/* Apart, both: what fl_block_move needs of the stack while it allocates is just what there is. */
+/* Both apart: fl_block_move leaves just as much of the stack as it needs while it allocates. */
 static __attribute__((noinline)) void *carry_over(fl_heap *heap, void *from, void *to, size_t bytes) {
     size_t usable = fl_block_usable_bytes(slab_of(from));
     memcpy(to, from, usable < bytes ? usable : bytes);

@@ -20,7 +20,6 @@ void *fl_block_alloc_zeroed(fl_heap *heap, size_t bytes);
  * block of ours; `doing` says what was asked ("realloc of"). */
 fl_slab *fl_block_slab(const void *block, const char *doing);
 
-/* Returns how many bytes of a block may be used. */
 size_t fl_block_usable_bytes(const fl_slab *slab);
 
 /* Makes a block fit `bytes` in place, unless half of it would be wasted. Returns whether it did. */

@@ -13,13 +13,13 @@
 #include "thread.h"
 #include "watch.h"
 
-/* A heap keeps this much in current slabs that have become empty; what is more goes. */
+/* A heap keeps this much in current slabs that have become empty; the rest goes. */
 #define EMPTY_CURRENT_BYTES_MAX ((size_t)192 << 10)
 
-/* A heap keeps drained slabs until they are empty, up to this much; what is more is let go at the watermark, for other
- * threads to adopt. Letting go of all cost a third of the time of batches of 1 KiB blocks. Where no other thread has a
- * heap, there is nobody to adopt anything, and all are kept: the last eighth of random frees over 32 MiB need no atomic
- * then. */
+/* A heap keeps drained slabs until they are empty, up to this much; the rest is let go at the watermark, for
+ * other threads to adopt. Letting all go cost a third of the time of batches of 1 KiB blocks. If no other
+ * thread has a heap, nobody could adopt anything, and all are kept: the last eighth of random frees over 32
+ * MiB then needs no atomic. */
 #define PARTIAL_BYTES_KEPT ((size_t)4 << 20)
 
 static bool keeps_drained(const fl_heap *heap) {
@@ -31,7 +31,7 @@ static size_t carved_bytes(const fl_slab *slab) {
     return (size_t)slab->carved * slab->block_bytes;
 }
 
-/* The current slab of a class, if it has become empty and is kept warm. */
+/* Returns the current slab of a class if it has become empty and is kept warm. */
 static fl_slab *kept_empty(const fl_heap *heap, unsigned size_class) {
     fl_slab *slab = fl_heap_current(heap, size_class);
     return slab->threshold == FL_THRESHOLD_NEVER && fl_slab_used(slab) == 0 ? slab : NULL;
@@ -39,17 +39,17 @@ static fl_slab *kept_empty(const fl_heap *heap, unsigned size_class) {
 
 static void let_current_go(fl_heap *heap, fl_slab *slab) {
     fl_lock_take(&heap->lock);
-    if (fl_heap_current(heap, slab->size_class) == slab) { /* else somebody has just taken it */
+    if (fl_heap_current(heap, slab->size_class) == slab) { /* if not, somebody has just taken it */
         fl_heap_set_current(heap, slab->size_class, &fl_empty_slab);
         fl_owner_let_go(heap, slab, FL_CURRENT);
     }
     fl_lock_drop(&heap->lock);
 }
 
-/* The current slab of a class has become empty: it is kept warm, and others that were kept go if that is too much. (To
- * let go of this one instead makes every pair of malloc and free in its class ten times as dear.) */
+/* Keeps the current slab of a class warm that has become empty; others that were kept go if that is too much.
+ * (Letting this one go instead makes every pair of malloc and free in its class ten times as dear.) */
 static void current_emptied(fl_heap *heap, fl_slab *slab) {
-    fl_heap_enter(heap, heap); /* all current ones are looked at */
+    fl_heap_enter(heap, heap); /* looks at all current ones */
     fl_check_newest(slab);
     size_t kept = carved_bytes(slab);
     if (kept > EMPTY_CURRENT_BYTES_MAX) {
@@ -69,7 +69,7 @@ static void current_emptied(fl_heap *heap, fl_slab *slab) {
     fl_slab_set_threshold(slab, FL_THRESHOLD_NEVER);
 }
 
-/* A parked slab has come to its threshold. */
+/* Deals with a parked slab that has reached its threshold. */
 static void parked_drained(fl_heap *heap, fl_slab *slab) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     fl_lock_take(&heap->lock);
@@ -78,7 +78,8 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     bool parked = fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_NOTIFIED;
     if (!parked || fl_word_owner(word) != heap->tag) {
-        /* The scavenger has just taken it, or taking notified ones let it go: the descriptor may be another slab's. */
+        /* The scavenger has just taken it, or taking notified ones let it go: the descriptor may be another
+         * slab's. */
     } else if (fl_slab_used(slab) > sizes->watermark) {
         if (!slab->partial)
             fl_parked_make_partial(heap, slab);
@@ -87,7 +88,7 @@ static void parked_drained(fl_heap *heap, fl_slab *slab) {
         /* Its last frees stay plain pushes, and its span goes to this heap's next slab. */
         fl_slab_set_threshold(slab, 0);
     } else {
-        /* If this fails the slab is notified, and on its way: who takes it out finds it drained. */
+        /* If this fails, the slab is notified, and on its way: whoever takes it out finds it drained. */
         fl_owner_let_go(heap, slab, FL_PARKED);
     }
     fl_lock_drop(&heap->lock);
@@ -142,7 +143,7 @@ void fl_heap_free_doubtful(void *block, fl_heap *heap) {
     fl_heap_put(heap, slab, block);
 }
 
-/* Of no page of the window. */
+/* For an address in no page of the window. */
 static void free_unknown(void *block) {
     if (!fl_trap_near(block))
         fl_fatal("free of", block, "not a block of this heap (its page has no owner)");
@@ -171,12 +172,12 @@ void fl_heap_free_other(void *block, fl_heap *heap) {
         return;
     }
     fl_check_start(slab, block, "free of");
-    /* A thread that only frees gets a heap all the same: the hazard pointer of the empty one is on a line that all such
+    /* A thread that only frees gets a heap too: the empty heap's hazard pointer lies on a line that all such
      * threads would write. */
     if (heap == &fl_empty_heap && slab->arena == fl_process_arena)
         fl_thread_attach();
     if (__builtin_expect(fl_is_marked(block), 0) && fl_looks_free(slab, block))
-        fl_batches_flush(slab->arena, false); /* if it was freed before, it is the newest of its slab now */
+        fl_batches_flush(slab->arena, false); /* if it was freed before, it is now the newest of its slab */
     if (!fl_batches_are_for(heap, slab, block)) {
         hand_over(slab, block, block, 1);
         return;

@@ -5,7 +5,7 @@
  * To its thread, a slab is one of three things:
  *   current    at most one in each class: allocation pops from it, frees push to it
  *   parked     the thread's own, not allocated from; frees are still plain pushes
- *   any other  one atomic push, which also counts (slabword.h), for a block or for several gathered ones (batches.h)
+ *   any other  one atomic push, which also counts (slabword.h), of a block or of gathered ones (batches.h)
  *
  * Before the owner works on a current or parked slab without the heap's lock, it stores what it works on in
  * the heap's hazard pointer: the block that it frees, or the heap itself if it may touch any current slab. It

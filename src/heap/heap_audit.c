@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_audit.c: which slab is in which list, and what heaps and arenas count. Lists are compared with the table by number: each
- * member is in the table with the tag of the list's owner, so that as many as the table leads to are the same ones.
+ * heap_audit.c: which slab is in which list, and what heaps and arenas count. Lists are compared with the
+ * table by number: each member is in the table with the tag of the list's owner, so if the table leads to as
+ * many, they are the same ones.
  */
 #include "heap_audit.h"
 
@@ -27,7 +28,7 @@ static size_t bytes_of(const fl_slab *slab) {
     return slab->pages << FL_PAGE_SHIFT;
 }
 
-/* Before anything in it is believed. */
+/* Checks a descriptor before anything in it is believed. */
 static void audit_descriptor(const fl_slab *slab, const fallow_arena *arena) {
     size_t offset = (size_t)((const char *)slab - fl_the_window.descriptors);
     fl_audit_that((const char *)slab > fl_the_window.descriptors && offset % sizeof *slab == 0, slab,
@@ -48,7 +49,7 @@ static void add(slab_sum *sum, const fl_slab *slab) {
     sum->bytes += bytes_of(slab);
 }
 
-/* Nobody's. */
+/* Slabs of no heap. */
 
 static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool purged) {
     fl_word word = word_of(slab);
@@ -56,7 +57,8 @@ static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool pur
     fl_audit_that(purged == (slab->purged_live != FL_NOT_PURGED), slab->start,
                   "the slab is among the purged ones and was not purged, or the other way");
     fl_audit_that(fl_word_owner(word) == 0, slab->start, "the slab is listed as abandoned, but has an owner");
-    /* The push that frees the last block, and who looks for what to purge, claim the slab and then come for the lock. */
+    /* The push that frees the last block, and a search for slabs to purge, claim the slab and then come for
+     * the lock. */
     fl_audit_that(fl_word_state(word) == FL_LISTED || fl_word_state(word) == FL_CLAIMED, slab->start,
                   "the slab is in its arena's list, but neither LISTED nor claimed");
     fl_audit_that(!purged || fl_word_live(word) <= slab->purged_live, slab->start,
@@ -96,7 +98,7 @@ void fl_audit_lists(const fallow_arena *arena) {
     audit_lists(arena);
 }
 
-/* A heap's. */
+/* Slabs of a heap. */
 
 static void audit_parked_slab(const fl_heap *heap, const fl_slab *slab, bool partial) {
     fl_word word = word_of(slab);
@@ -105,7 +107,7 @@ static void audit_parked_slab(const fl_heap *heap, const fl_slab *slab, bool par
                   "the slab is among the full ones and marked as partial, or the other way");
     fl_audit_that(fl_word_owner(word) == heap->tag, slab->start,
                   "the slab is in the list of a heap that does not own it");
-    /* Who claims one holds the lock until it is out of its list. */
+    /* A claimer holds the lock until the slab is out of its list. */
     fl_audit_that(fl_word_state(word) == FL_PARKED || fl_word_state(word) == FL_NOTIFIED, slab->start,
                   "the slab is in a heap's list, but neither PARKED nor NOTIFIED");
     fl_audit_entries(slab, heap->tag);
@@ -126,7 +128,8 @@ static void audit_parked(const fl_heap *heap, const fl_parked *list, bool partia
     fl_audit_that(list->last == previous, list, "the list's last slab is not the one that its links lead to");
 }
 
-/* Those that the owner is notified of. Who notifies only adds in front, and who takes them out holds the lock. */
+/* Checks those that the owner is notified of. Notifying only adds in front, and the thread that takes them
+ * out holds the lock. */
 static slab_sum audit_notified(const fl_heap *heap) {
     slab_sum notified = {0, 0};
     const fl_slab *slab = atomic_load_explicit(&heap->notified, memory_order_acquire);
@@ -191,24 +194,24 @@ void fl_audit_heap(const fl_heap *heap) {
     audit_current(heap);
 }
 
-/* An arena's. */
+/* All of an arena. */
 
 /* What its heaps and lists say, and what the table leads to. */
 typedef struct heap_books {
     size_t heaps;
-    size_t idle;  /* of them: no thread's */
-    size_t owned; /* as heaps count it, with one for each of these */
+    size_t idle;  /* of these, those of no thread */
+    size_t owned; /* as heaps count it; one of it is the heap itself */
     size_t current;
     size_t parked; /* NOTIFIED or not */
     size_t notified;
-    size_t claimed;          /* of them */
-    size_t claimed_of_heaps; /* that are in the arena's list still */
+    size_t claimed;          /* of these */
+    size_t claimed_of_heaps; /* still in the arena's list */
     size_t listed;
     size_t reclaimable_bytes;
     size_t pages; /* in spans and pools */
 
     size_t in_state[FL_WORD_STATE_MASK + 1];
-    size_t found_pages; /* of slabs and large blocks */
+    size_t found_pages; /* in slabs and large blocks */
     size_t decommitted_bytes;
     size_t filled_bytes;
 } heap_books;
@@ -247,7 +250,8 @@ static void audit_heap_of(const fallow_arena *arena, const fl_heap *heap, heap_b
     books->pages += kept;
 }
 
-/* Those in slots are as many as are no thread's, and each is no thread's: they are the same ones. */
+/* There are as many in slots as without a thread, and each of the former is without one: they are the same
+ * ones. */
 static void audit_idle(const fallow_arena *arena, heap_books *books) {
     size_t idle = 0;
     for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
@@ -285,7 +289,7 @@ static bool has_heap(const fallow_arena *arena, uint32_t tag) {
     return heap != NULL;
 }
 
-/* Taken by the scavenger from owners that were in the middle of a free. */
+/* Checks slabs that the scavenger took from owners in the middle of a free. */
 static void audit_unsettled(const fallow_arena *arena, heap_books *books) {
     for (const fl_slab *slab = arena->unsettled; slab; slab = slab->next) {
         audit_descriptor(slab, arena);
@@ -301,7 +305,8 @@ static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uin
                              heap_books *books) {
     fl_audit_slab(slab);
     fl_slab_state state = state_of(slab);
-    /* A claimer has taken the tag out of the table, and the owner stands in the word until the claim is published. */
+    /* A claimer has taken the tag out of the table; the owner stands in the word until the claim is
+     * published. */
     fl_audit_that(tag == (state == FL_CLAIMED ? 0 : fl_word_owner(word_of(slab))), slab->start,
                   "the slab's owner is one in the table, another in its word");
     fl_audit_entries(slab, tag);
@@ -313,7 +318,7 @@ static void audit_found_slab(const fallow_arena *arena, const fl_slab *slab, uin
                                 << fl_classes[slab->size_class].unit_shift;
 }
 
-/* The descriptor that an entry leads to, at the first of its pages. */
+/* Checks the descriptor that an entry leads to, at the first of its pages. */
 static void audit_found(const fallow_arena *arena, const fl_slab *slab, fl_entry entry, heap_books *books) {
     uint32_t tag = (uint32_t)(entry >> FL_ENTRY_HIGH_SHIFT) << FL_ENTRY_LOW_BITS |
                    (uint32_t)(entry & ((1u << FL_ENTRY_LOW_BITS) - 1));

@@ -8,7 +8,7 @@
 #include "registry.h"
 #include "sampled.h"
 
-/* Holds the arena's heaps_lock. */
+/* Caller holds the arena's heaps_lock. */
 static void count_heap(fallow_arena *arena, int change) {
     uint32_t count = atomic_load_explicit(&arena->pages.heap_count, memory_order_relaxed);
     atomic_store_explicit(&arena->pages.heap_count, count + (uint32_t)change, memory_order_relaxed);
@@ -52,14 +52,14 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
         heap->next->previous = heap;
     arena->heaps = heap;
     count_heap(arena, 1);
-    /* Who switches that comes with this lock, after he has said so. */
+    /* A thread that switches this on or off takes this lock after it has said so. */
     if (fl_sampling_counts(arena))
         fl_heap_set_counted(heap, true);
     fl_lock_drop(&arena->heaps_lock);
     return heap;
 }
 
-/* Nobody can notify this heap of a slab from here on: who wants to settles the slab. */
+/* From here on nobody can notify this heap of a slab: a pusher that wants to settles the slab. */
 static void close_notified(fl_heap *heap) {
     fl_slab *slab = atomic_exchange_explicit(&heap->notified, FL_NOTIFIED_CLOSED, memory_order_acq_rel);
     for (fl_slab *next; slab; slab = next) {
@@ -121,12 +121,13 @@ static void lose_slabs(fl_heap *heap) {
 
 void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (self && fl_heap_thread(heap) == self) { /* who may have been interrupted with it, and goes on */
+        if (self && fl_heap_thread(heap) == self) { /* may have been interrupted with it, and goes on */
             fl_lock_renew(&heap->lock);
             continue;
         }
-        /* Its thread is not in this process, or it has none. If it was in the middle of something, its slabs and lists are in
-         * an unknown state and are given up: what it owned stays where it is, and its blocks can still be freed. */
+        /* Its thread is not in this process, or it has none. If that was in the middle of something, the
+         * slabs and lists are in an unknown state and are given up: what the heap owned stays where it is,
+         * and its blocks can still be freed. */
         if (atomic_load_explicit(&heap->hazard, memory_order_relaxed) || !fl_lock_is_free(&heap->lock)) {
             lose_slabs(heap);
             fl_batches_init(heap);

@@ -5,10 +5,10 @@
 #include "batches.h"
 #include "heap_life.h"
 
-/* With more, a heap does not wait. Slabs: a thread that uses each class to a KiB has some 40. */
+/* A heap with more does not wait. Slabs: a thread that uses each class up to a KiB has some 40. */
 #define IDLE_SLABS_MAX 64
 #define IDLE_PARTIAL_BYTES_MAX ((size_t)256 << 10)
-#define IDLE_TICKS_MAX 3 /* in the low bits of the word: heaps lie on lines of the cache */
+#define IDLE_TICKS_MAX 3 /* in the low bits of the word, which heaps leave free: they lie on cache lines */
 
 static unsigned ticks_in(uintptr_t word) {
     return (unsigned)(word & 63);
@@ -25,7 +25,7 @@ static _Atomic uintptr_t *empty_slot(fallow_arena *arena) {
     return NULL;
 }
 
-/* partial_bytes is guarded by the heap's lock: others make it less alone. */
+/* The heap's lock guards partial_bytes, which only others make less. */
 static bool may_wait(fl_heap *heap) {
     fl_lock_take(&heap->lock);
     bool little_free = heap->partial_bytes <= IDLE_PARTIAL_BYTES_MAX;
@@ -46,13 +46,13 @@ void fl_idle_put(fl_heap *heap) {
     fl_heap_leave(heap);
     fl_heap_set_thread(heap, NULL);
     count_idle(arena, true);
-    /* Others only empty slots, so this one is empty still. Release: whoever takes the heap out finds all that its thread
-     * did. */
+    /* Others only empty slots, so this one is still empty. Release: whoever takes the heap out finds all that
+     * its thread did. */
     atomic_store_explicit(slot, (uintptr_t)heap, memory_order_release);
     fl_upkeep_note(&arena->pages.upkeep);
 }
 
-/* Acquire, with the release above. NULL: somebody has come first. */
+/* Acquire, with the release above. Returns NULL if somebody came first. */
 static fl_heap *take_out(fallow_arena *arena, size_t slot) {
     fl_heap *heap = fl_idle_heap(atomic_exchange_explicit(&arena->idle[slot], 0, memory_order_acquire));
     if (heap)
@@ -78,7 +78,7 @@ bool fl_idle_release_notified(fallow_arena *arena) {
     bool released = false;
     for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
         uintptr_t word = atomic_load_explicit(&arena->idle[i], memory_order_relaxed);
-        /* A hint: by now it may be another's. Heaps stay heaps for ever. */
+        /* A hint: by now the heap may be another thread's. Heaps stay heaps for ever. */
         if (word == 0 || !atomic_load_explicit(&fl_idle_heap(word)->notified, memory_order_relaxed))
             continue;
         fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* not in the middle of a fork */
@@ -91,7 +91,7 @@ bool fl_idle_release_notified(fallow_arena *arena) {
     return released;
 }
 
-/* Nobody has come for it so long, or it cannot be waited for. */
+/* Nobody has come for it for long enough, or it cannot be waited for. */
 static bool is_over(uintptr_t word, fl_cause cause) {
     return (cause != FL_CAUSE_GOAL && cause != FL_CAUSE_QUIET) || ticks_in(word) == IDLE_TICKS_MAX;
 }
@@ -102,8 +102,8 @@ bool fl_idle_tend(fallow_arena *arena, fl_cause cause) {
     for (size_t i = 0; i < FL_IDLE_HEAPS_MAX; i++) {
         uintptr_t word = atomic_load_explicit(&arena->idle[i], memory_order_relaxed);
         bool over = is_over(word, cause);
-        /* Acquire, with the release above. Who has taken the heap meanwhile uses it, and notes the arena when it is idle
-         * again. */
+        /* Acquire, with the release above. A thread that has taken the heap meanwhile uses it, and notes the
+         * arena when the heap is idle again. */
         if (word == 0 || !atomic_compare_exchange_strong_explicit(&arena->idle[i], &word, over ? 0 : word + 1,
                                                                   memory_order_acq_rel, memory_order_relaxed))
             continue;

@@ -43,7 +43,6 @@ bool fl_idle_tend(fallow_arena *arena, fl_cause cause);
 /* Called when the arena's heaps have ended, the idle ones among them. */
 void fl_idle_forget(fallow_arena *arena);
 
-/* Returns the heap in a slot's word, or NULL. */
 static inline fl_heap *fl_idle_heap(uintptr_t word) {
     return (fl_heap *)(word & ~(uintptr_t)63);
 }

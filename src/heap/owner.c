@@ -10,8 +10,8 @@
 #include "parked.h"
 #include "registry.h"
 
-/* From a state to CLAIMED, published. False: it is no longer in that state. Acquire: the blocks that others
- * pushed, and what an earlier owner left. */
+/* Claims a slab from a state, and publishes it. Returns false if it is no longer in that state. Acquire: sees
+ * the blocks that others pushed, and what an earlier owner left. */
 static bool claim_from(fl_slab *slab, fl_slab_state from) {
     uint32_t used = fl_slab_used(slab);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
@@ -23,7 +23,8 @@ static bool claim_from(fl_slab *slab, fl_slab_state from) {
     return false;
 }
 
-/* A slab that has just been abandoned: can it hold an idle unit? If not, from which push on (slab.h)? */
+/* Returns whether a slab that has just been abandoned can hold an idle unit; if not, records from which push
+ * on it can (slab.h). */
 static __attribute__((noinline)) bool may_be_idle(fl_slab *slab) {
     if (!fl_pagearena_is_scarce(&slab->arena->pages))
         return true;
@@ -40,7 +41,7 @@ void fl_owner_settle_claimed(fl_slab *slab) {
     fl_heap *heap = fl_heap_by_tag(fl_word_owner(word));
     fl_pagearena *arena = &slab->arena->pages;
     const char *start = slab->start;
-    claim_from(slab, FL_CLAIMED); /* by us: this publishes */
+    claim_from(slab, FL_CLAIMED); /* it is ours: this publishes */
     bool changed = may_be_idle(slab);
     fl_slab_settle(slab, NULL);
     if (changed)
@@ -57,7 +58,7 @@ bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from) {
         fl_parked_unlink(heap, slab);
     fl_slab_tag(slab, 0);
     bool changed = may_be_idle(slab);
-    /* Only the heap's own thread puts spans in; who settles a NOTIFIED slab is another. */
+    /* Only the heap's own thread puts spans in, and another thread settles a NOTIFIED slab. */
     fl_slab_settle(slab, from == FL_NOTIFIED ? NULL : &heap->kept);
     if (changed)
         fl_scarce_note(arena, start);
@@ -79,7 +80,7 @@ fl_word fl_slab_unnotify(fl_slab *slab) {
     return word;
 }
 
-/* Acquire: the links that the tellers wrote. */
+/* Acquire: the links that the notifiers wrote. */
 static fl_slab *take_notified(fl_heap *heap) {
     return atomic_load_explicit(&heap->notified, memory_order_relaxed)
                ? atomic_exchange_explicit(&heap->notified, NULL, memory_order_acquire)
@@ -105,9 +106,9 @@ void fl_owner_take_notified_for(fl_heap *heap) {
     }
 }
 
-/* The owner's life has ended while its slab was on the way to its owner's notified ones: the pusher holds it now. */
+/* Settles a slab, now the pusher's, whose owner ended while the slab was on the way to its stack. */
 static void settle_orphan(fl_heap *heap, fl_slab *slab) {
-    /* The release of the heap, which holds this lock, has taken the slab out of its lists. */
+    /* The heap's release, which holds this lock, has taken the slab out of its lists. */
     fl_lock_take(&heap->lock);
     fl_lock_drop(&heap->lock);
     fl_owner_let_go(heap, slab, FL_NOTIFIED);
@@ -124,7 +125,7 @@ void fl_owner_notify(fl_slab *slab, uint32_t tag) {
             return;
         }
         slab->notified_next = top;
-        /* Release: the link. From here on the slab belongs to who takes it out. */
+        /* Release: the link. From here on the slab belongs to whoever takes it out. */
     } while (!atomic_compare_exchange_weak_explicit(&heap->notified, &top, slab, memory_order_release,
                                                     memory_order_acquire));
 }

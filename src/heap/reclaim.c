@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The steps of one batch, in the order that makes them right:
- *   1. with the heap's lock: out of `current` or the list of parked ones, CURRENT or PARKED to CLAIMED
+ *   1. under the heap's lock: out of `current` or the list of parked ones, CURRENT or PARKED to CLAIMED
  *   2. the owner's tag out of the table: frees that start later are atomic pushes
- *   3. a fence in every thread: an operation that read `current` or the tag before has its hazard pointer seen from here on
- *   4. the hazard pointer says nothing of the slab: no such operation is under way; the owner's line is ours. Else the slab waits
- *      for the next time: in a moment, at a limit
+ *   3. a fence in every thread: from here on we see the hazard pointer of any operation that read `current`
+ *      or the tag before
+ *   4. if the hazard pointer does not lead into the slab, no such operation is under way, and the owner's
+ *      line is ours; else the slab waits for the next time: at a limit, in a moment
  *   5. publish and settle
  */
 #include "reclaim.h"
@@ -28,22 +29,22 @@
 typedef struct slab_batch {
     fl_slab *slabs[BATCH_SLABS];
     unsigned count;
-    bool refused; /* the system has no fence, or not this time: of others nothing can be settled */
+    bool refused; /* the system has no fence, or not this time: slabs of other threads cannot be settled */
 } slab_batch;
 
-/* Empty wherever the functions below call others: a purge uses the same room. */
+/* Empty whenever the functions below call others: a purge uses the same room. */
 static slab_batch *batch_of(const fallow_arena *arena) {
     FL_ASSERT_AT(2, fl_upkeep_is_mine(&arena->pages.upkeep));
     return (slab_batch *)arena->pages.upkeep.workspace->blocks;
 }
 
-/* Acquire, with the owner's release: all that it did before. */
+/* Acquire, with the owner's release: sees all that it did before. */
 static bool is_inside(fl_heap *heap, const fl_slab *slab) {
     const char *hazard = atomic_load_explicit(&heap->hazard, memory_order_acquire);
     return hazard == (const char *)heap || (size_t)(hazard - slab->start) < slab->pages << FL_PAGE_SHIFT;
 }
 
-/* Steps 1 and 2. Holds heap->lock. */
+/* Steps 1 and 2. Caller holds heap->lock. */
 static bool claim(fl_slab *slab, fl_slab_state from, slab_batch *batch) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     while (fl_word_state(word) == from)
@@ -56,13 +57,12 @@ static bool claim(fl_slab *slab, fl_slab_state from, slab_batch *batch) {
     return false;
 }
 
-/* What of an owner may be taken. */
+/* What may be taken of an owner. */
 typedef enum heap_reach {
-    OLD,    /* it is at work: only what has lain in its lists unused for long */
-    PARKED, /* it sleeps, so far as is known: what has the reuse minimum free, and current slabs that it has not touched since the last
-               look */
+    OLD,    /* it is at work: only what has long lain unused in its lists */
+    PARKED, /* it sleeps, as far as is known: slabs with the reuse minimum free, and idle current ones */
     IDLE,   /* whatever may hold a page with no live block */
-    ALL     /* whatever it has: from then on what is freed in it is seen (scarce.h) */
+    ALL     /* whatever it has: from then on frees in it are seen (scarce.h) */
 } heap_reach;
 
 static heap_reach reach_of(bool quiet, fl_cause cause) {
@@ -70,27 +70,29 @@ static heap_reach reach_of(bool quiet, fl_cause cause) {
     return cause == FL_CAUSE_LIMIT ? ALL : asked ? IDLE : quiet || cause != FL_CAUSE_GOAL ? PARKED : OLD;
 }
 
-/* A parked slab may be in use by its owner's frees: a hint. */
+/* A hint: the owner's frees may be using a parked slab. */
 __attribute__((no_sanitize("thread"))) static bool may_hold_idle_unit(const fl_slab *slab) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     return fl_slab_may_have_idle_unit(slab, fl_slab_used(slab) - fl_word_pushed(word));
 }
 
-/* From the end of a list of parked slabs, where those are that have lain there longest. */
+/* Takes from the end of a list of parked slabs, which has those that have lain there longest. */
 static void take_parked(fl_heap *heap, const fl_parked *list, heap_reach reach, slab_batch *batch) {
     uint32_t now_s = reach == OLD ? fl_scavenger_ticked_s() : 0;
     for (fl_slab *slab = list->last, *previous; slab && batch->count < BATCH_SLABS; slab = previous) {
         previous = slab->previous;
         if (reach == OLD && now_s - slab->since_s < FL_OLD_SECONDS)
             break;
-        /* Who is inside now leaves once he cannot come back, but is not waited for where nobody has asked. */
+        /* An owner that is inside now cannot come back once it leaves, but nobody waits for that unless
+         * memory was asked for. */
         if ((reach >= IDLE || !is_inside(heap, slab)) && (reach == ALL || may_hold_idle_unit(slab)) &&
             claim(slab, FL_PARKED, batch))
             fl_parked_unlink(heap, slab);
     }
 }
 
-/* Has its owner used a current slab since the last look? A hint: it may be at it. */
+/* Returns whether the owner has used a current slab since the last look. A hint: the owner may be using it
+ * now. */
 __attribute__((no_sanitize("thread"))) static bool is_in_use(fl_slab *slab) {
     uint32_t now = ((uint32_t)((uintptr_t)slab->free >> 4) * 31 + (uint32_t)slab->countdown) * 2654435761u;
     uint8_t seen = slab->seen;
@@ -104,8 +106,8 @@ static bool is_mine(const fl_heap *heap) {
     return thread && thread == fl_thread_record();
 }
 
-/* A slab that stays with its owner, though somebody is at a limit: nothing of it can go, and its owner says
- * when something can. What others free in it they have said. */
+/* A slab that stays with its owner though somebody is at a limit: nothing of it can go, and the owner says
+ * when something can. What others free in it, they have said. */
 static bool is_of_use(const fl_slab *slab) {
     return atomic_load_explicit(&slab->watched, memory_order_seq_cst) &&
            fl_word_head(atomic_load_explicit(&slab->word, memory_order_seq_cst)) == 0;
@@ -118,7 +120,7 @@ static void take_current(fl_heap *heap, heap_reach reach, slab_batch *batch) {
             continue;
         if (reach == ALL && is_of_use(slab))
             continue;
-        /* First out of the owner's reach, then claimed: it is CURRENT as long as it stands there. */
+        /* First out of the owner's reach, then claimed: the slab is CURRENT as long as it stands there. */
         fl_heap_set_current(heap, size_class, &fl_empty_slab);
         bool claimed = claim(slab, FL_CURRENT, batch);
         FL_ASSERT(claimed);
@@ -147,7 +149,8 @@ static bool is_quiet(fl_heap *heap) {
     return quiet;
 }
 
-/* Nor of a thread that has done with the heap, which nobody uses again before the slab is settled. */
+/* No fence is needed for a thread that is done with the heap either: nobody uses the heap again before the
+ * slab is settled. */
 static bool is_released(fl_heap *heap) {
     fl_lock_take(&heap->lock);
     bool released = heap->released;
@@ -155,7 +158,7 @@ static bool is_released(fl_heap *heap) {
     return released;
 }
 
-/* Step 3, as far as it is needed and has not been done. */
+/* Does step 3, if it is needed and has not been done. */
 static __attribute__((noinline)) bool can_tell(fl_heap *heap, bool *fenced) {
     if (is_mine(heap) || is_released(heap))
         return true;
@@ -181,7 +184,7 @@ static void settle(fallow_arena *arena, slab_batch *batch) {
     batch->count = 0;
 }
 
-/* Those whose owner was in the middle of a free, at the tick before. */
+/* Settles those whose owner was in the middle of a free at the tick before. */
 static void settle_leftovers(fallow_arena *arena) {
     slab_batch *batch = batch_of(arena);
     for (fl_slab *slab = arena->unsettled, *next; slab && batch->count < BATCH_SLABS; slab = next) {
@@ -192,8 +195,8 @@ static void settle_leftovers(fallow_arena *arena) {
     settle(arena, batch);
 }
 
-/* Takes from all heaps; without a fence, only from the calling thread's: it would be for nothing, and with the next request another
- * slab. */
+/* Takes from all heaps; without a fence, only from the calling thread's: more would be in vain, and the next
+ * request would take another slab. */
 static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_cause cause) {
     slab_batch *batch = batch_of(arena);
     fl_lock_take(&arena->heaps_lock);
@@ -211,7 +214,7 @@ static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_caus
     }
     settle(arena, batch);
     if (batch->refused)
-        fl_scarce_in_heaps(&arena->pages); /* whose turn it is next may take from his own */
+        fl_scarce_in_heaps(&arena->pages); /* the next thread may take from its own */
     fl_lock_drop(&arena->heaps_lock);
 }
 

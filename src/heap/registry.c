@@ -4,8 +4,8 @@
 #define HEAPS_IN_A_BLOCK 512
 #define BLOCKS_MAX ((1 << 24) / HEAPS_IN_A_BLOCK)
 
-static fl_heap *recycled; /* through next; this and the tags are guarded by the lock of recycled heaps */
-static uint32_t last_tag; /* 0 is nobody's */
+static fl_heap *recycled; /* linked by next; the lock of recycled heaps guards this and the tags */
+static uint32_t last_tag; /* 0 is no heap's */
 static _Atomic(fl_heap **) blocks[BLOCKS_MAX];
 
 fl_heap *fl_heap_by_tag(uint32_t tag) {
@@ -23,7 +23,7 @@ static fl_heap *new_heap(void) {
         heaps = fl_meta_alloc(HEAPS_IN_A_BLOCK * sizeof *heaps);
         if (!heaps)
             return NULL;
-        /* Release: the zeroes, with the acquire in fl_heap_by_tag. */
+        /* Release: the zeroes, for the acquire in fl_heap_by_tag. */
         atomic_store_explicit(block, heaps, memory_order_release);
     }
     fl_heap *heap = fl_meta_alloc(sizeof *heap);
@@ -34,7 +34,7 @@ static fl_heap *new_heap(void) {
     heap->tag_bits = FL_ENTRY_TAG_BITS;
     heap->window_base = fl_the_window.base;
     heap->table = fl_the_window.table;
-    /* Read only by who found the tag in a slab's word, hence after this. */
+    /* Only a thread that found the tag in a slab's word reads this, so it does after this. */
     heaps[tag % HEAPS_IN_A_BLOCK] = heap;
     return heap;
 }

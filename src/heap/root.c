@@ -15,7 +15,7 @@
 
 #define SIZE(name, structure) [FL_OF_##name] = sizeof(structure),
 
-/* Nothing in here reads it. */
+/* Nothing in this library reads it. */
 __attribute__((used)) static fl_root root = {
     .mark = FL_ROOT_MARK,
     .self = &root,

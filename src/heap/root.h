@@ -149,8 +149,7 @@ typedef struct fl_root {
     uint32_t page_shift;
     uint32_t region_shift;
     uint32_t chunk_pages;
-    uint32_t
-        entry_low_bits; /* this many bits of an entry of the page map are no part of the address; see window.h */
+    uint32_t entry_low_bits; /* so many bits of an entry of the page map are no address; see window.h */
     uint32_t entry_high_shift;
     uint32_t class_count;
     uint32_t parts_count;

@@ -6,12 +6,13 @@
 #include "../system/probes.h"
 #include "../system/system.h"
 
-/* To the next look at whether there is a profile: its beginning may be missed, as who begins one writes the gap in between. */
+/* How much to allocate until the next look whether there is a profile: its beginning may be missed, as
+ * whoever begins one writes the gap meanwhile. */
 #define UNSAMPLED_BYTES ((int64_t)1 << 20)
 
 static _Atomic uint32_t trap_mean; /* guards nothing; changes under the lock of arenas */
 
-/* Trapped are blocks of the process's arena, sampled those of any. */
+/* Blocks of the process's arena are trapped, those of any are sampled. */
 bool fl_sampling_counts(const fallow_arena *arena) {
     return fl_sampling_shift() >= 0 ||
            (arena == fl_process_arena && atomic_load_explicit(&trap_mean, memory_order_relaxed));
@@ -28,9 +29,10 @@ static void set_heaps(fallow_arena *arena) {
     fl_lock_drop(&arena->heaps_lock);
 }
 
-/* With the lock of arenas from the first look to the last heap: who comes to it later finds nothing left to do, or another wish. */
+/* Holds the lock of arenas from the first look to the last heap: the next thread finds nothing left to do, or
+ * another wish. */
 void fl_sampling_follow(void) {
-    if (FL_HARDENED) /* whose large blocks are sealed, as sampled ones are not */
+    if (FL_HARDENED) /* its large blocks are sealed, which sampled ones are not */
         return;
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     uint8_t wanted = atomic_load_explicit(&fl_the_sampling.wanted, memory_order_relaxed);
@@ -38,7 +40,7 @@ void fl_sampling_follow(void) {
         wanted = FL_SHIFT_MAX + 1;
     uint8_t active = atomic_load_explicit(&fl_the_sampling.active, memory_order_relaxed);
     if (wanted != active) {
-        /* Before the heaps' locks: a heap that comes into being later looks at it with them. */
+        /* Before the heaps' locks: a heap made later looks at it under them. */
         atomic_store_explicit(&fl_the_sampling.active, wanted, memory_order_relaxed);
         uint32_t slot = 0;
         for (fallow_arena *arena; (arena = fl_arena_next(&slot)) != NULL;)
@@ -66,7 +68,8 @@ static int64_t drawn(fl_heap *heap, int shift) {
     return (int64_t)fl_chance_gap(seed_of(heap), (unsigned)shift);
 }
 
-/* The gap is as likely to end at one byte as at the next, however far it is: where nothing has been counted for a while, it goes on. */
+/* The gap is as likely to end at one byte as at the next, however far it is: so it simply goes on if nothing
+ * has been counted for a while. */
 bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
     int shift = fl_sampling_shift();
     if (shift < 0) /* counted for traps alone */
@@ -82,7 +85,8 @@ bool fl_sampled_is_due(fl_heap *heap, size_t bytes) {
     return due;
 }
 
-/* With the time in it, so that each run of a program, and each child of a fork, has other blocks trapped than the next. */
+/* Adds the time, so that each run of a program, and each child of a fork, traps other blocks than the
+ * next. */
 static uint32_t drawn_step(fl_heap *heap, uint32_t mean) {
     uint64_t *seed = seed_of(heap);
     *seed += fl_system_now_ns();
@@ -95,7 +99,7 @@ bool fl_trapping_is_due(fl_heap *heap) {
         heap->trap_gap = UINT32_MAX; /* counted for the profile alone */
         return false;
     }
-    if (heap->trap_gap == 0 || heap->trap_gap / 64 > mean) /* than any step is: drawn for another */
+    if (heap->trap_gap == 0 || heap->trap_gap / 64 > mean) /* longer than any step: drawn for another mean */
         heap->trap_gap = drawn_step(heap, mean);
     if (--heap->trap_gap > 0)
         return false;
@@ -103,8 +107,8 @@ bool fl_trapping_is_due(fl_heap *heap) {
     return true;
 }
 
-/* Are there pages for a sample, without anything that has to go for it, or is asked for? At a limit a block is wanted, not its sample.
- * (Apart, for the stack.) */
+/* Returns whether there are pages for a sample without anything having to go for it, or be asked for. At a
+ * limit the block is wanted, not its sample. (Apart, for the stack.) */
 static __attribute__((noinline)) bool has_pages(fl_heap *heap, size_t bytes) {
     fl_pagearena *arena = &heap->arena->pages;
     fl_shortage ignored;
@@ -124,7 +128,7 @@ void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     int shift = fl_sampling_shift();
     if (!has_pages(heap, bytes))
         return NULL;
-    heap->pinned++; /* as for any: who sheds at a limit may come to use other arenas */
+    heap->pinned++; /* an owner that sheds at a limit may use other arenas */
     void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, 1);
     heap->pinned--;
     if (block && shift >= 0)
@@ -133,7 +137,7 @@ void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     return block;
 }
 
-/* Whether it was one before says nothing: drawn from those alone, what became smaller would be too few. */
+/* Draws anew, sample or not: if only samples were drawn from, too few blocks that became smaller would be. */
 void fl_sampled_note_large(fl_slab *run, size_t bytes, const void *frame) {
     int shift = fl_sampling_shift();
     fl_sample *before = run->sample;

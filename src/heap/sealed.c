@@ -9,11 +9,11 @@
 #if FL_HARDENED
 
 #define GUARD_BYTES ((size_t)4 << 10)
-#define FILL_BYTES_MAX ((size_t)128) /* of what lies between contents and end word */
+#define FILL_BYTES_MAX ((size_t)128) /* of the bytes between contents and end word */
 #define MOVED_BYTES_MIN ((size_t)1 << 20)
-#define RENEWED_BYTES ((size_t)32 << 20) /* as block.c has it, and for the same reason */
+#define RENEWED_BYTES ((size_t)32 << 20) /* see block.c */
 
-/* What of a large block's descriptor is not used otherwise. */
+/* In fields of the descriptor that a large block does not use otherwise. */
 static bool has_lead(const fl_slab *run) {
     return run->partial;
 }
@@ -91,7 +91,7 @@ void *fl_sealed_alloc(fl_heap *heap, size_t alignment, size_t bytes, bool zeroed
     size_t all = run_bytes(lead, tail, bytes);
     if (bytes > PTRDIFF_MAX || alignment > PTRDIFF_MAX || all > PTRDIFF_MAX)
         return NULL;
-    if (all <= FL_CLASS_BYTES_MAX) /* it is to be a run, whatever it is aligned to */
+    if (all <= FL_CLASS_BYTES_MAX) /* makes it a run, whatever its alignment */
         all = FL_CLASS_BYTES_MAX + 1;
     bool is_zero;
     char *start = fl_large_alloc_known(heap->arena, &heap->kept, all,
@@ -146,7 +146,7 @@ unsigned fl_sealed_alignment_shift(const fl_slab *run) {
 void fl_sealed_give(fl_kept *kept, fl_slab *run) {
     if (is_waiting(run)) {
         if (!fl_backend_unguard(run->start, run->pages << FL_PAGE_SHIFT))
-            return; /* nobody's for ever: nobody could use it */
+            return; /* nobody's for ever, as nobody could use it */
     } else {
         unguard_lead(run);
         unguard_tail(run);

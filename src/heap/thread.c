@@ -12,8 +12,9 @@
 #include "registry.h"
 #include "startup.h"
 
-/* Arenas have slots; a thread finds its heap in one by slot, through pages of 64 to the heap's place. The process's arena has no
- * slot: its heap stands in the thread's record, so that a thread which uses no other costs no more than that. */
+/* Arenas have slots. A thread finds its heap in an arena by slot, through pages of 64 places. The process's
+ * arena has no slot: its heap stands in the thread's record, so that a thread which uses no other costs no
+ * more than that. */
 #define SLOTS_IN_A_PAGE 64
 #define SLOT_PAGES 1024
 _Static_assert(SLOTS_IN_A_PAGE *SLOT_PAGES == FL_ARENAS_MAX, "a place for each arena");
@@ -22,8 +23,8 @@ typedef struct slot_page {
     uint8_t places[SLOTS_IN_A_PAGE]; /* in directory->heaps, counted from 1; 0: no heap */
 } slot_page;
 
-/* A thread has heaps in so many arenas at most, besides the process's; for one more, it parts with one that it has not looked up
- * lately. So what many arenas cost that are used by many threads in turn is bounded. */
+/* A thread has heaps in at most so many arenas, besides the process's; for one more, it parts with one that
+ * it has not looked up lately. This bounds the cost of many arenas that many threads use in turn. */
 #ifndef FL_HEAPS_OF_A_THREAD
 #define FL_HEAPS_OF_A_THREAD 64
 #endif
@@ -33,21 +34,21 @@ typedef struct fl_directory {
     slot_page *pages[SLOT_PAGES];
     fl_heap *heaps[FL_HEAPS_OF_A_THREAD];
     uint64_t taken;     /* a bit for each place with a heap */
-    uint64_t looked_up; /* and with one that was looked up since `hand` came by: it stays for another round */
+    uint64_t looked_up; /* a bit for each looked up since `hand` came by: it stays for another round */
     unsigned hand;
 } fl_directory;
 
-/* Which heaps stand in threads' directories, and these are guarded by the lock of threads. */
+/* The lock of threads guards these, and which heaps stand in threads' directories. */
 static fl_thread *recycled;
 static pthread_key_t end_key;
 static bool has_key;
 
 static void thread_end(void *self);
 
-/* NULL: no memory, or its end would not be seen. */
+/* Returns NULL if there is no memory, or if its end would not be seen. */
 static fl_thread *thread_new(void) {
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
-    /* Here and not once for all: fork waits for this lock. */
+    /* Here and not once for all, because fork waits for this lock. */
     has_key = has_key || pthread_key_create(&end_key, thread_end) == 0;
     bool can_end = has_key;
     fl_thread *self = can_end ? recycled : NULL;
@@ -57,7 +58,7 @@ static fl_thread *thread_new(void) {
     return self || !can_end ? self : fl_meta_alloc(sizeof *self);
 }
 
-/* The calling thread's record; made where there is none. */
+/* Returns the calling thread's record; makes it if there is none. */
 static fl_thread *thread_self(void) {
     if (fl_thread_self_record() != &fl_thread_unknown)
         return fl_thread_self_record();
@@ -66,21 +67,21 @@ static fl_thread *thread_self(void) {
     fl_thread *self = thread_new();
     if (!self)
         return NULL;
-    /* First ours, then the C library's word: setting it may allocate. */
+    /* Ours first, then the C library's: setting that may allocate. */
     fl_thread_self = &self->recent;
     if (pthread_setspecific(end_key, self))
-        fl_thread_self = &self->recent; /* its heaps stay behind when it ends; the scavenger empties them */
+        fl_thread_self = &self->recent; /* its heaps stay behind at its end; the scavenger empties them */
     return self;
 }
 
-/* Where the directory says which place an arena's heap has; NULL: nowhere yet. Read by the thread only, and written by it or
- * by who ends the arena, which is unused then. */
+/* Returns where the directory has the place of an arena's heap; NULL if nowhere yet. Only the thread reads
+ * it; the thread writes it, and whoever ends the arena, which is then unused. */
 static uint8_t *place_of(const fl_thread *self, const fallow_arena *arena) {
     slot_page *page = self->directory ? self->directory->pages[arena->slot / SLOTS_IN_A_PAGE] : NULL;
     return page ? &page->places[arena->slot % SLOTS_IN_A_PAGE] : NULL;
 }
 
-/* The same, made where there is none. NULL: out of memory. */
+/* The same, but makes it if there is none. Returns NULL if out of memory. */
 static uint8_t *make_place(fl_thread *self, const fallow_arena *arena) {
     if (!self->directory && !(self->directory = fl_meta_alloc(sizeof *self->directory)))
         return NULL;
@@ -94,7 +95,8 @@ static uint64_t bit_of(unsigned place) {
     return UINT64_C(1) << (place - 1);
 }
 
-/* Of a guarded arena it is not kept at hand: each call is to come to where its blocks are looked at. NULL, NULL: none is. */
+/* A guarded arena's heap is not kept at hand: each call is to come to where its blocks are looked at. NULL,
+ * NULL: none is. */
 static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap) {
     if (arena && arena->waiting)
         return;
@@ -102,7 +104,7 @@ static void set_recent(fl_thread *self, const fallow_arena *arena, fl_heap *heap
     atomic_store_explicit(&self->recent.heap, heap, memory_order_relaxed);
 }
 
-/* The thread's heap in an arena, which need not be looked up the next time; NULL: it has none. */
+/* Returns the thread's heap in an arena, which need not be looked up next time; NULL if it has none. */
 static fl_heap *find(fl_thread *self, const fallow_arena *arena) {
     fl_heap *heap = self->process_heap;
     if (arena != fl_process_arena) {
@@ -117,7 +119,7 @@ static fl_heap *find(fl_thread *self, const fallow_arena *arena) {
     return heap;
 }
 
-/* Holds the lock of threads. */
+/* Caller holds the lock of threads. */
 static void unlink_heap(fl_thread *self, const fl_heap *heap) {
     if (heap == self->process_heap)
         self->process_heap = NULL;
@@ -132,7 +134,7 @@ static void unlink_heap(fl_thread *self, const fl_heap *heap) {
         set_recent(self, NULL, NULL);
 }
 
-/* The heap goes to its arena, for the next thread. NULL: there is none. Holds the lock of threads. */
+/* Gives the heap, unless NULL, to its arena for the next thread. Caller holds the lock of threads. */
 static void part_with(fl_thread *self, fl_heap *heap) {
     if (!heap)
         return;
@@ -140,8 +142,8 @@ static void part_with(fl_thread *self, fl_heap *heap) {
     fl_idle_put(heap);
 }
 
-/* A place that is empty, or could be: the hand goes round, and takes from who was not looked up since it came by the last time.
- * 0: all are pinned. Holds the lock of threads. */
+/* Chooses a place that is empty or can be: the hand goes round, and takes one that was not looked up since it
+ * last came by. Returns 0 if all are pinned. Caller holds the lock of threads. */
 static unsigned choose_place(fl_directory *directory) {
     for (unsigned place = 1; place <= FL_HEAPS_OF_A_THREAD && ~directory->taken; place++)
         if (!(directory->taken & bit_of(place)))
@@ -155,7 +157,8 @@ static unsigned choose_place(fl_directory *directory) {
     return 0;
 }
 
-/* The heap goes to a place, and the one that was there to its arena. Holds the lock of threads. */
+/* Puts the heap into a place, and gives the one that was there to its arena. Caller holds the lock of
+ * threads. */
 static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
     fl_directory *directory = self->directory;
     part_with(self, directory->heaps[place - 1]);
@@ -167,14 +170,15 @@ static void settle_in(fl_thread *self, fl_heap *heap, unsigned place) {
     set_recent(self, heap->arena, heap);
 }
 
-/* In an arena that is not the process's. */
+/* For arenas other than the process's. */
 static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     if (!make_place(self, arena))
         return NULL;
-    /* All of it under the lock: a fork, and the end of the arena whose heap has to go, come before or after. */
+    /* All of it under the lock: a fork, and the end of the arena whose heap has to go, come before or
+     * after. */
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     unsigned place = choose_place(self->directory);
-    fl_thread *owner = place ? self : &fl_thread_ended; /* without a place: a heap of the moment */
+    fl_thread *owner = place ? self : &fl_thread_ended; /* without a place, a heap for the moment */
     fl_heap *heap = fl_idle_take(arena, owner);
     if (!heap)
         heap = fl_heap_acquire(arena, owner);
@@ -184,7 +188,7 @@ static fl_heap *add_heap(fl_thread *self, fallow_arena *arena) {
     return heap;
 }
 
-/* Nobody else looks for it: the process's arena does not end. */
+/* Nobody else looks for it, since the process's arena does not end. */
 static fl_heap *add_process_heap(fl_thread *self) {
     fl_lock_take(fl_lock_of(FL_LOCK_THREADS));
     fl_heap *heap = fl_idle_take(fl_process_arena, self);
@@ -215,15 +219,14 @@ void fl_thread_moment_over(fl_heap *heap) {
     if (heap == heap->arena->only_heap)
         return;
     fl_batches_empty(heap);
-    fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* as wherever one is released: not in the middle of a fork */
+    fl_lock_take(fl_lock_of(FL_LOCK_THREADS)); /* as with every release: not in the middle of a fork */
     fl_heap_release(heap);
     fl_lock_drop(fl_lock_of(FL_LOCK_THREADS));
 }
 
 void fl_thread_attach(void) {
     if (fl_thread_self_record() != &fl_thread_ended)
-        fl_thread_heap_in(
-            fl_arena_handle(fl_process_arena)); /* if there is no memory for it: the next time */
+        fl_thread_heap_in(fl_arena_handle(fl_process_arena)); /* if there is no memory for it, next time */
 }
 
 fl_heap *fl_thread_heap_look_up_if_any(const fallow_arena *handle) {
@@ -284,7 +287,7 @@ void fl_thread_visit_locks(fl_fork_visit *visit) {
             visit(&self->directory->heaps[i]->lock);
 }
 
-/* A heap goes with its arena, whichever thread it belonged to. Holds the lock of threads. */
+/* A heap goes with its arena, whichever thread had it. Caller holds the lock of threads. */
 static void thread_forget(fl_heap *heap) {
     fl_thread *thread = fl_heap_thread(heap);
     if (thread && thread != &fl_thread_ended)
@@ -292,7 +295,7 @@ static void thread_forget(fl_heap *heap) {
 }
 
 void fl_threads_leave(fallow_arena *arena) {
-    /* All of it, so that a thread that parts with a heap has done so before, or does not find it any more. */
+    /* All of it, so that a thread that parts with a heap has done so before, or no longer finds it. */
     fl_threads_lock();
     fl_lock_take(&arena->heaps_lock);
     fl_heap *heap = arena->heaps;

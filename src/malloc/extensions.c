@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * extensions.c: what glibc offers beside malloc itself, under its names and with its meanings where fallow has something
- * like them. Programs that call these must not reach the C library's own heap, which nobody uses.
+ * extensions.c: what glibc offers beside malloc itself, under its names and, if fallow has something like it,
+ * with its meaning. Programs that call these must not reach the C library's own heap, which nobody uses.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -20,7 +20,8 @@
 
 #define EXPORT FALLOW_API
 
-/* Everything idle goes back. pad, what glibc would keep at the top of its heap, has no meaning here. Returns 1 if any went. */
+/* Gives back everything idle. pad, what glibc would keep at the top of its heap, has no meaning here. Returns
+ * 1 if any went. */
 EXPORT int malloc_trim(size_t pad) {
     (void)pad;
     int saved_errno = errno;
@@ -49,7 +50,7 @@ static int as_int(size_t bytes) {
     return bytes > 0x7fffffff ? 0x7fffffff : (int)bytes;
 }
 
-/* The same in ints, which hold 2 GiB: larger figures say so by being just that. */
+/* The same in ints, which end at 2 GiB: a larger figure appears as just that. */
 EXPORT struct mallinfo mallinfo(void) {
     struct mallinfo2 now = mallinfo2();
     return (struct mallinfo){.arena = as_int(now.arena),
@@ -66,7 +67,7 @@ static void add_figure(fl_line *line, const char *name, size_t bytes) {
     fl_line_add_number(line, bytes);
 }
 
-/* To standard error, in glibc's layout, without allocating. */
+/* Writes to standard error, in glibc's layout, without allocating. */
 EXPORT void malloc_stats(void) {
     struct mallinfo2 now = mallinfo2();
     fl_line line;
@@ -86,8 +87,9 @@ EXPORT void malloc_stats(void) {
 #endif
 
 /*
- * 1 for what is known: M_TRIM_THRESHOLD bounds idle memory (-1: idle memory stays), M_PURGE gives back at once; the others
- * tune what fallow does not have, and change nothing. 0 for what nobody knows.
+ * Returns 1 for parameters that are known: M_TRIM_THRESHOLD bounds idle memory (-1: it stays), M_PURGE gives
+ * back at once, and the others tune what fallow does not have, and change nothing. Returns 0 for parameters
+ * that nobody knows.
  */
 EXPORT int mallopt(int parameter, int value) {
     if (!fl_process_init())

@@ -17,12 +17,12 @@
 #if FL_HARDENED
 
 #define SLAB_BYTES_MAX (FL_CLASS_BYTES_MAX - FL_END_BYTES)
-#define BLOCK_BYTES_MIN ((size_t)17) /* of the second class: mark, link and end word are three words */
+#define BLOCK_BYTES_MIN ((size_t)17) /* of the second class: mark, link and end word take three words */
 
-/* So much of a block is zeroed when it is freed, and looked at before it is somebody's again. */
+/* So much of a block is zeroed when it is freed, and checked before it is handed out again. */
 #define ZEROED_BYTES_MAX ((size_t)64)
 
-/* One of so many allocations looks at the end word of one of so many blocks beside, in turn. */
+/* One in so many allocations checks the end word of one of so many blocks beside its own, in turn. */
 #define LOOKED_ONCE_IN 4u
 #define NEAR_BLOCKS 8u
 
@@ -34,7 +34,8 @@ static char *end_of(const fl_slab *slab, const void *block) {
     return (char *)(uintptr_t)block + slab->block_bytes;
 }
 
-/* What lies behind the contents as it should be: the fill's first word, which an overflow that begins there hits. */
+/* Returns whether what lies behind the contents is as it should be: the fill's first word, which an overflow
+ * that begins there hits. */
 static inline bool has_fill(const char *end, size_t gap) {
     uint64_t fill, wanted = fl_the_secrets.fill;
     memcpy(&fill, end - FL_END_BYTES - gap, sizeof fill);
@@ -45,7 +46,7 @@ static inline void set_fill(char *end, size_t gap) {
     const uint64_t wanted = fl_the_secrets.fill;
     if (gap >= 8)
         memcpy(end - FL_END_BYTES - gap, &wanted, sizeof wanted);
-    else if (gap) { /* with the contents before; never the end word, which others look at */
+    else if (gap) { /* together with the contents before; never the end word, which others look at */
         uint64_t last, kept = ~(uint64_t)0 >> gap * 8;
         memcpy(&last, end - 2 * FL_END_BYTES, sizeof last);
         last = (last & kept) | wanted << (64 - gap * 8);
@@ -53,7 +54,7 @@ static inline void set_fill(char *end, size_t gap) {
     }
 }
 
-/* Is what stands at a block's end as it should be? */
+/* Returns whether what stands at a block's end is as it should be. */
 static inline bool has_whole_end(const fl_slab *slab, const char *block, uint64_t word) {
     uint64_t said = fl_end_code(block, word);
     if (word == 0)
@@ -63,7 +64,8 @@ static inline bool has_whole_end(const fl_slab *slab, const char *block, uint64_
     return fl_end_state_of(said) != FL_END_LIVE || has_fill(block + slab->block_bytes, fl_end_gap(said));
 }
 
-/* Another thread may free the block, or resize it, between two of our loads; so what is wrong has to stay so, and the word the same. */
+/* Another thread may free the block, or resize it, between two of our loads. So what is wrong has to stay so,
+ * with the same word. */
 #define LOOKS_BEFORE_IT_IS_SAID 16
 
 static __attribute__((noinline)) void look_again(const fl_slab *slab, const char *block, uint64_t word) {
@@ -76,14 +78,15 @@ static __attribute__((noinline)) void look_again(const fl_slab *slab, const char
               "by a look at blocks beside one that was used)");
 }
 
-/* Of a block that has been carved, and need not be the caller's. */
+/* Checks a block that has been carved, and need not be the caller's. */
 static inline void look_at_end(const fl_slab *slab, const char *block) {
     uint64_t word = fl_end_read(block + slab->block_bytes);
     if (__builtin_expect(!has_whole_end(slab, block, word), 0))
         look_again(slab, block, word);
 }
 
-/* Is the end word of the block before as it should be? It shows what was written before this one. */
+/* Returns whether the end word of the block before is as it should be: it shows what was written in front of
+ * this one. */
 static inline bool is_whole_before(const fl_slab *slab, const char *block) {
     if (block == slab->start)
         return true;
@@ -91,8 +94,9 @@ static inline bool is_whole_before(const fl_slab *slab, const char *block) {
     return fl_end_is_valid(fl_end_code(block - slab->block_bytes, word)) || word == 0;
 }
 
-/* At one beside, in a slab of the calling thread's. (What is carved of another's is not known; and where pages of it are decommitted, their
- * words could be read, but need not be there.) Returns the block, so that who calls it needs no frame. */
+/* Checks a block beside, in a slab of the calling thread's. (What is carved of another thread's slab is
+ * unknown; and end words of decommitted pages could be read, but need not be there.) Returns the block, so
+ * that the caller needs no frame. */
 static __attribute__((noinline)) void *look_beside(fl_heap *heap, const fl_slab *slab, char *block) {
     if (slab->decommitted || fl_entry_of(block) != fl_entry_make(slab, heap->tag))
         return block;
@@ -107,7 +111,7 @@ static __attribute__((noinline)) void *look_beside(fl_heap *heap, const fl_slab 
 
 typedef uint64_t __attribute__((vector_size(16), may_alias)) two_words;
 
-/* Of the usual size at once, without a loop. */
+/* At once for the usual size, without a loop. */
 static inline void zero(const fl_slab *slab, char *block) {
     if (__builtin_expect(slab->block_bytes >= ZEROED_BYTES_MAX + FL_END_BYTES, 1)) {
         memset(block + 16, 0, ZEROED_BYTES_MAX - 16);
@@ -139,7 +143,7 @@ static inline void set_live(const fl_slab *slab, char *block, size_t bytes, unsi
     fl_end_write(end_of(slab, block), fl_end_make(block, FL_END_LIVE, alignment_shift, gap));
 }
 
-/* A block that the heap gave, and whose end word is not that of a freed one: new, or never handed out. */
+/* Hands out a block from the heap whose end word is not a freed one's: new, or never handed out. */
 static __attribute__((noinline)) void *hand_out_new(const fl_slab *slab, char *block, size_t bytes,
                                                     unsigned alignment_shift, bool zeroed) {
     uint64_t word = fl_end_read(end_of(slab, block));
@@ -153,10 +157,10 @@ static __attribute__((noinline)) void *hand_out_new(const fl_slab *slab, char *b
     return block;
 }
 
-/* From a slab: what the heap gave. It is this thread's now. */
+/* Hands out a block that the heap gave from a slab. It is this thread's now. */
 static inline void *hand_out(fl_heap *heap, const fl_slab *slab, char *block, size_t bytes,
                              unsigned alignment_shift, bool zeroed) {
-    fl_mark_of(block)[1] = 0; /* no link is for a program to see */
+    fl_mark_of(block)[1] = 0; /* no program should see a link */
     if (__builtin_expect(fl_end_read(end_of(slab, block)) != fl_end_make(block, FL_END_FREE, 0, 0), 0))
         return hand_out_new(slab, block, bytes, alignment_shift, zeroed);
     if (__builtin_expect(!is_zero(slab, block), 0))
@@ -179,16 +183,16 @@ static __attribute__((noinline)) void *alloc_large(size_t alignment, size_t byte
     return block ? block : fl_no_memory();
 }
 
-/* What is not at hand. */
+/* Allocates what is not at hand. */
 static __attribute__((noinline)) void *alloc_slow(size_t bytes, bool zeroed) {
     char *block = fl_heap_alloc_slow(with_end(bytes), fl_thread_heap);
     if (!block)
         return NULL;
-    /* Read again: the first allocation of a thread gives it its heap. */
+    /* Read again: a thread's first allocation gives it its heap. */
     return hand_out(fl_thread_heap, fl_entry_slab(fl_entry_of(block)), block, bytes, 0, zeroed);
 }
 
-/* As fl_heap_alloc, and the block's slab is known, which stays as long as it is live. */
+/* Like fl_heap_alloc, but knows the block's slab, which stays as long as the block is live. */
 static inline void *alloc(size_t bytes, bool zeroed) {
     if (__builtin_expect(bytes > SLAB_BYTES_MAX, 0))
         return alloc_large(16, bytes, zeroed);
@@ -251,13 +255,13 @@ static const char *what_it_is(const void *block, uint64_t word) {
                : "freed twice, or used after it was freed (its end word says that it is free)";
 }
 
-/* Stops the process, if it is no live block of a slab. Returns what its end word says. */
+/* Stops the process if it is no live block of a slab. Returns what its end word says. */
 static inline uint64_t check_live(const fl_slab *slab, const void *block, const char *doing) {
     const char *end = end_of(slab, block);
     bool is_inside = end <= slab->start + (slab->pages << FL_PAGE_SHIFT);
     uint64_t word = is_inside ? fl_end_read(end) : 0, said = fl_end_code(block, word);
     if (__builtin_expect(!fl_end_is_live(said), 0)) {
-        fl_check_start(slab, block, doing); /* which would have a multiplication for each free */
+        fl_check_start(slab, block, doing); /* this one would cost each free a multiplication */
         fl_misuse(slab, doing, block, what_it_is(block, word));
     }
     if (__builtin_expect(!has_fill(end, fl_end_gap(said)), 0))
@@ -265,7 +269,8 @@ static inline uint64_t check_live(const fl_slab *slab, const void *block, const 
     return said;
 }
 
-/* The slab or run of a block of the process's arena that is live; NULL: it is another arena's, whose blocks have no end words. */
+/* Returns the slab or run of a live block of the process's arena; NULL for another arena's, whose blocks have
+ * no end words. */
 static inline fl_slab *slab_of(const void *block, const char *doing) {
     fl_entry entry = fl_entry_of(block);
     if (__builtin_expect(entry == 0, 0))
@@ -288,7 +293,7 @@ static __attribute__((noinline)) void free_large(fl_slab *run, void *block) {
     fl_driver_note(arena);
 }
 
-/* To its slab: of a block that was looked at when it was freed, nothing need be looked at again. */
+/* Gives a block to its slab. It was checked when it was freed, so nothing need be checked again. */
 static inline void give(fl_heap *heap, void *block) {
     size_t page = ((uintptr_t)block - heap->window_base) >> FL_PAGE_SHIFT;
     if (__builtin_expect(page < heap->window_pages, 1)) {
@@ -304,14 +309,13 @@ static inline void give(fl_heap *heap, void *block) {
 
 static __attribute__((noinline)) void free_first(const fl_slab *slab, void *block);
 
-/* A block of a slab's that is live. */
 static inline void free_live(const fl_slab *slab, char *block) {
     fl_heap *heap = fl_thread_heap;
     if (__builtin_expect(heap == &fl_empty_heap, 0)) {
         free_first(slab, block);
         return;
     }
-    /* The end word first: who looks at it then looks at nothing else that is zeroed. */
+    /* The end word first: whoever looks at that then looks at nothing else that is zeroed. */
     fl_end_write(end_of(slab, block), fl_end_make(block, FL_END_FREE, 0, 0));
     zero(slab, block);
     fl_quarantine_begin(block);
@@ -320,7 +324,7 @@ static inline void free_live(const fl_slab *slab, char *block) {
         give(heap, over);
 }
 
-/* By a thread that has no heap, and perhaps gets none. */
+/* For a thread that has no heap, and perhaps gets none. */
 static __attribute__((noinline)) void free_first(const fl_slab *slab, void *block) {
     fl_thread_attach();
     if (fl_thread_heap != &fl_empty_heap) {
@@ -356,7 +360,6 @@ void fl_hardened_free(void *block) {
         free_doubtful(slab, block);
 }
 
-/* Of a checked block. */
 static size_t bytes_of(const fl_slab *slab, uint64_t end) {
     return slab->block_bytes - FL_END_BYTES - fl_end_gap(end);
 }
@@ -395,7 +398,7 @@ void fl_hardened_check_alignment(const void *block, size_t alignment) {
         fl_fatal("delete of", block, "not of the alignment that was said");
 }
 
-/* In place, where the block is of the right size for it; NULL: it is not. */
+/* Resizes in place. Returns NULL if the block is not of the right size for that. */
 static void *resize_in_place(fl_slab *slab, void *block, size_t bytes) {
     fl_heap *heap = fl_thread_heap_of_process();
     if (!heap)
@@ -423,7 +426,7 @@ void *fl_hardened_resize(void *block, size_t bytes) {
     if (!resized) {
         if (bytes > before)
             return NULL;
-        errno = saved_errno; /* to become smaller needs no memory: it stays as long as it is */
+        errno = saved_errno; /* becoming smaller needs no memory: it stays as long as it is */
         return block;
     }
     memcpy(resized, block, before < bytes ? before : bytes);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * info.c: malloc_info: glibc's layout for programs that parse that, and behind it all figures that are known from inside
- * (../embed/figures.h), under the names that `fallow stats` has for them. Each is as of some moment of the call. The stream may
- * allocate: nothing is written to it under a lock.
+ * info.c: malloc_info: glibc's layout for programs that parse it, and after that all figures known from
+ * inside (../embed/figures.h), under the names that `fallow stats` has for them. Each is of some moment of
+ * the call. The stream may allocate: nothing is written to it under a lock.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,7 +32,7 @@ typedef struct seen_arena {
     uint64_t values[FL_ARENA_COUNT];
 } seen_arena;
 
-/* What is subtracted is of another moment: fl_above. */
+/* What is subtracted may be of another moment: hence fl_above. */
 static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint64_t *to, sums *all) {
     fl_live live = fl_stats_live(arena, all->classes);
     fl_heaps_seen heaps = fl_stats_heaps(arena);
@@ -96,7 +96,7 @@ static void see_process(uint64_t *to) {
     to[FL_PROCESS_hard_limit_bytes] = now.limit_bytes;
 }
 
-/* A figure as an attribute: seconds by their name. */
+/* Prints a figure as an attribute; its name may call for seconds. */
 static void print_figure(FILE *stream, const char *name, uint64_t value) {
     size_t length = strlen(name);
     if (length > 8 && !strcmp(name + length - 8, "_seconds"))
@@ -121,7 +121,7 @@ static void print_arena(FILE *stream, const seen_arena *seen) {
     fputs("/>\n", stream);
 }
 
-/* An arena may end at any time, but for this lock: that of one at a time is held. */
+/* Only this lock keeps arenas from ending; it is held for one at a time. */
 static void print_arenas(FILE *stream, sums *all) {
     uint32_t slot = 0;
     for (bool found = true; found;) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * life.c: the malloc front in the life of a process: start, fork, end. Allocation works before the start and
+ * life.c: malloc's front in the life of a process: start, fork, end. Allocation works before the start and
  * after the end; what stands here only adds to it.
  */
 #include "../arena/driver.h"
@@ -17,7 +17,7 @@
 #include "options.h"
 #include "settings.h"
 
-/* A program that is linked with -lfallow before -lfallow-malloc has two heaps, and would not be told. */
+/* A program linked with -lfallow before -lfallow-malloc has two heaps, and would not be told. */
 static void warn_of_another(void) {
     fl_line line;
     fl_line_start(&line);
@@ -28,9 +28,10 @@ static void warn_of_another(void) {
 }
 
 /*
- * The first constructor of all (the shared library is linked with -z initfirst), since handlers of fork run in the order in which
- * they were registered, those before it in the reverse one: so our locks are taken after all other libraries' handlers have run, which
- * may allocate, or join a thread that does, and dropped before they run again. glibc tells constructors of the environment.
+ * The first constructor of all (the shared library is linked with -z initfirst). Fork runs handlers in the
+ * order in which they were registered, and those before it in the reverse order. So our locks are taken after
+ * all other libraries' handlers have run, which may allocate, or join a thread that does; and they are
+ * dropped before handlers run again. glibc tells constructors of the environment.
  */
 __attribute__((constructor(101))) static void start(int count, char **arguments, char **environment) {
     (void)count, (void)arguments, (void)environment;
@@ -42,7 +43,7 @@ __attribute__((constructor(101))) static void start(int count, char **arguments,
     fl_guest_prepare();
     fl_thread_attach(); /* so that its end is seen, whatever it allocates */
     fl_fork_register();
-    fl_option_apply(FL_OPTION_background_thread); /* the one whose usual value is not what holds without it */
+    fl_option_apply(FL_OPTION_background_thread); /* its usual value does not hold without this */
     fl_options_init();
     if (!fl_process_api_is_own())
         warn_of_another();
@@ -55,7 +56,7 @@ static void add_figure(fl_line *line, const char *name, uint64_t value) {
     fl_line_add_number(line, value);
 }
 
-/* The rest of the line: no blank in it, nor what a terminal would take for more than a letter. */
+/* Ends the line: no blank in the name, nor what a terminal would take for more than a letter. */
 static void add_name(fl_line *line, const char *name) {
     fl_line_add(line, " program=");
     for (; *name; name++)
@@ -82,7 +83,7 @@ static void add_refused(fl_line *line, bool refused, const char *what) {
     fl_line_add(line, what);
 }
 
-/* None of it does more than cost memory. */
+/* None of this does more than cost memory. */
 static void say_what_was_refused(void) {
     fl_line line;
     fl_line_start(&line);
@@ -108,7 +109,7 @@ static void say_not_written(const char *option, const char *path) {
     fl_line_write(&line, 2);
 }
 
-/* A file for each process: where there is one already, another's or an older one, it is FILE.PID. */
+/* Opens a file for each process: FILE.PID if there is a FILE already, another process's or an older one. */
 static bool open_profile(int *file) {
     fl_line path;
     if (fl_system_open_new(fl_the_options.profile_file, false, file))
@@ -132,7 +133,8 @@ static void write_profile(void) {
         say_not_written("profile_file", fl_the_options.profile_file);
 }
 
-/* One line for each process: several may append to the same file. Its form: libfallow-malloc(7). Read by `fallow run --stats`. */
+/* Writes one line for each process, since several may append to the same file. Its form: libfallow-malloc(7).
+ * `fallow run --stats` reads it. */
 __attribute__((destructor)) static void end(void) {
     if (fl_the_options.verbose)
         say_what_was_refused();

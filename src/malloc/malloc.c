@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * malloc.c: the C library's allocator, replaced: what C and POSIX promise, and glibc's habits where they
+ * malloc.c: replaces the C library's allocator: with what C and POSIX promise, and glibc's habits where they
  * leave a choice. errno is ENOMEM after a failure and untouched otherwise.
  */
 #include <errno.h>
@@ -48,13 +48,13 @@ EXPORT void *calloc(size_t count, size_t bytes) {
         return fl_no_memory();
     if (FL_HARDENED)
         return fl_hardened_alloc_zeroed(total);
-    if (total > FL_DIRECT_BYTES_MAX) /* where it pays to know what is zero already */
+    if (total > FL_DIRECT_BYTES_MAX) /* here it pays to know what is zero already */
         return calloc_more(total);
     void *block = fl_heap_alloc_at_hand(fl_thread_heap, total);
     return __builtin_expect(block != NULL, 1) ? memset(block, 0, total) : calloc_more(total);
 }
 
-/* Apart: realloc ends in a jump to it, and has needed less of the stack before. */
+/* Apart: realloc ends in a jump to it, and has needed less of the stack by then. */
 static __attribute__((noinline)) void *done(fl_heap *heap, void *block) {
     fl_thread_heap_done(heap);
     return block ? block : fl_no_memory();
@@ -79,7 +79,7 @@ static __attribute__((noinline)) void *realloc_more(void *block, size_t bytes) {
     return done(heap, fl_block_move(heap, slab, block, bytes));
 }
 
-/* These two end in a jump: what realloc_more may need of the stack is just what there is. */
+/* Both end in a jump: the stack has just what realloc_more may need. */
 EXPORT void *realloc(void *block, size_t bytes) {
     return !FL_HARDENED && fl_block_fits(fl_thread_heap, block, bytes) ? block : realloc_more(block, bytes);
 }
@@ -91,7 +91,8 @@ EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     return !FL_HARDENED && fl_block_fits(fl_thread_heap, block, total) ? block : realloc_more(block, total);
 }
 
-/* (Without a frame, for the stack: of a thread's first allocation, if it is aligned, the calls may be wrong.) */
+/* (Without a frame, to spare the stack: the calls of a thread's first allocation, if it is aligned, may be
+ * wrong.) */
 static __attribute__((noinline)) void *alloc_aligned_first(size_t alignment, size_t bytes) {
     fl_heap *heap = fl_thread_heap_of_process();
     return heap ? done(heap, fl_block_alloc_aligned(heap, alignment, bytes)) : fl_no_memory();
@@ -110,7 +111,7 @@ EXPORT int posix_memalign(void **out, size_t alignment, size_t bytes) {
         return EINVAL;
     FL_KEEP_FRAME();
     void *block =
-        alloc_aligned(alignment, bytes); /* errno too, as glibc leaves it; for a bad alignment it does not */
+        alloc_aligned(alignment, bytes); /* sets errno too, as glibc does; not for a bad alignment */
     if (!block)
         return ENOMEM;
     *out = block;
@@ -125,7 +126,7 @@ EXPORT void *aligned_alloc(size_t alignment, size_t bytes) {
     return alloc_aligned(alignment, bytes);
 }
 
-/* glibc rounds an alignment that is no power of two up to one. */
+/* glibc rounds an alignment up that is no power of two. */
 EXPORT void *memalign(size_t alignment, size_t bytes) {
     size_t rounded = 16;
     while (rounded < alignment && rounded <= SIZE_MAX / 4)
@@ -154,7 +155,8 @@ EXPORT size_t malloc_usable_size(void *block) {
     return block ? fl_block_usable_bytes(fl_block_slab(block, "malloc_usable_size of")) : 0;
 }
 
-/* What the caller says of a block must be true. Only a checking build looks, and the hardened one, to the byte: else a wrong size is as good as none. */
+/* What the caller says of a block must be true. Only a checking build looks, and the hardened one, to the
+ * byte: in others a wrong size is as good as none. */
 static void check_size(const void *block, size_t alignment, size_t bytes) {
     if (FL_HARDENED && block)
         fl_hardened_check_size(block, alignment, bytes);

@@ -3,9 +3,9 @@
  * new.c: C++'s operator new and delete, under the names that the Itanium C++ ABI gives them, so that no C++
  * compiler and no C++ library is needed.
  *
- * Defined are the forms that others are defined by. The nothrow forms are left to the C++ library, whose own
- * call the plain ones and catch what those throw, which C cannot. The static archive has none of this: there, nothing but the C++
- * library itself can be counted on to know how to throw.
+ * It defines the forms by which others are defined. The nothrow forms are left to the C++ library: its own
+ * call the plain ones and catch what those throw, which C cannot do. The static archive has none of this:
+ * there, only the C++ library itself can be counted on to know how to throw.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,19 +24,20 @@
 
 typedef void new_handler(void);
 
-/* libstdc++ (or libc++, which has the same names). Absent in a program of C. */
+/* libstdc++'s (or libc++'s, under the same names). Absent in a program in C. */
 extern new_handler *_ZSt15get_new_handlerv(void) __attribute__((weak));
 extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak));
 
-/* Absent in a static program. (dlopen is looked for by name: linkers warn of any mention of it in one.) */
+/* Absent in a static program. (dlopen is looked up by name: linkers warn of any mention of it in one.) */
 extern int dladdr(const void *, Dl_info *) __attribute__((weak));
 extern void *dlsym(void *, const char *) __attribute__((weak));
 
 FALLOW_API void *_Znwm(size_t bytes);
 FALLOW_API void *_ZnwmSt11align_val_t(size_t bytes, size_t alignment);
 
-/* A program of C may load C++ all the same, later and for its own use. The library from which new was called has the C++ library's
- * own new within its reach, or in itself: that knows how to throw. NULL: there is none, or it is ours. */
+/* A program in C may still load C++, later and for its own use. The library that called new has the C++
+ * library's own new within its reach, or in itself, and that knows how to throw. Returns NULL if there is
+ * none, or it is ours. */
 static void *new_within_reach_of(const void *caller, const char *name, const void *ours) {
     Dl_info where;
     if (!dladdr || !dlsym || !dladdr(caller, &where) || !where.dli_fname)
@@ -58,8 +59,8 @@ static void *new_of_cxx(size_t alignment, size_t bytes, const void *caller) {
     return new ? new (bytes) : NULL;
 }
 
-/* The standard's loop: ask the handler to make room, try again; throw when there is none. The handler may
- * throw as well, straight through this file, which is compiled with unwind tables. */
+/* The standard's loop: ask the handler to make room, try again; throw if there is no handler. The handler may
+ * throw too, straight through this file, which is compiled with unwind tables. */
 static __attribute__((noinline)) void *new_failed(size_t alignment, size_t bytes, const void *caller) {
     void *block = NULL;
     while (!block) {
@@ -113,10 +114,10 @@ EXPORT void *_ZnwmSt11align_val_t(size_t bytes, size_t alignment) {
 EXPORT void *_ZnamSt11align_val_t(size_t bytes, size_t alignment) {
     return new_aligned(bytes, alignment);
 }
-/* C23's, which the C library need not declare. */
+/* C23's; the C library need not declare it. */
 FALLOW_API void free_sized(void *block, size_t bytes);
 
-/* What delete is told is looked at by the hardened build alone. */
+/* Only the hardened build checks what delete is told. */
 static inline void delete_sized(void *block, size_t bytes) {
     if (FL_HARDENED)
         free_sized(block, bytes);

@@ -25,7 +25,7 @@ static const struct option {
 
 #define OPTION_COUNT (sizeof options / sizeof *options)
 
-/* Every kind is named: one that nobody handles does not compile. */
+/* Every kind is named: one that is not handled does not compile. */
 static bool set_value(const struct option *option, const char *value, size_t length) {
     switch (option->kind) {
     case FL_OPTION_SWITCH:
@@ -40,7 +40,7 @@ static bool set_value(const struct option *option, const char *value, size_t len
     return false;
 }
 
-/* Reported with all that was written, as far as a line holds it. */
+/* Reports all that was written, as far as a line holds it. */
 static bool report(const char *name, size_t name_length, const char *value, size_t value_length,
                    const char *accepted) {
     fl_line detail;

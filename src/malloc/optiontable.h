@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * optiontable.h: every option there is, once: the parser (options.c), `fallow run --name=value` and `fallow options`
- * (src/cli) are made of this.
+ * optiontable.h: every option there is, once. The parser (options.c), `fallow run --name=value` and `fallow
+ * options` (src/cli) are made from this.
  *
  *   X(name, kind, usual value, what it does)
- *   kinds: SWITCH 0 or 1 · NUMBER a number · BYTES a number, with k, m, g or t behind it for powers of 1024; 0: none · PATH a file
+ *   kinds: SWITCH 0 or 1 · NUMBER a number · PATH a file
+ *          BYTES a number, with k, m, g or t behind it for powers of 1024; 0: none
  */
 #ifndef FL_OPTIONTABLE_H
 #define FL_OPTIONTABLE_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * optionvalues.h: what is written behind an option's name, by kind (optiontable.h): for the library, and for the command, which does
- * not start a program with a value that the library would ignore. Calls nothing.
+ * optionvalues.h: reads what is written behind an option's name, by kind (optiontable.h): for the library,
+ * and for the command, which starts no program with a value that the library would ignore. Calls nothing.
  *
- * Each returns false where the text is no such value; *out is untouched then.
+ * Each function returns false, and leaves *out untouched, if the text is no such value.
  */
 #ifndef FL_OPTIONVALUES_H
 #define FL_OPTIONVALUES_H

@@ -13,7 +13,7 @@
 fl_options fl_the_options = {
     .background_thread = true, .container = true, .give_back = true, .huge_pages = true};
 
-/* Who wants neither a thread nor files is in a sandbox. */
+/* A user who wants neither a thread nor files is in a sandbox. */
 static void keep_to_memory(void) {
     fl_system_keep_to_memory(!fl_the_options.background_thread && !fl_the_options.container);
 }
@@ -55,7 +55,7 @@ void fl_option_apply(fl_option which) {
         fl_limits_set_process_soft(fl_the_options.soft_limit);
         return;
     case FL_OPTION_profile_file:
-    case FL_OPTION_stats_file: /* read at the end; so the next */
+    case FL_OPTION_stats_file: /* read at the end; so with the next */
     case FL_OPTION_verbose:
     case FL_OPTION_COUNT:
         return;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* settings.h: what the options (optiontable.h) are set to, and what each does when it changes. Knows nothing of their text. */
+/*
+ * settings.h: what the options (optiontable.h) are set to, and what each does when it changes. It knows
+ * nothing of their text.
+ */
 #ifndef FL_SETTINGS_H
 #define FL_SETTINGS_H
 
@@ -24,7 +27,7 @@ extern fl_options fl_the_options;
 #define FL_OPTION(name, kind, usual, what) FL_OPTION_##name,
 typedef enum fl_option { FL_OPTIONS(FL_OPTION) FL_OPTION_COUNT } fl_option;
 
-/* Makes one of them hold, and leaves all else as it is, by whomever it was set. */
+/* Puts one option into effect, and leaves all else as it is, whoever set it. */
 void fl_option_apply(fl_option which);
 
 #endif

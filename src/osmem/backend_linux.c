@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend_linux.c: the moves between the four states in Linux system calls, and nothing else.
+ * backend_linux.c: makes the moves between the four states in Linux system calls, and nothing else.
  *
  *   Reserved            private anonymous, PROT_NONE: not charged, not in core dumps
  *   Prepared and Ready  private anonymous, read-write; the kernel backs a page on first touch, and takes it
  *                       back on MADV_DONTNEED, after which it reads as zero
  *
- * It never maps over anything (MAP_FIXED, MREMAP_FIXED): kernels up to 6.12 take away what was there before they find a
- * reason to refuse, and the hole is anybody's until it is filled again. So what is Reserved becomes Prepared by mprotect.
+ * It never maps over anything (MAP_FIXED, MREMAP_FIXED): kernels up to 6.12 take away what was there before
+ * they find a reason to refuse, and the hole is anybody's until it is filled again. So mprotect makes
+ * Prepared what is Reserved.
  *
- * A read-write mapping is charged against the commit limit when it is made (also by mprotect: MAP_NORESERVE would charge
- * nothing and grant what cannot be had). MADV_DONTNEED and mprotect(PROT_NONE) keep the charge; only munmap gives it back.
+ * The kernel charges a read-write mapping against the commit limit when it is made (also by mprotect:
+ * MAP_NORESERVE would charge nothing and grant what cannot be had). MADV_DONTNEED and mprotect(PROT_NONE)
+ * keep the charge; only munmap gives it back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -42,7 +44,7 @@
 #define MADV_COLLAPSE 25
 #endif
 
-/* A statistic; nothing is ordered by it. */
+/* A statistic: it orders nothing. */
 static _Atomic uint64_t system_calls;
 
 static void count_call(void) {
@@ -58,14 +60,14 @@ static osmem_result result_of(int code) {
     case 0:
         return OSMEM_OK;
     case ENOMEM:
-    case EAGAIN: /* above the limit on locked memory, where what is mapped is locked at once */
+    case EAGAIN: /* above the limit on locked memory, if mappings are locked at once */
         return OSMEM_NOMEM;
     default:
         return OSMEM_UNSUPPORTED;
     }
 }
 
-/* The calls leave errno alone, and return its value where they failed. */
+/* These leave errno alone, and return its value if they fail. */
 static int call_mmap(void *start, size_t bytes, int protection, int flags, void **got) {
     int saved_errno = errno;
     count_call();
@@ -91,7 +93,7 @@ static int call_mprotect(void *start, size_t bytes, int protection) {
     return code;
 }
 
-#define TRIES_MAX 16 /* where the kernel says EAGAIN */
+#define TRIES_MAX 16 /* if the kernel says EAGAIN */
 
 static int call_madvise(void *start, size_t bytes, int advice) {
     int saved_errno = errno, code = EAGAIN;
@@ -111,7 +113,7 @@ static void linux_traits(void *context, osmem_traits *out) {
                           .prepared_is_charged = true};
 }
 
-/* [start, start + bytes), of which nothing is anybody's, becomes ours; else nothing has changed. */
+/* Maps [start, start + bytes), if nothing of it is anybody's; else changes nothing. */
 static osmem_result map_exactly(void *start, size_t bytes, int protection) {
     void *got;
     int code = call_mmap(start, bytes, protection, MAP_FIXED_NOREPLACE, &got);
@@ -139,7 +141,8 @@ static osmem_result map_aligned(size_t bytes, size_t alignment, int protection, 
 static void *linux_alloc(void *context, size_t bytes) {
     osmem_reservation got = {NULL, 0};
     (void)context;
-    /* Nothing is trimmed here, so nothing can be left over, but where the page was said to be larger than it is. */
+    /* Nothing is trimmed here, so nothing can be left over, unless the page was said to be larger than it
+     * is. */
     osmem_result result = map_aligned(bytes, fl_system_page_bytes(), PROT_READ | PROT_WRITE, &got);
     return result == OSMEM_OK ? got.start : NULL;
 }
@@ -159,8 +162,8 @@ static osmem_result linux_reserve(void *context, const osmem_request *request, o
 }
 
 /*
- * mprotect goes mapping by mapping, from the first on, and may have done some of them when it fails: these are taken back.
- * The way back charges nothing and meets the same obstacle at the earliest, so it comes as far.
+ * mprotect goes mapping by mapping, from the first on, and may have done some when it fails: these are taken
+ * back. The way back charges nothing, and meets the same obstacle at the earliest, so it comes as far.
  */
 static osmem_result protect(void *start, size_t bytes, int protection, int before) {
     int code = call_mprotect(start, bytes, protection);
@@ -191,8 +194,9 @@ _Static_assert(sizeof(osmem_range) == sizeof(struct iovec) &&
 static _Atomic bool takes_one_by_one;
 
 /*
- * Many scattered ranges in one call. Returns how many of them were done completely, from the first on. *doubtful: the
- * kernel said EINVAL: it does not know the call for that, or the first range is locked. Asked about alone, that one tells.
+ * Gives back many scattered ranges in one call. Returns how many were done completely, from the first on.
+ * *doubtful: the kernel said EINVAL: it does not know the call for that, or the first range is locked. Asking
+ * about that range alone tells.
  */
 static size_t unused_in_one_call(const osmem_range *ranges, size_t count, bool *doubtful) {
     *doubtful = false;
@@ -237,7 +241,7 @@ static osmem_result linux_unused(void *context, const osmem_range *ranges, size_
             continue;
         result = result_of_advice(call_madvise(ranges[*done].start, ranges[*done].bytes, MADV_DONTNEED));
         if (result == OSMEM_OK) {
-            if (doubtful) /* alone it goes, together it did not */
+            if (doubtful) /* alone it goes; together it did not */
                 atomic_store_explicit(&takes_one_by_one, true, memory_order_relaxed);
             ++*done;
         }
@@ -245,7 +249,7 @@ static osmem_result linux_unused(void *context, const osmem_range *ranges, size_
     return result;
 }
 
-/* [anon:fallow <name>] in /proc/PID/maps, since Linux 5.17 where the kernel was built with it. */
+/* Names it [anon:fallow <name>] in /proc/PID/maps, since Linux 5.17 if the kernel was built with it. */
 static void linux_show_name(void *context, void *start, size_t bytes, const char *name) {
     static _Atomic bool refused;
     char text[48] = "fallow "; /* an arena's name fits */
@@ -253,7 +257,7 @@ static void linux_show_name(void *context, void *start, size_t bytes, const char
     (void)context;
     if (atomic_load_explicit(&refused, memory_order_relaxed) || fl_system_keeps_to_memory())
         return;
-    for (; *name && length < sizeof text - 1; name++) /* these the kernel does not take */
+    for (; *name && length < sizeof text - 1; name++) /* the kernel does not take these */
         text[length++] = *name < ' ' || *name > '~' || strchr("\\`$[]", *name) ? '_' : *name;
     text[length] = '\0';
     int saved_errno = errno;
@@ -278,7 +282,7 @@ static osmem_result lazy_unused(void *context, const osmem_range *ranges, size_t
     return OSMEM_OK;
 }
 
-/* The charge goes with the mapping; whoever is quicker than we are may have the addresses. */
+/* The charge goes with the mapping; somebody quicker than we are may then have the addresses. */
 static osmem_result linux_unmap(void *context, void *start, size_t bytes) {
     (void)context;
     int code = call_munmap(start, bytes);
@@ -298,14 +302,15 @@ static osmem_result linux_fault(void *context, void *start, size_t bytes) {
     return result;
 }
 
-/* A move that was not made: `to` again, if nobody was quicker. */
+/* After a move that was not made: maps `to` again, if nobody was quicker. */
 static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
     return map_exactly(to, bytes, PROT_READ | PROT_WRITE) == OSMEM_OK ? result : OSMEM_LOST;
 }
 
 /*
- * MREMAP_FIXED would take whatever lies at the target, ours or not, and may do so before it refuses. So the target is given
- * up first and asked for as a hint: if somebody else has it by then, the pages come to lie elsewhere, and are copied back.
+ * MREMAP_FIXED would take whatever lies at the target, ours or not, and may do so before it refuses. So this
+ * gives up the target first and asks for it as a hint: if somebody else has it by then, the pages come to lie
+ * elsewhere, and are copied back.
  */
 static osmem_result linux_move(void *context, void *from, void *to, size_t bytes) {
     (void)context;
@@ -318,7 +323,7 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
         return result_of(code);
     int saved_errno = errno;
     count_call();
-    /* By number: the C library's mremap passes the target on for MREMAP_FIXED only. */
+    /* By number: the C library's mremap passes the target on only with MREMAP_FIXED. */
     long got = syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, to);
     code = got == -1 ? errno : 0;
     errno = saved_errno;
@@ -345,7 +350,7 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
 /* They protect nothing: two threads may find out at the same time. */
 static _Atomic bool knows_guards, knows_no_guards;
 
-/* Where a part of it cannot be guarded (it is locked), those before that are by then. */
+/* If a part cannot be guarded (it is locked), those before it are by then. */
 bool fl_backend_guard(void *start, size_t bytes) {
     if (atomic_load_explicit(&knows_no_guards, memory_order_relaxed) || fl_system_keeps_to_memory())
         return false;
@@ -381,8 +386,9 @@ static osmem_result linux_collapse(void *context, void *start, size_t bytes) {
 }
 
 /*
- * Of a huge page that lies in a range only in part, MADV_DONTNEED takes that part out of the process, but the system has it back
- * only when it splits the page, some day when it is short. MADV_COLD of any part of it splits it at once.
+ * If a huge page lies in a range only in part, MADV_DONTNEED takes that part out of the process, but the
+ * system has it back only when it splits the page: some day, when memory is short. MADV_COLD of any part
+ * splits it at once.
  */
 static osmem_result linux_split(void *context, void *start, size_t bytes) {
     uintptr_t first = (uintptr_t)start, end = first + bytes, huge = fl_system_huge_page_bytes();
@@ -396,7 +402,7 @@ static osmem_result linux_split(void *context, void *start, size_t bytes) {
     return result_of(code);
 }
 
-/* What the two back ends share: they differ in how memory is given back, and in what is true of it then. */
+/* What the two back ends share: they differ in how they give memory back, and in what is then true of it. */
 #define LINUX_CALLS                                                                                          \
     .struct_bytes = sizeof(osmem_backend), .alloc = linux_alloc, .reserve = linux_reserve, .map = linux_map, \
     .used = linux_used, .unmap = linux_unmap, .fault = linux_fault, .free = linux_free,                      \

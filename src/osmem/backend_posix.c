@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend_posix.c: the moves in what the BSDs, macOS and Linux have in common: mmap, mprotect, munmap, and MADV_FREE. It is
- * built and tested on Linux too, so that it cannot rot. It never maps over anything (MAP_FIXED), as backend_linux.c.
+ * backend_posix.c: makes the moves in what the BSDs, macOS and Linux have in common: mmap, mprotect, munmap,
+ * and MADV_FREE. It is built and tested on Linux too, so that it cannot rot. Like backend_linux.c, it never
+ * maps over anything (MAP_FIXED).
  *
  * Memory given back stays until the system needs it, and may read as its old contents until then.
  */
@@ -37,7 +38,7 @@ static osmem_result unmap_pages(void *start, size_t bytes) {
     return result_of(munmap(start, bytes), saved_errno);
 }
 
-/* A hint is obeyed where nothing is in the way, on all of these systems. */
+/* All of these systems obey a hint if nothing is in the way. */
 static osmem_result map_exactly(void *start, size_t bytes, int protection) {
     void *got;
     if (map_pages(start, bytes, protection, &got))
@@ -85,7 +86,7 @@ static osmem_result posix_reserve(void *context, const osmem_request *request, o
                : map_aligned(request->bytes, request->alignment, protection, out);
 }
 
-/* mprotect may have done a part when it fails: that is taken back. The way back comes as far at least. */
+/* mprotect may have done a part when it fails: that is taken back. The way back comes at least as far. */
 static osmem_result protect(void *start, size_t bytes, int protection, int before) {
     int saved_errno = errno;
     osmem_result result = result_of(mprotect(start, bytes, protection), saved_errno);

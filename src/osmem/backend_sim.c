@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backend_sim.c: the simulated system: a sorted array of mappings, a bit for each resident page, a few budgets, and the
- * rules of other systems. It must never look at the memory that it stands for: mostly there is none. Where a real system
- * stands behind it, that one is asked to do the same, after the rules were kept.
+ * backend_sim.c: the simulated system: a sorted array of mappings, a bit for each resident page, a few
+ * budgets, and the rules of other systems. It must never look at the memory that it stands for: mostly there
+ * is none. If a real system stands behind it, that is asked to do the same once the rules are kept.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "checker.h"
 #include "simspace.h"
 
-/* Where sims lie: each behind the one before, so that two of them do not look alike. */
+/* Where sims lie: each behind the last, so that no two look alike. */
 #define SIMS_BASE ((uintptr_t)1 << 47)
 #define REAL_BASE ((uintptr_t)1 << 45)
 #define SIMS_BYTES ((size_t)1 << 47)
@@ -56,7 +56,7 @@ static void *address_of(const osmem_sim *sim, size_t page) {
     return (void *)(sim->base + page * sim->config.os_page_bytes);
 }
 
-/* May so many pages more be mapped read-write? */
+/* Returns whether so many pages more may be mapped read-write. */
 static bool commit_allows(const osmem_sim *sim, size_t more_pages) {
     size_t page = sim->config.os_page_bytes;
     switch (sim->config.overcommit) {
@@ -70,7 +70,7 @@ static bool commit_allows(const osmem_sim *sim, size_t more_pages) {
     return true;
 }
 
-/* Takes the lock for a call; an error: it is to fail. */
+/* Takes the lock for a call. Returns an error if the call is to fail. */
 static osmem_result enter(osmem_sim *sim, osmem_sim_call call) {
     fl_lock_take(&sim->lock);
     sim->calls++;
@@ -92,7 +92,7 @@ static osmem_result leave(osmem_sim *sim, osmem_result result) {
     return result;
 }
 
-/* A call that no system with these rules would make sense of. Under the lock. */
+/* For a call that no system with these rules would make sense of. Caller holds the lock. */
 static osmem_result broken(osmem_sim *sim) {
     sim->broken++;
     return OSMEM_INVALID;
@@ -118,7 +118,7 @@ static osmem_request real_request(void *start, const osmem_request *request, boo
     return exactly;
 }
 
-/* The real system, where there is one, does the same. It lies at the same addresses. */
+/* Has the real system, if there is one, do the same, at the same addresses. */
 static osmem_result reserve_for_real(const osmem_sim *sim, void *start, const osmem_request *request,
                                      bool ready) {
     if (!sim->config.real)
@@ -130,7 +130,7 @@ static osmem_result reserve_for_real(const osmem_sim *sim, void *start, const os
     return native->reserve(native->context, &exactly, &out);
 }
 
-/* Where a request may lie. Under the lock. */
+/* Finds where a request may lie. Caller holds the lock. */
 static osmem_result find_place(osmem_sim *sim, const osmem_request *request, size_t pages, size_t *first) {
     size_t granule = sim->config.reserve_bytes;
     size_t alignment = request->alignment > granule ? request->alignment : granule;
@@ -149,7 +149,7 @@ static osmem_result find_place(osmem_sim *sim, const osmem_request *request, siz
                : OSMEM_NOMEM;
 }
 
-/* Under the lock. */
+/* Caller holds the lock. */
 static osmem_result reserve_pages(osmem_sim *sim, const osmem_request *request, bool ready, void **start) {
     size_t pages = request->bytes / sim->config.os_page_bytes, first = 0;
     fl_kind kind = request->mapped ? FL_ACCESSIBLE : FL_INACCESSIBLE;
@@ -188,7 +188,7 @@ static osmem_result sim_reserve(void *context, const osmem_request *request, osm
 
 typedef osmem_result (*native_call)(void *context, void *start, size_t bytes);
 
-/* Pages of one kind become of another; the real system is asked by `ask`, unless that is NULL. */
+/* Makes pages of one kind into another; asks the real system by `ask`, unless that is NULL. */
 static osmem_result change(osmem_sim *sim, osmem_sim_call call, void *start, size_t bytes, fl_kind from,
                            fl_kind to, native_call ask) {
     size_t first = page_of(sim, start), end = first + bytes / sim->config.os_page_bytes;
@@ -263,7 +263,7 @@ static osmem_result sim_used(void *context, void *start, size_t bytes) {
     return leave(sim, result);
 }
 
-/* One range of several. Under the lock. */
+/* Forgets one range of several. Caller holds the lock. */
 static osmem_result forget(osmem_sim *sim, const osmem_range *range) {
     const osmem_backend *native = fl_backend_native();
     size_t first = page_of(sim, range->start), end = first + range->bytes / sim->config.os_page_bytes, done;
@@ -286,7 +286,7 @@ static osmem_result sim_unused(void *context, const osmem_range *ranges, size_t 
     return leave(sim, each == OSMEM_OK ? result : each);
 }
 
-/* Any range that is ours. */
+/* Takes any range that is ours. */
 static osmem_result sim_hint(void *context, void *start, size_t bytes) {
     osmem_sim *sim = context;
     uint32_t ignored;

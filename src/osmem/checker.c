@@ -13,15 +13,15 @@
 /* What is known of one OS page of at least 4 KiB. */
 typedef struct shadow {
     uint8_t state;  /* fl_state */
-    uint8_t since;  /* fl_call that brought it there */
+    uint8_t since;  /* the fl_call that brought it there */
     uint16_t owner; /* the number of the stat that counts it; 0: no matter which */
 } shadow;
 
-/* In leaves that are made on first use. Addresses up to 48 bits. */
+/* In leaves that are made on first use. Addresses have up to 48 bits. */
 #define LEAF_SHIFT 15
 #define LEAF_PAGES ((size_t)1 << LEAF_SHIFT)
 #define PAGE_SHIFT_MIN 12
-#define STEP ((size_t)1 << PAGE_SHIFT_MIN) /* whatever the size of the OS page is */
+#define STEP ((size_t)1 << PAGE_SHIFT_MIN) /* whatever the OS page's size */
 #define LEAVES ((size_t)1 << (48 - PAGE_SHIFT_MIN - LEAF_SHIFT))
 #define OWNERS ((size_t)1 << 16)
 
@@ -31,11 +31,11 @@ typedef union leaf {
     union leaf *next;
 } leaf;
 
-/* A process that checks nothing has none of it: made on first use, in one piece. */
+/* Made on first use, in one piece: a process that checks nothing has none of it. */
 typedef struct tables {
     leaf *leaves[LEAVES];
-    leaf *spare;                      /* of what was forgotten */
-    const osmem_stat *owners[OWNERS]; /* by number: a hash table of addresses, from which nothing goes */
+    leaf *spare;                      /* leaves of what was forgotten */
+    const osmem_stat *owners[OWNERS]; /* by number: a hash table of addresses, which are never taken out */
 } tables;
 
 static tables *known;
@@ -67,7 +67,7 @@ static leaf *new_leaf(void) {
     return it;
 }
 
-/* The shadow of one page; NULL for a page of a leaf that was never needed, which is None. */
+/* Returns the shadow of a page; NULL for a page of a leaf that was never needed, which is None. */
 static shadow *shadow_of(size_t page, bool make) {
     if (page >> LEAF_SHIFT >= LEAVES)
         fl_fatal("osmem: address", (void *)(page << PAGE_SHIFT_MIN),
@@ -89,7 +89,7 @@ static size_t first_number(const osmem_stat *stat) {
     return ((uintptr_t)stat >> 4) * 0x9e3779b1u % OWNERS;
 }
 
-/* A number for a stat, the same whenever it is asked for; 0 where there are none left. */
+/* Returns a stat's number, always the same; 0 if there are none left. */
 static uint16_t number_of(const osmem_stat *stat) {
     size_t at = first_number(stat);
     for (size_t looks = 0; looks < 64; looks++, at = (at + 1) % OWNERS) {
@@ -106,7 +106,7 @@ static void add_bytes(fl_line *line, const char *name, size_t bytes) {
     fl_line_add_number(line, bytes);
 }
 
-/* One line: call, range, page and state found, when it got there, what was needed. */
+/* Writes one line: call, range, page and state found, when it got there, what was needed. */
 static _Noreturn void stop(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, size_t page,
                            shadow found, const char *needed) {
     fl_line line;
@@ -142,7 +142,7 @@ static bool is_owner(const shadow *page, uint16_t owner) {
     return page->state == FL_NONE || page->owner == owner || !page->owner || !owner;
 }
 
-/* Holds the lock. */
+/* Caller holds the lock. */
 static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                    osmem_bytes expected) {
     size_t left[] = {0, expected.reserved, expected.prepared, expected.ready};
@@ -158,7 +158,7 @@ static void expect(const osmem_stat *stat, fl_call call, const void *start, size
     }
 }
 
-/* Holds the lock. */
+/* Caller holds the lock. */
 static void note(const osmem_stat *stat, fl_call call, const void *start, size_t bytes, fl_state now) {
     bool from_none = call == FL_CALL_ALLOC || call == FL_CALL_RESERVE || call == FL_CALL_PREPARE;
     for (size_t at = 0; at < bytes; at += STEP) {
@@ -218,10 +218,11 @@ void fl_checker_transfer(const void *start, size_t bytes, osmem_bytes expected, 
 }
 
 #if FL_CHECKS >= 2
-/* What others note meanwhile is of other pages: a number or a leaf that was there stays, one that appears is not ours. */
+/* What others record meanwhile is about other pages: a number or a leaf that was there stays, one that
+ * appears is not ours. */
 #define READ_WITHOUT_LOCK __attribute__((no_sanitize("thread")))
 
-/* The number that a stat has; 0: it has none yet, and counts nothing. */
+/* Returns the number that a stat has; 0 if it has none yet, and counts nothing. */
 READ_WITHOUT_LOCK static uint16_t number_if_any(const osmem_stat *stat) {
     size_t at = first_number(stat);
     for (size_t looks = 0; looks < 64; looks++, at = (at + 1) % OWNERS)

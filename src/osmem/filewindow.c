@@ -9,7 +9,7 @@
 
 bool fl_file_window_move(fl_file_window *window, int file, uint64_t at, size_t bytes) {
     fl_file_window_end(window);
-    /* Memory behind a file's end is a trap. */
+    /* Touching memory behind a file's end is a trap. */
     if (!fl_system_set_file_bytes(file, at + bytes))
         return false;
     int saved_errno = errno;

@@ -31,7 +31,7 @@ static size_t more(size_t count, size_t bytes) {
     return count + bytes;
 }
 
-/* One stat. Holds the lock. */
+/* Changes one stat. Caller holds the lock. */
 static inline void change(osmem_stat *stat, osmem_bytes out, osmem_bytes in) {
     osmem_bytes *its = &stat->bytes;
     its->reserved = more(less(stat, FL_RESERVED, its->reserved, out.reserved), in.reserved);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * osmem.c: the interface half of osmem: what is the same on every system. It rounds, refuses what breaks
- * the rules, asks the back end, and counts what the back end has done. No system call stands here.
+ * osmem.c: the interface half of osmem: what is the same on every system. It rounds, refuses what breaks the
+ * rules, asks the back end, and counts what the back end has done. It makes no system call.
  */
 #include "fallow/osmem.h"
 
@@ -36,13 +36,15 @@ static bool size_is_legal(const osmem_stat *stat, size_t bytes) {
     return bytes && (bytes & (stat->traits.os_page_bytes - 1)) == 0;
 }
 
-/* What the caller says of a range adds up to it; each part is bounded first, so that no sum can wrap around. */
+/* What the caller says of a range adds up to it; each part is bounded first, so that no sum can wrap
+ * around. */
 static bool parts_are_legal(osmem_bytes parts, size_t bytes) {
     return parts.reserved <= bytes && parts.prepared <= bytes - parts.reserved &&
            parts.ready == bytes - parts.reserved - parts.prepared;
 }
 
-/* The checker's part, where the stat has one: before the back end is asked, and when it has done what it was asked. */
+/* The checker's part, if the stat is checked: before the back end is asked, and when it has done what it was
+ * asked. */
 static void expect(const osmem_stat *stat, fl_call call, const void *start, size_t bytes,
                    osmem_bytes expected) {
     if (stat->checked)
@@ -72,7 +74,7 @@ void *osmem_alloc(size_t bytes, osmem_stat *stat) {
     return start;
 }
 
-/* None → Reserved or Prepared, as the request says. *start is where. */
+/* None → Reserved or Prepared, as the request says. *start becomes where. */
 static osmem_result reserve(const osmem_request *request, osmem_stat *stat, void **start) {
     osmem_reservation got = {NULL, 0};
     osmem_result result = stat->backend->reserve(stat->backend->context, request, &got);
@@ -137,8 +139,9 @@ static osmem_result move_range(fl_call call, range_call ask, void *start, size_t
     return result;
 }
 
-/* One move of a range that may become None, by intention or by loss: whose parts are `before`. What is given back may
- * be another thread's before this one has noted it, so the checker is kept from the one to the other. */
+/* One move of a range, whose parts are `before`, that may become None, by intention or by loss. What is given
+ * back may be another thread's before this one has recorded that, so the checker is kept locked from the one
+ * to the other. */
 static osmem_result move_or_lose(fl_call call, range_call ask, void *start, size_t bytes, osmem_bytes before,
                                  fl_state to, osmem_stat *stat) {
     if (!range_is_legal(stat, start, bytes))
@@ -241,7 +244,7 @@ osmem_result osmem_move(void *from, void *to, size_t bytes, osmem_stat *stat) {
 void osmem_transfer(void *start, size_t bytes, osmem_bytes by_state, osmem_stat *from, osmem_stat *to) {
     if (from->checked || to->checked)
         fl_checker_transfer(start, bytes, by_state, from, to);
-    /* Into the new one first: a common parent must not be seen too low in between. */
+    /* First into the new one: a common parent must not be seen too low in between. */
     fl_ledger_change(to, (osmem_bytes){0}, by_state);
     fl_ledger_change(from, by_state, (osmem_bytes){0});
 }
@@ -254,7 +257,7 @@ static bool may_be_hinted(const void *start, size_t bytes, const osmem_stat *sta
     return true;
 }
 
-/* Asked for the whole huge pages of the range. */
+/* Asks for the whole huge pages of the range. */
 static osmem_result ask_for_huge_pages(range_call ask, void *start, size_t bytes, osmem_stat *stat) {
     size_t huge = stat->traits.huge_page_bytes;
     if (!may_be_hinted(start, bytes, stat))

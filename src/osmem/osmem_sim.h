@@ -70,8 +70,7 @@ typedef struct osmem_sim_figures {
     size_t mappings; /* neighbours of one kind count once, as in the kernel */
     uint64_t faults; /* pages that became resident by a touch */
     uint64_t calls;  /* that the back end has been asked to make, refused ones included */
-    uint64_t
-        broken; /* of these, such as broke a rule: a range in another kind, granularity, two reservations at once */
+    uint64_t broken; /* of these, those that broke a rule: another kind, granularity, two reservations */
 } osmem_sim_figures;
 
 osmem_sim_figures osmem_sim_read(osmem_sim *sim);

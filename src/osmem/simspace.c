@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* The first mapping that ends behind a page. */
+/* Finds the first mapping that ends behind a page. */
 static size_t find(const fl_simspace *space, size_t page) {
     size_t low = 0, high = space->count_of_mappings;
     while (low < high) {
@@ -56,7 +56,8 @@ void fl_simspace_forget(fl_simspace *space, size_t first, size_t end) {
     }
 }
 
-/* What stays of the mappings i to j - 1 outside [first, end), and what is new, in order; at most three. */
+/* Writes what stays of the mappings i to j - 1 outside [first, end), and what is new, in order; at most
+ * three. */
 static size_t pieces_for(const fl_simspace *space, size_t i, size_t j, fl_mapping new, fl_mapping pieces[3]) {
     size_t count = 0;
     if (i < j && space->mappings[i].first < new.first)
@@ -91,7 +92,7 @@ osmem_result fl_simspace_set(fl_simspace *space, size_t first, size_t end, fl_ki
         j++;
     fl_mapping pieces[5];
     size_t count = 0;
-    /* The neighbours too: they may be of the same kind. */
+    /* The neighbours too, which may be of the same kind. */
     size_t from = i > 0 ? i - 1 : i, to = j < space->count_of_mappings ? j + 1 : j;
     if (from < i)
         pieces[count++] = space->mappings[from];

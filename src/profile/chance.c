@@ -5,9 +5,9 @@
 
 #include "../system/arithmetic.h"
 
-#define ONE ((uint64_t)1 << 62) /* of a probability */
+#define ONE ((uint64_t)1 << 62) /* the probability 1 */
 #define LN2_32 UINT64_C(2977044472)
-#define CERTAIN_SHIFT 6 /* of 64 times the mean, e^-64 are not sampled */
+#define CERTAIN_SHIFT 6 /* beyond 64 times the mean, only e^-64 are not sampled */
 
 typedef unsigned __int128 wide;
 
@@ -21,7 +21,8 @@ uint64_t fl_chance_seed(void) {
     return next_shared();
 }
 
-/* The binary logarithm of 1 to 2, given in 1/2^63, in 1/2^32: squared, a number says the next digit of its logarithm. */
+/* The binary logarithm, in 1/2^32, of a number from 1 to 2 in 1/2^63: squaring a number gives the next digit
+ * of its logarithm. */
 static uint64_t log2_of(uint64_t number) {
     uint64_t digits = 0;
     for (int i = 0; i < 32; i++) {
@@ -44,7 +45,7 @@ uint64_t fl_chance_gap(uint64_t *state, unsigned shift) {
 uint32_t fl_chance_step(uint64_t *state, uint32_t mean) {
     if (mean == 1)
         return 1;
-    /* Of whole events: half of one less, for what is rounded down. */
+    /* In whole events: half of one less, as it is rounded down. */
     wide steps = 1 + ((wide)fl_chance_gap(state, 32) * (2 * (uint64_t)mean - 1) >> 33);
     return steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
 }
@@ -53,7 +54,7 @@ static uint64_t times(uint64_t a, uint64_t b) {
     return (uint64_t)(((wide)a * b) >> 62);
 }
 
-/* 1 - e^-x is, for a small x, a short series; and of twice x what is known of x says: 1 - (1 - q)^2. */
+/* For a small x, 1 - e^-x is a short series; for twice x it follows from q for x: 1 - (1 - q)^2. */
 static uint64_t probability(size_t bytes, unsigned shift) {
     if (bytes == 0)
         return 0;

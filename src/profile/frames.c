@@ -6,7 +6,7 @@
 
 #include "../system/system.h"
 
-#define PAGE_BYTES ((uintptr_t)4096) /* at most that of the system */
+#define PAGE_BYTES ((uintptr_t)4096) /* at most the system's */
 #define FRAME_BYTES_MAX ((uintptr_t)1 << 20)
 #define NEW_BYTES_MAX 96 /* of one operator new */
 
@@ -20,7 +20,7 @@ static uintptr_t page_of(const uintptr_t *address) {
     return (uintptr_t)address & ~(PAGE_BYTES - 1);
 }
 
-/* Two words: on the page that has been read, or on one that can be. */
+/* Returns whether two words can be read: on the page that has been read, or on one that can be. */
 static bool can_read(const uintptr_t *words, const uintptr_t *known) {
     return (page_of(words) == page_of(known) || fl_system_can_read(words)) &&
            (page_of(words + 1) == page_of(words) || fl_system_can_read(words + 1));
@@ -33,7 +33,8 @@ static bool leads_on(const uintptr_t *frame) {
            can_read((const uintptr_t *)next, frame);
 }
 
-/* Does an entry begin by saving a register that is not the frame's? (With one that is, its frame is in the chain.) */
+/* Returns whether an entry begins by saving a register that is not the frame's. (If it saves the frame's, its
+ * frame is in the chain.) */
 static bool saves_one(uintptr_t entry) {
 #ifdef __x86_64__
     const unsigned char *code = (const unsigned char *)entry;
@@ -46,7 +47,8 @@ static bool saves_one(uintptr_t entry) {
 #endif
 }
 
-/* The return address is in an operator new without a frame: that of its own lies behind the register that it has saved. */
+/* Returns whether a return address lies in an operator new without a frame, whose own return address lies
+ * behind the register that it has saved. */
 static bool is_in_new(uintptr_t call) {
     const uintptr_t *entry = atomic_load_explicit(&news, memory_order_acquire);
     for (; entry && *entry; entry++)

@@ -12,10 +12,10 @@
 fl_sampling fl_the_sampling;
 fl_profile_books fl_the_books;
 
-/* All of it, and the sites' counts: guarded by the lock of the profile. */
+/* The lock of the profile guards all of this, and the sites' counts. */
 static fl_site *buckets[BUCKETS];
 static fl_sample *unused;
-static fl_site wanted; /* where the calls are gathered: too many for malloc's stack */
+static fl_site wanted; /* where calls are gathered: too large for malloc's stack */
 
 static uint32_t hash_of(const fl_site *site) {
     uint64_t hash = site->depth;
@@ -50,7 +50,7 @@ static fl_site *make(const fl_site *like) {
     site->next = atomic_load_explicit(&fl_the_books.sites, memory_order_relaxed);
     buckets[site->hash % BUCKETS] = site;
     fl_the_books.site_count++;
-    /* Release: who reads the list without the lock finds the site complete. */
+    /* Release: a reader without the lock finds the site complete. */
     atomic_store_explicit(&fl_the_books.sites, site, memory_order_release);
     return site;
 }
@@ -64,7 +64,7 @@ static fl_site *site_at(const void *frame, const char *arena) {
     fl_site *site = find(&wanted);
     if (site || fl_the_books.site_count < FL_SITES_MAX)
         return site ? site : make(&wanted);
-    wanted.depth = 0; /* nor of an arena: their names may be as many as there are arenas */
+    wanted.depth = 0; /* nor of an arena, whose names may be as many as there are arenas */
     memset(wanted.arena, 0, sizeof wanted.arena);
     wanted.hash = hash_of(&wanted);
     site = find(&wanted);
@@ -88,7 +88,8 @@ static fl_sample *take_sample(void) {
     return sample;
 }
 
-/* Before a site's counts change: while all of it is less than at the peak, what lived then is kept. */
+/* Before a site's counts change: keeps what was live at the peak, while live bytes of all sites are fewer
+ * than then. */
 static void keep_peak(fl_site *site) {
     if (fl_the_books.past_peak && site->peak_round != fl_the_books.round) {
         site->peak_blocks = site->live_blocks;

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recorder.c: libfallow-record: stands before any malloc (LD_PRELOAD), passes every call on, and writes what happened
- * into the file named by FALLOW_RECORD. See `fallow record`.
+ * recorder.c: libfallow-record: stands before any malloc (LD_PRELOAD), passes every call on, and writes what
+ * happened to the file named by FALLOW_RECORD. See `fallow record`.
  *
- * The file is mapped and written in place, so that what was recorded survives however the process ends. A child of fork,
- * and a program that this one starts, write files of their own: FILE.PID. One lock orders the events of all threads: a
- * free is written before it happens and an allocation after, so that an address in the file is never two blocks at once.
+ * The file is mapped and written in place, so that what was recorded survives however the process ends. A
+ * child of fork, and a program that this one starts, write files of their own: FILE.PID. One lock orders the
+ * events of all threads. A free is written before it happens and an allocation after, so that an address in
+ * the file is never two blocks at once.
  *
- * Nothing is held around fork, so that no handler of the program's waits for this library, whatever it joins. A child begins
- * anew after it, or at its first event before; what others were writing in the parent is no concern of its own.
+ * Nothing is held around fork, so that no handler of the program's waits for this library, whatever it joins.
+ * A child begins anew after fork, or at its first event before that; what others were writing in the parent
+ * is no concern of its own.
  *
- * Recording must never allocate. It stands on the floors system and osmem, of which this library has its own copy.
+ * Recording must never allocate. It stands on the floors system and osmem, of which this library has its own
+ * copy.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -30,7 +33,7 @@
 #include "trace.h"
 
 #define API __attribute__((visibility("default")))
-#define STEP_BYTES ((size_t)4 << 20) /* the file grows by this much; what is too much is cut off at the end */
+#define STEP_BYTES ((size_t)4 << 20) /* the file grows by this much; the excess is cut off at the end */
 #define PATH_BYTES 4096
 
 /* The malloc behind us. */
@@ -40,11 +43,11 @@ static void *(*next_realloc)(void *, size_t);
 static void *(*next_memalign)(size_t, size_t);
 static void (*next_free)(void *);
 
-/* Looking them up, which the first call does, may itself allocate: from here, for good. */
+/* Looking them up, at the first call, may itself allocate: from here, for good. */
 static _Alignas(16) char early[65536];
 static _Atomic size_t early_used;
 
-/* All guarded by the lock of the record. */
+/* The lock of the record guards these. */
 static int file = -1;
 static fl_file_window window; /* a STEP_BYTES part of the file, and the one behind it */
 static uint64_t used;
@@ -53,14 +56,14 @@ static unsigned last_thread, threads;
 #define MINE static _Thread_local __attribute__((tls_model("initial-exec")))
 MINE unsigned my_thread; /* 0: not known yet */
 
-/* Before it takes the lock, until it has dropped it. Only so does a signal handler know: a lock can be its thread's before it
- * names that as its owner. */
+/* Set before the thread takes the lock, until it has dropped it. A signal handler knows it only by this: a
+ * thread can have a lock before the lock names it as its owner. */
 MINE volatile bool in_event;
 
-/* 1 in the process that the file belongs to, 0 in a child; NULL: only its number tells. */
+/* 1 in the process that the file belongs to, 0 in a child; NULL: only the process's number tells. */
 static volatile char *birth;
 static _Atomic uint64_t owner; /* that process; 0: recording has not begun */
-static _Atomic uint64_t heir;  /* the process and the thread that begin anew */
+static _Atomic uint64_t heir;  /* the process and the thread that are beginning anew */
 static _Atomic bool given_up;  /* this process records nothing any more */
 
 static bool is_early(const void *block) {
@@ -73,7 +76,7 @@ static void *early_alloc(size_t bytes) {
     return at + bytes <= sizeof early ? early + at : NULL;
 }
 
-/* The name with the process's number. False: it is too long for a path. */
+/* Writes the name with the process's number. Returns false if that is too long for a path. */
 static bool own_name(char *path, const char *name) {
     size_t length = strlen(name);
     fl_line end;
@@ -88,14 +91,14 @@ static bool own_name(char *path, const char *name) {
     return true;
 }
 
-/* Recording ends where there can be no window. Holds the lock. */
+/* Recording ends if there can be no window. Caller holds the lock. */
 static void open_file(void) {
     static char own[PATH_BYTES];
     const char *name = fl_system_environment("FALLOW_RECORD");
     file = -1;
     if (!name || !*name)
         return;
-    /* Who comes first has the name itself: `fallow record` has removed what was there. */
+    /* The first process has the name itself: `fallow record` has removed what was there. */
     if (!fl_system_open_new(name, false, &file) &&
         !(own_name(own, name) && fl_system_open_new(own, true, &file)))
         return;
@@ -118,11 +121,12 @@ static void become_owner(void) {
         *birth = 1;
 }
 
-/* What the parent was about at that moment decides. The mapping is shared with it: nothing may be written through it. */
+/* It depends on what the parent was doing at that moment. The mapping is shared with it: nothing may be
+ * written through it. */
 static void begin_anew(void) {
     if (in_event) {
-        /* By a signal handler, which has interrupted an event of its thread. If it was being written, both processes write it
-         * to the end, the same; if it was to be, it sees that it is too late. */
+        /* Forked by a signal handler that interrupted an event of its thread. If that was being written, both
+         * processes write it to the end, the same; if it was about to be, it finds that it is too late. */
         atomic_store_explicit(&given_up, true, memory_order_relaxed);
         fl_lock_init(fl_lock_of(FL_LOCK_RECORD), FL_LOCK_RECORD);
         return;
@@ -139,8 +143,8 @@ static void begin_anew(void) {
     open_file();
 }
 
-/* Has the process a file of its own now? In a child, the first thread to come sees to that; not so a signal handler that has
- * interrupted it there. */
+/* Returns whether the process has a file of its own by now. In a child, the first thread to come makes it; a
+ * signal handler that interrupts it there does not. */
 static bool is_ready(void) {
     if (is_owner())
         return true;
@@ -163,7 +167,7 @@ static bool is_ready(void) {
 }
 
 static void fork_child(void) {
-    is_ready(); /* also for a thread that waits for the lock, and was interrupted by a signal handler that forked */
+    is_ready(); /* also for a thread that waited for the lock when its signal handler forked */
 }
 
 static void find_next(void) {
@@ -174,7 +178,8 @@ static void find_next(void) {
     next_malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc"); /* last: whoever sees it sees the others */
 }
 
-/* Constructors of other libraries may come before ours, and want more than there is room for early. False: it is being looked up. */
+/* Constructors of other libraries may come before ours, and want more than `early` has room for. Returns
+ * false while the functions are being looked up. */
 static bool has_next(void) {
     static _Atomic bool begun;
     if (!next_malloc && !atomic_exchange_explicit(&begun, true, memory_order_relaxed))
@@ -192,7 +197,7 @@ __attribute__((constructor)) static void start(void) {
 
 __attribute__((destructor)) static void end(void) {
     if (in_event || !is_owner() || given_up)
-        return; /* exit in a signal handler that has interrupted an event: the zeroes behind it are an end as well */
+        return; /* exit in a signal handler that interrupted an event: the zeroes behind that end it too */
     fl_lock_take(fl_lock_of(FL_LOCK_RECORD));
     fl_file_window_end(&window);
     if (file >= 0)
@@ -206,7 +211,8 @@ static uint8_t *put_address(uint8_t *at, const void *block) {
     return fl_trace_put(at, fl_trace_zigzag(step));
 }
 
-/* Before and after may be NULL, log2_alignment and bytes are written for what has them. Holds the lock. */
+/* `before` and `after` may be NULL; log2_alignment and bytes are written for events that have them. Caller
+ * holds the lock. */
 static void put_event(fl_trace_what what, const void *before, unsigned log2_alignment, size_t bytes,
                       const void *after) {
     uint8_t *at = window.start + (used - window.at);
@@ -231,7 +237,7 @@ static void put_event(fl_trace_what what, const void *before, unsigned log2_alig
         fl_file_window_move(&window, file, window.at + STEP_BYTES, 2 * STEP_BYTES);
 }
 
-/* One event. A signal handler that has interrupted an event of its own thread is not recorded. */
+/* Records one event, unless a signal handler has interrupted an event of its own thread. */
 static void record(fl_trace_what what, const void *before, unsigned log2_alignment, size_t bytes,
                    const void *after) {
     if (in_event || !is_ready())
@@ -290,7 +296,7 @@ API void *realloc(void *block, size_t bytes) {
 
 static void *aligned(size_t alignment, size_t bytes) {
     void *block = has_next() ? next_memalign(alignment, bytes) : NULL;
-    if (block) /* what is no power of two the malloc behind us has made one of; 0 counts as 1 */
+    if (block) /* the malloc behind us has made a power of two of one that is none; 0 counts as 1 */
         record(FL_TRACE_ALIGNED, NULL, 63 - (unsigned)__builtin_clzll(alignment | 1), bytes, block);
     return block;
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.h: the format of a recorded trace: a header, then events of a few bytes each, in the order in which they happened
- * in the process, threads mixed. Written by recorder.c, read by ../cli/script.c.
+ * trace.h: the format of a recorded trace: a header, then events of a few bytes each, in the order in which
+ * they happened in the process, threads mixed. recorder.c writes it, ../cli/script.c reads it.
  *
  *   header    "fallow trace 1\n", 16 bytes, the last of them 0
- *   event     one byte that says what, then numbers (seven bits to a byte, the lowest first, the highest bit says "more")
+ *   event     a byte that says what, then numbers (seven bits to a byte, lowest first, top bit: "more")
  *
- *     END       0                                   also what an unfinished file reads as behind its last event
- *     THREAD    thread                              the events that follow are this thread's (0, 1, … as they came up)
+ *     END       0                                   what an unfinished file reads as behind its last event
+ *     THREAD    thread                              whose events follow (0, 1, … as they came)
  *     MALLOC    bytes, address                      after it returned
  *     CALLOC    bytes, address
  *     ALIGNED   log2 of the alignment, bytes, address
  *     FREE      address                             before it happened
  *     REALLOC   address, bytes                      of a block that is not NULL, before it happened
- *     MOVED     address                             where the thread's last REALLOC has put it; the old one if it failed
+ *     MOVED     address                             of the thread's last REALLOC; the old one if that failed
  *
- * An address is the difference to the last one that was written, divided by 16 (zigzag: 0, -1, 1, -2, 2, …). A call that
- * failed is not an event. Frees of blocks that were there before the trace began are in it, and have no MALLOC.
+ * An address is written as the difference to the last one, divided by 16 (zigzag: 0, -1, 1, -2, 2, …). A call
+ * that failed is not an event. Frees of blocks from before the trace are in it, and have no MALLOC.
  */
 #ifndef FL_TRACE_H
 #define FL_TRACE_H
@@ -25,7 +25,7 @@
 
 #define FL_TRACE_HEADER "fallow trace 1\n"
 #define FL_TRACE_HEADER_BYTES 16
-#define FL_TRACE_KIND_BYTES 13 /* of them, those that every version has */
+#define FL_TRACE_KIND_BYTES 13 /* the kinds that every version has */
 
 typedef enum fl_trace_what {
     FL_TRACE_END,

@@ -12,7 +12,7 @@
 #include "units.h"
 
 #define ADOPT_LOOKS 8
-#define PURGE_PART 128 /* so much of a purged slab freed since makes another purge worth it */
+#define PURGE_PART 128 /* so much of a purged slab, freed since, makes another purge worth it */
 
 static fl_slab_list *list_of(const fl_slab *slab) {
     fallow_arena *arena = slab->arena;
@@ -45,9 +45,9 @@ static void unlink_slab(fl_slab *slab) {
     count_listed(slab, false);
 }
 
-/* Nothing live, so nobody can push any more. The order is part of the protocol: out of the table first,
- * then the pages may be somebody else's, and the descriptor last. False: the system refused to make it whole; it can be
- * listed, for the next owner or another try. */
+/* Ends a slab with nothing live, to which nobody can push any more. The order is part of the protocol: out of
+ * the table first; then the pages, which may then be somebody else's; the descriptor last. Returns false if
+ * the system refuses to make it whole; it can then be listed, for the next owner or another try. */
 static bool die(fl_slab *slab, fl_kept *kept) {
     fl_pagearena *arena = &slab->arena->pages;
     uint64_t prepared = 0;
@@ -67,8 +67,8 @@ static bool die(fl_slab *slab, fl_kept *kept) {
     return true;
 }
 
-/* From CLAIMED to another state, if no push came in between. Release: all that the claimer did to the slab
- * comes before what the next claimer does. */
+/* Takes a slab from CLAIMED to another state. Returns false if a push came in between. Release: all that the
+ * claimer did to the slab comes before what the next claimer does. */
 static bool unclaim(fl_slab *slab, fl_word word, fl_slab_state state) {
     return atomic_compare_exchange_strong_explicit(&slab->word, &word, fl_word_with_state(word, state),
                                                    memory_order_release, memory_order_relaxed);
@@ -78,8 +78,9 @@ static bool is_scarce(const fl_slab *slab) {
     return fl_pagearena_is_scarce(&slab->arena->pages);
 }
 
-/* Into a list: fresh slabs first in theirs, purged ones last; at a limit those first that have a block at
- * hand. False: a push came in between. (Apart, so that its part of the stack is free for a slab's death.) */
+/* Puts a slab into a list: fresh ones first in theirs, purged ones last; at a limit those first that have a
+ * block at hand. Returns false if a push came in between. (Apart, so that its part of the stack is free for a
+ * slab's death.) */
 static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) {
     fallow_arena *arena = slab->arena;
     bool scarce = is_scarce(slab), at_hand = fl_slab_has_free(slab) || fl_word_head(word);
@@ -117,8 +118,8 @@ void fl_slab_unlist_and_settle(fl_slab *slab) {
     fl_slab_settle(slab, NULL);
 }
 
-/* Claims the fullest of the first few in the list, which packs the heap; of those that are bare, or of the
- * others. */
+/* Claims the fullest of the first few in the list, which packs the heap; if `at_hand`, of those that are not
+ * bare. */
 static fl_slab *claim_fullest(const fl_slab_list *list, bool at_hand) {
     for (;;) {
         fl_slab *best = NULL;
@@ -127,7 +128,7 @@ static fl_slab *claim_fullest(const fl_slab_list *list, bool at_hand) {
         for (fl_slab *slab = list->first; slab && looks > 0; slab = slab->next, looks--) {
             fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
             if (fl_word_state(word) != FL_LISTED)
-                continue; /* somebody has just freed its last block */
+                continue; /* its last block has just been freed */
             if (at_hand && atomic_load_explicit(&slab->bare, memory_order_relaxed))
                 continue;
             if (!best || fl_word_live(word) > fl_word_live(best_word)) {
@@ -151,14 +152,14 @@ static bool claim_listed(fl_slab *slab, fl_word word) {
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/* Enough was freed since the last time; or all of it, and the system did not let it die then. */
+/* Enough was freed since the last time; or all of it was, and the system did not let it die then. */
 static bool is_worth_another_purge(const fl_slab *slab, fl_word word, const fl_purge_turn *turn) {
     uint32_t live = fl_word_live(word);
     return slab->purged_live - live > slab->capacity / PURGE_PART ||
            (live == 0 && slab->purge_round != turn->round);
 }
 
-/* Of purged slabs, by turns: who is looked at in vain goes to the end. */
+/* Claims purged slabs by turns: one that is looked at in vain goes to the end. */
 static size_t claim_purged(fl_slab_list *list, fl_purge_turn *turn, fl_slab **slabs, size_t max) {
     size_t count = 0;
     const fl_slab *stop = NULL;
@@ -198,20 +199,21 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
     return count;
 }
 
-/* What the table leads to may be another slab by the time that this is read: a hint. */
+/* A hint: what the table leads to may be another slab by the time this is read. */
 __attribute__((no_sanitize("thread"))) static bool is_worth_claiming(const fl_slab *slab, fl_word word,
                                                                      bool every) {
     uint32_t live = fl_word_live(word);
     fl_slab_state state = fl_word_state(word);
     if (every && state == FL_FLOATING && live < slab->capacity)
-        return true; /* it gets into a list by that */
+        return true; /* this gets it into a list */
     if (every && live > atomic_load_explicit(&slab->idle_below, memory_order_relaxed))
         return false;
     return (state == FL_FLOATING || (every && state == FL_LISTED)) && slab->purged_live != live &&
            fl_slab_may_have_idle_unit(slab, live);
 }
 
-/* Claimed from the state in the word; out of its list, if it was in one. False: it is no longer in that state. */
+/* Claims a slab from the state in the word, and takes it out of its list if it was in one. Returns false if
+ * it is no longer in that state. */
 static bool claim_found(fl_slab *slab, fl_word word) {
     bool listed = fl_word_state(word) == FL_LISTED;
     /* Acquire: reads what its last claimer left. */
@@ -242,13 +244,13 @@ size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, 
     return count;
 }
 
-/* Claims a listed slab of a class; it stays in its list. Holds the lists' lock. */
+/* Claims a listed slab of a class; it stays in its list. Caller holds the lists' lock. */
 static fl_slab *claim_one(fallow_arena *arena, unsigned size_class, bool at_hand) {
     fl_slab *slab = claim_fullest(&arena->listed[size_class], at_hand);
     return slab ? slab : claim_fullest(&arena->purged[size_class], at_hand);
 }
 
-/* From CLAIMED, out of its list, to CURRENT. */
+/* Takes a slab, out of its list, from CLAIMED to CURRENT. */
 static void own(fl_slab *slab, uint32_t tag) {
     slab->next = slab->previous = NULL;
     slab->partial = slab->linked = slab->seen = 0;
@@ -256,7 +258,7 @@ static void own(fl_slab *slab, uint32_t tag) {
     slab->purged_live = FL_NOT_PURGED;
     fl_slab_tag(slab, tag);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-    /* Acquire: with the pushes whose blocks are taken along. */
+    /* Acquire: with the pushes whose blocks it takes along. */
     while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_make(FL_CURRENT, tag, 0, 0),
                                                   memory_order_acq_rel, memory_order_relaxed))
         ;
@@ -266,7 +268,7 @@ static void own(fl_slab *slab, uint32_t tag) {
 }
 
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
-    /* Without the lock: what is listed this very moment is found the next time. */
+    /* Without the lock: what is being listed at this moment is found next time. */
     if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
         return NULL;
     fl_lock_take(&arena->lists_lock);
@@ -279,14 +281,14 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     return slab;
 }
 
-/* One block of a claimed slab that has some at hand; it lives from now on. Back to where the slab was, or,
- * with nothing more at hand, to the end of the list, or out of it. Holds the lists' lock. */
+/* Takes one block of a claimed slab that has some at hand. The slab goes back to where it was; with nothing
+ * more at hand, to the end of the list, or, if full, out of it. Caller holds the lists' lock. */
 static void *take_one(fl_slab *slab, uint32_t idle_below_most) {
     fl_word word = fl_slab_take_pushed(slab);
     fl_slab_splice(slab, fl_word_head(word));
     void *block = fl_slab_pop_checked(slab);
     slab->purged_live += slab->purged_live != FL_NOT_PURGED;
-    /* As many pushes later as before, at the earliest; nor before so many blocks are free as touch any unit. */
+    /* One more push is needed than before, at least, and as many free blocks as touch any unit. */
     uint32_t idle_below = atomic_load_explicit(&slab->idle_below, memory_order_relaxed);
     if (idle_below != FL_NOT_LOOKED_AT)
         atomic_store_explicit(&slab->idle_below,

@@ -7,9 +7,9 @@
 
 fallow_arena *fl_process_arena;
 
-/* Guarded by the lock of arenas. Destroyed: used again. */
+/* Guarded by the lock of arenas. Destroyed: to be used again. */
 static fallow_arena *ended;
-static uint64_t lives; /* so many arenas were ever made */
+static uint64_t lives; /* how many arenas were ever made */
 static _Atomic uint64_t contents;
 fallow_arena *fl_arenas[FL_ARENAS_MAX];
 uint32_t fl_arenas_used;
@@ -42,8 +42,8 @@ fallow_arena *fl_arena_at(const fallow_arena *handle, const char *doing) {
     return arena;
 }
 
-/* The number of a life is never 0, so that no handle is NULL, and no address of the program's looks like one: so many arenas are not
- * made. */
+/* The number of a life is never 0, so that no handle is NULL, and so many arenas are never made that one
+ * looks like an address of the program's. */
 static fallow_arena *next_handle(const fallow_arena *arena) {
     return (fallow_arena *)(uintptr_t)(++lives * FL_ARENAS_MAX + arena->slot);
 }
@@ -53,7 +53,7 @@ void fl_arena_renew_contents(fallow_arena *arena) {
                           memory_order_relaxed);
 }
 
-/* Among a parent's children, or out of there. Hold the lock of arenas. */
+/* Link an arena to a parent's children, and unlink it. Caller holds the lock of arenas. */
 static void link_to(fallow_arena *parent, fallow_arena *arena) {
     arena->next_sibling = arena->previous_sibling = NULL;
     if (!parent)
@@ -73,7 +73,7 @@ static void unlink_from(fallow_arena *parent, fallow_arena *arena) {
         arena->next_sibling->previous_sibling = arena->previous_sibling;
 }
 
-/* As many may as there are arenas. */
+/* As many may join as there are arenas. */
 void fl_arena_join(fallow_arena *arena) {
     bool joined = fl_upkeep_join(&arena->pages.upkeep);
     FL_ASSERT(joined);
@@ -99,18 +99,19 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     fl_lock_init(&arena->lists_lock, FL_LOCK_LISTS);
     fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
     fl_lock_init(&arena->pools_lock, FL_LOCK_POOLS);
-    /* As new, or as the end of the one before has left it. */
+    /* As new, or as the end of the one before left it. */
     FL_ASSERT(!arena->unsettled && !arena->heaps && !arena->pools.newest &&
               !atomic_load_explicit(&arena->listed_count, memory_order_relaxed));
     fl_arena_renew_contents(arena);
-    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on, fork takes its locks: they are there */
+    fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on fork takes its locks, which are there */
     atomic_store_explicit(&arena->alive, true, memory_order_relaxed);
     fl_family_count(&arena->pages, true);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
     return arena;
 }
 
-/* With the lock: in the child of a fork it is there, or nobody comes by it, not with its parent's end either. */
+/* Under the lock: in the child of a fork it is there as a whole, or nobody comes by it, not even when its
+ * parent ends. */
 void fl_arena_show(fallow_arena *arena) {
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     atomic_store_explicit(&arena->handle, next_handle(arena), memory_order_release); /* what it has, first */
@@ -120,14 +121,15 @@ void fl_arena_show(fallow_arena *arena) {
 }
 
 void fl_arena_leave(fallow_arena *arena) {
-    /* First out of everybody's reach: in the child of a fork that comes in between it stays half-ended, and nobody may come
-     * by it there, who ends its parent for one, or lists what is below another arena in its parent's place. */
+    /* First out of everybody's reach. In the child of a fork that comes in between it stays half-ended, and
+     * nobody may come by it there: not by ending its parent, nor by listing what is below another arena in
+     * its parent's place. */
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     unlink_from(fl_arena_parent(arena), arena);
     fl_upkeep_part(&arena->pages.upkeep);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
-    fl_upkeep_leave(&arena->pages.upkeep); /* who came by it before */
-    /* Not before: who has it pinned may know it by its handle. */
+    fl_upkeep_leave(&arena->pages.upkeep); /* waits for those who came by it before */
+    /* Not earlier: a thread that has it pinned may know it by its handle. */
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS));
     atomic_store_explicit(&arena->handle, NULL, memory_order_relaxed);
     fl_lock_drop(fl_lock_of(FL_LOCK_ARENAS));
@@ -151,8 +153,9 @@ fallow_arena *fl_arena_next(uint32_t *slot) {
     return NULL;
 }
 
-/* Takes, or drops, what nobody counts a byte of an arena without, and of those below it: of all that are there, shown or not. Whoever holds
- * the lock of arenas and no other may hold many of these at once: everybody else holds one, and waits for no second one. */
+/* Takes, or drops, the locks without which nobody counts a byte of an arena and those below it, shown or not.
+ * Only the holder of the lock of arenas may hold many of these at once: everybody else holds one, and waits
+ * for no second one. */
 static void hold_counts(fallow_arena *arena, void (*each)(fl_lock *lock)) {
     uint32_t slot = 0;
     each(&arena->pages.lock);

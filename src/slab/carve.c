@@ -8,10 +8,10 @@
 #include "misused.h"
 #include "units.h"
 
-/* Memory that was used before is most likely there: more of it is carved at a time. */
+/* Memory that was used before is most likely there: it is carved in larger steps. */
 #define WARM_CARVES 4
 
-/* What was never handed out reads as zero, if the memory was new; else somebody has written there. */
+/* What was never handed out reads as zero if the memory was new; otherwise somebody has written there. */
 static void check_new(const fl_slab *slab, char *block) {
     if (__builtin_expect(!fl_mark_give(block), 0))
         fl_misuse(
@@ -19,7 +19,7 @@ static void check_new(const fl_slab *slab, char *block) {
             "written to before it was handed out, most likely from the block before it (it is not zero)");
 }
 
-/* Larger blocks may be stacks, or buffers, of which only a part is ever touched. */
+/* Larger blocks may be stacks, or buffers of which only a part is ever touched. */
 #define FILLED_BLOCK_BYTES_MAX ((size_t)32 << 10)
 
 static fl_how how_filled(const fl_class *sizes) {
@@ -79,8 +79,9 @@ static uint32_t common_divisor(uint32_t a, uint32_t b) {
     return a;
 }
 
-/* Blocks [first, end) in front of the free list, in an order of chance: from a start on, in steps that come to all of them. Where the
- * slab begins, its first block is the last of them: nothing of the slab lies before it that would show what was written there. */
+/* Puts blocks [first, end) in front of the free list, in an order of chance: from some start on, in steps
+ * that reach all of them. Where the slab begins, its first block comes last: nothing of the slab lies before
+ * it to show what was written there. */
 static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     uint32_t count = end - first;
     uint64_t chance = fl_hardening_random();
@@ -98,7 +99,6 @@ static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     }
 }
 #else
-/* Blocks [first, end) in front of the free list. */
 static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
     char *block = slab->start + (size_t)first * slab->block_bytes;
     void *head = block;
@@ -111,12 +111,13 @@ static void link_blocks(fl_slab *slab, uint32_t first, uint32_t end) {
 }
 #endif
 
-/* Where the OS page begins in which the block at an offset starts. */
+/* Returns where the OS page begins in which the block at an offset starts. */
 static size_t page_of_offset(size_t offset) {
     return offset & ~(fl_the_window.os_page_bytes - 1);
 }
 
-/* How many blocks are carved together: of memory that is not there yet, or not Ready, no more than start in an OS page. */
+/* Returns how many blocks to carve together: of memory that is not there yet, or not Ready, no more than
+ * start in an OS page. */
 static uint32_t carve_step(const fl_slab *slab) {
     uint32_t left = slab->capacity - slab->carved;
     uint32_t step = fl_classes[slab->size_class].carve_blocks;

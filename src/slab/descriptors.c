@@ -4,10 +4,10 @@
 #define BATCH (FL_DESCRIPTORS_KEPT / 2)
 
 /* Both guarded by the lock of descriptors. */
-static fl_slab *chains; /* their first ones, linked through notified_next; each chain through next */
-/* Not from 0: the first slab's descriptor and its entry in the table would have the same place in their OS pages, and
- * processors that compare only the low bits of a load with stores before it made a pair of malloc and free wait (8.0
- * instead of 5.5 ns). */
+static fl_slab *chains; /* their first ones, linked by notified_next; each chain by next */
+/* Not from 0: the first slab's descriptor and its entry in the table would have the same place in their OS
+ * pages, and processors that compare only the low bits of a load with stores before it made a pair of malloc
+ * and free wait (8.0 instead of 5.5 ns). */
 static size_t descriptors_count = 1;
 
 static void put_in_front(fl_slab *slab, fl_slab *chain) {
@@ -27,7 +27,7 @@ static fl_slab *pop_chain(void) {
     return chain;
 }
 
-/* The first of a list, a batch at most, become a chain. Returns the rest. */
+/* Makes a chain of the first ones of a list, at most a batch. Returns the rest. */
 static fl_slab *push_batch(fl_slab *list) {
     fl_slab *chain = NULL;
     for (fl_slab *next; list && !(chain && chain->chained == BATCH); list = next) {
@@ -43,7 +43,7 @@ static fl_slab *take_shared(fl_kept *kept) {
     fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
     fl_slab *slab = pop_chain();
     if (!slab) {
-        /* One that was never used costs memory when it is touched: no more than are wanted. */
+        /* One that was never used costs memory when it is touched: take no more than are wanted. */
         if (fl_window_grow_descriptors(descriptors_count + 1, sizeof *slab))
             slab = (fl_slab *)fl_the_window.descriptors + descriptors_count++;
     } else if (kept)
@@ -58,12 +58,12 @@ fl_slab *fl_descriptor_take(fl_kept *kept) {
     fl_slab *slab = kept ? atomic_load_explicit(&kept->descriptors, memory_order_relaxed) : NULL;
     if (!slab)
         return take_shared(kept);
-    /* An exchange, so that what is written to it comes after: for the child of a fork. */
+    /* An exchange, so that what is written to the descriptor comes after it: for the child of a fork. */
     atomic_exchange_explicit(&kept->descriptors, slab->next, memory_order_acq_rel);
     return slab;
 }
 
-/* Among the first chain, as long as that is no batch. */
+/* Into the first chain, while that is less than a batch. */
 static void give_shared(fl_slab *slab) {
     fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
     put_in_front(slab, chains && chains->chained < BATCH ? pop_chain() : NULL);
@@ -71,7 +71,8 @@ static void give_shared(fl_slab *slab) {
     fl_lock_drop(fl_lock_of(FL_LOCK_DESCRIPTORS));
 }
 
-/* The lock is held until the rest stands where it belongs, for fork: a child finds none of them in two places or in none. */
+/* The lock is held until the rest stands where it belongs, for fork: a child finds none of them in two places
+ * or in none. */
 static void give_batch(fl_kept *kept, fl_slab *first) {
     fl_lock_take(fl_lock_of(FL_LOCK_DESCRIPTORS));
     atomic_store_explicit(&kept->descriptors, push_batch(first), memory_order_relaxed);

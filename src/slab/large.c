@@ -9,13 +9,12 @@
 #include "../system/fatal.h"
 #include "arenas.h"
 
-#define TABLED_PAGES ((size_t)64) /* one MiB */
+#define TABLED_PAGES ((size_t)64)
 
 static size_t tabled(size_t pages) {
     return pages < TABLED_PAGES ? pages : TABLED_PAGES;
 }
 
-/* The entries of pages from to to - 1 of a run. */
 static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry entry) {
     fl_entries_write(run->start + (from << FL_PAGE_SHIFT), to - from, entry);
 }
@@ -42,7 +41,8 @@ void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, siz
     run->block_bytes = 0;
     run->kind = FL_KIND_LARGE;
     run->sample = NULL;
-    /* What it was before may have ended with its arena, in any state; who looks for slabs to claim goes by that. */
+    /* Its predecessor may have ended with its arena, in any state; and whoever looks for slabs to claim goes
+     * by that. */
     atomic_store_explicit(&run->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
     write_entries(run, 0, tabled(pages), fl_entry_make(run, 0));
     return start;
@@ -53,7 +53,8 @@ void *fl_large_alloc(fallow_arena *arena, fl_kept *kept, size_t bytes, size_t al
     return fl_large_alloc_known(arena, kept, bytes, alignment_pages, &zeroed);
 }
 
-/* Ready → Prepared → Ready of one range. With the lock of moves, for fork: a child is not to find it between its two states. */
+/* Ready → Prepared → Ready of one range. Under the lock of moves, so that a child of fork does not find it
+ * between its two states. */
 static bool renew_range(osmem_stat *stat, void *start, size_t bytes) {
     fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
     bool renewed =
@@ -79,7 +80,7 @@ bool fl_large_renew(void *block) {
 static void forget(const fl_slab *run, const void *block) {
     if (run->start != block)
         fl_fatal("free of", block, "not the start of a block (it lies inside a large one)");
-    /* Two threads that free the same block: the entry lets one of them go on. */
+    /* If two threads free the same block, the entry lets one of them go on. */
     fl_entry expected = fl_entry_make(run, 0);
     if (!atomic_compare_exchange_strong_explicit(&fl_the_window.table[fl_page_of(block)], &expected, 0,
                                                  memory_order_relaxed, memory_order_relaxed))
@@ -87,7 +88,8 @@ static void forget(const fl_slab *run, const void *block) {
     write_entries(run, 1, tabled(run->pages), 0);
 }
 
-/* A run that nobody has seen yet: its first pages are None, against our will. The others are free again. */
+/* Gives up a run that nobody has seen yet: its first pages are None, against our will. The others become free
+ * again. */
 static void lose(fl_slab *run, size_t pages) {
     fl_pagearena *arena = &run->arena->pages;
     forget(run, run->start);
@@ -114,13 +116,14 @@ void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
     fl_driver_note(arena);
 }
 
-/* Copying is as fast below; and where the new pages have memory behind them already, which a move would throw away (a
- * vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */
+/* Below this, copying is as fast; and it is where the new pages already have memory behind them, which a move
+ * would throw away (a vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */
 #define MOVE_PAGES_MIN (((size_t)1 << 20) >> FL_PAGE_SHIFT)
 
 /*
- * Pages, not bytes, where that pays. OSMEM_OK: the old run has been returned; OSMEM_LOST: the new run is gone. The lock is
- * held from the move to the end of the books that follow it, for fork: a child must not find the one without the other.
+ * Moves pages, not bytes. OSMEM_OK: the old run has been returned; OSMEM_LOST: the new run is gone. Holds the
+ * lock from the move to the end of the books that follow it, for fork: a child must not find the one without
+ * the other.
  */
 static osmem_result move_pages(const fl_slab *run, char *to) {
     fl_pagearena *arena = &run->arena->pages;

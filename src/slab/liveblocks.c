@@ -9,7 +9,6 @@ uint64_t fl_units_of(const fl_slab *slab, uint32_t block) {
     return fl_unit_bits(start >> fl_unit_shift(slab), (start + slab->block_bytes - 1) >> fl_unit_shift(slab));
 }
 
-/* The block in which an offset lies. */
 static uint32_t block_at(const fl_slab *slab, size_t offset) {
     return (uint32_t)((offset * fl_classes[slab->size_class].inverse) >> FL_CLASS_INVERSE_SHIFT);
 }
@@ -21,7 +20,7 @@ void fl_unit_blocks(const fl_slab *slab, size_t unit, uint32_t limit, uint32_t *
     *end = *end < limit ? *end : limit;
 }
 
-/* The blocks that touch a unit and nothing that is decommitted. */
+/* Returns how many blocks touch a unit and nothing that is decommitted. */
 static uint32_t whole_blocks_of(const fl_slab *slab, size_t unit) {
     uint32_t first, end;
     fl_unit_blocks(slab, unit, slab->carved, &first, &end);
@@ -49,7 +48,8 @@ uint32_t fl_slab_least_touching(const fl_slab *slab) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     size_t units = (slab->pages << FL_PAGE_SHIFT) >> sizes->unit_shift;
     uint64_t ready = ~slab->decommitted & fl_unit_bits(0, units - 1);
-    /* Whose blocks do not all count: those beside what is decommitted, and from the last one that is carved on. */
+    /* Units whose blocks do not all count: those beside what is decommitted, and from the last carved one
+     * on. */
     uint64_t fewer = ready & (slab->decommitted << 1 | slab->decommitted >> 1);
     size_t carved_unit = ((size_t)slab->carved * slab->block_bytes) >> sizes->unit_shift;
     if (carved_unit < units)
@@ -62,11 +62,11 @@ uint32_t fl_slab_least_touching(const fl_slab *slab) {
     return least;
 }
 
-/* The free list follows no order: a long one is walked faster with all of the slab in the cache, and reading
- * ahead in order is what brings it there (a prefetch instruction measured no better than nothing). What is
- * decommitted is not touched; what is read of live blocks, while their owners may write, is thrown away. */
+/* The free list follows no order. A long one is walked faster with all of the slab in the cache, and reading
+ * ahead in order brings it there (a prefetch instruction measured no better than nothing). It does not touch
+ * what is decommitted, and throws away what it reads of live blocks, while their owners may write. */
 __attribute__((no_sanitize("thread", "address"))) static void read_through(const fl_slab *slab) {
-    if (fl_memcheck_is_there()) /* which is told of what nobody may read */
+    if (fl_memcheck_is_there()) /* memcheck is told of what nobody may read */
         return;
     const volatile char *block = slab->start;
     size_t step = slab->block_bytes > 64 ? slab->block_bytes : 64;
@@ -78,7 +78,6 @@ __attribute__((no_sanitize("thread", "address"))) static void read_through(const
 
 #define LONG_PART 8 /* of the blocks of a slab */
 
-/* Notes the blocks of a list. */
 static void note_free(const fl_slab *slab, const char *block, fl_blocks *blocks) {
     uint64_t inverse = fl_classes[slab->size_class].inverse;
     uint32_t count = 0;

@@ -26,7 +26,6 @@ static inline unsigned fl_unit_shift(const fl_slab *slab) {
     return fl_classes[slab->size_class].unit_shift;
 }
 
-/* Returns a mask of units [first, last]. */
 static inline uint64_t fl_unit_bits(size_t first, size_t last) {
     return (UINT64_MAX >> (63 - last)) & (UINT64_MAX << first);
 }
@@ -54,7 +53,6 @@ static inline uint64_t fl_units_of_pages(const fl_slab *slab, uint64_t pages) {
     return units;
 }
 
-/* Returns the units that a block touches. */
 uint64_t fl_units_of(const fl_slab *slab, uint32_t block);
 
 /* Returns how many blocks are carved and touch nothing that is decommitted. */

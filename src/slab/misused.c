@@ -4,8 +4,7 @@
 #include "../system/fatal.h"
 #include "arenas.h"
 
-#define NEWEST \
-    16 /* blocks of a list that a slow path looks at: what was freed last, and what lies behind in new memory */
+#define NEWEST 16 /* how much of a list slow paths look at: what was freed last, and new memory behind it */
 
 _Noreturn void fl_misuse(const fl_slab *slab, const char *doing, const void *block, const char *found) {
     fl_line line;
@@ -30,7 +29,7 @@ _Noreturn void fl_misuse(const fl_slab *slab, const char *doing, const void *blo
     fl_fatal_end(&line);
 }
 
-/* In the order in which a list is followed. */
+/* Says what it finds in the order in which a list is followed. */
 _Noreturn void fl_misuse_of_free(const fl_slab *slab, const char *doing, const void *block) {
     size_t offset = (size_t)((const char *)block - slab->start);
     if (offset >= slab->pages << FL_PAGE_SHIFT)
@@ -47,7 +46,7 @@ _Noreturn void fl_misuse_of_free(const fl_slab *slab, const char *doing, const v
         "written to after it was freed, or from the block before it (its mark as a free block is damaged)");
 }
 
-/* As far as the list is one, and no further than there are blocks. */
+/* Looks as far as the list is one, and no further than there are blocks. */
 static bool is_in(const fl_slab *slab, const void *at, const void *block) {
     for (uint32_t steps = 0; steps < slab->capacity && at != fl_list_end(slab) && fl_is_free(slab, at);
          steps++) {
@@ -58,14 +57,15 @@ static bool is_in(const fl_slab *slab, const void *at, const void *block) {
     return false;
 }
 
-/* Acquire: the links behind the head. Others put blocks in front of that meanwhile, and take none out. */
+/* Acquire: the links behind the head. Others meanwhile put blocks in front of that, and take none out. */
 static bool is_listed(const fl_slab *slab, const void *block) {
     uint32_t head = fl_word_head(atomic_load_explicit(&slab->word, memory_order_acquire));
     return is_in(slab, slab->free, block) ||
            (head && is_in(slab, slab->start + (size_t)(head - 1) * 16, block));
 }
 
-/* What lies behind the mark of a free block leads on. So a program that has such a word in every block seldom pays for a walk. */
+/* The word behind a free block's mark leads on. So a program that has a mark in every block seldom pays for a
+ * walk. */
 bool fl_looks_free(const fl_slab *slab, const void *block) {
     const void *next = fl_link_get(block);
     return fl_is_marked(block) && (next == fl_list_end(slab) || fl_is_free(slab, next));

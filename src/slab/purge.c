@@ -16,9 +16,9 @@
 #include "units.h"
 
 #define BATCH_SLABS 32
-#define LOOKS_MAX 256 /* at purged slabs of a class in one tick, whether more of them can go */
+#define LOOKS_MAX 256 /* how often in one tick to look whether more of a class's purged slabs can go */
 
-/* Set bits of [first, end), where there are no more than that. */
+/* Counts the set bits of [first, end), up to `most`. */
 static uint32_t count_some(const uint64_t *bits, uint32_t first, uint32_t end, uint32_t most) {
     uint32_t count = 0;
     while (first < end && count < most) {
@@ -31,8 +31,8 @@ static uint32_t count_some(const uint64_t *bits, uint32_t first, uint32_t end, u
     return count;
 }
 
-/* Units with no part of a live block in them that are not decommitted yet; and how many touch each of the others, at
- * least. */
+/* Finds the units that hold no part of a live block and are not decommitted yet; *least becomes how many live
+ * blocks touch each of the others, at least. */
 static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks, uint32_t *least) {
     size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
     FL_ASSERT(count <= 64);
@@ -50,7 +50,6 @@ static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks, ui
     return idle;
 }
 
-/* What is under way in an arena. */
 typedef struct purge_batch {
     fl_slab *slabs[BATCH_SLABS];
     size_t slab_count;
@@ -58,13 +57,13 @@ typedef struct purge_batch {
     osmem_range ranges[FL_BATCH_RANGES];
     size_t slab_of[FL_BATCH_RANGES];
     size_t range_count;
-    fl_blocks blocks; /* of the slab that is looked at */
+    fl_blocks blocks; /* of the slab being looked at */
 } purge_batch;
 
 _Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it has a place");
 
-/* The batch's ranges to the system. A block may lie in several of a slab's, so that it is known only when all of them are
- * through which blocks are free. */
+/* Gives the batch's ranges to the system. A block may lie in several ranges of a slab, so which blocks are
+ * free is known only when all of them are through. */
 static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
     if (batch->range_count == 0)
         return;
@@ -90,7 +89,8 @@ static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause
     batch->range_count = 0;
 }
 
-/* One claimed slab: what of it can go, into the batch or, where that is full, to the system first. */
+/* Gathers into the batch what of one claimed slab can go; if the batch is full, gives it to the system
+ * first. */
 static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     fl_slab *slab = batch->slabs[index];
     fl_blocks *blocks = &batch->blocks;
@@ -121,17 +121,17 @@ static void begin_batch(purge_batch *batch) {
     batch->slab_count = batch->range_count = 0;
 }
 
-/* Of all slabs that are in the batch and have been looked at. */
 static void end_batch(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
     give_ranges(arena, batch, cause);
     for (size_t i = 0; i < batch->slab_count; i++) {
-        if (batch->refused[i]) /* Ready still, and its blocks free */
+        if (batch->refused[i]) /* still Ready, and its blocks free */
             fl_units_free_blocks(batch->slabs[i], batch->refused[i]);
         fl_slab_settle(batch->slabs[i], NULL);
     }
 }
 
-/* Returns true where the deadline came before the end. *looked_at_all becomes false where looks were used up. */
+/* Returns true if the deadline came before the end. *looked_at_all becomes false if the looks were used
+ * up. */
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause, uint64_t deadline_ns,
                         bool *looked_at_all) {
     purge_batch *batch = batch_of(arena);
@@ -155,8 +155,8 @@ static size_t bytes_of_ranges(const purge_batch *batch) {
     return bytes;
 }
 
-/* In pages [*page, end) of the window, until so much has gone that all that was given for the cause is
- * `enough`; *page is then where to go on. */
+/* Purges in pages [*page, end) of the window, until all that has ever been given for the cause is `enough`;
+ * *page becomes where to go on. */
 static void purge_pages(struct fallow_arena *arena, size_t *page, size_t end, fl_cause cause,
                         uint64_t enough) {
     purge_batch *batch = batch_of(arena);
@@ -180,7 +180,7 @@ static void purge_pages(struct fallow_arena *arena, size_t *page, size_t end, fl
     end_batch(arena, batch, cause);
 }
 
-/* For a limit: slabs, listed or not, where something has changed, until enough has gone. */
+/* For a limit: purges slabs, listed or not, where something has changed, until enough has gone. */
 static void purge_changed(struct fallow_arena *arena) {
     uint64_t groups, enough = arena->pages.given_bytes[FL_CAUSE_LIMIT] + arena->pages.wanted_bytes;
     for (fl_region *region; arena->pages.given_bytes[FL_CAUSE_LIMIT] < enough &&
@@ -192,8 +192,7 @@ static void purge_changed(struct fallow_arena *arena) {
                 end++;
             size_t page = base + first * FL_GROUP_PAGES;
             purge_pages(arena, &page, base + end * FL_GROUP_PAGES, FL_CAUSE_LIMIT, enough);
-            size_t behind =
-                (page - base) / FL_GROUP_PAGES; /* the first that has not been looked at to its end */
+            size_t behind = (page - base) / FL_GROUP_PAGES; /* the first not looked at to its end */
             if (behind > first)
                 groups &= ~fl_unit_bits(first, behind - 1);
         }
@@ -202,7 +201,7 @@ static void purge_changed(struct fallow_arena *arena) {
     }
 }
 
-/* Slabs with too few free blocks for a list: where somebody asks for all that can go. */
+/* Purges slabs with too few free blocks for a list: for a request to give back all that can go. */
 static void purge_floating(struct fallow_arena *arena) {
     for (size_t index = 0;; index++) {
         size_t first, end = 0;
@@ -221,8 +220,8 @@ static void purge_floating(struct fallow_arena *arena) {
     }
 }
 
-/* So many ticks, and all that is listed has been looked at, however it is spread over classes. What was freed meanwhile may lie
- * behind that look: then from the start. */
+/* After so many ticks, all that is listed has been looked at, however it is spread over classes. What was
+ * freed meanwhile may lie behind that look: then it starts again. */
 static bool has_more_to_look_at(struct fallow_arena *arena, bool looked_at_all) {
     uint32_t listed = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
     bool *gained = &arena->pages.upkeep.gained;

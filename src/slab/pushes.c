@@ -28,8 +28,8 @@ bool fl_slab_collect(fl_slab *slab) {
     do {
         if (fl_word_head(word) == 0)
             return false;
-        /* Acquire, with the release of every push: what the freeing threads did to the blocks, and the
-         * links that they wrote, come before what is done to them from here on. */
+        /* Acquire, with the release of every push: what the freeing threads did to the blocks, and the links
+         * that they wrote, come before what is done to them from here on. */
     } while (!atomic_compare_exchange_weak_explicit(
         &slab->word, &word, fl_word_make(fl_word_state(word), fl_word_owner(word), 0, 0),
         memory_order_acquire, memory_order_relaxed));
@@ -50,7 +50,7 @@ fl_word fl_slab_take_pushed(fl_slab *slab) {
 fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     uint32_t head = (uint32_t)((size_t)((char *)first - slab->start) / 16 + 1);
-    /* At a limit each block counts: a slab of which nothing was free is listed with the first. */
+    /* At a limit each block counts: the first one lists a slab of which nothing was free. */
     uint32_t listed_blocks = fl_pagearena_is_scarce(&slab->arena->pages) ? 1 : sizes->reuse_min_blocks;
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     fl_word pushed;
@@ -61,15 +61,15 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
         fl_link_set(last, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
         pushed = fl_word_push(word, head, count, sizes->reuse_min_blocks, listed_blocks, sizes->capacity,
                               atomic_load_explicit(&slab->bare, memory_order_relaxed));
-        /* Release: the links, and all that this thread did to the blocks, before the owner takes the list.
-         * Acquire: a push that claims goes on to read what the last owner left. */
+        /* Release: the links, and all that this thread did to the blocks, come before the owner takes the
+         * list. Acquire: a push that claims goes on to read what the last owner left. */
         /* (Sequentially consistent: see scarce.h.) */
     } while (!atomic_compare_exchange_weak_explicit(&slab->word, &word, pushed, memory_order_seq_cst,
                                                     memory_order_relaxed));
     return (fl_pushed){word, pushed};
 }
 
-/* Has half of what lived in a slab gone since the last time that this was so? */
+/* Returns whether half of what lived in a slab has gone since this was last so. */
 static bool is_halved(uint32_t live_before, uint32_t live) {
     return live == 0 || __builtin_clz(live_before * 2 - 1) != __builtin_clz(live * 2 - 1);
 }

@@ -9,15 +9,16 @@ uint8_t fl_class_table[FL_CLASS_TABLE_BYTES_MAX / 16 + 1];
 #define OS_PAGE_USUAL_BYTES 4096
 
 static size_t slab_bytes_for(size_t block_bytes) {
-    /* The larger a slab, the less often one is changed for another, and the more of it lies idle: with a MiB for the largest
-     * classes, blocks of 1 to 64 KiB replaced at random were 5 % faster and took a sixth more memory. */
+    /* The larger slabs are, the less often a heap changes them, and the more of them lies idle: with a MiB
+     * for the largest classes, blocks of 1 to 64 KiB replaced at random were 5 % faster and took a sixth more
+     * memory. */
     return block_bytes <= 1024   ? (size_t)64 << 10
            : block_bytes <= 8192 ? (size_t)128 << 10
                                  : (size_t)256 << 10;
 }
 
-/* Of blocks above this whose size is no power of two, each free is looked at closely. (From 1 KiB on, a row of blocks to 8 KiB was 14 %
- * slower.) */
+/* Each free is looked at closely for blocks above this whose size is no power of two. (From 1 KiB on, a row
+ * of blocks to 8 KiB was 14 % slower.) */
 #define CHECKED_BYTES FL_CLASS_TABLE_BYTES_MAX
 
 static uint32_t at_least_one(uint32_t n) {
@@ -31,7 +32,7 @@ static void describe(fl_class *size_class, size_t block_bytes) {
         slab_bytes = page_bytes;
     uint32_t capacity = (uint32_t)(slab_bytes / block_bytes);
     if (capacity > FL_CAPACITY_MAX)
-        capacity = FL_CAPACITY_MAX; /* of the smallest blocks, half of a page of 128 KiB stays empty */
+        capacity = FL_CAPACITY_MAX; /* half of a page of 128 KiB stays empty with the smallest blocks */
     uint32_t few = capacity / 4 < 4 ? at_least_one(capacity / 4) : 4;
     size_class->block_bytes = (uint32_t)block_bytes;
     size_class->slab_pages = (uint32_t)(slab_bytes >> FL_PAGE_SHIFT);

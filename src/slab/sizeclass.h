@@ -25,15 +25,14 @@
 typedef struct fl_class {
     uint32_t block_bytes;
     uint32_t slab_pages;
-    uint32_t capacity; /* blocks in a slab */
-    uint32_t
-        reuse_min_blocks; /* the reuse minimum: with so many free blocks, a slab is worth allocating from again */
-    uint32_t watermark;    /* an owner abandons a parked slab at so many used blocks */
-    uint32_t carve_blocks; /* carved at a time */
-    uint32_t unit_shift;   /* of a unit, in which memory inside the slab is given back */
-    uint32_t unit_blocks;  /* blocks that, at least, touch a unit */
-    uint32_t inside_bits;  /* an address with one of these bits may not be a block's start */
-    uint64_t inverse;      /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
+    uint32_t capacity;         /* blocks in a slab */
+    uint32_t reuse_min_blocks; /* with so many free blocks, a slab is worth allocating from again */
+    uint32_t watermark;        /* an owner abandons a parked slab at so many used blocks */
+    uint32_t carve_blocks;     /* carved at a time */
+    uint32_t unit_shift;       /* of a unit, in which memory inside the slab is given back */
+    uint32_t unit_blocks;      /* blocks that, at least, touch a unit */
+    uint32_t inside_bits;      /* an address with one of these bits may not be a block's start */
+    uint64_t inverse; /* index of the block at an offset: (offset * inverse) >> FL_CLASS_INVERSE_SHIFT */
 } fl_class;
 
 /* Exact: offsets are below 2^20 and blocks at most 2^17, so the rounding error stays below 2^37. */

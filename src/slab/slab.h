@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slab.h: a span cut into blocks of one size class; and, with the same descriptor, a large block. Its lists of free blocks, and
- * its entries in the page map.
+ * slab.h: a span cut into blocks of one size class, or, with the same descriptor, a large block; its lists of
+ * free blocks, and its entries in the page map.
  *
- * Descriptors lie outside the memory that they describe, are of 128 bytes, keep their type for ever, and are
- * found by their address in the window's table. The first line is written by the owner alone (or by the claimer,
- * while there is one); the second is shared.
+ * Descriptors lie outside the memory that they describe, keep their type for ever, and are found by their
+ * address in the window's table. Only the owner writes the first cache line (or the claimer, while there is
+ * one); the second is shared.
  */
 #ifndef FL_SLAB_H
 #define FL_SLAB_H
@@ -25,35 +25,35 @@ typedef enum fl_slab_kind {
     FL_KIND_SLAB = 1,
     FL_KIND_LARGE,
     FL_KIND_TRAP
-} fl_slab_kind; /* the last: trap.h */
+} fl_slab_kind; /* the last kind: trap.h */
 
 typedef struct fl_slab {
     /* The owner's line. */
-    uint64_t end;      /* where the slab's lists of blocks end: a mark that is none */
+    uint64_t end;      /* where the slab's lists of blocks end: no mark */
     void *free;        /* list of free blocks */
-    int32_t countdown; /* used - threshold: a free counts it down, and 0: the threshold is reached */
+    int32_t countdown; /* used - threshold: a free counts it down; at 0 the threshold is reached */
     int32_t threshold;
     uint32_t carved; /* blocks below this are live, in the free list, or touch a unit that is decommitted */
-    uint32_t inside_bits; /* whose address has one of these may be no block: sizeclass.h */
+    uint32_t inside_bits; /* an address with one of these bits may be no block: sizeclass.h */
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
     uint8_t partial;      /* parked, with the reuse minimum free */
     uint8_t linked;       /* in one of its heap's lists of parked slabs */
     _Atomic bool watched; /* current, at a limit: a free that may make a unit idle will say so (heap.h) */
-    uint8_t filled;       /* all blocks were handed out since memory of it last went: the arena counts it */
-    uint32_t since_s;     /* when it came into the list that it is in, in seconds */
+    uint8_t filled;       /* all blocks were handed out since memory of it last went; the arena counts it */
+    uint32_t since_s;     /* when it came into its present list, in seconds */
     uint64_t decommitted; /* units that are Prepared: not carved yet, or purged (purge.h) */
-    uint32_t purged_live; /* live blocks when it was last purged, since it last had an owner */
-    uint8_t zeroed;       /* what is not carved reads as zero */
-    uint8_t purge_round;  /* the last that claimed it */
-    uint8_t chained;      /* while it waits to be used again: so many are in its chain, from it on */
+    uint32_t purged_live; /* live blocks at its last purge since it had an owner */
+    uint8_t zeroed;       /* what is not carved yet reads as zero */
+    uint8_t purge_round;  /* the last purge that claimed it */
+    uint8_t chained;      /* while it waits to be used again: how many are in its chain, from it on */
     uint8_t seen;         /* upkeep's, of a current one: what its list looked like; never 0 */
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;
     struct fl_slab *notified_next; /* in the owner's stack of notified slabs */
     union {
-        struct fl_slab *previous; /* as next, with the same lock */
-        struct fl_sample *sample; /* of a large block that is one: sites.h; else NULL */
+        struct fl_slab *previous; /* like next, with the same lock */
+        struct fl_sample *sample; /* of a large block that is sampled: sites.h; else NULL */
     };
     char *start;
     struct fallow_arena *arena;
@@ -62,16 +62,16 @@ typedef struct fl_slab {
     uint32_t block_bytes;
     uint8_t size_class;
     uint8_t kind;
-    _Atomic bool bare;           /* LISTED at a limit with no block at hand: the next push lists it anew */
-    _Atomic uint32_t idle_below; /* abandoned, at a limit: with more live blocks, no unit is idle */
+    _Atomic bool bare;           /* LISTED at a limit with no block at hand: the next push lists it again */
+    _Atomic uint32_t idle_below; /* abandoned, at a limit: with more live blocks than this, no unit is idle */
 } fl_slab;
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
 
-#define FL_NOT_PURGED UINT32_MAX    /* purged_live, until then */
-#define FL_NOT_LOOKED_AT UINT32_MAX /* idle_below, until then */
+#define FL_NOT_PURGED UINT32_MAX    /* purged_live until then */
+#define FL_NOT_LOOKED_AT UINT32_MAX /* idle_below until then */
 
-/* The slab from which nothing can be had: what a heap allocates from before it has a slab of a class. */
+/* The slab that never has a block: what a heap allocates from before it has a slab of a class. */
 extern fl_slab fl_empty_slab;
 
 static inline fl_entry fl_entry_make(const fl_slab *slab, uint32_t tag) {
@@ -83,11 +83,13 @@ static inline fl_slab *fl_entry_slab(fl_entry entry) {
 }
 
 /*
- * A free block: the mark, and the link to the next one. A live block's mark is taken off when it is handed out; so who frees a block
- * that has one has most likely freed it before, and who is about to hand out one that has none finds the end of the list, or that
- * somebody has written where nothing was his. Lists end with their slab: its first word is no mark.
+ * A free block: the mark, and the link to the next one. Handing a block out takes its mark off. So a block
+ * that is freed with a mark was most likely freed before; and a block about to be handed out without one is
+ * the end of the list, or somebody has written where nothing was theirs. Lists end with their slab, whose
+ * first word is no mark.
  *
- * The mark is what a comparison can hold as a constant, of bits that no address, no small number and no text has.
+ * The mark is a value that a comparison can hold as a constant, with bits that no address, small number or
+ * text has.
  */
 typedef uint64_t __attribute__((may_alias)) fl_any_word; /* to C, blocks are the user's objects */
 #define FL_FREE_MARK ((uint64_t)(int64_t)(int32_t)0xf1a110e7)
@@ -125,9 +127,9 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
 #endif
 #endif
 
-/* What gcc 12 does not find by itself: to test against memory without a copy, to leave what is returned in the register that it is
- * returned in, to load an atomic word from where an index leads to, and to compare a mark and take it off in one. An instruction each,
- * of 41. */
+/* What gcc 12 does not find by itself, an instruction each: testing against memory without a copy; leaving
+ * what is returned in its register; loading an atomic word through an index; comparing a mark and taking it
+ * off in one. */
 #if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_THREAD__
 #define FL_LOAD(value, memory) __asm__("movq %1, %0" : "=r"(value) : "m"(memory))
 #else
@@ -141,8 +143,8 @@ static inline uint32_t fl_slab_used(const fl_slab *slab) {
 #define FL_RETURNED(value) ((void)(value))
 #endif
 
-/* Takes the mark off a free block. False: it has none. (The end of the empty slab's list is every thread's: a mark that is none stays so
- * whatever is subtracted, and however often; the sanitizer is not to know.) */
+/* Takes the mark off a free block. Returns false if it has none. (All threads share the end of the empty
+ * slab's list: subtracting whatever and however often makes no mark of it. The sanitizer is not to know.) */
 static inline bool fl_mark_take(void *block) {
 #if defined __x86_64__ && defined __GNUC__ && !defined __SANITIZE_THREAD__ && !FL_HARDENED
     bool other;
@@ -156,7 +158,8 @@ static inline bool fl_mark_take(void *block) {
 #endif
 }
 
-/* Marks what reads as zero, or (hardened) leaves that to the link. False: it does not. (Added to at once where that can be said: who reads first has a page fault more.) */
+/* Marks what reads as zero, or (hardened) leaves that to the link. Returns false if it does not read as zero.
+ * (Where possible it adds without reading first, which would cost one more page fault.) */
 static inline bool fl_mark_give(void *block) {
     if (FL_HARDENED)
         return *fl_mark_of(block) == 0;
@@ -168,7 +171,7 @@ static inline bool fl_mark_give(void *block) {
     return fl_is_marked(block);
 }
 
-/* Takes the first block of the free list; NULL: it is empty, or somebody has written to its first block. */
+/* Takes the first block of the free list. Returns NULL if there is none, or somebody has written to it. */
 static inline void *fl_slab_pop(fl_slab *slab) {
     void *block = slab->free;
     FL_RETURNED(block);
@@ -183,8 +186,9 @@ static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != fl_list_end(slab);
 }
 
-/* With so many blocks in use, can there be a Ready unit that holds no part of one? (Blocks in use touch nothing that is decommitted.) A
- * hint where the slab is another's: it may change, or become another slab, meanwhile. */
+/* Returns whether, with so many blocks in use, there can be a Ready unit that holds no part of one. (Blocks
+ * in use touch nothing that is decommitted.) A hint if the slab is another's: it may change meanwhile, or
+ * become another slab. */
 __attribute__((no_sanitize("thread"))) static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab,
                                                                                      size_t used) {
     const fl_class *sizes = &fl_classes[slab->size_class];
@@ -193,21 +197,20 @@ __attribute__((no_sanitize("thread"))) static inline bool fl_slab_may_have_idle_
            (size_t)1 << sizes->unit_shift;
 }
 
-/* What has lain in a list for so long is not likely to be wanted soon. */
+/* What has lain in a list for so long is unlikely to be wanted soon. */
 #define FL_OLD_SECONDS 10
 
-/* A current slab that has become empty: the countdown reaches 0 with nothing used. Kept slabs are told apart by
- * a threshold of -1, which is never reached; carving sets another. */
+/* A current slab that has become empty: the countdown reaches 0 with nothing used. A kept slab has a
+ * threshold of -1, which is never reached; carving sets another. */
 #define FL_THRESHOLD_EMPTY 0
 #define FL_THRESHOLD_NEVER (-1)
 
-/* From now on, the free that leaves `threshold` blocks in use finds the countdown at zero. */
+/* Has the countdown at zero after the free that leaves `threshold` blocks in use. */
 static inline void fl_slab_set_threshold(fl_slab *slab, int32_t threshold) {
     slab->countdown = (int32_t)fl_slab_used(slab) - threshold;
     slab->threshold = threshold;
 }
 
-/* Writes the table's entries of a slab. */
 void fl_slab_tag(const fl_slab *slab, uint32_t tag);
 void fl_slab_untable(const fl_slab *slab);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* It follows no link before it knows that it leads to a block of the slab with memory behind it. */
+/* It follows a link only when it knows that the link leads to a block of the slab with memory behind it. */
 #include "slab_audit.h"
 
 typedef int fl_slab_audit_of_no_use_in_this_build; /* a file may not be empty */
@@ -63,7 +63,8 @@ static void audit_units(const fl_slab *slab) {
     }
 }
 
-/* The blocks of one list; `whole` are those that are carved and touch nothing that is decommitted. Returns how many. */
+/* Checks the blocks of one list; `whole` are those that are carved and touch nothing that is decommitted.
+ * Returns how many. */
 static size_t audit_list(const fl_slab *slab, const char *block, const uint64_t *whole, uint64_t *free) {
     size_t count = 0;
     for (; block != fl_list_end(slab); block = fl_link_get(block), count++) {

@@ -9,25 +9,26 @@
  *
  *   head    the newest block of the list of blocks that other threads freed: offset / 16 + 1; 0: none.
  *           The list knows only "push some" and "take all", so it needs no generation.
- *   count   each push subtracts the number of blocks it brings, modulo 2^20. While a heap owns the slab, the count
- *           starts at 0 and so is minus the pushes not yet collected; in an abandoned slab it is the number of live
- *           blocks. A claimer that takes a slab from its owner adds the owner's count of used blocks, which turns
- *           the one into the other.
- *   owner   the tag of the owning heap in CURRENT, PARKED and NOTIFIED, so that a descriptor recycled meanwhile
- *           cannot fool a compare-and-swap from "parked, mine".
+ *   count   each push subtracts the number of blocks it brings, modulo 2^20. While a heap owns the slab, the
+ *           count starts at 0 and so is minus the pushes not yet collected; in an abandoned slab it is the
+ *           number of live blocks. A claimer that takes a slab from its owner adds the owner's count of used
+ *           blocks, which turns the one into the other.
+ *   owner   the tag of the owning heap in CURRENT, PARKED and NOTIFIED, so that a descriptor recycled
+ *           meanwhile cannot fool a compare-and-swap from "parked, mine".
  *
- *   state      meaning                                             who may change it
- *   DEAD       no slab                                             whoever makes one of it
- *   CURRENT    the owner allocates from it                         the owner; or whoever takes it while the owner is
- *                                                                  outside (both hold the heap's lock)
- *   PARKED     in the owner's lists, not allocated from            the owner or upkeep (both hold the heap's lock);
- *                                                                  the push that frees the reuse minimum
- *   NOTIFIED   parked, and in (or on its way to) the owner's       whoever takes it from the stack; the pusher that
- *              stack of slabs with the reuse minimum freed         finds the stack closed
- *   LISTED     abandoned, in its arena's list                      an adopter; a purge; the push that frees the last
- *                                                                  block, or the first at hand
- *   FLOATING   abandoned, nearly full, in no list                  a purge; the push that makes it worth listing
- *   CLAIMED    in the hands of one thread                          that thread alone
+ *   state      meaning                                   who may change it
+ *   DEAD       no slab                                   whoever makes one of it
+ *   CURRENT    the owner allocates from it               the owner; or whoever takes it while the owner
+ *                                                        is outside (both hold the heap's lock)
+ *   PARKED     in the owner's lists, not allocated       the owner or upkeep (both hold the heap's lock);
+ *              from                                      the push that frees the reuse minimum
+ *   NOTIFIED   parked, and in (or on its way to) the     whoever takes it from the stack; the pusher that
+ *              owner's stack of slabs with the reuse     finds the stack closed
+ *              minimum freed
+ *   LISTED     abandoned, in its arena's list            an adopter; a purge; the push that frees the
+ *                                                        last block, or the first at hand
+ *   FLOATING   abandoned, nearly full, in no list        a purge; the push that makes it worth listing
+ *   CLAIMED    in the hands of one thread                that thread alone
  *
  * A push that changes the state does so in its own compare-and-swap, and thereby takes on what must be done
  * next. Any other push never touches the slab again, but for a hint in its descriptor: the slab may be gone a

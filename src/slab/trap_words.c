@@ -11,12 +11,13 @@
 #define AWHILE_NS UINT64_C(1000000)
 #define WHILES 1000
 
-/* Too much for a stack. Written by the thread that has set `speaking`. */
+/* Too large for a stack. Written by the thread that has set `speaking`. */
 static _Atomic bool speaking;
 static fl_line line;
 static uintptr_t calls[FL_FRAMES_MAX];
 
-/* A thread that does not get to speak in time was perhaps interrupted in the middle of speaking itself: it speaks all the same. */
+/* A thread that does not get to speak in time was perhaps interrupted while it was speaking itself: it speaks
+ * all the same. */
 static void begin(void) {
     for (unsigned i = 0; atomic_exchange_explicit(&speaking, true, memory_order_acquire) && i < WHILES; i++)
         fl_system_sleep_ns(AWHILE_NS);
@@ -36,7 +37,7 @@ static void end(void) {
 static void say_calls(const uintptr_t *of, uint32_t depth) {
     for (uint32_t i = 0; i < depth; i++) {
         fl_line_add(&line, "    ");
-        fl_line_add_place(&line, of[i] - 1); /* the call, not what comes behind it */
+        fl_line_add_place(&line, of[i] - 1); /* the call, not the instruction behind it */
         write_line();
     }
 }
@@ -63,7 +64,6 @@ static void say_block(const fl_trap *trap) {
         say_event("freed", &trap->freed);
 }
 
-/* Names the block, behind what was found. */
 static void add_block(const fl_trap *trap) {
     fl_line_add(&line, " a block of ");
     fl_line_add_number(&line, trap->as_slab.block_bytes);
@@ -85,8 +85,8 @@ static size_t distance(const fl_trap *trap, const char *address) {
                                : 0;
 }
 
-/* Returns the trap that an access is about. Of the two beside a guard it is the one with the nearer block, or the only
- * one with a live block. */
+/* Returns the trap that an access is about. Of the two beside a guard it is the one with the nearer block, or
+ * the only one with a live block. */
 static const fl_trap *trap_of(const char *address) {
     const fl_trap *before = fl_trap_near(address), *behind;
     if (!before || address < fl_trap_page(before) + fl_the_traps.page_bytes ||

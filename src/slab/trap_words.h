@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap_words.h: says what a trap has caught: what kind of access or free it was, how far from which block and by
- * which thread, and where that block was allocated and freed.
+ * trap_words.h: says what a trap has caught: what kind of access or free it was, how far from which block and
+ * by which thread, and where that block was allocated and freed.
  *
  * May run in a signal handler: takes no lock and no memory. If several threads speak at once, the others wait
  * for the first, for about a second at most.

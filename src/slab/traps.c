@@ -10,19 +10,19 @@
 
 #define ALIGNMENT ((size_t)16)
 
-/* All guarded by the lock of traps. */
+/* The lock of traps guards all of these. */
 static osmem_stat stat;
 static fl_trap *records;
 static uint16_t ring[FL_TRAPS]; /* traps without a live block; the one that has waited longest comes first */
 static size_t ring_first, ring_count;
 static uint64_t chance;
-static uintptr_t calls[FL_FRAMES_MAX]; /* too many for malloc's stack */
+static uintptr_t calls[FL_FRAMES_MAX]; /* too large for malloc's stack */
 
 static void enqueue(size_t index) {
     ring[(ring_first + ring_count++) % FL_TRAPS] = (uint16_t)index;
 }
 
-/* None → Reserved. Where the window is reserved as a whole, only the count moves. */
+/* None → Reserved. If the window is reserved as a whole, only the count moves. */
 static bool take_place(fallow_arena *arena) {
     const fl_reservation *place = &fl_window_aside;
     osmem_stat *parent = &arena->pages.stat;
@@ -48,7 +48,7 @@ static bool are_there(fallow_arena *arena) {
     return true;
 }
 
-/* Counts an arena's bytes, with the lock that this takes (charge.h). */
+/* Counts an arena's bytes, under its lock (charge.h). */
 static bool charge(fallow_arena *arena, size_t bytes) {
     fl_shortage ignored;
     fl_lock_take(&arena->pages.lock);
@@ -63,7 +63,7 @@ static void refund(fallow_arena *arena, size_t bytes) {
     fl_lock_drop(&arena->pages.lock);
 }
 
-/* Reserved → Ready. A page that the system kept at its last free is Ready still. */
+/* Reserved → Ready. A page that the system kept at its last free is still Ready. */
 static bool make_ready(fl_trap *trap, fallow_arena *arena) {
     size_t bytes = fl_the_traps.page_bytes;
     if (trap->ready_bytes)
@@ -94,7 +94,7 @@ static void note(fl_trap_event *event, const void *frame) {
     unsigned depth = fl_frames_walk(frame, calls);
     event->depth = depth < FL_TRAP_CALLS ? depth : FL_TRAP_CALLS;
     memcpy(event->calls, calls, event->depth * sizeof *calls);
-    event->thread = fl_lock_owner(fl_lock_of(FL_LOCK_TRAPS)); /* which is known without a call */
+    event->thread = fl_lock_owner(fl_lock_of(FL_LOCK_TRAPS)); /* known without a call */
 }
 
 static void *occupy(fl_trap *trap, fallow_arena *arena, size_t bytes, const void *frame) {

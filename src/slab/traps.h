@@ -14,19 +14,18 @@
 #include "trap.h"
 
 /* Returns a block of so many bytes. It is aligned to 16, and to any power of two up to the OS page that
- * divides its size. `frame` is where its calls begin. Returns NULL if the block does not fit a trap, no trap is
- * free, memory is out, or a limit is in the way. */
+ * divides its size. `frame` is where its calls begin. Returns NULL if the block does not fit a trap, no trap
+ * is free, memory is out, or a limit is in the way. */
 void *fl_trap_alloc(struct fallow_arena *arena, size_t bytes, const void *frame);
 
 /* Frees a block, at an address for which fl_trap_near finds a trap. Stops the process if it is no live block,
  * or if something was written beside it. */
 void fl_trap_free(void *block);
 
-/* Returns the descriptor of a live block, or NULL if the address has nothing to do with traps. Stops the process
- * if it has, but is no live block; `doing` says what was asked. */
+/* Returns the descriptor of a live block, or NULL if the address has nothing to do with traps. Stops the
+ * process if it has, but is no live block; `doing` says what was asked. */
 fl_slab *fl_trap_slab(const void *block, const char *doing);
 
-/* What traps hold at this moment. */
 typedef struct fl_traps_seen {
     size_t live_bytes; /* pages of live blocks */
     size_t live_blocks;

@@ -17,10 +17,11 @@ osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units) {
     return (osmem_range){start, bytes};
 }
 
-/* These change what the slab, the arena's books and osmem say of units in one step, with the arena's lock: for fork, whose child
- * finds all of it or nothing. */
+/* These change what the slab, the arena's books and osmem say of units in one step, under the arena's lock:
+ * for fork, whose child finds all of it or nothing. */
 
-/* The lowest range of some units from decommitted to Ready, if limits and the system allow it. Takes it off *units. */
+/* Makes the lowest range of some decommitted units Ready, if limits and the system allow it. Takes it off
+ * *units. */
 static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortage *shortage) {
     fl_pagearena *arena = &slab->arena->pages;
     uint64_t before = *units;
@@ -41,7 +42,7 @@ static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortag
     return used;
 }
 
-/* The other way. */
+/* The other way round. */
 static bool unuse_range(fl_slab *slab, uint64_t *units) {
     fl_pagearena *arena = &slab->arena->pages;
     uint64_t before = *units;
@@ -57,7 +58,7 @@ static bool unuse_range(fl_slab *slab, uint64_t *units) {
     return unused;
 }
 
-/* Units from decommitted to Ready; what is done when the memory for one is refused stays done. */
+/* Makes decommitted units Ready. If memory for one is refused, what was done stays done. */
 static bool ready_units(fl_slab *slab, uint64_t units, bool heed_soft, fl_shortage *shortage) {
     for (uint64_t rest = units & slab->decommitted; rest;)
         if (!use_range(slab, &rest, heed_soft, shortage))
@@ -78,7 +79,6 @@ static void push_free(fl_slab *slab, size_t index) {
     slab->free = block;
 }
 
-/* Units have come back: blocks that touch them, and nothing that is decommitted, go into the free list, the lowest first. */
 void fl_units_free_blocks(fl_slab *slab, uint64_t units) {
     uint32_t first, end, ignored;
     fl_unit_blocks(slab, fl_unit_first(units), slab->carved, &first, &ignored);
@@ -91,13 +91,12 @@ void fl_units_free_blocks(fl_slab *slab, uint64_t units) {
     }
 }
 
-/* Also of a request that was refused in part: what became Ready stays so, and its blocks are free. */
+/* Also after a request that was refused in part: what became Ready stays so, and its blocks are free. */
 static void link_what_came_back(fl_slab *slab, uint64_t decommitted_before) {
     if (decommitted_before != slab->decommitted)
         fl_units_free_blocks(slab, decommitted_before & ~slab->decommitted);
 }
 
-/* All units that a run of blocks touches. */
 static uint64_t units_of_blocks(const fl_slab *slab, uint32_t first, uint32_t end) {
     return fl_unit_bits(fl_unit_first(fl_units_of(slab, first)), fl_unit_last(fl_units_of(slab, end - 1)));
 }
@@ -111,8 +110,8 @@ bool fl_slab_needs_memory(const fl_slab *slab) {
                                  (slab->decommitted & fl_units_of(slab, slab->carved)));
 }
 
-/* Those right behind a mask of units that may become Ready with them: three times as many as are so by then, so that a slab takes a
- * few steps however large it is; and where there are limits, a small part of these. */
+/* Returns the units right behind a mask that may become Ready with it: three times as many as are Ready by
+ * then, so that a slab takes a few steps however large it is; if there are limits, a small part of these. */
 static uint64_t ahead_of(const fl_slab *slab, uint64_t units) {
     const fallow_arena *arena = slab->arena;
     size_t last = fl_unit_last(units), blocks_end = fl_unit_last(fl_units_of(slab, slab->capacity - 1));
@@ -147,7 +146,7 @@ bool fl_slab_carve_decommitted(fl_slab *slab, bool heed_soft, fl_shortage *short
     return ready;
 }
 
-/* Nothing is live: each block that is carved and touches nothing that is decommitted is free. */
+/* Makes the free list with nothing live: of each carved block that touches nothing decommitted. */
 static void free_all(fl_slab *slab) {
     slab->free = fl_list_end(slab);
     for (uint32_t block = slab->carved; block-- > 0;)
@@ -162,7 +161,7 @@ bool fl_slab_level(fl_slab *slab, uint64_t *prepared) {
     if (fl_limits_are_far(&slab->arena->pages, decommitted_bytes) &&
         ready_units(slab, slab->decommitted, false, &ignored))
         return true;                            /* the whole span is the heap's to use again */
-    if (fl_unit_shift(slab) == FL_PAGE_SHIFT) { /* each is one anyway */
+    if (fl_unit_shift(slab) == FL_PAGE_SHIFT) { /* each page is one anyway */
         *prepared = slab->decommitted;
         return true;
     }
@@ -179,7 +178,6 @@ bool fl_slab_level(fl_slab *slab, uint64_t *prepared) {
     return true;
 }
 
-/* The free list again, lowest first. */
 void fl_slab_relink(fl_slab *slab, const uint64_t *free) {
     slab->free = fl_list_end(slab);
     for (size_t word = FL_BLOCKS_WORDS; word-- > 0;)

@@ -9,7 +9,7 @@
 
 #include "call.h"
 
-/* Written before the handler is there. */
+/* Written before the handler is set. */
 static fl_fault_explain *explainer;
 static struct sigaction before;
 
@@ -39,7 +39,8 @@ static bool is_handler(const struct sigaction *action) {
 static void end_as_ever(int number, siginfo_t *info) {
     struct sigaction usual = {.sa_handler = SIG_DFL};
     sigaction(number, &usual, NULL);
-    /* An access is made again; what somebody has sent is sent again, and comes when this handler has returned. */
+    /* An access is made again; what somebody has sent is sent again, and comes when this handler has
+     * returned. */
     if (info->si_code <= 0)
         fl_call(SYS_rt_tgsigqueueinfo, fl_call(SYS_getpid, 0, 0, 0, 0), fl_call(SYS_gettid, 0, 0, 0, 0),
                 number, (long)info);
@@ -75,7 +76,7 @@ static void on_fault(int number, siginfo_t *info, void *context) {
     pass_on(number, info, context);
 }
 
-/* Under the same mask, and on the same stack, as the one before, which it may call. */
+/* Sets the handler under the same mask, and on the same stack, as the one before, which it may call. */
 static bool stand_before(void) {
     struct sigaction action = {.sa_flags = SA_ONSTACK};
     sigemptyset(&action.sa_mask);

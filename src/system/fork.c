@@ -82,7 +82,7 @@ static void close_all(fl_fork_each *each) {
         fl_gate_close_below(rank + 1);
         visit_rank((fl_rank)rank, each, await);
     }
-    if (!fl_gate_is_mine()) /* the child of a signal handler's fork has returned to here: it has no other threads */
+    if (!fl_gate_is_mine()) /* the child of a signal handler's fork returned to here, without other threads */
         fl_gate_close_below(0);
 }
 

@@ -12,7 +12,8 @@
 
 #include "line.h"
 
-/* Adds "/usr/bin/server+0x1234", or the bare address if no file is mapped there or the system does not say. */
+/* Adds "/usr/bin/server+0x1234", or the bare address if no file is mapped there or the system does not
+ * say. */
 void fl_line_add_place(fl_line *line, uintptr_t address);
 
 #endif

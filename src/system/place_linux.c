@@ -35,7 +35,7 @@ static int value_of(char letter) {
                                             : -1;
 }
 
-/* Up to the letter behind the number, which is gone as well. */
+/* Reads up to the letter behind the number, which is consumed too. */
 static bool read_number(long maps, uintptr_t *number) {
     char letter;
     int value;
@@ -48,7 +48,7 @@ static bool read_number(long maps, uintptr_t *number) {
     return false;
 }
 
-/* The last field of a line, which may have blanks in it. */
+/* Reads the last field of a line, which may have blanks in it. */
 static void read_path(long maps) {
     size_t length = 0;
     char letter;

@@ -95,8 +95,8 @@ size_t fl_system_read_file(const char *path, char *buffer, size_t bytes);
 /* Writes a whole new file. Returns whether that worked. */
 bool fl_system_write_file(const char *path, const char *text, size_t bytes);
 
-/* Write to a descriptor: all of a text, and the process's mappings as the system lists them. Return 0, or the number of the
- * error (of write; of opening or reading the list). */
+/* Write to a descriptor: all of a text, and the process's mappings as the system lists them. Return 0, or the
+ * number of the error (of write; of opening or reading the list). */
 int fl_system_write(int descriptor, const char *text, size_t bytes);
 int fl_system_write_maps(int descriptor);
 
