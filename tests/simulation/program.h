@@ -37,8 +37,9 @@ typedef struct slot {
     bool stays;         /* until all stand still: somebody may be at its limit who is below it no more */
     bool limited;       /* may be refused for a limit of its own */
     size_t limit_bytes; /* which was never higher, so that no more can be Ready; 0: not known */
-    bool soft_owner;    /* somebody is to be asked at its soft limit, and was so often; when it was last seen below it, so often: */
-    unsigned soft_asked, soft_asked_below;
+    bool soft_owner;    /* somebody is to be asked at its soft limit */
+    unsigned soft_asked,
+        soft_asked_below; /* how often he was; and by when it was last seen below the limit */
 } slot;
 
 extern slot slots[ARENAS_MAX];
