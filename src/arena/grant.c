@@ -34,8 +34,9 @@ static void give_back_above(fl_pagearena *whose, const _Atomic size_t *ready, si
 }
 
 void fl_limits_set(fl_pagearena *arena, size_t soft_bytes, size_t hard_bytes) {
-    atomic_store_explicit(&arena->limits.soft_bytes, limit_of(soft_bytes), memory_order_seq_cst);
-    fl_pagearena_look_at_soft(arena);
+    size_t soft = limit_of(soft_bytes);
+    if (atomic_exchange_explicit(&arena->limits.soft_bytes, soft, memory_order_seq_cst) > soft)
+        fl_pagearena_look_at_soft(arena);
     atomic_store_explicit(&arena->limits.hard_bytes, limit_of(hard_bytes), memory_order_relaxed);
     give_back_above(arena, &arena->family_bytes, hard_bytes);
 }

@@ -234,6 +234,9 @@ static void soft_limit_that_comes_late_asks(void) {
     fallow_arena_set_limits(arena, 2 * MIB, 0);
     fallow_tick();
     CHECK_EQUAL(asked, 1);
+    fallow_arena_set_limits(arena, 2 * MIB, 0);
+    fallow_tick();
+    CHECK_EQUAL(asked, 1);
     fallow_arena_on_soft_limit(arena, NULL, NULL);
     fallow_arena_on_soft_limit(arena, counts, &asked);
     fallow_tick();
