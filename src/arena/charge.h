@@ -46,8 +46,8 @@ void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns)
  * its soft limit. They may be bytes that a hard limit then refuses: whoever asks the owner looks again. */
 void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more);
 
-/* Records the same of a soft limit that has just been lowered, or whose owner has just come, if it is exceeded
- * already. */
+/* Records the same of a soft limit that has just been lowered, or whose owner has just come, if it is
+ * exceeded already. */
 void fl_pagearena_look_at_soft(fl_pagearena *arena);
 
 /* Whether a soft limit has been crossed whose owner is to be asked. */
