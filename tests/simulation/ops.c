@@ -134,6 +134,7 @@ static const struct {
     {"give back", op_give_back, 4},
     {"tick", op_tick, 6},
     {"profile", op_profile, 2},
+    {"trap", op_trap, 2},
     {"time", op_time, 4},
     {"background", op_background, 1},
     {"threads", op_more_threads, 3},

@@ -56,6 +56,7 @@ void op_take(worker *self);
 void op_tick(worker *self);
 void op_profile(worker *self);
 void op_time(worker *self);
+void op_trap(worker *self);
 void op_usable(worker *self);
 
 #endif

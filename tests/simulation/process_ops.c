@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../../src/arena/driver.h"
+#include "../../src/heap/sampled.h"
 #include "../../src/profile/sites.h"
 #include "fallow/profile.h"
 #include "faults.h"
@@ -39,6 +40,16 @@ void op_profile(worker *self) {
         fallow_profile_stop();
     else
         (void)!fallow_profile_start((size_t)1 << shift);
+    ops_return(NULL);
+}
+
+/* One of malloc's blocks in so many lies between inaccessible pages from here on; or none. */
+void op_trap(worker *self) {
+    static const uint32_t means[] = {0, 1, 4, 64};
+    (void)self;
+    uint32_t mean = means[sim_below(SIM_WORK, 4)];
+    ops_call("trap", 0, mean);
+    fl_sampling_trap(mean);
     ops_return(NULL);
 }
 
