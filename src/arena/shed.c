@@ -124,6 +124,11 @@ void fl_shed_tick(void) {
             ask_soft(fl_pagearena_of_upkeep(it), NULL);
 }
 
+void fl_shed_remind(const fl_pagearena *arena) {
+    if (atomic_load_explicit(&arena->limits.soft_crossed, memory_order_relaxed))
+        atomic_store_explicit(&fl_soft_limit_crossed, true, memory_order_release);
+}
+
 void fl_shed_fork_child(void) {
     fl_call_back **place = &all;
     while (*place)

@@ -49,6 +49,10 @@ void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *con
 void fl_shed_ask_soft(fl_pagearena *arena);
 void fl_shed_tick(void);
 
+/* To be called when an arena has joined upkeep again: a tick that came meanwhile has not seen that its soft
+ * limit was crossed. */
+void fl_shed_remind(const fl_pagearena *arena);
+
 /* In the child of a fork, once for all, and for each arena: threads that were asking are not here. */
 void fl_shed_fork_child(void);
 void fl_shed_fork_child_of(fl_pagearena *arena);

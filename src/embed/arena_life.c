@@ -156,6 +156,7 @@ void fl_arena_reset(fallow_arena *arena, size_t keep_bytes) {
         fl_arena_use_by_one_thread(arena);
     fl_pages_return_all(&arena->pages);
     fl_arena_join(arena);
+    fl_shed_remind(&arena->pages);
     size_t keep = keep_bytes & ~(FL_PAGE_BYTES - 1), idle = arena->pages.ready_pages << FL_PAGE_SHIFT;
     if (idle > keep)
         fl_scavenger_give_back(&arena->pages, idle - keep, FL_CAUSE_REQUEST, false);
