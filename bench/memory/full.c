@@ -7,9 +7,10 @@
  * steps are done in an arena without a limit, where as much lives as had its place under the limit. Rounds
  * of both take turns; the CPU time of a step is that of all threads. Each OS page of a value is touched.
  *
- *     full MIB LEAST MOST [THREADS [STEPS [oldest|any [AT ONCE]]]]
+ *     full MIB LEAST MOST [THREADS [STEPS [oldest|any [AT ONCE [with|without]]]]]
  *
- * values of LEAST to MOST bytes; which of them are evicted, and how many for each refusal
+ * values of LEAST to MOST bytes; which of them are evicted, and how many for each refusal; rounds with the
+ * limit alone, or without it alone: to count their instructions, as the difference of two lengths
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -39,7 +40,7 @@ typedef struct cache {
 } cache;
 
 static size_t least, most, steps = 400000, at_once = 1;
-static bool any;
+static bool any, leaves_out[2];
 static cache caches[2][THREADS_MAX]; /* with and without a limit */
 static unsigned thread_count = 1;
 
@@ -91,6 +92,8 @@ static void *work(void *argument) {
 /* Returns the CPU time of a step, in ns. */
 static double round_of(cache *all) {
     pthread_t threads[THREADS_MAX];
+    if (leaves_out[all == caches[1]])
+        return 0;
     double began = clock_s(CLOCK_PROCESS_CPUTIME_ID);
     for (unsigned i = 1; i < thread_count; i++)
         CHECK_EQUAL(pthread_create(&threads[i], NULL, work, &all[i]), 0);
@@ -127,7 +130,8 @@ static uint64_t live_of(const cache *it) {
 
 int main(int argc, char **argv) {
     if (argc < 4) {
-        fprintf(stderr, "usage: full MIB LEAST MOST [THREADS [STEPS [oldest|any [AT ONCE]]]]\n");
+        fprintf(stderr,
+                "usage: full MIB LEAST MOST [THREADS [STEPS [oldest|any [AT ONCE [with|without]]]]]\n");
         return 2;
     }
     size_t limit = strtoull(argv[1], NULL, 10) << 20;
@@ -154,6 +158,8 @@ int main(int argc, char **argv) {
         caches[1][i].most_bytes = caches[0][i].live_bytes;
     round_of(caches[1]);
     steps = all_steps / ROUNDS + 1;
+    leaves_out[0] = argc > 8 && strcmp(argv[8], "without") == 0;
+    leaves_out[1] = argc > 8 && strcmp(argv[8], "with") == 0;
     uint64_t refusals = sum_of(refusals_of), evictions = sum_of(evictions_of);
     double with[ROUNDS], without[ROUNDS], ratio[ROUNDS];
     fallow_arena_figures before = fallow_arena_read(limited);

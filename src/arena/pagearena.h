@@ -47,11 +47,12 @@ typedef struct fl_limits {
     _Atomic size_t share_bytes;      /* how much goes at the hard limit next time, if no more is wanted */
     _Atomic size_t soft_grace_bytes; /* see fl_pagearena_soft_excess */
     _Atomic uint64_t soft_graced_ns;
+    _Atomic bool asks;                         /* there is an owner to ask */
     bool (*shed)(void *context, size_t bytes); /* this and the next three: see shed.h */
     void *shed_context;
     bool (*soft_shed)(void *context, size_t bytes);
     void *soft_context;
-    _Atomic bool soft_asks;    /* there is such an owner */
+    _Atomic bool soft_asks;    /* there is one to ask at the soft limit */
     _Atomic bool soft_crossed; /* its limit has been, and it has not been asked since */
 } fl_limits;
 
@@ -92,9 +93,11 @@ typedef struct fl_pagearena {
     _Atomic uintptr_t refused_last; /* the last: an fl_shortage's whose, with its why in the low bits */
     _Atomic size_t arenas_below;    /* written under the lock of arenas */
     size_t wanted_bytes;            /* at a limit, by the floor above; upkeep's */
-    fl_region *changed;             /* this and the next four: see scarce.h */
+    fl_region *changed;             /* this and the next six: see scarce.h */
+    bool has_skipped;               /* upkeep's */
     _Atomic bool in_heaps;
     _Atomic bool scarce;
+    _Atomic uint32_t scarce_times; /* so often it has become so: the number of this time, never 0 then */
     _Atomic bool in_hands;
     _Atomic bool exhausted; /* its limit is exhausted */
     fl_upkeep upkeep;

@@ -6,10 +6,16 @@
 
 static _Atomic bool process_is_exhausted, process_is_in_hands;
 
+#define TIMES_MAX \
+    ((UINT32_C(1) << 24) - 1) /* then from 1 on: a tally's word has room for so many (slab/tally.c) */
+
 void fl_scarce_begin(fl_pagearena *arena) {
-    bool was_scarce = atomic_exchange_explicit(&arena->scarce, true, memory_order_seq_cst);
-    if (was_scarce)
+    if (atomic_load_explicit(&arena->scarce, memory_order_relaxed))
         return;
+    /* First: who finds the arena scarce finds this time's number. */
+    uint32_t times = atomic_load_explicit(&arena->scarce_times, memory_order_relaxed);
+    atomic_store_explicit(&arena->scarce_times, times % TIMES_MAX + 1, memory_order_relaxed);
+    atomic_store_explicit(&arena->scarce, true, memory_order_seq_cst);
     atomic_store_explicit(&arena->in_heaps, true, memory_order_seq_cst);
     fl_lock_take(&arena->lock);
     for (fl_region *region = arena->regions; region; region = region->next)
@@ -36,6 +42,34 @@ void fl_scarce_put_back(fl_pagearena *arena, fl_region *region, uint64_t groups)
     fl_lock_drop(&arena->lock);
 }
 
+static uint64_t group_of(size_t page) {
+    return UINT64_C(1) << (page % FL_REGION_PAGES / FL_GROUP_PAGES);
+}
+
+void fl_scarce_skip(fl_pagearena *arena, size_t page) {
+    fl_region *region = &fl_the_window.regions[page / FL_REGION_PAGES];
+    fl_lock_take(&arena->lock);
+    if (fl_region_is_of(region, arena)) {
+        region->skipped |= group_of(page);
+        arena->has_skipped = true;
+    }
+    fl_lock_drop(&arena->lock);
+}
+
+void fl_scarce_look_ends(fl_pagearena *arena) {
+    if (!arena->has_skipped)
+        return;
+    arena->has_skipped = false;
+    fl_lock_take(&arena->lock);
+    for (fl_region *region = arena->regions; region; region = region->next) {
+        uint64_t changed = atomic_load_explicit(&region->changed, memory_order_relaxed);
+        fl_region_set_changed(arena, region, changed | region->skipped);
+        region->skipped = 0;
+    }
+    fl_lock_drop(&arena->lock);
+    fl_scarce_changed(arena);
+}
+
 static bool is_near(const _Atomic size_t *ready, const _Atomic size_t *limit) {
     size_t most = atomic_load_explicit(limit, memory_order_relaxed);
     return atomic_load_explicit(ready, memory_order_relaxed) > most - most / 8;
@@ -54,9 +88,16 @@ void fl_scarce_end(fl_pagearena *arena) {
     atomic_store_explicit(&arena->scarce, false, memory_order_seq_cst);
 }
 
+void fl_scarce_fork_child(fl_pagearena *arena) {
+    if (!atomic_load_explicit(&arena->scarce, memory_order_relaxed))
+        return;
+    fl_scarce_changed(arena);
+    atomic_store_explicit(&arena->scarce, false, memory_order_relaxed);
+}
+
 void fl_scarce_mark(fl_pagearena *arena, const void *at) {
     fl_region *region = fl_region_of(at);
-    uint64_t group = UINT64_C(1) << (fl_page_of(at) % FL_REGION_PAGES / FL_GROUP_PAGES);
+    uint64_t group = group_of(fl_page_of(at));
     if (!(atomic_load_explicit(&region->changed, memory_order_seq_cst) & group))
         fl_scarce_put_back(arena, region, group);
     fl_scarce_changed(arena);

@@ -17,8 +17,8 @@
 
 #include "pagearena.h"
 
-/* Begins a give-back for a limit in an arena. What has not been looked at since the arena became scarce
- * counts as changed. */
+/* Begins a give-back for a limit in an arena, whose upkeep the caller has. What has not been looked at since
+ * the arena became scarce counts as changed. */
 void fl_scarce_begin(fl_pagearena *arena);
 
 #define FL_GROUP_PAGES (FL_REGION_PAGES / 64)
@@ -30,8 +30,16 @@ fl_region *fl_scarce_next(fl_pagearena *arena, uint64_t *groups);
 /* Counts parts of a region as changed again: they have not been looked at after all. */
 void fl_scarce_put_back(fl_pagearena *arena, fl_region *region, uint64_t groups);
 
+/* Notes that a page could not be looked at, because somebody has in hand what is in it. It counts as changed
+ * from the end of this look on: who has it in hand need not know that he was in the way. */
+void fl_scarce_skip(fl_pagearena *arena, size_t page);
+void fl_scarce_look_ends(fl_pagearena *arena);
+
 /* Ends scarcity if the arena is well below all limits on it. */
 void fl_scarce_end(fl_pagearena *arena);
+
+/* In the child of a fork: what other threads were about to note, nobody notes. So it is not scarce until its next give-back. */
+void fl_scarce_fork_child(fl_pagearena *arena);
 
 /* The rest of fl_scarce_note. */
 void fl_scarce_mark(fl_pagearena *arena, const void *at);

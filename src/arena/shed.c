@@ -18,6 +18,7 @@ void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context)
     arena->limits.shed = function;
     arena->limits.shed_context = context;
     fl_lock_drop(&arena->lock);
+    atomic_store_explicit(&arena->limits.asks, function != NULL, memory_order_relaxed);
 }
 
 static bool is_asking(void) {
@@ -83,7 +84,8 @@ static bool ask(fl_pagearena *arena, const fl_pagearena *wanting, bool soft, siz
 }
 
 bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes) {
-    return ask(arena, wanting, false, bytes);
+    return atomic_load_explicit(&arena->limits.asks, memory_order_relaxed) &&
+           ask(arena, wanting, false, bytes);
 }
 
 #define TICKS_COME_NS UINT64_C(1000000000)

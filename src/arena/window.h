@@ -113,11 +113,13 @@ typedef struct fl_region {
     struct fl_region *next_changed; /* see scarce.h; guarded by the arena's lock */
     struct fl_region *previous_changed;
     _Atomic uint64_t changed; /* a bit for each group of pages; 0: the region is not in that list */
-    bool idle;                /* has idle pages */
-    bool vacant;              /* and none in use */
-    bool huge;                /* huge pages were asked for, before its first page was used */
-    bool small;               /* they are not wanted here, or no longer */
-    bool unsaid;              /* the advice has changed, but the system has not been told yet */
+    uint64_t skipped;         /* likewise, since a look began; guarded by the same lock */
+    _Atomic(struct fl_tallies *) tallies; /* of the floor above, which never frees them: see tally.h there */
+    bool idle;                            /* has idle pages */
+    bool vacant;                          /* and none in use */
+    bool huge;                            /* huge pages were asked for, before its first page was used */
+    bool small;                           /* they are not wanted here, or no longer */
+    bool unsaid;                          /* the advice has changed, but the system has not been told yet */
     bool advised;   /* counted: advised after growth, or with it unlike the region before; see huge.h */
     uint64_t split; /* a bit for each of its huge pages that was split */
     bool purged;    /* parts of what is in use here have gone: it may look dense, but is not */

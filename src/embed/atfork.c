@@ -6,6 +6,7 @@
 #include "../arena/driver.h"
 #include "../arena/events.h"
 #include "../arena/huge.h"
+#include "../arena/scarce.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
 #include "../heap/heap_life.h"
@@ -70,6 +71,7 @@ static void fork_child(void) {
 #if FL_CHECKS >= 2
         arena->forked = true;
 #endif
+        fl_scarce_fork_child(&arena->pages);
         fl_shed_fork_child_of(&arena->pages);
         fl_pools_fork_child(arena);
     }

@@ -120,7 +120,7 @@ static __attribute__((noinline)) bool from_parked_with_free(fl_heap *heap, unsig
     return slab != NULL;
 }
 
-#define CALM_LOOKS 16
+#define CALM_LOOKS 256
 
 /* Returns whether requests are refused now and then. If so, whoever takes a whole slab will soon have to give
  * it back. */
@@ -129,25 +129,6 @@ static bool is_tight(fl_heap *heap) {
     heap->calm = refusals == heap->refusals_seen ? heap->calm + 1 : 0;
     heap->refusals_seen = refusals;
     return heap->calm < CALM_LOOKS;
-}
-
-/* At a limit: takes a free block of an abandoned slab, before asking for memory that has to come from
- * somewhere. If *again, there is another current slab instead. */
-static __attribute__((noinline)) void *from_abandoned(fl_heap *heap, unsigned size_class, bool *again) {
-    fl_slab *slab;
-    void *block = fl_slab_take_listed(heap->arena, size_class, is_tight(heap), heap->tag, &slab);
-    *again = slab != NULL;
-    if (!slab)
-        return block;
-    atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
-    fl_lock_take(&heap->lock);
-    heap->visits++;
-    fl_slab *exhausted = fl_heap_current(heap, size_class);
-    fl_heap_set_current(heap, size_class, slab);
-    if (exhausted != &fl_empty_slab)
-        fl_owner_let_go(heap, exhausted, FL_CURRENT);
-    fl_lock_drop(&heap->lock);
-    return NULL;
 }
 
 /* Makes a slab current that no list knows yet, unless there is one already: at a limit the owner was asked to
@@ -171,6 +152,29 @@ static bool has_room(const fl_heap *heap, unsigned size_class, fl_shortage *shor
         fl_pagearena_has_room(arena, bytes, shortage))
         *shortage = (fl_shortage){FL_REFUSED_NEVER, 0, NULL};
     return shortage->why == FL_REFUSED_NEVER;
+}
+
+/* At a limit: takes a free block of an abandoned slab, before asking for memory that has to come from
+ * somewhere. If *again, there is another current slab instead. */
+static __attribute__((noinline)) void *from_abandoned(fl_heap *heap, unsigned size_class, bool *again) {
+    fl_slab *slab;
+    fl_shortage ignored;
+    bool tight = is_tight(heap);
+    void *block = fl_slab_take_listed(heap->arena, size_class, tight, heap->tag, &heap->taken_last, &slab);
+    *again = slab != NULL;
+    if (!block && !slab && tight && has_room(heap, size_class, &ignored))
+        block = fl_slab_carve_listed(heap->arena, size_class);
+    if (!slab)
+        return block;
+    atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
+    fl_lock_take(&heap->lock);
+    heap->visits++;
+    fl_slab *exhausted = fl_heap_current(heap, size_class);
+    fl_heap_set_current(heap, size_class, slab);
+    if (exhausted != &fl_empty_slab)
+        fl_owner_let_go(heap, exhausted, FL_CURRENT);
+    fl_lock_drop(&heap->lock);
+    return NULL;
 }
 
 /* Gets the next slab to allocate from. Returns false if out of memory, or *shortage says which limit is in

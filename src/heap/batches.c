@@ -5,6 +5,7 @@
 #include "../slab/abandoned.h"
 #include "../slab/misused.h"
 #include "../slab/pushes.h"
+#include "../slab/tally.h"
 #include "../system/fatal.h"
 #include "../system/system.h"
 #include "owner.h"
@@ -121,9 +122,17 @@ static __attribute__((noinline)) fl_handed notify_owner(fl_slab *slab, fl_pagear
     return FL_HANDED_SLAB;
 }
 
+/* The newest block is at the head that it was pushed as. */
+static bool has_emptied(fl_pagearena *arena, const void *first, const void *last, fl_pushed pushed) {
+    const char *start = (const char *)first - (size_t)(fl_word_head(pushed.after) - 1) * 16;
+    return fl_tally_free(arena, start, first, last);
+}
+
 static __attribute__((noinline)) fl_handed follow(fl_slab *slab, fl_pagearena *arena, const void *first,
                                                   const void *last, fl_pushed pushed) {
     fl_push_news news = fl_push_news_of(slab, pushed);
+    if (news != FL_NEWS_OWNED && is_scarce(arena) && !has_emptied(arena, first, last, pushed))
+        news = FL_NEWS_NONE;
     fl_push_duty duty = fl_push_duty_of(pushed);
     if (duty == FL_PUSH_UNLIST)
         fl_slab_unlist_and_settle(slab);

@@ -103,7 +103,8 @@ typedef struct fl_heap {
     struct fl_heap *next;        /* in the arena (heaps_lock), or among the recycled */
     struct fl_heap *previous;
     uint64_t refusals_seen; /* the arena's, when, at a limit, abandoned slabs were last asked for a block; */
-    uint32_t calm;          /* and how often they were since the last refusal */
+    uint32_t calm;          /* and how often they were since the last refusal; */
+    fl_slab *taken_last;    /* and of which slab the last single block was taken */
     uint64_t visits_seen;   /* the scavenger's */
     uint32_t quiet_ticks;   /* the scavenger's */
 

@@ -36,6 +36,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     heap->partial_bytes = 0;
     heap->quiet_ticks = 0;
     heap->refusals_seen = 0;
+    heap->taken_last = NULL;
     heap->calm = 0;
     heap->pinned = 0;
     fl_heap_set_sample_gap(heap, 0);

@@ -6,6 +6,7 @@
 #include "../slab/abandoned.h"
 #include "../slab/liveblocks.h"
 #include "../slab/pushes.h"
+#include "../slab/tally.h"
 #include "../system/fatal.h"
 #include "parked.h"
 #include "registry.h"
@@ -16,6 +17,7 @@ static bool claim_from(fl_slab *slab, fl_slab_state from) {
     uint32_t used = fl_slab_used(slab);
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     atomic_store_explicit(&slab->idle_below, FL_NOT_LOOKED_AT, memory_order_relaxed);
+    fl_tally_forget(slab->start);
     while (fl_word_state(word) == from)
         if (atomic_compare_exchange_weak_explicit(&slab->word, &word, fl_word_published(word, used),
                                                   memory_order_acq_rel, memory_order_relaxed))

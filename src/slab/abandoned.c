@@ -6,9 +6,11 @@
 #include "../arena/scavenger.h"
 #include "../system/fatal.h"
 #include "../system/probes.h"
+#include "carve.h"
 #include "liveblocks.h"
 #include "misused.h"
 #include "pushes.h"
+#include "tally.h"
 #include "units.h"
 
 #define ADOPT_LOOKS 8
@@ -29,6 +31,18 @@ static void count_listed(const fl_slab *slab, bool more) {
                        slab->pages << FL_PAGE_SHIFT, more);
 }
 
+static bool is_at_hand(const fallow_arena *arena, unsigned size_class) {
+    return atomic_load_explicit(&arena->at_hand[size_class / 64], memory_order_relaxed) >> size_class % 64 &
+           1;
+}
+
+/* Holds the lists' lock. */
+static void set_at_hand(fallow_arena *arena, unsigned size_class, bool at_hand) {
+    _Atomic uint64_t *word = &arena->at_hand[size_class / 64];
+    uint64_t bit = UINT64_C(1) << size_class % 64, bits = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, at_hand ? bits | bit : bits & ~bit, memory_order_relaxed);
+}
+
 static void link_slab(fl_slab *slab, bool first) {
     fl_slab_list *list = list_of(slab);
     slab->previous = first ? NULL : list->last;
@@ -36,6 +50,8 @@ static void link_slab(fl_slab *slab, bool first) {
     *(slab->previous ? &slab->previous->next : &list->first) = slab;
     *(slab->next ? &slab->next->previous : &list->last) = slab;
     count_listed(slab, true);
+    if (!atomic_load_explicit(&slab->bare, memory_order_relaxed))
+        set_at_hand(slab->arena, slab->size_class, true);
 }
 
 static void unlink_slab(fl_slab *slab) {
@@ -99,10 +115,16 @@ void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     /* At a limit each block counts. */
     uint32_t most = sizes->capacity - (is_scarce(slab) ? 1 : sizes->reuse_min_blocks);
+    bool tallied = slab->tallied;
+    slab->tallied = false;
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
         FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
+        if (tallied && fl_word_head(word)) { /* pushed since the look, perhaps counted by nobody */
+            fl_tally_forget(slab->start);
+            tallied = false;
+        }
         if (live == 0 && die(slab, kept))
             return;
         if (live > most ? unclaim(slab, word, FL_FLOATING) : list_claimed(slab, word))
@@ -209,7 +231,7 @@ __attribute__((no_sanitize("thread"))) static bool is_worth_claiming(const fl_sl
     if (every && live > atomic_load_explicit(&slab->idle_below, memory_order_relaxed))
         return false;
     return (state == FL_FLOATING || (every && state == FL_LISTED)) && slab->purged_live != live &&
-           fl_slab_may_have_idle_unit(slab, live);
+           fl_slab_may_have_idle_unit(slab, live) && (!every || fl_tally_allows_idle(slab));
 }
 
 /* Claims a slab from the state in the word, and takes it out of its list if it was in one. Returns false if
@@ -228,7 +250,27 @@ static bool claim_found(fl_slab *slab, fl_word word) {
     return true;
 }
 
-size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, size_t max) {
+/* Claims the slab of a page if it is worth that. */
+static bool claim_if_worth(fl_slab *slab, size_t page, fl_pagearena *at_limit) {
+    for (;;) {
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_seq_cst); /* see scarce.h */
+        if (at_limit && fl_word_state(word) == FL_CLAIMED && !fl_word_owner(word))
+            fl_scarce_skip(at_limit, page);
+        if (!is_worth_claiming(slab, word, at_limit != NULL))
+            return false;
+        if (claim_found(slab, word))
+            return true;
+        /* Somebody has pushed, who may have nothing to say, or has claimed it. */
+    }
+}
+
+/* Of those below `end`; the page itself where the slab lies elsewhere by now. */
+static size_t last_page_of(const fl_slab *slab, size_t page, size_t end) {
+    size_t first = fl_page_of(slab->start), last = first + slab->pages - 1;
+    return page < first || page > last ? page : last < end ? last : end - 1;
+}
+
+size_t fl_slabs_claim_in(fl_pagearena *at_limit, size_t *page, size_t end, fl_slab **slabs, size_t max) {
     size_t count = 0;
     fl_entry before = 0;
     for (; *page < end && count < max; ++*page) {
@@ -237,9 +279,10 @@ size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, 
             continue;
         before = entry;
         fl_slab *slab = fl_entry_slab(entry);
-        fl_word word = atomic_load_explicit(&slab->word, memory_order_seq_cst); /* see scarce.h */
-        if (is_worth_claiming(slab, word, every) && claim_found(slab, word))
+        if (claim_if_worth(slab, *page, at_limit)) {
             slabs[count++] = slab;
+            *page = last_page_of(slab, *page, end);
+        }
     }
     return count;
 }
@@ -281,19 +324,27 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     return slab;
 }
 
+/* Notes that one more block lives: a unit may be idle as many pushes later than before. Where no tally says
+ * more, not before so many blocks are free as touch any unit. */
+static void put_off(fl_slab *slab, bool tallied) {
+    uint32_t below = atomic_load_explicit(&slab->idle_below, memory_order_relaxed);
+    below += below != FL_NOT_LOOKED_AT;
+    if (!tallied) {
+        uint32_t whole = fl_slab_whole_blocks(slab), least = fl_slab_least_touching(slab);
+        uint32_t most = whole > least ? whole - least : 0;
+        below = below < most ? below : most;
+    }
+    atomic_store_explicit(&slab->idle_below, below, memory_order_relaxed);
+}
+
 /* Takes one block of a claimed slab that has some at hand. The slab goes back to where it was; with nothing
  * more at hand, to the end of the list, or, if full, out of it. Caller holds the lists' lock. */
-static void *take_one(fl_slab *slab, uint32_t idle_below_most) {
+static void *take_one(fl_slab *slab) {
     fl_word word = fl_slab_take_pushed(slab);
     fl_slab_splice(slab, fl_word_head(word));
     void *block = fl_slab_pop_checked(slab);
     slab->purged_live += slab->purged_live != FL_NOT_PURGED;
-    /* One more push is needed than before, at least, and as many free blocks as touch any unit. */
-    uint32_t idle_below = atomic_load_explicit(&slab->idle_below, memory_order_relaxed);
-    if (idle_below != FL_NOT_LOOKED_AT)
-        atomic_store_explicit(&slab->idle_below,
-                              idle_below < idle_below_most ? idle_below + 1 : idle_below_most,
-                              memory_order_relaxed);
+    put_off(slab, fl_tally_take(slab, block));
     bool bare, full;
     word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     do {
@@ -310,26 +361,73 @@ static void *take_one(fl_slab *slab, uint32_t idle_below_most) {
     return block;
 }
 
+/* Is a claimed slab one to own? With nothing at hand it is: its owner carves. Owning it and letting go of it cost as much as some
+ * single blocks, and what is known of it (tally.h) is lost: see abandoned.h. */
+static bool is_worth_owning(const fl_slab *slab, bool sparing, bool again) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    if (!sparing || (!fl_slab_has_free(slab) && fl_word_head(word) == 0))
+        return true;
+    return again && fl_slab_whole_blocks(slab) - fl_word_live(word) <= fl_slab_least_touching(slab);
+}
+
+/* Those that have a block at hand lie first; one may be in somebody's hands for a moment. */
+static bool may_be_at_hand(const fl_slab_list *list) {
+    return list->first && !atomic_load_explicit(&list->first->bare, memory_order_relaxed);
+}
+
 void *fl_slab_take_listed(fallow_arena *arena, unsigned size_class, bool sparing, uint32_t tag,
-                          fl_slab **adopted) {
+                          fl_slab **last, fl_slab **adopted) {
     *adopted = NULL;
-    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
+    if (!is_at_hand(arena, size_class)) /* without the lock, as above */
         return NULL;
     void *block = NULL;
     fl_lock_take(&arena->lists_lock);
     fl_slab *slab = claim_one(arena, size_class, true);
-    if (slab) {
-        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
-        uint32_t whole = fl_slab_whole_blocks(slab), least = fl_slab_least_touching(slab);
-        if (!sparing || whole - fl_word_live(word) <= least ||
-            (!fl_slab_has_free(slab) && fl_word_head(word) == 0)) {
-            unlink_slab(slab);
-            *adopted = slab;
-        } else
-            block = take_one(slab, whole > least ? whole - least : 0);
-    }
+    if (slab && is_worth_owning(slab, sparing, slab == *last)) {
+        unlink_slab(slab);
+        *adopted = slab;
+    } else if (slab) {
+        block = take_one(slab);
+        *last = slab;
+    } else if (!may_be_at_hand(&arena->listed[size_class]) && !may_be_at_hand(&arena->purged[size_class]))
+        set_at_hand(arena, size_class, false);
     fl_lock_drop(&arena->lists_lock);
     if (*adopted)
         own(*adopted, tag);
+    return block;
+}
+
+static uint64_t units_of(const fl_slab *slab, const void *block) {
+    return fl_units_of(slab, (uint32_t)((size_t)((const char *)block - slab->start) / slab->block_bytes));
+}
+
+void *fl_slab_carve_listed(fallow_arena *arena, unsigned size_class) {
+    fl_shortage ignored;
+    void *block = NULL;
+    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
+        return NULL;
+    fl_lock_take(&arena->lists_lock);
+    fl_slab *slab = claim_one(arena, size_class, false);
+    if (slab)
+        unlink_slab(slab);
+    fl_lock_drop(&arena->lists_lock);
+    if (!slab)
+        return NULL;
+    uint64_t before = slab->decommitted;
+    fl_slab_splice(slab, fl_word_head(fl_slab_take_pushed(slab)));
+    if (fl_slab_has_free(slab) || fl_slab_carve(slab, true, &ignored)) {
+        block = fl_slab_pop_checked(slab);
+        atomic_fetch_add_explicit(&slab->word, FL_WORD_COUNT_ONE, memory_order_relaxed);
+    }
+    uint64_t ready = before & ~slab->decommitted;
+    if (block)
+        fl_tally_take(slab, block);
+    bool idle = ready & ~(block ? units_of(slab, block) : 0); /* more of it is Ready than the block needs */
+    slab->purged_live = FL_NOT_PURGED;
+    atomic_store_explicit(&slab->idle_below, FL_NOT_LOOKED_AT, memory_order_relaxed);
+    const char *start = slab->start;
+    fl_slab_settle(slab, NULL);
+    if (idle)
+        fl_scarce_note(&arena->pages, start);
     return block;
 }

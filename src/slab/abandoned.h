@@ -36,21 +36,26 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
 
 /*
  * Claims up to max abandoned slabs in pages [*page, end) of the window of which something was freed since
- * they were last purged; *page becomes where to go on. Unless `every`: only those that float and may hold an
- * idle unit. If the region or a descriptor has just changed hands, a slab may be another arena's: the caller
- * settles it.
+ * they were last purged; *page becomes where to go on. At a limit, `at_limit` is the arena whose pages they
+ * are, and a slab that somebody has in hand is skipped (scarce.h). Else it is NULL: only those are claimed that
+ * float and may hold an idle unit. If the region or a descriptor has just changed hands, a slab may be another
+ * arena's: the caller settles it.
  */
-size_t fl_slabs_claim_in(bool every, size_t *page, size_t end, fl_slab **slabs, size_t max);
+size_t fl_slabs_claim_in(fl_pagearena *at_limit, size_t *page, size_t end, fl_slab **slabs, size_t max);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. It is then CURRENT and tagged,
  * with all that was freed in its free list. Returns NULL if there is none. */
 fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag);
 
 /* Takes one free block of a listed slab of a class, at a limit. The slab stays abandoned, so that frees in it
- * are seen. But if so little of it is free that its owner can tell (slab.h: watched), or in any case unless
- * `sparing`, the slab is adopted instead, as above, and no block is taken. Returns NULL with *adopted NULL if
- * there is none. */
+ * are seen. But it is adopted instead, as above, and no block is taken, in any case unless `sparing`; else if
+ * the block before came from it too (*last), and so little of it is free that its owner can tell (slab.h:
+ * watched). Returns NULL with *adopted NULL if there is none. */
 void *fl_slab_take_listed(fallow_arena *arena, unsigned size_class, bool sparing, uint32_t tag,
-                          fl_slab **adopted);
+                          fl_slab **last, fl_slab **adopted);
+
+/* At a limit that has room: one block of a listed slab of a class, for which a decommitted unit becomes Ready. The slab
+ * stays abandoned. NULL: there is none, or no memory for it. */
+void *fl_slab_carve_listed(fallow_arena *arena, unsigned size_class);
 
 #endif

@@ -42,8 +42,10 @@ typedef struct fallow_arena {
     fl_lock lists_lock;                        /* guards the lists of slabs without owners */
     fl_slab_list listed[FL_CLASS_COUNT];       /* newest first */
     fl_slab_list purged[FL_CLASS_COUNT];       /* with pages given back: taken when there is no other */
-    _Atomic uint32_t listed_count;             /* in both; written under lists_lock */
-    fl_lock heaps_lock;                        /* guards the list of heaps */
+    _Atomic uint32_t listed_count;             /* in both; written under lists_lock, as the next */
+    _Atomic uint64_t
+        at_hand[(FL_CLASS_COUNT + 63) / 64]; /* a bit for each class: a listed slab may have a block */
+    fl_lock heaps_lock;                      /* guards the list of heaps */
     struct fl_heap *heaps;
     fl_lock pools_lock; /* guards the list of pools */
     fl_pools pools;

@@ -54,6 +54,7 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->partial = slab->linked = slab->filled = slab->seen = 0;
     atomic_store_explicit(&slab->watched, false, memory_order_relaxed);
     atomic_store_explicit(&slab->bare, false, memory_order_relaxed);
+    slab->tallied = false;
     atomic_store_explicit(&slab->idle_below, FL_NOT_LOOKED_AT, memory_order_relaxed);
     slab->start = start;
     slab->arena = arena;

@@ -13,41 +13,41 @@
 #include "abandoned.h"
 #include "liveblocks.h"
 #include "pushes.h"
+#include "tally.h"
 #include "units.h"
 
 #define BATCH_SLABS 32
 #define LOOKS_MAX 256 /* how often in one tick to look whether more of a class's purged slabs can go */
 
-/* Counts the set bits of [first, end), up to `most`. */
-static uint32_t count_some(const uint64_t *bits, uint32_t first, uint32_t end, uint32_t most) {
+/* Counts the set bits of [first, end). */
+static uint32_t count_bits(const uint64_t *bits, uint32_t first, uint32_t end) {
     uint32_t count = 0;
-    while (first < end && count < most) {
+    while (first < end) {
         uint32_t part = 64 - first % 64 < end - first ? 64 - first % 64 : end - first;
-        uint64_t rest = bits[first / 64] >> (first % 64) << (64 - part);
-        for (; rest && count < most; rest &= rest - 1)
-            count++;
+        count += (uint32_t)__builtin_popcountll(bits[first / 64] >> (first % 64) << (64 - part));
         first += part;
     }
     return count;
 }
 
-/* Finds the units that hold no part of a live block and are not decommitted yet; *least becomes how many live
- * blocks touch each of the others, at least. */
-static uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks, uint32_t *least) {
+/* Finds the units that hold no part of a live block and are not decommitted yet; counts how many live blocks
+ * touch each unit, and, as *least, each of those that are not idle, at least. (Apart, for the stack.) */
+static __attribute__((noinline)) uint64_t find_idle_units(const fl_slab *slab, const fl_blocks *blocks,
+                                                          uint32_t *live_in, uint32_t *least) {
     size_t count = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
     FL_ASSERT(count <= 64);
     uint64_t idle = 0;
     *least = slab->capacity;
-    for (uint64_t rest = fl_unit_bits(0, count - 1) & ~slab->decommitted; rest; rest &= rest - 1) {
+    for (size_t unit = 0; unit < count; unit++) {
         uint32_t first, end;
-        fl_unit_blocks(slab, fl_unit_first(rest), slab->carved, &first, &end);
-        uint32_t live = count_some(blocks->live, first, end, *least);
-        if (live == 0)
-            idle |= rest & -rest;
-        else
-            *least = live;
+        fl_unit_blocks(slab, unit, slab->carved, &first, &end);
+        live_in[unit] = count_bits(blocks->live, first, end);
+        if (live_in[unit] == 0)
+            idle |= UINT64_C(1) << unit;
+        else if (live_in[unit] < *least)
+            *least = live_in[unit];
     }
-    return idle;
+    return idle & ~slab->decommitted;
 }
 
 typedef struct purge_batch {
@@ -57,7 +57,8 @@ typedef struct purge_batch {
     osmem_range ranges[FL_BATCH_RANGES];
     size_t slab_of[FL_BATCH_RANGES];
     size_t range_count;
-    fl_blocks blocks; /* of the slab being looked at */
+    fl_blocks blocks;     /* of the slab being looked at */
+    uint32_t live_in[64]; /* how many of them each unit has */
 } purge_batch;
 
 _Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it has a place");
@@ -98,9 +99,13 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     uint32_t live = fl_word_live(word), least;
     slab->purged_live = live;
     fl_blocks_find(slab, fl_word_head(word), blocks);
-    uint64_t idle = find_idle_units(slab, blocks, &least);
+    uint64_t idle = find_idle_units(slab, blocks, batch->live_in, &least);
     if (live > 0)
         atomic_store_explicit(&slab->idle_below, live - least, memory_order_relaxed);
+    if (fl_pagearena_is_scarce(&slab->arena->pages)) {
+        fl_tally_set(slab, batch->live_in);
+        slab->tallied = true;
+    }
     fl_blocks_clear(slab, idle, blocks->free);
     fl_slab_relink(slab, blocks->free);
     batch->refused[index] = 0;
@@ -168,7 +173,7 @@ static void purge_pages(struct fallow_arena *arena, size_t *page, size_t end, fl
             end_batch(arena, batch, cause);
             begin_batch(batch);
         }
-        if (fl_slabs_claim_in(cause == FL_CAUSE_LIMIT, page, end, &slab, 1) == 0)
+        if (fl_slabs_claim_in(cause == FL_CAUSE_LIMIT ? &arena->pages : NULL, page, end, &slab, 1) == 0)
             break;
         if (slab->arena != arena) {
             fl_slab_settle(slab, NULL);
@@ -199,6 +204,7 @@ static void purge_changed(struct fallow_arena *arena) {
         if (groups)
             fl_scarce_put_back(&arena->pages, region, groups);
     }
+    fl_scarce_look_ends(&arena->pages);
 }
 
 /* Purges slabs with too few free blocks for a list: for a request to give back all that can go. */

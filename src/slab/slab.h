@@ -63,6 +63,7 @@ typedef struct fl_slab {
     uint8_t size_class;
     uint8_t kind;
     _Atomic bool bare;           /* LISTED at a limit with no block at hand: the next push lists it again */
+    bool tallied;                /* who has the claim has set its tally (tally.h) */
     _Atomic uint32_t idle_below; /* abandoned, at a limit: with more live blocks than this, no unit is idle */
 } fl_slab;
 

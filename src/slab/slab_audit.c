@@ -10,6 +10,7 @@ typedef int fl_slab_audit_of_no_use_in_this_build; /* a file may not be empty */
 #include "../osmem/checker.h"
 #include "arenas.h"
 #include "liveblocks.h"
+#include "tally.h"
 
 static size_t bytes_of(const fl_slab *slab) {
     return slab->pages << FL_PAGE_SHIFT;
@@ -117,6 +118,17 @@ static size_t count_bits(const uint64_t *bits) {
     return fl_pagebits_count(bits, 0, FL_CAPACITY_MAX);
 }
 
+/* What frees that are under way have not taken off yet, they have pushed: nobody is in the middle of one. `live`: bits of blocks. */
+static void audit_tally(const fl_slab *slab, const uint64_t *live) {
+    for (size_t unit = 0; unit < bytes_of(slab) >> fl_unit_shift(slab); unit++) {
+        uint32_t first, end;
+        fl_unit_blocks(slab, unit, slab->carved, &first, &end);
+        size_t count = fl_pagebits_count(live, first, end - first);
+        fl_audit_that(fl_tally_of(slab, unit) <= count, slab->start + (unit << fl_unit_shift(slab)),
+                      "the unit's tally is higher than the number of live blocks that touch it");
+    }
+}
+
 void fl_audit_slab(const fl_slab *slab) {
     fl_blocks blocks = {{0}, {0}}; /* live: for those that are whole */
     /* Acquire: the links behind the head. */
@@ -131,10 +143,14 @@ void fl_audit_slab(const fl_slab *slab) {
     if (fl_word_head(word))
         pushed =
             audit_list(slab, slab->start + (size_t)(fl_word_head(word) - 1) * 16, blocks.live, blocks.free);
-    if (fl_word_owner(word))
+    for (size_t i = 0; i < FL_BLOCKS_WORDS; i++)
+        blocks.live[i] &= ~blocks.free[i];
+    if (fl_word_owner(word)) {
         audit_owned(slab, word, whole, free, pushed);
-    else
-        audit_abandoned(slab, word, whole, free + pushed);
+        return;
+    }
+    audit_abandoned(slab, word, whole, free + pushed);
+    audit_tally(slab, blocks.live);
 }
 
 #endif

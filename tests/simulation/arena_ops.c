@@ -41,18 +41,15 @@ static bool shed_softly(void *context, size_t bytes) {
     return freed;
 }
 
-void op_arena_create(worker *self) {
-    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1), parent = (int)sim_below(SIM_WORK, ARENAS_MAX);
-    (void)self;
-    if (slots[which].arena || slots[which].exclusive)
-        return;
-    bool below = parent && parent != which && sim_one_in(SIM_WORK, 2) && arena_enter(parent);
+/* In a slot that is free; parent: 0: below none. */
+static void create(int which, int parent, size_t limit_bytes, bool one_thread) {
+    bool below = parent && parent != which && arena_enter(parent);
     slots[which].exclusive = true; /* nobody else makes one there */
     fallow_arena_options options = {.name = "of the simulation",
-                                    .limit_bytes = a_limit(),
+                                    .limit_bytes = limit_bytes,
                                     .soft_limit_bytes = a_limit(),
                                     .parent = below ? slots[parent].arena : NULL,
-                                    .flags = sim_one_in(SIM_WORK, 4) ? FALLOW_ARENA_ONE_THREAD : 0,
+                                    .flags = one_thread ? FALLOW_ARENA_ONE_THREAD : 0,
                                     .idle_max_bytes = sim_one_in(SIM_WORK, 8) ? 65536 : 0,
                                     .give_back = (fallow_give_back_policy)sim_below(SIM_WORK, 3)};
     ops_call("create", which, options.limit_bytes);
@@ -77,6 +74,32 @@ void op_arena_create(worker *self) {
                           .soft_owner = soft_owner};
     if (below)
         arena_leave(parent);
+}
+
+static bool is_free(int which) {
+    return !slots[which].arena && !slots[which].exclusive;
+}
+
+void op_arena_create(worker *self) {
+    int which = 1 + (int)sim_below(SIM_WORK, ARENAS_MAX - 1), parent = (int)sim_below(SIM_WORK, ARENAS_MAX);
+    (void)self;
+    if (is_free(which))
+        create(which, sim_one_in(SIM_WORK, 2) ? parent : 0, a_limit(), sim_one_in(SIM_WORK, 4));
+}
+
+#define SMALL_LIMIT_BYTES ((size_t)128 << 10) /* a part of the blocks that the program remembers fills it */
+
+int ops_arena_small(void) {
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (slots[i].arena && !slots[i].one_thread && slots[i].limit_bytes &&
+            slots[i].limit_bytes <= SMALL_LIMIT_BYTES)
+            return i;
+    for (int i = 1; i < ARENAS_MAX; i++)
+        if (is_free(i)) {
+            create(i, 0, SMALL_LIMIT_BYTES >> sim_below(SIM_WORK, 3), false);
+            return i;
+        }
+    return 0;
 }
 
 /* What lived there is gone. */

@@ -121,6 +121,38 @@ void op_fill_and_drain(worker *self) {
         ops_free(made[from_start ? i : got - 1 - i]);
 }
 
+static bool evict_one(worker *self, int arena) {
+    block *old = blocks_pick_in(SHARED, arena);
+    if (old) {
+        old->owner = self->number;
+        ops_free(old);
+    }
+    return old != NULL;
+}
+
+/* A cache that is full, of all workers: each value that is refused takes the place of others. Now and then many go, so that the arena is far
+ * from its limit when somebody looks. */
+void op_evict(worker *self) {
+    static const size_t most[] = {800, 2000, 2000, 6000};
+    int arena = ops_arena_small();
+    size_t largest = most[sim_below(SIM_WORK, sizeof most / sizeof most[0])];
+    bool alike = sim_one_in(SIM_WORK, 4);
+    for (uint64_t i = arena ? 10 + sim_below(SIM_WORK, 30) : 0; i-- > 0;) {
+        size_t bytes = alike ? largest : largest / 12 + sim_below(SIM_WORK, largest - largest / 12);
+        block *new;
+        while (!(new = ops_allocate(self, arena, bytes)) && evict_one(self, arena))
+            ;
+        sim_memory_release(sim.self);
+        if (new)
+            new->owner = SHARED;
+    }
+    if (!arena || !sim_one_in(SIM_WORK, 4))
+        return;
+    for (uint64_t i = sim_below(SIM_WORK, 80); i-- > 0 && evict_one(self, arena);)
+        ;
+    op_tick(self);
+}
+
 void op_free_shared(worker *self) {
     block *it;
     for (uint64_t i = 1 + sim_below(SIM_WORK, 12); i-- > 0 && (it = blocks_pick(SHARED, SIM_WORK)) != NULL;) {

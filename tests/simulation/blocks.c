@@ -145,5 +145,5 @@ block *blocks_pick(int owner, sim_stream stream) {
 }
 
 block *blocks_pick_in(int owner, int arena) {
-    return pick(owner, arena, 0);
+    return pick(owner, arena, sim_below(SIM_WORK, BLOCKS_MAX));
 }

@@ -114,6 +114,7 @@ static const struct {
     {"free", op_free, 30},
     {"free many", op_free_many, 10},
     {"fill and drain", op_fill_and_drain, 8},
+    {"evict", op_evict, 8},
     {"free shared", op_free_shared, 20},
     {"share", op_share, 20},
     {"take", op_take, 8},

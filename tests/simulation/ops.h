@@ -22,6 +22,9 @@ void ops_refused_at_limit(int arena, size_t bytes);
 /* NULL: it was refused, or the program keeps to its own bounds. */
 block *ops_allocate(worker *self, int arena, size_t bytes);
 
+/* One with a small limit, for all workers; it is made where there is none. 0: it could not. */
+int ops_arena_small(void);
+
 /* An arena ends with all below it, if it can. */
 void ops_arena_end(int which);
 
@@ -38,6 +41,7 @@ void op_arena_move(worker *self);
 void op_arena_reset(worker *self);
 void op_arena_walk(worker *self);
 void op_background(worker *self);
+void op_evict(worker *self);
 void op_fill_and_drain(worker *self);
 void op_fork(worker *self);
 void op_free(worker *self);

@@ -9,6 +9,7 @@
 #include "../../src/osmem/checker.h"
 #include "../../src/slab/arenas.h"
 #include "../../src/slab/descriptors.h"
+#include "../../src/slab/tally.h"
 #include "blocks.h"
 #include "faults.h"
 #include "program.h"
@@ -147,6 +148,55 @@ static void check_soft_owners(void) {
     }
 }
 
+/* Has any of its groups of pages changed since somebody looked? */
+static bool is_noted(const fl_slab *slab) {
+    for (size_t page = 0; page < slab->pages; page++) {
+        const char *at = slab->start + (page << FL_PAGE_SHIFT);
+        if (fl_region_of(at)->changed >> (fl_page_of(at) % FL_REGION_PAGES / FL_GROUP_PAGES) & 1)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t idle_units(const fl_slab *slab) {
+    static fl_blocks blocks;
+    size_t units = (slab->pages << FL_PAGE_SHIFT) >> fl_unit_shift(slab);
+    uint64_t idle = fl_unit_bits(0, units - 1) & ~slab->decommitted;
+    fl_blocks_find(slab, fl_word_head(slab->word), &blocks);
+    for (uint32_t block = 0; block < slab->carved; block++)
+        if (blocks.live[block / 64] >> (block % 64) & 1)
+            idle &= ~fl_units_of(slab, block);
+    return idle;
+}
+
+/* At a limit, who wants memory finds each idle page of slabs that nobody owns: something has changed there, and what is known of the
+ * slab allows it. */
+static void check_found(const fallow_arena *arena, const fl_slab *slab) {
+    uint64_t idle = idle_units(slab);
+    uint32_t live = fl_word_live(slab->word);
+    if (idle && !is_noted(slab))
+        sim_fail("units %llx of the slab at %p of %s are idle, and nobody has said so",
+                 (unsigned long long)idle, (void *)slab->start, arena->name);
+    if (idle && (live > slab->idle_below || live == slab->purged_live ||
+                 !fl_slab_may_have_idle_unit(slab, live) || !fl_tally_allows_idle(slab)))
+        sim_fail("units %llx of the slab at %p are idle, %u blocks live, and nobody looks (%u, %u)",
+                 (unsigned long long)idle, (void *)slab->start, live, slab->idle_below, slab->purged_live);
+}
+
+/* (What the system does not take back, as some do, stays and is said once.) */
+static void check_scarce(const fallow_arena *arena) {
+    for (const fl_region *region = arena->pages.regions; region; region = region->next)
+        for (size_t page = 0; page < FL_REGION_PAGES; page++) {
+            const char *start = fl_region_start(region) + (page << FL_PAGE_SHIFT);
+            const fl_slab *slab = fl_entry_slab(fl_entry_of(start));
+            if (!fl_entry_of(start) || slab->start != start || slab->kind != FL_KIND_SLAB)
+                continue;
+            fl_slab_state state = fl_word_state(slab->word);
+            if (state == FL_LISTED || state == FL_FLOATING)
+                check_found(arena, slab);
+        }
+}
+
 void oracle_quiet(void) {
     oracle_full();
     for (unsigned i = 0; i < ARENAS_MAX; i++)
@@ -157,8 +207,12 @@ void oracle_quiet(void) {
         check_families();
         check_soft_owners();
         for (unsigned i = 0; i < ARENAS_MAX; i++)
-            if (slots[i].arena)
+            if (slots[i].arena) {
                 fl_audit_arena_quiet(slots[i].inside);
+                if (fl_pagearena_is_scarce(&slots[i].inside->pages) && !sim_faults_are_there() &&
+                    !sim.is_child)
+                    check_scarce(slots[i].inside);
+            }
     }
     BLOCKS_EACH(it)
     if (it->start)

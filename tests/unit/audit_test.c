@@ -21,6 +21,7 @@
 #include "../../src/slab/arenas.h"
 #include "../../src/slab/descriptors.h"
 #include "../../src/slab/slab_audit.h"
+#include "../../src/slab/tally.h"
 #include "../lib/check.h"
 
 #if FL_CHECKS >= 2
@@ -267,6 +268,14 @@ DAMAGE(live_count, (slab_audited = listed)->word += FL_WORD_COUNT_ONE)
 DAMAGE(listed_and_full, change_state(slab_audited = floating, FL_LISTED))
 DAMAGE(floating_and_empty, change_state(slab_audited = listed, FL_FLOATING))
 
+static void tally_too_high(void) {
+    uint32_t live[64];
+    for (size_t unit = 0; unit < 64; unit++)
+        live[unit] = listed->capacity;
+    fl_scarce_begin(&listed->arena->pages);
+    fl_tally_set(slab_audited = listed, live);
+}
+
 DAMAGE(current_nowhere, fl_heap_set_current(heap, current->size_class, &fl_empty_slab))
 DAMAGE(parked_nowhere, heap->full = (fl_parked){NULL, NULL})
 DAMAGE(notified_nowhere, heap->notified = NULL)
@@ -409,6 +418,7 @@ static const struct damage {
     CASE(live_count, slab, "the word's count of live blocks is 6, but"),
     CASE(listed_and_full, slab, "LISTED, but has no free block"),
     CASE(floating_and_empty, slab, "enough free blocks to be listed"),
+    CASE(tally_too_high, slab, "tally is higher than the number of live blocks"),
     CASE(current_nowhere, quiet, "the number of CURRENT slabs in the table"),
     CASE(parked_nowhere, quiet, "the number of PARKED and NOTIFIED slabs in the table"),
     CASE(notified_nowhere, quiet, "the number of NOTIFIED slabs in the table is 1, but"),

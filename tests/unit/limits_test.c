@@ -330,6 +330,28 @@ static void limits_nothing_is_exhausted_that_is_not_watched(void) {
     end();
 }
 
+/* What was in somebody's hands while others looked is looked at again, but not in the same look. */
+static void limits_skipped_has_changed_when_the_look_ends(void) {
+    uint64_t groups;
+    start((osmem_sim_config){0});
+    fl_limits_set(&one, 0, 8 * MIB);
+    const char *a = grant(&one, 4);
+    fl_scarce_begin(&one);
+    while (fl_scarce_next(&one, &groups))
+        ;
+    fl_scarce_set_exhausted(&one, true);
+    fl_scarce_skip(&one, fl_page_of(a));
+    CHECK(!fl_scarce_next(&one, &groups));
+    CHECK(fl_scarce_is_exhausted(&one));
+    fl_scarce_look_ends(&one);
+    CHECK(!fl_scarce_is_exhausted(&one));
+    CHECK(fl_scarce_next(&one, &groups) == fl_region_of(a));
+    CHECK_EQUAL(groups, UINT64_C(1) << (fl_page_of(a) % FL_REGION_PAGES / FL_GROUP_PAGES));
+    fl_scarce_look_ends(&one);
+    CHECK(!fl_scarce_next(&one, &groups));
+    end();
+}
+
 int main(void) {
     CHECK(fl_window_init());
     sim_skip_unless_possible();
@@ -346,5 +368,6 @@ int main(void) {
     RUN(limits_system_refuses_for_another_reason);
     RUN(limits_no_more_mappings_to_be_had);
     RUN(limits_nothing_is_exhausted_that_is_not_watched);
+    RUN(limits_skipped_has_changed_when_the_look_ends);
     return 0;
 }
