@@ -93,7 +93,7 @@ typedef struct fallow_arena_figures {
     size_t prepared_bytes; /* address space that is mapped, but not meant to be backed by memory */
     size_t ready_bytes;    /* can be resident; above the limit only after that was lowered */
     size_t ready_peak_bytes;
-    size_t granted_bytes;      /* in slabs and large blocks */
+    size_t granted_bytes;      /* to slabs, large blocks, pools, and what threads keep for their next ones */
     size_t decommitted_bytes;  /* the part of these that is not Ready: in slabs, not used yet or given back */
     size_t idle_bytes;         /* the part of the Ready bytes that is granted to nobody */
     size_t largest_free_bytes; /* the longest run that could be granted without more address space */
@@ -108,7 +108,7 @@ typedef struct fallow_arena_figures {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* the time that took */
     } given[FALLOW_CAUSES_MAX];
-    size_t heaps; /* threads' parts of it, some waiting for a thread: 3 KiB each, and its slabs */
+    size_t heaps; /* threads' parts of it, some waiting for a thread: 3.5 KiB each, and its slabs */
     uint64_t refused[FALLOW_REFUSED_BY_MAX]; /* the refusals, by whose limit it was (fallow_refused_by) */
 } fallow_arena_figures;
 
@@ -124,9 +124,9 @@ FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_byte
  * The same with all options. A child's Ready bytes count in its parent's limits and figures, and so on
  * upwards. Where the parent's limit is in the way of a child's request, the parent's owner is asked to shed
  * (fallow_arena_on_limit). options_bytes is sizeof *options. Returns NULL with errno EINVAL for a size that
- * no version had, and for unknown flags, policies or options. Costs 3 KiB of bookkeeping and, from its first
- * block on, a slab for each size; each thread that uses it costs 3 KiB more, in at most the 64 arenas that it
- * used last.
+ * no version had, and for unknown flags, policies or options. Costs 3.7 KiB of bookkeeping and, from its
+ * first block on, a slab for each size; each thread that uses it costs 3.5 KiB more, in at most the 64 arenas
+ * that it used last.
  */
 FALLOW_API fallow_arena *fallow_arena_create_sized(const fallow_arena_options *options,
                                                    size_t options_bytes) FALLOW_MUST_USE;

@@ -10,7 +10,8 @@
  *                         Reserved ◀───────────fault─────────── │
  *
  *   None      Not ours; the default state of any address.
- *   Reserved  Ours, but every access faults. Never backed by memory, never charged.
+ *   Reserved  Ours, but every access faults. Never backed by memory, never charged; but on Linux what a fault
+ *             made Reserved keeps its charge until it is freed.
  *   Prepared  Ours and mapped, but not meant to be backed by memory. Access is undefined: it may fault, find
  *             zeroes or find old contents. Cheap to move to Ready.
  *   Ready     May be read and written.
@@ -19,10 +20,10 @@
  * differs in three points: it returns errors instead of throwing; it moves a counter after the system call
  * has succeeded, never before; and free is told the state of what it gives back instead of assuming Ready.
  *
- * Nothing is half done: a call moves its whole range or leaves it as it was. Two results report what no
- * system can prevent. OSMEM_KEPT: the range is as it was, and asking again soon is in vain. OSMEM_LOST: the
- * range is now None; the system took it away, and somebody else may have it. The counters follow in each
- * case.
+ * Nothing is half done: a call moves its whole range or leaves it in the state that it was in. (What a failed
+ * unused or fault was to give up may have lost its contents.) Two results report what no system can prevent.
+ * OSMEM_KEPT: the range is in the same state, and asking again soon is in vain. OSMEM_LOST: the range is now
+ * None; the system took it away, and somebody else may have it. The counters follow in each case.
  *
  * Units: all sizes are in bytes and multiples of the OS page (osmem_os_page_bytes), and all addresses are
  * aligned to it. A call that is given anything else returns OSMEM_INVALID (or NULL) and does nothing.
@@ -48,7 +49,8 @@
 extern "C" {
 #endif
 
-/* The result of a call. Zero is success; after any other result but OSMEM_LOST nothing has changed. */
+/* The result of a call. Zero is success; after any other result but OSMEM_LOST the range is in the state that
+ * it was in, though its contents may be gone: the table at osmem_backend. */
 typedef enum osmem_result {
     OSMEM_OK = 0,
     OSMEM_NOMEM,             /* the system has no memory, address space or mappings left */
@@ -80,7 +82,7 @@ typedef struct osmem_traits {
     size_t reserve_bytes;     /* reservations start at multiples of this, a power of two; 0: the OS page */
     size_t address_bytes;     /* roughly how much can be reserved in all; 0: more than anybody needs */
     bool zero_after_unused;   /* memory that was unused and is Ready again reads as zero */
-    bool prepared_is_charged; /* Prepared counts against the system's commit limit; Reserved never does */
+    bool prepared_is_charged; /* Prepared counts against the system's commit limit */
     bool reservations_apart; /* no call may span two reservations, and free takes whole ones only (Windows) */
     bool never_frees;        /* reservations stay ours: every free returns OSMEM_KEPT (WebAssembly) */
 } osmem_traits;

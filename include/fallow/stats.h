@@ -36,11 +36,11 @@ typedef struct fallow_stats {
     size_t live_blocks;       /* with the large ones */
     size_t large_bytes;       /* in blocks with pages of their own: most are larger than any size class */
     size_t large_blocks;      /* of that kind */
-    size_t pool_bytes;        /* granted to pools; not among the live bytes */
+    size_t pool_bytes;        /* granted to pools, or kept by threads; not among the live bytes */
     size_t free_bytes;        /* Ready, in slabs, between and behind live blocks */
     size_t idle_bytes;        /* Ready, and granted to nobody: goes back by itself, or by fallow_give_back */
     size_t ready_bytes;       /* live, free, idle, and of pools: can be resident; without arenas below */
-    size_t granted_bytes;     /* to slabs, large blocks and pools */
+    size_t granted_bytes;     /* to slabs, large blocks, pools, and what threads keep for their next ones */
     size_t decommitted_bytes; /* the part of these that is not Ready */
     size_t class_count;
     fallow_class_stats classes[FALLOW_CLASSES_MAX]; /* the smallest first */

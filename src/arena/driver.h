@@ -13,8 +13,8 @@
  *   slow paths   of the program, where no guest is to be had: a millisecond now and then.
  *
  * Looking (at the container's limit, huge pages, pressure) opens files, which takes a descriptor number. So
- * this happens once at start, and then in the guest, or in fallow_tick if no guest looks; never on a slow
- * path.
+ * this happens once at start (but not at pressure), and then in the guest, or in fallow_tick if no guest
+ * looks; never on a slow path.
  */
 #ifndef FL_DRIVER_H
 #define FL_DRIVER_H

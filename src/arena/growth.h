@@ -2,10 +2,11 @@
 /*
  * growth.h: maps chunks of an arena's regions as their pages are needed: from None, or Reserved, to Prepared.
  *
- * A step of growth is one system call: it marks its chunks as growing, drops the arena's lock, asks the
- * system, and publishes the result. Threads that are granted pages, or return some, do not wait for it. One
- * thread at a time grows in an arena; it holds the ground lock all the while, so that no region leaves
- * meanwhile and fork finds none half-way.
+ * A step of growth marks its chunks as growing, drops the arena's lock, asks the system, and publishes the
+ * result. That is one system call as a rule, and more where a region is reserved first, where the step is
+ * refused and tried shorter, or where the system is advised or told a name. Threads that are granted pages,
+ * or return some, do not wait for it. One thread at a time grows in an arena; it holds the ground lock all
+ * the while, so that no region leaves meanwhile and fork finds none half-way.
  *
  * Steps double with what the arena has mapped, from 128 KiB to 4 MiB: so an arena of one block costs little
  * commit charge, and a large one few calls. A run that needs more is still one step.

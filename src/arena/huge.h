@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * huge.h: which regions of an arena should be in huge pages, and how the system is advised. The advice is
- * given without the arena's lock, and nothing here may depend on whether the system heeds it.
+ * given without the arena's lock, but where pages are mapped afresh (moves.c); and nothing here may depend on
+ * whether the system heeds it.
  *
  * The arena asks for huge pages where it is large and grows for what is filled from its start to its end.
  * That means one page fault for 2 MiB instead of 512. It starts once slabs all of whose blocks have been

@@ -3,14 +3,14 @@
  * pages.h: an arena of pages, the owner of regions. It grants runs of pages, takes them back, and gives idle
  * ones back to the system. It knows nothing of blocks, nor of what to do at a limit (grant.h).
  *
- *     granted:   Prepared or idle Ready pages ──▶ in use      (Ready afterwards, all of them)
+ *     granted:   Prepared or idle Ready pages ──▶ in use      (Ready afterwards; but see fl_pages_try_lazily)
  *     returned:  in use ──▶ idle                              (still Ready: the cheapest to grant again)
  *     scavenged: idle ──▶ Prepared                            (the system has the memory back)
  *
  * Threads: any thread may call any function; the arena's lock makes it so. The lock is not held across system
  * calls: growth holds the arena's ground lock across them, and giving back holds the arena's upkeep. (There
- * are two rare exceptions: unmapping chunks because the system has no memory, and mapping afresh what was
- * moved to.)
+ * are three rare exceptions: unmapping chunks because the system has no memory, mapping afresh what was moved
+ * to, and a slab that dies at a limit with a page that is Ready in part: fl_slab_level.)
  */
 #ifndef FL_PAGES_H
 #define FL_PAGES_H

@@ -7,8 +7,8 @@
  * as there are arenas with something to do, not as there are arenas.
  *
  * One thread at a time has the upkeep of an arena: from fl_upkeep_begin to fl_upkeep_end, across the system
- * calls in between. It holds no other lock across these, so upkeep of one arena never waits for that of
- * another.
+ * calls in between. The only other lock that it holds across one is its arena's ground lock, where a region
+ * leaves: so upkeep of one arena never waits for that of another.
  *
  * Threads: any. The queue has a lock of its own, for a few instructions at a time. A thread that is about to
  * wait for an arena pins it first; leaving waits until nobody has it pinned.

@@ -88,7 +88,8 @@ _Static_assert(FL_REGION_CHUNKS == 32, "as many bits as chunks");
  *   mapped    its pages are Prepared or Ready
  *   lost      somebody else sits there: its pages count as in use until the region leaves
  * Pages of chunks that are None or reserved are as free as others; in a mapped chunk a page is
- *   in use    granted to a span (or on its way to Prepared, in upkeep's hands): Ready
+ *   in use    granted to a span (or on its way to Prepared, in upkeep's hands): Ready, but for what a slab
+ *             has not carved yet, or what was purged (../slab/units.h)
  *   prepared  free and Prepared
  *   kept      free and Ready: the system does not take it (it is locked), and is not asked at every turn
  *   gone      None: the system took it away. It counts as in use until the region leaves
@@ -96,9 +97,9 @@ _Static_assert(FL_REGION_CHUNKS == 32, "as many bits as chunks");
  *
  * The arena's lock guards pages. Chunks and the owner change only under the arena's ground lock as well,
  * which is held across the system calls before or after the change: so a region grows or leaves, never both,
- * and fork, which takes both locks, finds each chunk as it is. A thread that holds the arena's lock and reads
- * the arena's address in a region knows that the arena owns it; from any other value it learns only that it
- * does not. (spin explores all of it: tests/model/regions.pml.)
+ * and fork, which finds both locks free, finds each chunk as it is. A thread that holds the arena's lock and
+ * reads the arena's address in a region knows that the arena owns it; from any other value it learns only
+ * that it does not. (spin explores all of it: tests/model/regions.pml.)
  */
 typedef struct fl_region {
     _Atomic(struct fl_pagearena *) arena; /* NULL: free, leaving or kept */

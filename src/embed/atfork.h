@@ -6,8 +6,8 @@
 #ifndef FL_ATFORK_H
 #define FL_ATFORK_H
 
-/* From the first call on, has fork take every lock that is not one thread's. May allocate, so nothing that an
- * allocation reaches may call it. */
+/* From the first call on, has fork find every lock free that is not one thread's. May allocate, so nothing
+ * that an allocation reaches may call it. */
 void fl_fork_register(void);
 
 #endif

@@ -103,7 +103,8 @@
              "back to the system), refusal (a request of so many bytes failed)")                             \
     X(cause, "of a give_back: as above; of a refusal: arena, process (whose hard limit), system (it has no " \
              "memory to "                                                                                    \
-             "map), soft (a limit, and what is idle could not go), never (more than there could ever be)")   \
+             "map), soft (a limit, and what is idle could not go), never (more than there could ever be, "   \
+             "or than the limit of its arena)")                                                              \
     X(bytes, "how many")                                                                                     \
     X(microseconds, "that a give_back took; 0 of others")                                                    \
     X(arena, "the number of the arena; -1: it has ended")

@@ -16,7 +16,8 @@ void fl_owner_take_notified(fl_heap *heap);
 void fl_owner_take_notified_for(fl_heap *heap);
 
 /* Claims a slab and abandons it if it is (still) in that state. Returns false, with nothing changed, if it is
- * not: another thread may make a parked slab NOTIFIED at any time. A CURRENT slab needs no lock. */
+ * not: another thread may make a parked slab NOTIFIED at any time. A NOTIFIED one that its pusher has needs
+ * no lock. */
 bool fl_owner_let_go(fl_heap *heap, fl_slab *slab, fl_slab_state from);
 
 /* Called after a push that freed the reuse minimum of a parked slab. Caller holds no heap's lock. */

@@ -12,8 +12,8 @@
 #include "registry.h"
 #include "startup.h"
 
-/* Arenas have slots. A thread finds its heap in an arena by slot, through pages of 64 places. The process's
- * arena has no slot: its heap stands in the thread's record, so that a thread which uses no other costs no
+/* Arenas have slots. A thread finds its heap in an arena by slot, through pages of 64 places. The heap in
+ * the process's arena stands in the thread's record instead, so that a thread which uses no other costs no
  * more than that. */
 #define SLOTS_IN_A_PAGE 64
 #define SLOT_PAGES 1024

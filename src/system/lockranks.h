@@ -4,14 +4,15 @@
  * take only locks further down; a checking build (held.h) stops the process at the first wrong order.
  *
  * ONE   one in the process: fl_lock_of(FL_LOCK_…)
- * MANY  one in each object of a kind; a thread holds at most one of the kind
+ * MANY  one in each object of a kind; a thread holds at most one of the kind. (But for PAGES, of an arena and
+ *       all below it, in fl_arena_set_parent: see fl_lock_take_unseen in lock.h.)
  * NEST  one in each object of a kind; a thread that holds one may take another object's
  */
 #ifndef FL_LOCKRANKS_H
 #define FL_LOCKRANKS_H
 
 #define FL_LOCKS(X)                                                                                        \
-    X(FORK, ONE, "fork", "forks: who forks holds all that stand below and one can hold")                   \
+    X(FORK, ONE, "fork", "forks: who forks finds all that stand below free, one rank after the other")     \
     X(SHED, NEST, "shed", "an owner that is asked to free something: its call-back may take any of these") \
     X(ASKING, ONE, "asking", "call-backs under way: of owners that are asked for memory, and of visitors") \
     X(THREADS, ONE, "threads", "which heaps threads have")                                                 \
