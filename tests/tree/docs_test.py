@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What documents name is there: the files that they link to or call by name, functions, paths. Usage: docs_test.py SOURCE"""
+"""What documents name is there: the files that they link to or call by name, functions, paths. And each file of a floor stands in
+the floor's README. Usage: docs_test.py SOURCE"""
 import os
 import re
 import subprocess
@@ -43,6 +44,13 @@ for document in documents:
     for name in re.findall(r"\b(?:fl|fallow|osmem)_[a-z_0-9]+\b", text):
         if name not in words | FOREIGN_NAMES | seeded_bugs:
             wrong.append(f"{document}: the name {name}")
+
+readmes = {os.path.dirname(name): open(os.path.join(root, name), encoding="utf-8").read() for name in files if re.fullmatch(r"src/\w+/README\.md", name)}
+for name in files:
+    if re.fullmatch(r"src/\w+/\w+\.[ch]", name):
+        stem = os.path.basename(name)[:-2]
+        if not re.search(rf"\b{stem}\.[ch]\b", readmes.get(os.path.dirname(name), "")):
+            wrong.append(f"{os.path.dirname(name)}/README.md: a line for {stem}")
 
 for line in sorted(set(wrong)):
     print("not there:", line)
