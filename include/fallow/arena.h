@@ -103,7 +103,7 @@ typedef struct fallow_arena_figures {
     uint64_t grown_bytes;  /* became Ready, ever: each OS page of it that was touched cost a fault */
     uint64_t system_calls; /* made for the arena, ever */
     uint64_t refusals;     /* requests that failed, ever */
-    uint64_t sheds;        /* how often its owner was asked, at the hard limit or the soft one, ever */
+    uint64_t sheds;        /* how often its shedder was asked, at the hard limit or the soft one, ever */
     struct {
         uint64_t bytes; /* given back, ever */
         uint64_t ns;    /* the time that took */
@@ -122,7 +122,7 @@ FALLOW_API fallow_arena *fallow_arena_create(const char *name, size_t limit_byte
 
 /*
  * The same with all options. A child's Ready bytes count in its parent's limits and figures, and so on
- * upwards. Where the parent's limit is in the way of a child's request, the parent's owner is asked to shed
+ * upwards. Where the parent's limit is in the way of a child's request, the parent's shedder is asked
  * (fallow_arena_on_limit). options_bytes is sizeof *options. Returns NULL with errno EINVAL for a size that
  * no version had, and for unknown flags, policies or options. Costs 3.7 KiB of bookkeeping and, from its
  * first block on, a slab for each size; each thread that uses it costs 3.5 KiB more, in at most the 64 arenas
@@ -146,14 +146,14 @@ FALLOW_API fallow_arena *fallow_arena_parent(const fallow_arena *arena);
  * pages meanwhile waits until every arena of the process has been looked at once.
  *
  * Returns false with errno ENOMEM, and changes nothing, if a limit of the parent or of one above it leaves no
- * room even after all idle memory below both has gone back and owners have been asked as by a request in the
- * parent. That counts as a refused request of the parent: fallow_arena_last_refusal(parent, ...) says whose
- * limit it was. Returns false with errno EINVAL if the parent is the arena itself or below it, or the arena
- * is malloc's own.
+ * room even after all idle memory below both has gone back and shedders have been asked as by a request in
+ * the parent. That counts as a refused request of the parent: fallow_arena_last_refusal(parent, ...) says
+ * whose limit it was. Returns false with errno EINVAL if the parent is the arena itself or below it, or the
+ * arena is malloc's own.
  *
  * None of the three arenas may end meanwhile. A request in the arena or below it that began before this call
- * may still come to a limit of the old parent, and ask its owner: that parent may end once such requests have
- * returned.
+ * may still come to a limit of the old parent, and ask its shedder: that parent may end once such requests
+ * have returned.
  */
 FALLOW_API bool fallow_arena_set_parent(fallow_arena *arena, fallow_arena *parent) FALLOW_MUST_USE;
 
@@ -163,7 +163,7 @@ FALLOW_API bool fallow_arena_set_parent(fallow_arena *arena, fallow_arena *paren
  * once. What still exceeds the limit stays until it is freed, and nothing more is granted meanwhile.
  *
  *   soft  never refuses: above it, idle memory goes back before the arena grows, and none is kept
- *   hard  at it, idle memory goes back; then the owner is asked; then the request fails with ENOMEM
+ *   hard  at it, idle memory goes back; then the shedder is asked; then the request fails with ENOMEM
  */
 FALLOW_API void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, size_t hard_bytes);
 
@@ -172,10 +172,11 @@ FALLOW_API void fallow_arena_set_limits(fallow_arena *arena, size_t soft_bytes, 
 FALLOW_API void fallow_arena_set_idle_max(fallow_arena *arena, size_t idle_bytes);
 
 /*
- * Sets the function that sheds at the arena's hard limit, at the process's, or when the system has no memory;
- * NULL: nobody is asked. It is told how many bytes are wanted, frees what it can spare, in this arena or
- * elsewhere, and returns whether it is worth trying again. It runs in the thread that makes the request, in
- * one thread at a time for each arena; what it allocates itself fails rather than call it again.
+ * Sets the arena's shedder: the function that is asked to free something at the arena's hard limit, at the
+ * process's, or when the system has no memory; NULL: nobody is asked. It is told how many bytes are wanted,
+ * frees what it can spare, in this arena or elsewhere, and returns whether it is worth trying again. It runs
+ * in the thread that makes the request, in one thread at a time for each arena; what it allocates itself
+ * fails rather than call it again.
  *
  * That thread may be allocating in an arena below, even if this one is FALLOW_ARENA_ONE_THREAD: the function
  * then has to keep other threads out of this one before it frees here. It may not reset or destroy the arena,

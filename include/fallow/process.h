@@ -25,8 +25,8 @@ extern "C" {
  *         there is none, 90 % of the container's memory limit (control groups 1 and 2), read at start, takes
  *         its place; fallow_tick follows later changes.
  *   hard  At it, fallow gives back idle memory in all arenas, and every page that no live block touches; then
- *         it asks the arena's owner (fallow_arena_on_limit); then the request fails with ENOMEM. A limit set
- *         below what is Ready gives memory back at once.
+ *         it asks the arena's shedder (fallow_arena_on_limit); then the request fails with ENOMEM. A limit
+ *         set below what is Ready gives memory back at once.
  */
 FALLOW_API void fallow_set_limits(size_t soft_bytes, size_t hard_bytes);
 

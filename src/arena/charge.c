@@ -20,7 +20,7 @@ void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more) 
         return;
     }
     /* Each crossing lies in one addition, however many threads count. Seq_cst: in one order with a limit that
-     * is set, and with an owner that comes (fl_pagearena_look_at_soft). */
+     * is set, and with a shedder that comes (fl_pagearena_look_at_soft). */
     size_t before = atomic_fetch_add_explicit(&arena->family_bytes, bytes, memory_order_seq_cst);
     if (!atomic_load_explicit(&arena->limits.soft_asks, memory_order_seq_cst))
         return;

@@ -42,15 +42,16 @@ size_t fl_pagearena_soft_excess(const fl_pagearena *arena);
 /* Records that so many of these bytes have gone. */
 void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns);
 
-/* Does the same in one of the arenas that count these bytes. Records for the arena's owner whether they cross
- * its soft limit. They may be bytes that a hard limit then refuses: whoever asks the owner looks again. */
+/* Does the same in one of the arenas that count these bytes. Records for the arena's shedder whether they
+ * cross its soft limit. They may be bytes that a hard limit then refuses: whoever asks the shedder looks
+ * again. */
 void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more);
 
-/* Records the same of a soft limit that has just been lowered, or whose owner has just come, if it is
- * exceeded already. */
+/* Records the same of a soft limit that has just been lowered, or whose shedder has just been set, if it
+ * is exceeded already. */
 void fl_pagearena_look_at_soft(fl_pagearena *arena);
 
-/* Whether a soft limit has been crossed whose owner is to be asked. */
+/* Whether a soft limit has been crossed whose shedder is to be asked. */
 extern _Atomic bool fl_soft_limit_crossed;
 
 #endif

@@ -199,7 +199,7 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
         return true;
     }
     ladder->dry = false;
-    /* The owner of the arena whose limit it is knows best what can be spared below it; else the requesting
+    /* The shedder of the arena whose limit it is knows best what can be spared below it; else the requesting
      * arena's. */
     return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
                                            (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));

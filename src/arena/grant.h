@@ -2,11 +2,11 @@
 /*
  * grant.h: pages under limits: what happens between a request and a refusal.
  *
- * At a hard limit, idle memory goes back, then the owner is asked to shed, then the request fails. At a soft
+ * At a hard limit, idle memory goes back, then the shedder is asked, then the request fails. At a soft
  * limit, idle memory goes back before the arena grows; it refuses nothing. Limits are on Ready pages, of an
  * arena and of all arenas of the process together (fallow's own bookkeeping does not count).
  *
- * Threads: any. The caller holds no lock: the owner's call-back runs in here, and may allocate and free.
+ * Threads: any. The caller holds no lock: the shedder runs in here, and may allocate and free.
  */
 #ifndef FL_GRANT_H
 #define FL_GRANT_H

@@ -52,7 +52,7 @@ typedef struct fl_limits {
     void *shed_context;
     bool (*soft_shed)(void *context, size_t bytes);
     void *soft_context;
-    _Atomic bool soft_asks;    /* there is one to ask at the soft limit */
+    _Atomic bool soft_asks;    /* there is a shedder for the soft limit */
     _Atomic bool soft_crossed; /* its limit has been, and it has not been asked since */
 } fl_limits;
 
@@ -85,11 +85,11 @@ typedef struct fl_pagearena {
     _Atomic uint64_t given_bytes[FL_CAUSE_COUNT];
     uint64_t given_ns[FL_CAUSE_COUNT];
 
-    fl_lock shed_lock;         /* one thread at a time asks the owner; see shed.h */
-    _Atomic uint64_t refusals; /* figures: refused requests; how often, for these too, the owner was asked */
-    _Atomic uint64_t sheds;
-    _Atomic uint64_t refused[FL_REFUSED_COUNT]; /* the refusals, by reason; at the limit of an arena above: */
-    _Atomic uint64_t refused_above;
+    fl_lock shed_lock;                          /* one thread at a time asks the shedder; see shed.h */
+    _Atomic uint64_t refusals;                  /* figures: requests that were refused */
+    _Atomic uint64_t sheds;                     /* how often the shedder was asked */
+    _Atomic uint64_t refused[FL_REFUSED_COUNT]; /* the refusals, by reason */
+    _Atomic uint64_t refused_above;             /* those of them at the limit of an arena above */
     _Atomic uintptr_t refused_last; /* the last: an fl_shortage's whose, with its why in the low bits */
     _Atomic size_t arenas_below;    /* written under the lock of arenas */
     size_t wanted_bytes;            /* at a limit, by the floor above; upkeep's */

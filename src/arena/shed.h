@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shed.h: asks owners of arenas to free something, at a limit or without memory.
+ * shed.h: asks shedders, the program's call-backs for its arenas, to free something, at a limit or without
+ * memory.
  *
- * An owner is asked by one thread at a time. Others in want wait for it, since what it frees may do for them
- * too. But a thread inside a call-back waits for nobody: otherwise two owners that shed into each other's
+ * A shedder is asked by one thread at a time. Others in want wait for it, since what it frees may do for them
+ * too. But a thread inside a call-back waits for nobody: otherwise two shedders that free in each other's
  * arena would wait for ever.
  *
- * An owner can be asked at the soft limit as well, once each time the limit is crossed upwards: by the
+ * Another one can be asked at the soft limit, once each time the limit is crossed upwards: by the
  * program's ticks or, if it makes none, by the request that crossed the limit, after it has been served.
  *
  * Threads: any, with no lock held: the call-back may allocate and free.
@@ -16,8 +17,8 @@
 
 #include "pagearena.h"
 
-/* A call-back about an arena, on the stack of the thread that runs it: it asks an owner, or visits what is in
- * the arena. */
+/* A call-back about an arena, on the stack of the thread that runs it: it asks a shedder, or visits what is
+ * in the arena. */
 typedef struct fl_call_back {
     uintptr_t thread;
     const fl_pagearena *about;   /* must not end meanwhile */
@@ -37,7 +38,7 @@ typedef bool fl_shed_function(void *context, size_t bytes);
 /* Sets whom to ask; NULL: nobody. */
 void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context);
 
-/* Asks the owner for so many bytes, which a request in `wanting` needs. Returns false if there is no owner,
+/* Asks the shedder for so many bytes, which a request in `wanting` needs. Returns false if there is none,
  * it has nothing, it is the one that is asking, or it is busy and the caller may not wait. */
 bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes);
 

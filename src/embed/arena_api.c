@@ -103,7 +103,7 @@ bool fallow_arena_set_parent(fallow_arena *handle, fallow_arena *parent_handle) 
     static const int errors[] = {[FL_MOVED] = 0, [FL_MOVE_REFUSED] = ENOMEM, [FL_MOVE_CIRCLE] = EINVAL};
     fallow_arena *arena = fl_arena_at(handle, "another parent for arena");
     fallow_arena *parent = parent_handle ? fl_arena_at(parent_handle, "arena below arena") : NULL;
-    fl_call_back here; /* neither may end in the call-back of an owner who is asked */
+    fl_call_back here; /* neither may end in a shedder that is asked */
     fl_call_back_begin(&here, &arena->pages, parent ? &parent->pages : NULL, false);
     fl_move result = arena == fl_process_arena ? FL_MOVE_CIRCLE : move_below(arena, parent);
     fl_call_back_end(&here);

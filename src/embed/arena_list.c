@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * arena_list.c: which arenas there are. Each is kept from ending while the program is shown it, and no lock
- * is held, so the program may ask for its figures beside threads that make and destroy arenas.
+ * arena_list.c: shows the program the arenas that live, one after the other. Each is kept from ending while
+ * the program is shown it, and no lock is held, so the program may ask for its figures beside threads that
+ * make and destroy arenas.
  */
 #include "../arena/shed.h"
 #include "../heap/startup.h"

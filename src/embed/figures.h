@@ -47,7 +47,7 @@
       "became Ready, ever: in arenas that live; a fault for each OS page of it that was touched")      \
     X(system_calls, COUNTER, "that fallow made for memory: in arenas that live")                       \
     X(refusals, COUNTER, "requests that failed: in arenas that live")                                  \
-    X(sheds, COUNTER, "how often owners of arenas were asked to free")
+    X(sheds, COUNTER, "how often shedders of arenas were asked to free")
 
 /* What the kernel says of the same: unknown from inside. */
 #define FL_KERNEL_STATISTICS(X)                                                                         \
@@ -77,7 +77,7 @@
     X(given_bytes, COUNTER, "went back to the system, ever: for whichever cause")                     \
     X(system_calls, COUNTER, "that fallow made for its memory")                                       \
     X(refusals, COUNTER, "requests that failed")                                                      \
-    X(sheds, COUNTER, "how often its owner was asked to free")
+    X(sheds, COUNTER, "how often its shedder was asked to free")
 
 #define FL_CLASS_STATISTICS(X)                                                                          \
     X(live_bytes, GAUGE, "in blocks of this size that were handed out")                                 \

@@ -131,8 +131,8 @@ static bool is_tight(fl_heap *heap) {
     return heap->calm < CALM_LOOKS;
 }
 
-/* Makes a slab current that no list knows yet, unless there is one already: at a limit the owner was asked to
- * shed, and what it did there has left one behind. */
+/* Makes a slab current that no list knows yet, unless there is one already: at a limit the shedder was asked,
+ * and what it did there has left one behind. */
 static void set_new(fl_heap *heap, fl_slab *slab) {
     atomic_fetch_add_explicit(&heap->owned, 1, memory_order_relaxed);
     fl_lock_take(&heap->lock);

@@ -39,7 +39,11 @@ static inline bool fl_batches_are_for(const fl_heap *heap, const fl_slab *slab, 
 fl_batch fl_batches_add(fl_heap *heap, fl_slab *slab, void *block);
 
 /* What must follow once blocks have reached their slab. */
-typedef enum fl_handed { FL_HANDED_QUIETLY, FL_HANDED_HALF, FL_HANDED_SLAB } fl_handed;
+typedef enum fl_handed {
+    FL_HANDED_QUIETLY, /* nothing */
+    FL_HANDED_HALF,    /* the driver is told: half of what lived in an abandoned slab has gone */
+    FL_HANDED_SLAB     /* the driver is told: a slab has changed hands, or has died */
+} fl_handed;
 
 /* Pushes blocks (see fl_slab_push) and does what follows from it, except informing the driver, which is left
  * to callers that may. Caller holds no heap's lock. */

@@ -30,11 +30,11 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count);
 
 /* What the pushing thread must do next. */
 typedef enum fl_push_duty {
-    FL_PUSH_DONE,
-    FL_PUSH_NOTE,
+    FL_PUSH_DONE,   /* nothing */
+    FL_PUSH_NOTE,   /* half of what lived in the slab has gone: the scavenger may want to know */
     FL_PUSH_NOTIFY, /* the owner that `before` names */
-    FL_PUSH_SETTLE,
-    FL_PUSH_UNLIST
+    FL_PUSH_SETTLE, /* the slab, which was FLOATING and is the thread's now */
+    FL_PUSH_UNLIST  /* the slab, which was LISTED and is the thread's now */
 } fl_push_duty;
 
 fl_push_duty fl_push_duty_of(fl_pushed pushed);

@@ -13,8 +13,8 @@
 
 #define FL_LOCKS(X)                                                                                        \
     X(FORK, ONE, "fork", "forks: who forks finds all that stand below free, one rank after the other")     \
-    X(SHED, NEST, "shed", "an owner that is asked to free something: its call-back may take any of these") \
-    X(ASKING, ONE, "asking", "call-backs under way: of owners that are asked for memory, and of visitors") \
+    X(SHED, NEST, "shed", "a shedder that is asked to free something: what it does may take any of these") \
+    X(ASKING, ONE, "asking", "call-backs under way: shedders that are asked for memory, and visitors")     \
     X(THREADS, ONE, "threads", "which heaps threads have")                                                 \
     X(ARENAS, ONE, "arenas", "arenas that exist, and their families")                                      \
     X(UPKEEP, MANY, "upkeep", "one arena's upkeep, with its system calls")                                 \

@@ -68,7 +68,7 @@ static bool shed_spare(void *arena, size_t wanted_bytes) {
     return any;
 }
 
-/* At a parent's limit, the parent's owner is asked. */
+/* At a parent's limit, the parent's shedder is asked. */
 static void family_parent_sheds_for_its_child(void) {
     fallow_arena *root = fallow_arena_create("root", 8 * MIB), *cache = below(root, 0),
                  *tenant = below(root, 0);

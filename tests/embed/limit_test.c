@@ -174,7 +174,7 @@ static bool shed_half(void *context, size_t wanted) {
     return true;
 }
 
-/* Crossed upwards, the soft limit has its owner asked once: in the program's own thread, though fallow has one. */
+/* Crossed upwards, the soft limit has its shedder asked once: in the program's own thread, though fallow has one. */
 static void soft_limit_asks_once_each_time(void) {
     static cache it;
     it = (cache){.arena = fallow_arena_create("soft", 0)};
@@ -222,7 +222,7 @@ static bool counts(void *asked, size_t bytes) {
     return false;
 }
 
-/* A limit that is lowered, and an owner who comes, where more is in use already. */
+/* A limit that is lowered, and a shedder that comes, where more is in use already. */
 static void soft_limit_that_comes_late_asks(void) {
     size_t asked = 0;
     fallow_arena *arena = fallow_arena_create("late", 0);

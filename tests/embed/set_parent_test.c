@@ -180,7 +180,7 @@ static bool shed(void *arena, size_t bytes) {
     return has;
 }
 
-/* Idle memory of both goes first, and the owner is asked. */
+/* Idle memory of both goes first, and the shedder is asked. */
 static void room_is_made(void) {
     fallow_arena *parent = fallow_arena_create("parent", 8 * MIB), *arena = below(NULL, 0);
     fallow_arena_options keeps = {.parent = arena, .give_back = FALLOW_GIVE_BACK_NEVER};
@@ -215,7 +215,7 @@ static bool is_told(void *unused, size_t bytes) {
     return false;
 }
 
-/* A soft limit refuses nothing; its owner hears of it. */
+/* A soft limit refuses nothing; its shedder hears of it. */
 static void soft_limits_are_crossed(void) {
     fallow_arena *parent = fallow_arena_create("parent", 0), *arena = below(NULL, 0);
     fallow_arena_set_limits(parent, 2 * MIB, 0);
