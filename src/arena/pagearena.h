@@ -47,7 +47,7 @@ typedef struct fl_limits {
     _Atomic size_t share_bytes;      /* how much goes at the hard limit next time, if no more is wanted */
     _Atomic size_t soft_grace_bytes; /* see fl_pagearena_soft_excess */
     _Atomic uint64_t soft_graced_ns;
-    _Atomic bool asks;                         /* there is an owner to ask */
+    _Atomic bool asks;                         /* there is a shedder to ask */
     bool (*shed)(void *context, size_t bytes); /* this and the next three: see shed.h */
     void *shed_context;
     bool (*soft_shed)(void *context, size_t bytes);

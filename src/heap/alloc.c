@@ -326,7 +326,7 @@ static __attribute__((noinline)) void *alloc_any(size_t bytes, fl_heap *heap) {
     if ((fl_sampling_is_of_concern() || fl_heap_is_counted(heap)) &&
         (block = alloc_counted(bytes, heap, __builtin_frame_address(0))) != NULL)
         return block;
-    heap->pinned++; /* an owner that sheds at a limit may use other arenas */
+    heap->pinned++; /* a shedder at a limit may use other arenas */
     block = bytes > FL_CLASS_BYTES_MAX ? fl_large_alloc(heap->arena, &heap->kept, bytes, 1)
                                        : refill(heap, fl_sizeclass_of(bytes));
     heap->pinned--;

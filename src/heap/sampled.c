@@ -128,7 +128,7 @@ void *fl_sampled_alloc(fl_heap *heap, size_t bytes, const void *frame) {
     int shift = fl_sampling_shift();
     if (!has_pages(heap, bytes))
         return NULL;
-    heap->pinned++; /* an owner that sheds at a limit may use other arenas */
+    heap->pinned++; /* a shedder at a limit may use other arenas */
     void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, 1);
     heap->pinned--;
     if (block && shift >= 0)

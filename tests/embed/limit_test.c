@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits as an owner meets them: small ones, lowered ones, who refuses, who is asked and when, and what must not fail. */
+/* Limits as a program meets them: small ones, lowered ones, who refuses, who is asked and when, and what must not fail. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>

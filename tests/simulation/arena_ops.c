@@ -32,7 +32,7 @@ static bool shed_softly(void *context, size_t bytes) {
     slot *it = context;
     it->soft_asked++;
     if (bytes == 0 || sim.self->background)
-        sim_fail("an owner is asked for %zu bytes above its soft limit, by %s", bytes,
+        sim_fail("a shedder is asked for %zu bytes above its soft limit, by %s", bytes,
                  sim.self->background ? "the library's own thread" : "a thread of the program");
     if (!arena_enter((int)(it - slots)))
         return false;

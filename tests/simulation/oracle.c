@@ -143,7 +143,7 @@ static void check_soft_owners(void) {
             it->soft_asked_below = it->soft_asked;
         else if (it->soft_asked <= it->soft_asked_below && !(limits->soft_crossed && fl_soft_limit_crossed))
             sim_fail(
-                "arena %d is %zu bytes above its soft limit, and its owner has not been asked, nor will be",
+                "arena %d is %zu bytes above its soft limit, and its shedder has not been asked, nor will be",
                 (int)(it - slots), it->inside->pages.family_bytes - limits->soft_bytes);
     }
 }

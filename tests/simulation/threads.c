@@ -36,7 +36,7 @@ sim_thread *sim_lock_owner(const void *mutex) {
     return owner ? &sim.thread[owner - 1] : NULL;
 }
 
-/* An owner that is asked to free something may do whatever a program may. */
+/* A shedder that is asked to free something may do whatever a program may. */
 static bool counts(const pthread_mutex_t *mutex) {
     return ((const fl_lock *)mutex)->rank != FL_LOCK_SHED;
 }

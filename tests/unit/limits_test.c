@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Limits of an arena and of the process: idle memory goes first, then the owner is asked, then the request fails and
+ * Limits of an arena and of the process: idle memory goes first, then the shedder is asked, then the request fails and
  * nothing is lost. On simulated systems, so that what is resident is the sim's word.
  */
 #include <string.h>

@@ -68,7 +68,7 @@ static void lock_wrong_order_names_both(void) {
     expect_wrong_order(drop_what_is_not_held, "ledger", "not held");
 }
 
-/* All of them together, in their order; those of owners that are asked to shed, one in the other. */
+/* All of them together, in their order; those of shedders, one in the other. */
 static void lock_right_order_is_silent(void) {
     fl_lock sheds[2];
     for (int i = 0; i < 2; i++) {
