@@ -308,6 +308,11 @@ bool fl_upkeep_is_hurried(void) {
     return atomic_load_explicit(&hurries, memory_order_relaxed) > 0;
 }
 
+void fl_upkeep_fork_child_of(fl_upkeep *upkeep) {
+    if (upkeep->pins || upkeep->pauses)
+        upkeep->pins = upkeep->pauses = 0;
+}
+
 void fl_upkeep_fork_child(void) {
     atomic_store_explicit(&hurries, 0, memory_order_relaxed);
     for (size_t place = 0; place < places_used; place++) {
@@ -315,8 +320,7 @@ void fl_upkeep_fork_child(void) {
         /* Reads first: with many arenas, writing would cost the child pages of its own for nothing. */
         if (!upkeep)
             continue;
-        if (upkeep->pins || upkeep->pauses)
-            upkeep->pins = upkeep->pauses = 0;
+        fl_upkeep_fork_child_of(upkeep);
         /* The thread that noted it was about to put it into the queue. */
         if (atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
             enqueue(upkeep);

@@ -117,4 +117,8 @@ bool fl_upkeep_is_hurried(void);
  * are not here. */
 void fl_upkeep_fork_child(void);
 
+/* The same for one that may have left: its pins are those of threads that are not here, for which whoever
+ * resets or ends it would wait for ever. */
+void fl_upkeep_fork_child_of(fl_upkeep *upkeep);
+
 #endif

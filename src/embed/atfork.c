@@ -72,6 +72,7 @@ static void fork_child(void) {
         arena->forked = true;
 #endif
         fl_scarce_fork_child(&arena->pages);
+        fl_upkeep_fork_child_of(&arena->pages.upkeep);
         fl_shed_fork_child_of(&arena->pages);
         fl_pools_fork_child(arena);
     }
