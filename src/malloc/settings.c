@@ -10,14 +10,16 @@
 #include "../system/system.h"
 #include "fallow/profile.h"
 
-fl_options fl_the_options = {
-    .background_thread = true, .container = true, .give_back = true, .huge_pages = true};
+#define USUAL(name, kind, usual, what) .name = usual,
+
+fl_options fl_the_options = {FL_OPTIONS(USUAL)};
 
 /* A user who wants neither a thread nor files is in a sandbox. */
 static void keep_to_memory(void) {
     fl_system_keep_to_memory(!fl_the_options.background_thread && !fl_the_options.container);
 }
 
+/* Every option is named: one that is not does not compile. */
 void fl_option_apply(fl_option which) {
     switch (which) {
     case FL_OPTION_background_thread:
