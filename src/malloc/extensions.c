@@ -9,7 +9,6 @@
 #include "../arena/grant.h"
 #include "../embed/arena_api.h"
 #include "../embed/livestats.h"
-#include "../embed/process_api.h"
 #include "../heap/startup.h"
 #include "../system/line.h"
 #include "fallow/arena.h"
