@@ -16,6 +16,7 @@
 #define FL_SPANS_H
 
 #include "grant.h"
+#include "limits.h"
 #include "pagearena.h"
 
 #define FL_SPANS_LARGE 32 /* the slot for a long one */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "../arena/grant.h"
+#include "../arena/limits.h"
 #include "../embed/arena_api.h"
 #include "../embed/livestats.h"
 #include "../heap/startup.h"

@@ -2,8 +2,8 @@
 #include "settings.h"
 
 #include "../arena/driver.h"
-#include "../arena/grant.h"
 #include "../arena/huge.h"
+#include "../arena/limits.h"
 #include "../heap/sampled.h"
 #include "../slab/arenas.h"
 #include "../slab/trap_words.h"
