@@ -4,7 +4,7 @@
 #include "../system/container.h"
 #include "../system/guest.h"
 #include "../system/system.h"
-#include "grant.h"
+#include "limits.h"
 #include "scavenger.h"
 
 #define TICK_NS UINT64_C(50000000)

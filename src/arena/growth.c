@@ -4,6 +4,7 @@
 #include "../system/fatal.h"
 #include "chunks.h"
 #include "huge.h"
+#include "regions.h"
 
 /* Chunks are numbered like pages: from the window's start on. */
 
@@ -34,7 +35,7 @@ static bool is_reserved(size_t chunk) {
     return fl_has_chunk(region_of_chunk(chunk)->reserved, chunk % FL_REGION_CHUNKS);
 }
 
-bool fl_growth_is_done(size_t page, size_t pages) {
+static bool is_mapped(size_t page, size_t pages) {
     for (fl_piece piece; fl_next_piece(&page, &pages, &piece);) {
         fl_chunks chunks = fl_chunk_bits(piece.first / FL_CHUNK_PAGES,
                                          (piece.first + piece.pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES);
@@ -165,7 +166,13 @@ static osmem_result prepare_some(fl_pagearena *arena, growth_step *step, size_t 
     return result;
 }
 
-osmem_result fl_growth_step(fl_pagearena *arena, size_t page, size_t pages, fl_how how) {
+/*
+ * Takes one step towards a run of free pages of the arena that is not mapped in full; if all of it can be
+ * had, some beyond it too. Returns OSMEM_OK, or OSMEM_TAKEN if somebody else sits in a chunk, which from now
+ * on counts as in use; after either, look again: others may have been granted what was free before. Returns
+ * OSMEM_NOMEM: not now. Caller holds the ground lock and the arena's, which the step drops and takes again.
+ */
+static osmem_result take_step(fl_pagearena *arena, size_t page, size_t pages, fl_how how) {
     size_t needed_end = (page + pages + FL_CHUNK_PAGES - 1) / FL_CHUNK_PAGES, calls = 0;
     growth_step step = next_step(arena, page / FL_CHUNK_PAGES, needed_end, how);
     size_t marked_end = step.end;
@@ -184,4 +191,104 @@ osmem_result fl_growth_step(fl_pagearena *arena, size_t page, size_t pages, fl_h
                &step);
     change_all(arena, step.end, marked_end, FAILS, &step);
     return result;
+}
+
+static size_t aligned_up(size_t page, size_t alignment) {
+    size_t first = fl_the_window.base >> FL_PAGE_SHIFT; /* addresses are aligned, not page numbers */
+    return ((first + page + alignment - 1) & ~(alignment - 1)) - first;
+}
+
+/* Finds the lowest run, if it is long enough from an aligned page on; else the lowest that is long enough for
+ * any. */
+static size_t find_aligned(const fl_pagearena *arena, size_t pages, size_t alignment) {
+    size_t page = fl_pagetree_find(&arena->tree, pages);
+    if (page == FL_PAGEBITS_NONE || aligned_up(page, alignment) == page)
+        return page;
+    page = fl_pagetree_find(&arena->tree, pages + alignment - fl_the_window.grain_pages);
+    return page == FL_PAGEBITS_NONE ? page : aligned_up(page, alignment);
+}
+
+/* Finds the lowest free run that is mapped, without growth, for when no more can be mapped. Looks
+ * everywhere. */
+static size_t find_mapped(const fl_pagearena *arena, size_t pages, size_t alignment) {
+    size_t start = 0, end = 0; /* of the run so far */
+    for (size_t index = 0;; index++) {
+        const fl_region *region = fl_pagetree_next(&arena->tree, index);
+        if (!region)
+            return FL_PAGEBITS_NONE;
+        uint64_t taken[FL_REGION_WORDS];
+        for (size_t word = 0; word < FL_REGION_WORDS; word++)
+            taken[word] = region->in_use[word] | ~fl_region_mapped_word(region, word);
+        index = fl_region_index(region);
+        size_t base = index * FL_REGION_PAGES, past;
+        for (size_t at = 0; (at = fl_pagebits_next_clear(taken, at, FL_REGION_PAGES)) < FL_REGION_PAGES;
+             at = past) {
+            past = fl_pagebits_next_set(taken, at, FL_REGION_PAGES);
+            if (base + at != end)
+                start = base + at;
+            end = base + past;
+            size_t aligned = aligned_up(start, alignment);
+            if (aligned < end && end - aligned >= pages)
+                return aligned;
+        }
+    }
+}
+
+/* Finds a run, with growth if needed. Caller holds the ground lock too; the arena's is dropped in between. */
+static size_t grow_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
+    for (;;) {
+        size_t page = find_aligned(arena, pages, alignment);
+        if (page == FL_PAGEBITS_NONE) {
+            fl_lock_drop(&arena->lock);
+            bool added =
+                fl_regions_add(arena, pages + (alignment > fl_the_window.grain_pages ? alignment : 0));
+            fl_lock_take(&arena->lock);
+            if (!added)
+                return find_mapped(arena, pages, alignment);
+        } else if (is_mapped(page, pages))
+            return page;
+        else if (take_step(arena, page, pages, how) == OSMEM_NOMEM)
+            return find_mapped(arena, pages, alignment);
+    }
+}
+
+size_t fl_growth_find(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
+    size_t page = find_aligned(arena, pages, alignment);
+    if (page != FL_PAGEBITS_NONE && is_mapped(page, pages))
+        return page;
+    fl_lock_drop(&arena->lock);
+    fl_lock_take(&arena->ground_lock);
+    fl_lock_take(&arena->lock);
+    page = grow_ground(arena, pages, alignment, how);
+    fl_lock_drop(&arena->ground_lock);
+    return page;
+}
+
+static bool is_free(const fl_pagearena *arena, size_t page, size_t pages) {
+    if (page + pages > atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
+        return false;
+    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
+        if (!fl_region_is_of(piece.region, arena) ||
+            fl_pagebits_next_set(piece.region->in_use, piece.first, piece.first + piece.pages) <
+                piece.first + piece.pages)
+            return false;
+    return true;
+}
+
+/* Grows into that run and no other, unless somebody is quicker. Drops the arena's lock in between. */
+static bool grow_into(fl_pagearena *arena, size_t page, size_t pages) {
+    bool grown = false, refused = false;
+    fl_lock_drop(&arena->lock);
+    fl_lock_take(&arena->ground_lock);
+    fl_lock_take(&arena->lock);
+    while (!grown && !refused && is_free(arena, page, pages)) {
+        grown = is_mapped(page, pages);
+        refused = !grown && take_step(arena, page, pages, FL_FILLED_PERHAPS) == OSMEM_NOMEM;
+    }
+    fl_lock_drop(&arena->ground_lock);
+    return grown;
+}
+
+bool fl_growth_into(fl_pagearena *arena, size_t page, size_t pages) {
+    return is_free(arena, page, pages) && (is_mapped(page, pages) || grow_into(arena, page, pages));
 }

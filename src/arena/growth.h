@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * growth.h: maps chunks of an arena's regions as their pages are needed: from None, or Reserved, to Prepared.
+ * growth.h: finds free pages, address-ordered first fit, by the arena's tree; and maps chunks of its regions as
+ * these are needed: from None, or Reserved, to Prepared.
  *
  * A step of growth marks its chunks as growing, drops the arena's lock, asks the system, and publishes the
  * result. That is one system call as a rule, and more where a region is reserved first, where the step is
@@ -16,15 +17,14 @@
 
 #include "pagearena.h"
 
-/* Returns whether all of a run of pages is mapped. Caller holds the arena's lock. */
-bool fl_growth_is_done(size_t page, size_t pages);
+/* Both: the caller holds the arena's lock, which is dropped meanwhile if chunks have to be mapped. Whatever
+ * the caller saw before may have changed; the run that they end with is free, and mapped in full. */
 
-/*
- * Takes one step towards a run of free pages of the arena that is not mapped in full; if all of it can be
- * had, some beyond it too. Returns OSMEM_OK, or OSMEM_TAKEN if somebody else sits in a chunk, which from now
- * on counts as in use; after either, look again: others may have been granted what was free before. Returns
- * OSMEM_NOMEM: not now. Caller holds the ground lock and the arena's, which the step drops and takes again.
- */
-osmem_result fl_growth_step(fl_pagearena *arena, size_t page, size_t pages, fl_how how);
+/* Finds the lowest free run of so many pages at an alignment; maps what of it is not mapped. Returns its first
+ * page; FL_PAGEBITS_NONE if the system has no memory. */
+size_t fl_growth_find(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how);
+
+/* The same for that run and no other. Returns false if its pages are not free, or the system has no memory. */
+bool fl_growth_into(fl_pagearena *arena, size_t page, size_t pages);
 
 #endif

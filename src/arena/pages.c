@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pages.c: which pages of an arena are granted: address-ordered first fit, by the arena's tree. It must never
- * touch the memory that it manages.
+ * pages.c: grants pages where growth.h finds them, and takes them back. It must never touch the memory that it
+ * manages.
  */
 #include "pages.h"
 
@@ -55,78 +55,6 @@ void fl_pagearena_end(fl_pagearena *arena) {
 
 static char *page_address(size_t page) {
     return (char *)fl_the_window.base + (page << FL_PAGE_SHIFT);
-}
-
-static size_t aligned_up(size_t page, size_t alignment) {
-    size_t first = fl_the_window.base >> FL_PAGE_SHIFT; /* addresses are aligned, not page numbers */
-    return ((first + page + alignment - 1) & ~(alignment - 1)) - first;
-}
-
-/* Finds the lowest run, if it is long enough from an aligned page on; else the lowest that is long enough for
- * any. */
-static size_t find_aligned(const fl_pagearena *arena, size_t pages, size_t alignment) {
-    size_t page = fl_pagetree_find(&arena->tree, pages);
-    if (page == FL_PAGEBITS_NONE || aligned_up(page, alignment) == page)
-        return page;
-    page = fl_pagetree_find(&arena->tree, pages + alignment - fl_the_window.grain_pages);
-    return page == FL_PAGEBITS_NONE ? page : aligned_up(page, alignment);
-}
-
-/* Finds the lowest free run that is mapped, without growth, for when no more can be mapped. Looks
- * everywhere. */
-static size_t find_mapped(const fl_pagearena *arena, size_t pages, size_t alignment) {
-    size_t start = 0, end = 0; /* of the run so far */
-    for (size_t index = 0;; index++) {
-        const fl_region *region = fl_pagetree_next(&arena->tree, index);
-        if (!region)
-            return FL_PAGEBITS_NONE;
-        uint64_t taken[FL_REGION_WORDS];
-        for (size_t word = 0; word < FL_REGION_WORDS; word++)
-            taken[word] = region->in_use[word] | ~fl_region_mapped_word(region, word);
-        index = fl_region_index(region);
-        size_t base = index * FL_REGION_PAGES, past;
-        for (size_t at = 0; (at = fl_pagebits_next_clear(taken, at, FL_REGION_PAGES)) < FL_REGION_PAGES;
-             at = past) {
-            past = fl_pagebits_next_set(taken, at, FL_REGION_PAGES);
-            if (base + at != end)
-                start = base + at;
-            end = base + past;
-            size_t aligned = aligned_up(start, alignment);
-            if (aligned < end && end - aligned >= pages)
-                return aligned;
-        }
-    }
-}
-
-/* The same, with growth if needed. Caller holds the ground lock too; the arena's is dropped in between. */
-static size_t grow_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
-    for (;;) {
-        size_t page = find_aligned(arena, pages, alignment);
-        if (page == FL_PAGEBITS_NONE) {
-            fl_lock_drop(&arena->lock);
-            bool added =
-                fl_regions_add(arena, pages + (alignment > fl_the_window.grain_pages ? alignment : 0));
-            fl_lock_take(&arena->lock);
-            if (!added)
-                return find_mapped(arena, pages, alignment);
-        } else if (fl_growth_is_done(page, pages))
-            return page;
-        else if (fl_growth_step(arena, page, pages, how) == OSMEM_NOMEM)
-            return find_mapped(arena, pages, alignment);
-    }
-}
-
-/* Finds a free, mapped run; FL_PAGEBITS_NONE if the system has no memory. */
-static size_t find_ground(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how) {
-    size_t page = find_aligned(arena, pages, alignment);
-    if (page != FL_PAGEBITS_NONE && fl_growth_is_done(page, pages))
-        return page;
-    fl_lock_drop(&arena->lock);
-    fl_lock_take(&arena->ground_lock);
-    fl_lock_take(&arena->lock);
-    page = grow_ground(arena, pages, alignment, how);
-    fl_lock_drop(&arena->ground_lock);
-    return page;
 }
 
 static size_t count_prepared(size_t page, size_t pages) {
@@ -281,7 +209,7 @@ static void drop_lock(fl_pagearena *arena, size_t page, size_t pages) {
 static size_t find_run(fl_pagearena *arena, size_t pages, size_t alignment_pages, fl_how how,
                        fl_shortage *shortage) {
     arena->activity++;
-    size_t page = find_ground(arena, pages, alignment_pages, how);
+    size_t page = fl_growth_find(arena, pages, alignment_pages, how);
     if (page == FL_PAGEBITS_NONE) /* look for an aligned run in a longer one */
         *shortage = (fl_shortage){
             FL_REFUSED_SYSTEM, (pages + alignment_pages - fl_the_window.grain_pages) << FL_PAGE_SHIFT, NULL};
@@ -323,31 +251,6 @@ char *fl_pages_try_lazily(fl_pagearena *arena, size_t pages, uint64_t *prepared,
     return found ? page_address(page) : NULL;
 }
 
-static bool is_free(const fl_pagearena *arena, size_t page, size_t pages) {
-    if (page + pages > atomic_load_explicit(&fl_the_window.pages, memory_order_relaxed))
-        return false;
-    for (fl_piece piece; fl_next_piece(&page, &pages, &piece);)
-        if (!fl_region_is_of(piece.region, arena) ||
-            fl_pagebits_next_set(piece.region->in_use, piece.first, piece.first + piece.pages) <
-                piece.first + piece.pages)
-            return false;
-    return true;
-}
-
-/* Grows into that run and no other, unless somebody is quicker. Drops the arena's lock in between. */
-static bool grow_into(fl_pagearena *arena, size_t page, size_t pages) {
-    bool grown = false, refused = false;
-    fl_lock_drop(&arena->lock);
-    fl_lock_take(&arena->ground_lock);
-    fl_lock_take(&arena->lock);
-    while (!grown && !refused && is_free(arena, page, pages)) {
-        grown = fl_growth_is_done(page, pages);
-        refused = !grown && fl_growth_step(arena, page, pages, FL_FILLED_PERHAPS) == OSMEM_NOMEM;
-    }
-    fl_lock_drop(&arena->ground_lock);
-    return grown;
-}
-
 bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more_pages) {
     size_t page = fl_page_of(start) + pages, more = 0;
     bool extended = false, zeroed;
@@ -356,8 +259,7 @@ bool fl_pages_extend(fl_pagearena *arena, char *start, size_t pages, size_t more
         return false;
     fl_lock_take(&arena->lock);
     arena->activity++;
-    if (is_free(arena, page, more_pages) &&
-        (fl_growth_is_done(page, more_pages) || grow_into(arena, page, more_pages))) {
+    if (fl_growth_into(arena, page, more_pages)) {
         more = arena->ready_pages;
         extended = take(arena, page, more_pages, FL_FILLED_PERHAPS, &zeroed, &shortage);
         more = arena->ready_pages - more;

@@ -5,7 +5,6 @@
 #include "../system/fatal.h"
 #include "charge.h"
 #include "chunks.h"
-#include "growth.h"
 #include "huge.h"
 #include "moves.h"
 

@@ -15,6 +15,8 @@
 #ifndef FL_SPANS_H
 #define FL_SPANS_H
 
+#include "grant.h"
+#include "limits.h"
 #include "pagearena.h"
 
 #define FL_SPANS_LARGE 32 /* the slot for a long one */
@@ -31,6 +33,29 @@ char *fl_spans_take(fl_spans *spans, fl_pagearena *arena, size_t pages);
 
 /* The same of an eighth more at most; *pages becomes its length. */
 char *fl_spans_take_longer(fl_spans *spans, fl_pagearena *arena, size_t *pages);
+
+/*
+ * The same two, but what is not kept is granted (grant.h): NULL if that is refused. *zeroed says whether all
+ * of it reads as zero. For a slab, which makes Ready what it uses: near a limit, pages that are Prepared stay
+ * so, with a bit in *prepared. Inline, since the deepest path of malloc has no room for one more frame.
+ */
+static inline char *fl_spans_take_or_grant(fl_spans *spans, fl_pagearena *arena, size_t pages, fl_how how,
+                                           uint64_t *prepared, bool *zeroed) {
+    *prepared = 0;
+    *zeroed = false;
+    char *start = fl_spans_take(spans, arena, pages);
+    return start ? start
+           : fl_limits_are_far(arena, pages << FL_PAGE_SHIFT)
+               ? fl_grant(arena, pages, 1, how, zeroed)
+               : fl_grant_lazily(arena, pages, prepared, zeroed);
+}
+
+static inline char *fl_spans_take_longer_or_grant(fl_spans *spans, fl_pagearena *arena, size_t *pages,
+                                                  bool *zeroed) {
+    *zeroed = false;
+    char *start = fl_spans_take_longer(spans, arena, pages);
+    return start ? start : fl_grant(arena, *pages, 1, FL_FILLED_PERHAPS, zeroed);
+}
 
 /* Keeps a span, or returns it to the arena; an older one may have to go for it. Owner only. */
 void fl_spans_put(fl_spans *spans, fl_pagearena *arena, char *start, size_t pages);

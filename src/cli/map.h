@@ -43,6 +43,7 @@ typedef struct fl_map {
     uint64_t resident_bytes;
 } fl_map;
 
+/* Adds a run's bytes to the shares that they are shown as. */
 void fl_map_add_shares(const fl_map *map, const fl_run *run, uint64_t shares[FL_SHARE_COUNT]);
 
 /* Print the map on a terminal, or as one HTML page. Return false if out of memory. */

@@ -11,7 +11,8 @@
 #include "../malloc/optionvalues.h"
 #include "commands.h"
 
-#define ROW(name, kind, usual, what) {#name, usual, FL_ACCEPTED_##kind, what, FL_OPTION_##kind},
+#define ROW(name, kind, usual, what) \
+    {#name, FL_USUAL_##kind(usual), FL_ACCEPTED_##kind, what, FL_OPTION_##kind},
 
 static const struct row {
     const char *name, *usual, *accepted, *what;

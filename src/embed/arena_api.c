@@ -10,6 +10,7 @@
 #include "../arena/driver.h"
 #include "../arena/family.h"
 #include "../arena/grant.h"
+#include "../arena/limits.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
 #include "../heap/alloc.h"

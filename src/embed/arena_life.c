@@ -4,7 +4,7 @@
 #include "fallow/arena.h"
 
 #include "../arena/driver.h"
-#include "../arena/grant.h"
+#include "../arena/limits.h"
 #include "../arena/pages.h"
 #include "../arena/regions.h"
 #include "../arena/scavenger.h"

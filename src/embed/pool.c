@@ -16,7 +16,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../arena/grant.h"
 #include "../heap/alloc.h"
 #include "../heap/startup.h"
 #include "../heap/thread.h"
@@ -97,10 +96,8 @@ static chunk *chunk_new(fallow_arena *arena, fallow_pool *for_pool, size_t bytes
         return NULL;
     heap->pinned++;
     size_t got = pages;
-    chunk *made = (chunk *)fl_spans_take_longer(&heap->kept.spans, &arena->pages, &got);
-    if (!made)
-        made = (chunk *)fl_grant(&arena->pages, pages, 1, FL_FILLED_PERHAPS, &zeroed);
-    else if (!for_pool || is_within_limits(for_pool, got))
+    chunk *made = (chunk *)fl_spans_take_longer_or_grant(&heap->kept.spans, &arena->pages, &got, &zeroed);
+    if (!made || !for_pool || is_within_limits(for_pool, got))
         pages = got;
     else /* a kept span may be longer than asked for, and the limit is exact */
         fl_pages_return(&arena->pages, (char *)made + (pages << FL_PAGE_SHIFT), got - pages);

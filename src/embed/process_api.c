@@ -8,7 +8,7 @@
 
 #include "../arena/charge.h"
 #include "../arena/driver.h"
-#include "../arena/grant.h"
+#include "../arena/limits.h"
 #include "../arena/scavenger.h"
 #include "../arena/shed.h"
 #include "../heap/startup.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "owner.h"
 
-#include "../arena/driver.h"
 #include "../arena/scarce.h"
 #include "../slab/abandoned.h"
 #include "../slab/liveblocks.h"

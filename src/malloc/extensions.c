@@ -6,10 +6,9 @@
 #include <errno.h>
 #include <malloc.h>
 
-#include "../arena/grant.h"
+#include "../arena/limits.h"
 #include "../embed/arena_api.h"
 #include "../embed/livestats.h"
-#include "../embed/process_api.h"
 #include "../heap/startup.h"
 #include "../system/line.h"
 #include "fallow/arena.h"

@@ -10,7 +10,6 @@
 #include "../heap/free.h"
 #include "../heap/quarantine.h"
 #include "../heap/sealed.h"
-#include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../system/fatal.h"
 

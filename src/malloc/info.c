@@ -22,7 +22,7 @@
 
 typedef struct sums {
     uint64_t process[FL_PROCESS_COUNT];
-    uint64_t causes[FL_CAUSE_COUNT][FL_CAUSE_COUNT_];
+    uint64_t causes[FL_CAUSE_COUNT][FL_CAUSE_FIGURES];
     fallow_class_stats classes[FL_CLASS_COUNT];
 } sums;
 
@@ -138,7 +138,7 @@ static void print_arenas(FILE *stream, sums *all) {
 }
 
 static void print_class(FILE *stream, const fallow_class_stats *of, size_t block_bytes) {
-    uint64_t values[FL_CLASS_COUNT_] = {0}, *value = values;
+    uint64_t values[FL_CLASS_FIGURES] = {0}, *value = values;
     uint64_t live_bytes = of->live_blocks * block_bytes;
     values[FL_CLASS_live_bytes] = live_bytes;
     values[FL_CLASS_free_bytes] = fl_above(of->slab_bytes, of->decommitted_bytes + live_bytes);

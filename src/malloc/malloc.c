@@ -11,7 +11,6 @@
 #include "../heap/alloc.h"
 #include "../heap/block.h"
 #include "../heap/free.h"
-#include "../heap/startup.h"
 #include "../heap/thread.h"
 #include "../profile/frames.h"
 #include "../system/arithmetic.h"

@@ -2,22 +2,24 @@
 #include "settings.h"
 
 #include "../arena/driver.h"
-#include "../arena/grant.h"
 #include "../arena/huge.h"
+#include "../arena/limits.h"
 #include "../heap/sampled.h"
 #include "../slab/arenas.h"
 #include "../slab/trap_words.h"
 #include "../system/system.h"
 #include "fallow/profile.h"
 
-fl_options fl_the_options = {
-    .background_thread = true, .container = true, .give_back = true, .huge_pages = true};
+#define USUAL(name, kind, usual, what) .name = usual,
+
+fl_options fl_the_options = {FL_OPTIONS(USUAL)};
 
 /* A user who wants neither a thread nor files is in a sandbox. */
 static void keep_to_memory(void) {
     fl_system_keep_to_memory(!fl_the_options.background_thread && !fl_the_options.container);
 }
 
+/* Every option is named: one that is not does not compile. */
 void fl_option_apply(fl_option which) {
     switch (which) {
     case FL_OPTION_background_thread:

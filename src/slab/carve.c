@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "carve.h"
 
-#include "../arena/grant.h"
 #include "../system/probes.h"
 #include "arenas.h"
 #include "liveblocks.h"
@@ -31,14 +30,11 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     fl_slab *slab = fl_descriptor_take(kept);
     if (!slab)
         return NULL;
-    bool zeroed = false;
-    uint64_t prepared = 0;
+    bool zeroed;
+    uint64_t prepared;
     size_t pages = sizes->slab_pages;
-    char *start = fl_spans_take(&kept->spans, &arena->pages, pages);
-    if (!start)
-        start = fl_limits_are_far(&arena->pages, pages << FL_PAGE_SHIFT)
-                    ? fl_grant(&arena->pages, pages, 1, how_filled(sizes), &zeroed)
-                    : fl_grant_lazily(&arena->pages, pages, &prepared, &zeroed);
+    char *start =
+        fl_spans_take_or_grant(&kept->spans, &arena->pages, pages, how_filled(sizes), &prepared, &zeroed);
     if (!start) {
         fl_descriptor_give(kept, slab);
         return NULL;

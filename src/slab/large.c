@@ -27,10 +27,9 @@ void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, siz
     if (!run)
         return NULL;
     size_t pages = fl_pages_for(bytes ? bytes : 1);
-    *zeroed = false;
-    char *start = alignment_pages == 1 ? fl_spans_take_longer(&kept->spans, &arena->pages, &pages) : NULL;
-    if (!start)
-        start = fl_grant(&arena->pages, pages, alignment_pages, FL_FILLED_PERHAPS, zeroed);
+    char *start = alignment_pages == 1
+                      ? fl_spans_take_longer_or_grant(&kept->spans, &arena->pages, &pages, zeroed)
+                      : fl_grant(&arena->pages, pages, alignment_pages, FL_FILLED_PERHAPS, zeroed);
     if (!start) {
         fl_descriptor_give(kept, run);
         return NULL;

@@ -57,15 +57,31 @@ static void describe(fl_class *size_class, size_t block_bytes) {
     size_class->inverse = ((UINT64_C(1) << FL_CLASS_INVERSE_SHIFT) + block_bytes - 1) / block_bytes;
 }
 
+#define IS_POWER_OF_TWO(n) ((n) > 0 && ((n) & ((n)-1)) == 0)
+
+_Static_assert(FL_CLASS_EVEN_BYTES_MAX == 8 * 16 &&
+                   FL_CLASS_TABLE_BYTES_MAX == FL_CLASS_EVEN_BYTES_MAX << 7 &&
+                   FL_CLASS_BYTES_MAX == FL_CLASS_TABLE_BYTES_MAX << 3,
+               "FL_CLASS_COUNT has the doublings that there are");
+_Static_assert(IS_POWER_OF_TWO(FL_CLASSES_PER_DOUBLING) && IS_POWER_OF_TWO(FL_CLASSES_PER_DOUBLING_LARGE) &&
+                   FL_CLASS_EVEN_BYTES_MAX % (16 * FL_CLASSES_PER_DOUBLING) == 0 &&
+                   FL_CLASS_TABLE_BYTES_MAX % (16 * FL_CLASSES_PER_DOUBLING_LARGE) == 0,
+               "every class is a multiple of 16");
+
+static size_t next_bytes(size_t bytes) {
+    size_t doubling = FL_CLASS_EVEN_BYTES_MAX;
+    while (doubling * 2 <= bytes)
+        doubling *= 2;
+    return bytes + (bytes < FL_CLASS_EVEN_BYTES_MAX    ? 16
+                    : bytes < FL_CLASS_TABLE_BYTES_MAX ? doubling / FL_CLASSES_PER_DOUBLING
+                                                       : doubling / FL_CLASSES_PER_DOUBLING_LARGE);
+}
+
 void fl_sizeclass_init(void) {
-    unsigned count = 0;
     size_t bytes = 0;
-    while (count < FL_CLASS_COUNT) {
-        size_t doubling = 128;
-        while (doubling * 2 <= bytes)
-            doubling *= 2;
-        bytes += bytes < 128 ? 16 : doubling / (bytes < FL_CLASS_TABLE_BYTES_MAX ? 8 : 4);
-        describe(&fl_classes[count++], bytes);
+    for (unsigned count = 0; count < FL_CLASS_COUNT; count++) {
+        bytes = next_bytes(bytes);
+        describe(&fl_classes[count], bytes);
     }
     unsigned size_class = 0;
     for (size_t i = 0; i < sizeof fl_class_table; i++) {

@@ -2,9 +2,9 @@
 /*
  * sizeclass.h: the size classes of blocks, and the geometry of their slabs.
  *
- *     to 128 B      every 16 bytes          8 classes
- *     to 16 KiB     eight to a doubling    56 classes
- *     to 128 KiB    four to a doubling     12 classes, multiples of 4 KiB
+ *     to 128 B      every 16 bytes
+ *     to 16 KiB     FL_CLASSES_PER_DOUBLING
+ *     to 128 KiB    FL_CLASSES_PER_DOUBLING_LARGE; multiples of 4 KiB if these are four
  *     above         no class: a run of pages of its own
  *
  * With fewer than eight to a doubling, a 4 KiB buffer with a small header would land in 5 KiB. Every class is
@@ -17,9 +17,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FL_CLASS_COUNT 76
+/* Powers of two. Sizes, their count, and what tests expect follow from these two; sizeclass.c does not build
+ * with such as cannot be. */
+#define FL_CLASSES_PER_DOUBLING 8
+#define FL_CLASSES_PER_DOUBLING_LARGE 4
+
+#define FL_CLASS_EVEN_BYTES_MAX ((size_t)128)       /* up to here, classes are 16 bytes apart */
 #define FL_CLASS_TABLE_BYTES_MAX ((size_t)16 << 10) /* up to here, one table look-up finds the class */
 #define FL_CLASS_BYTES_MAX ((size_t)128 << 10)
+#define FL_CLASS_COUNT (8 + 7 * FL_CLASSES_PER_DOUBLING + 3 * FL_CLASSES_PER_DOUBLING_LARGE)
 #define FL_CAPACITY_MAX 4096 /* blocks in a slab */
 
 typedef struct fl_class {

@@ -3,7 +3,7 @@
 
 #include "../arena/charge.h"
 #include "../arena/chunks.h"
-#include "../arena/grant.h"
+#include "../arena/limits.h"
 #include "arenas.h"
 #include "liveblocks.h"
 

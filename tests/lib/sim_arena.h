@@ -7,6 +7,7 @@
 #define SIM_ARENA_H
 
 #include "../../src/arena/grant.h"
+#include "../../src/arena/limits.h"
 #include "../../src/osmem/osmem_sim.h"
 #include "check.h"
 

@@ -90,7 +90,7 @@ inline give(a, page) {
     held[page] = false; in_use[page] = false
 }
 
-/* The second half of fl_growth_step; the first is one step with what found the page. */
+/* The second half of take_step in growth.c; the first is one step with what found the page. */
 inline grow(page, grown) {
     assert(growing[page] && in_use[page] && !leaving[page / PER_REGION]);
     growing[page] = false; in_use[page] = false;

@@ -13,8 +13,8 @@
 
 #define LENGTH(table) (sizeof(table) / sizeof *(table))
 
-#define ROW(name, kind, usual, what) \
-    {#name, usual, what, FL_OPTION_##kind, offsetof(fl_options, name), sizeof fl_the_options.name},
+#define PLACE(name) offsetof(fl_options, name), sizeof fl_the_options.name
+#define ROW(name, kind, usual, what) {#name, FL_USUAL_##kind(usual), what, FL_OPTION_##kind, PLACE(name)},
 static const struct row {
     const char *name, *usual, *what;
     fl_option_kind kind;

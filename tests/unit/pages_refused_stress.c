@@ -12,6 +12,7 @@
 
 #include "../../src/arena/charge.h"
 #include "../../src/arena/grant.h"
+#include "../../src/arena/limits.h"
 #include "../../src/arena/pages.h"
 #include "../../src/arena/regions.h"
 #include "../../src/arena/scavenger.h"

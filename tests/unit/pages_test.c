@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../../src/arena/grant.h"
+#include "../../src/arena/limits.h"
 #include "../../src/arena/pages.h"
 #include "../../src/arena/regions.h"
 #include "../../src/system/system.h"
