@@ -270,10 +270,11 @@ void oracle_end(void) {
         sim_fail("at the end, %zu pages are in use, %zu Ready, %zu kept, %zu leaving", pages->used_pages,
                  pages->ready_pages, pages->kept_pages, pages->leaving_pages);
     osmem_bytes left = osmem_stat_read(&pages->stat, NULL);
-    if (left.ready != kept_by_traps())
+    size_t kept = kept_by_traps();
+    if (left.ready != kept)
         sim_fail("at the end, %zu bytes of malloc's arena are Ready", left.ready);
-    if (pages->family_bytes || fl_process_ready_bytes || pages->decommitted_bytes)
-        sim_fail("at the end, %zu pages count in the arena, %zu in the process, %zu bytes are decommitted",
+    if (pages->family_bytes != kept || fl_process_ready_bytes != kept || pages->decommitted_bytes)
+        sim_fail("at the end, %zu bytes count in the arena, %zu in the process, %zu bytes are decommitted",
                  pages->family_bytes, fl_process_ready_bytes, pages->decommitted_bytes);
     check_nobodys_regions();
     if (fl_audit_descriptors_out() || fl_audit_heaps_out())
