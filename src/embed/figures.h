@@ -45,7 +45,7 @@
     X(hard_limit_bytes, GAUGE, "at it requests fail: 0 is none")                                       \
     X(grown_bytes, COUNTER,                                                                            \
       "became Ready, ever: in arenas that live; a fault for each OS page of it that was touched")      \
-    X(system_calls, COUNTER, "that fallow made for memory: in arenas that live")                       \
+    X(system_calls, COUNTER, "for memory, of arenas that live; ranges that go back together are one")  \
     X(refusals, COUNTER, "requests that failed: in arenas that live")                                  \
     X(sheds, COUNTER, "how often shedders of arenas were asked to free")
 
@@ -75,7 +75,7 @@
     X(hard_limit_bytes, GAUGE, "at it requests fail: 0 is none")                                      \
     X(grown_bytes, COUNTER, "became Ready, ever")                                                     \
     X(given_bytes, COUNTER, "went back to the system, ever: for whichever cause")                     \
-    X(system_calls, COUNTER, "that fallow made for its memory")                                       \
+    X(system_calls, COUNTER, "for its memory; ranges that go back together are one")                  \
     X(refusals, COUNTER, "requests that failed")                                                      \
     X(sheds, COUNTER, "how often its shedder was asked to free")
 
