@@ -94,7 +94,7 @@ typedef struct fl_pagearena {
     _Atomic size_t arenas_below;    /* written under the lock of arenas */
     size_t wanted_bytes;            /* at a limit, by the floor above; upkeep's */
     fl_region *changed;             /* this and the next six: see scarce.h */
-    bool has_skipped;               /* upkeep's */
+    fl_region *skipped;             /* upkeep's: none leaves before the end of the look */
     _Atomic bool in_heaps;
     _Atomic bool scarce;
     _Atomic uint32_t scarce_times; /* so often it has become so: the number of this time, never 0 then */

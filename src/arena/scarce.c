@@ -50,21 +50,23 @@ void fl_scarce_skip(fl_pagearena *arena, size_t page) {
     fl_region *region = &fl_the_window.regions[page / FL_REGION_PAGES];
     fl_lock_take(&arena->lock);
     if (fl_region_is_of(region, arena)) {
+        if (!region->skipped) {
+            region->next_skipped = arena->skipped;
+            arena->skipped = region;
+        }
         region->skipped |= group_of(page);
-        arena->has_skipped = true;
     }
     fl_lock_drop(&arena->lock);
 }
 
 void fl_scarce_look_ends(fl_pagearena *arena) {
-    if (!arena->has_skipped)
+    if (!arena->skipped)
         return;
-    arena->has_skipped = false;
     fl_lock_take(&arena->lock);
-    for (fl_region *region = arena->regions; region; region = region->next) {
+    for (fl_region *region; (region = arena->skipped) != NULL; region->skipped = 0) {
         uint64_t changed = atomic_load_explicit(&region->changed, memory_order_relaxed);
+        arena->skipped = region->next_skipped;
         fl_region_set_changed(arena, region, changed | region->skipped);
-        region->skipped = 0;
     }
     fl_lock_drop(&arena->lock);
     fl_scarce_changed(arena);

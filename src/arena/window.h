@@ -115,6 +115,7 @@ typedef struct fl_region {
     struct fl_region *previous_changed;
     _Atomic uint64_t changed; /* a bit for each group of pages; 0: the region is not in that list */
     uint64_t skipped;         /* likewise, since a look began; guarded by the same lock */
+    struct fl_region *next_skipped;
     _Atomic(struct fl_tallies *) tallies; /* of the floor above, which never frees them: see tally.h there */
     bool idle;                            /* has idle pages */
     bool vacant;                          /* and none in use */
