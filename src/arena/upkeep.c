@@ -309,6 +309,7 @@ bool fl_upkeep_is_hurried(void) {
 }
 
 void fl_upkeep_fork_child_of(fl_upkeep *upkeep) {
+    /* Reads first: with many arenas, writing would cost the child pages of its own for nothing. */
     if (upkeep->pins || upkeep->pauses)
         upkeep->pins = upkeep->pauses = 0;
 }
@@ -317,12 +318,8 @@ void fl_upkeep_fork_child(void) {
     atomic_store_explicit(&hurries, 0, memory_order_relaxed);
     for (size_t place = 0; place < places_used; place++) {
         fl_upkeep *upkeep = joined[place];
-        /* Reads first: with many arenas, writing would cost the child pages of its own for nothing. */
-        if (!upkeep)
-            continue;
-        fl_upkeep_fork_child_of(upkeep);
         /* The thread that noted it was about to put it into the queue. */
-        if (atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
+        if (upkeep && atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
             enqueue(upkeep);
     }
 }

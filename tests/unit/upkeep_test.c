@@ -245,23 +245,46 @@ static void upkeep_many_threads(void) {
         fl_upkeep_leave(&arenas[i]);
 }
 
+static void be_a_child(void) {
+    for (size_t i = 0; i < COUNT; i++)
+        fl_upkeep_fork_child_of(&arenas[i]);
+    fl_upkeep_fork_child();
+}
+
 /* The child of a signal handler's fork goes on where the handler came in: in the middle of upkeep, of a pause, of a fork. */
 static void upkeep_goes_on_in_a_child(void) {
     size_t whose[COUNT];
     join_all();
     CHECK(fl_upkeep_begin(&arenas[2]));
-    fl_upkeep_fork_child();
+    be_a_child();
     fl_upkeep_end(&arenas[2]);
     fl_upkeep_pause(&arenas[3]);
-    fl_upkeep_fork_child();
+    be_a_child();
     fl_upkeep_go_on(&arenas[3]);
     fl_upkeep_hurry(true);
-    fl_upkeep_fork_child();
+    be_a_child();
     fl_upkeep_hurry(false);
     CHECK(!fl_upkeep_is_hurried());
     fl_upkeep_note(&arenas[2]);
     fl_upkeep_note(&arenas[3]);
     CHECK_EQUAL(turns(COUNT, false, whose), 2);
+    leave_all();
+}
+
+static bool is_wanted(const fl_upkeep *upkeep, const void *wanted) {
+    return upkeep == wanted;
+}
+
+/* Another thread was waiting to have it to itself, for one that was in it: neither is in the child. */
+static void upkeep_left_before_a_fork_is_nobodys(void) {
+    size_t place = 0;
+    join_all();
+    CHECK(fl_upkeep_hold_next(&place, is_wanted, &arenas[5]) == &arenas[5]);
+    CHECK(fl_upkeep_part(&arenas[5]));
+    be_a_child();
+    alarm(60); /* a wait for ever ends as a failure */
+    fl_upkeep_leave(&arenas[5]);
+    alarm(0);
     leave_all();
 }
 
@@ -317,6 +340,7 @@ int main(void) {
     RUN(upkeep_leaving_waits);
     RUN(upkeep_many_threads);
     RUN(upkeep_goes_on_in_a_child);
+    RUN(upkeep_left_before_a_fork_is_nobodys);
     RUN(upkeep_noted_before_a_fork);
     RUN(upkeep_request_ends_in_vain);
     return 0;
