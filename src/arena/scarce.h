@@ -38,7 +38,8 @@ void fl_scarce_look_ends(fl_pagearena *arena);
 /* Ends scarcity if the arena is well below all limits on it. */
 void fl_scarce_end(fl_pagearena *arena);
 
-/* In the child of a fork: what other threads were about to note, nobody notes. So it is not scarce until its next give-back. */
+/* In the child of a fork: what other threads were about to note, nobody notes. So it is not scarce until its
+ * next give-back. */
 void fl_scarce_fork_child(fl_pagearena *arena);
 
 /* The rest of fl_scarce_note. */

@@ -310,7 +310,8 @@ static void own(fl_slab *slab, uint32_t tag) {
     fl_slab_splice(slab, fl_word_head(word));
 }
 
-fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
+/* Claims a listed slab of a class, out of its list. */
+static fl_slab *take_out(fallow_arena *arena, unsigned size_class) {
     /* Without the lock: what is being listed at this moment is found next time. */
     if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
         return NULL;
@@ -319,6 +320,11 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
     if (slab)
         unlink_slab(slab);
     fl_lock_drop(&arena->lists_lock);
+    return slab;
+}
+
+fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag) {
+    fl_slab *slab = take_out(arena, size_class);
     if (slab)
         own(slab, tag);
     return slab;
@@ -361,8 +367,8 @@ static void *take_one(fl_slab *slab) {
     return block;
 }
 
-/* Is a claimed slab one to own? With nothing at hand it is: its owner carves. Owning it and letting go of it cost as much as some
- * single blocks, and what is known of it (tally.h) is lost: see abandoned.h. */
+/* Is a claimed slab one to own? With nothing at hand it is: its owner carves. Owning it and letting go of it
+ * cost as much as some single blocks, and what is known of it (tally.h) is lost: see abandoned.h. */
 static bool is_worth_owning(const fl_slab *slab, bool sparing, bool again) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     if (!sparing || (!fl_slab_has_free(slab) && fl_word_head(word) == 0))
@@ -404,13 +410,7 @@ static uint64_t units_of(const fl_slab *slab, const void *block) {
 void *fl_slab_carve_listed(fallow_arena *arena, unsigned size_class) {
     fl_shortage ignored;
     void *block = NULL;
-    if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed) == 0)
-        return NULL;
-    fl_lock_take(&arena->lists_lock);
-    fl_slab *slab = claim_one(arena, size_class, false);
-    if (slab)
-        unlink_slab(slab);
-    fl_lock_drop(&arena->lists_lock);
+    fl_slab *slab = take_out(arena, size_class);
     if (!slab)
         return NULL;
     uint64_t before = slab->decommitted;

@@ -37,9 +37,9 @@ size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause 
 /*
  * Claims up to max abandoned slabs in pages [*page, end) of the window of which something was freed since
  * they were last purged; *page becomes where to go on. At a limit, `at_limit` is the arena whose pages they
- * are, and a slab that somebody has in hand is skipped (scarce.h). Else it is NULL: only those are claimed that
- * float and may hold an idle unit. If the region or a descriptor has just changed hands, a slab may be another
- * arena's: the caller settles it.
+ * are, and a slab that somebody has in hand is skipped (scarce.h). Else it is NULL: only those are claimed
+ * that float and may hold an idle unit. If the region or a descriptor has just changed hands, a slab may be
+ * another arena's: the caller settles it.
  */
 size_t fl_slabs_claim_in(fl_pagearena *at_limit, size_t *page, size_t end, fl_slab **slabs, size_t max);
 
@@ -54,8 +54,8 @@ fl_slab *fl_slab_adopt(fallow_arena *arena, unsigned size_class, uint32_t tag);
 void *fl_slab_take_listed(fallow_arena *arena, unsigned size_class, bool sparing, uint32_t tag,
                           fl_slab **last, fl_slab **adopted);
 
-/* At a limit that has room: one block of a listed slab of a class, for which a decommitted unit becomes Ready. The slab
- * stays abandoned. NULL: there is none, or no memory for it. */
+/* At a limit that has room: one block of a listed slab of a class, for which a decommitted unit becomes
+ * Ready. The slab stays abandoned. NULL: there is none, or no memory for it. */
 void *fl_slab_carve_listed(fallow_arena *arena, unsigned size_class);
 
 #endif

@@ -118,7 +118,8 @@ static size_t count_bits(const uint64_t *bits) {
     return fl_pagebits_count(bits, 0, FL_CAPACITY_MAX);
 }
 
-/* What frees that are under way have not taken off yet, they have pushed: nobody is in the middle of one. `live`: bits of blocks. */
+/* What frees that are under way have not taken off yet, they have pushed: nobody is in the middle of one.
+ * `live`: bits of blocks. */
 static void audit_tally(const fl_slab *slab, const uint64_t *live) {
     for (size_t unit = 0; unit < bytes_of(slab) >> fl_unit_shift(slab); unit++) {
         uint32_t first, end;

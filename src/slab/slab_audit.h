@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * slab_audit.h: audits a single slab. A block below `carved` is live, or in one of two lists (what its owner
- * freed, what others freed), or touches a decommitted unit; the counts must agree, and at a limit no tally be too high.
- * Stops the process at the first contradiction. Only checking builds have it.
+ * freed, what others freed), or touches a decommitted unit; the counts must agree, and at a limit no tally be
+ * too high. Stops the process at the first contradiction. Only checking builds have it.
  */
 #ifndef FL_SLAB_AUDIT_H
 #define FL_SLAB_AUDIT_H

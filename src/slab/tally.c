@@ -6,7 +6,8 @@
 #define UNIT_SHIFT_MIN 12 /* no OS page is smaller */
 
 typedef struct fl_tallies {
-    /* Where a slab starts: of which time its tally is, and of which size class the slab; 0: nothing is known. */
+    /* Where a slab starts: of which time its tally is, and of which size class the slab; 0: nothing is
+     * known. */
     _Atomic uint32_t known[FL_REGION_PAGES];
     _Atomic uint8_t
         live[FL_REGION_BYTES >> UNIT_SHIFT_MIN]; /* of a slab: one for each unit, from its start on */
@@ -71,8 +72,9 @@ void fl_tally_forget(const char *start) {
         atomic_store_explicit(known_of(tallies, start), 0, memory_order_relaxed);
 }
 
-/* One more lives in a unit, or one less, between 0 and the most that there is room for. Returns how many did before. Sequentially
- * consistent: see scarce.h; and whoever takes off the last has all pushes before him that the others did, and says so of them too. */
+/* One more lives in a unit, or one less, between 0 and the most that there is room for. Returns how many did
+ * before. Sequentially consistent: see scarce.h; and whoever takes off the last has all pushes before him
+ * that the others did, and says so of them too. */
 static uint8_t change(_Atomic uint8_t *live, bool more) {
     uint8_t before = atomic_load_explicit(live, memory_order_relaxed);
     while (before != (more ? UINT8_MAX : 0) &&
@@ -82,8 +84,8 @@ static uint8_t change(_Atomic uint8_t *live, bool more) {
     return before;
 }
 
-/* For each unit that a block touches. Returns whether one has no live block now; true also of a block that lay in another slab, which
- * had its place here before. */
+/* For each unit that a block touches. Returns whether one has no live block now; true also of a block that
+ * lay in another slab, which had its place here before. */
 static bool count(_Atomic uint8_t *bytes, size_t offset, unsigned size_class, bool more) {
     const fl_class *sizes = &fl_classes[size_class];
     size_t last = (offset + sizes->block_bytes - 1) >> sizes->unit_shift;
