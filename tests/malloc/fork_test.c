@@ -119,7 +119,7 @@ static void fork_in_a_storm(void) {
 }
 
 /* Slabs are in the scavenger's hands when the process forks: the child frees and allocates among them all the same. */
-#define SPREAD 8000
+#define SPREAD 20000
 static char *spread[SPREAD];
 static pthread_barrier_t spread_out;
 
@@ -147,7 +147,7 @@ static void free_spread(void) {
 static void fork_while_slabs_are_claimed(void) {
     pthread_t owner;
     CHECK_EQUAL(pthread_barrier_init(&spread_out, NULL, 2), 0);
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < 3; round++) {
         CHECK_EQUAL(pthread_create(&owner, NULL, spread_and_sleep, NULL), 0);
         pthread_barrier_wait(&spread_out);
         /* For half a second and more: the scavenger believes in quiet after 300 ms, and then takes the owner's slabs. */

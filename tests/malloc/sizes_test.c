@@ -6,16 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../src/slab/sizeclass.h"
 #include "../lib/check.h"
 
-/* A class's distance to the one below it; above all classes, whole pages of 16 KiB, or the system's if larger. */
+#define CLASSED_MAX ((size_t)128 << 10)
+
+/* 16 bytes up to 128; an eighth to 16 KiB; a quarter to 128 KiB; above, whole pages of 16 KiB, or the system's if larger. */
 static size_t waste_allowed(size_t bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    return bytes <= FL_CLASS_EVEN_BYTES_MAX    ? 15
-           : bytes <= FL_CLASS_TABLE_BYTES_MAX ? bytes / FL_CLASSES_PER_DOUBLING
-           : bytes <= FL_CLASS_BYTES_MAX       ? bytes / FL_CLASSES_PER_DOUBLING_LARGE
-                                               : (page > 16384 ? page : 16384) - 1;
+    return bytes <= 128           ? 15
+           : bytes <= 16 << 10    ? bytes / 8
+           : bytes <= CLASSED_MAX ? bytes / 4
+                                  : (page > 16384 ? page : 16384) - 1;
 }
 
 static void check_block(char *block, size_t bytes, size_t alignment) {
@@ -28,7 +29,7 @@ static void check_block(char *block, size_t bytes, size_t alignment) {
 }
 
 static void sizes_every_one(void) {
-    for (size_t bytes = 0; bytes <= FL_CLASS_BYTES_MAX + 4096; bytes += bytes < 20000 ? 1 : 61) {
+    for (size_t bytes = 0; bytes <= CLASSED_MAX + 4096; bytes += bytes < 20000 ? 1 : 61) {
         char *block = malloc(bytes);
         check_block(block, bytes, 16);
         size_t usable = malloc_usable_size(block), needed = bytes ? bytes : 1;
@@ -43,7 +44,7 @@ static void sizes_every_one(void) {
 /* The neighbours of a block are untouched when all that is usable of it is written. */
 static void sizes_do_not_overlap(void) {
     enum { N = 9 };
-    for (size_t bytes = 1; bytes <= FL_CLASS_BYTES_MAX; bytes += bytes / 9 + 1) {
+    for (size_t bytes = 1; bytes <= CLASSED_MAX; bytes += bytes / 9 + 1) {
         char *blocks[N];
         size_t usable = 0;
         for (int i = 0; i < N; i++) {

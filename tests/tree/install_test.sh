@@ -45,7 +45,7 @@ C
 for compiler in g++ clang++; do
   command -v $compiler >/dev/null || continue
   for standard in 11 14 17 20; do
-    for without in "" "-fno-exceptions -fno-rtti"; do
+    for without in "" -fno-exceptions -fno-rtti "-fno-exceptions -fno-rtti"; do
       $compiler -std=c++$standard $without -Wall -Wextra -Werror "$place/containers.cpp" $(pkg-config --cflags --libs fallow) -o "$place/containers"
       LD_LIBRARY_PATH=$library "$place/containers" || { echo "failed: containers of $compiler, C++$standard $without"; exit 1; }
     done

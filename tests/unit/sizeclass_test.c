@@ -21,10 +21,10 @@ static void sizeclass_waste_is_bounded(void) {
         size_t below = fl_classes[size_class - 1].block_bytes, bytes = fl_classes[size_class].block_bytes;
         CHECK_EQUAL(bytes % 16, 0);
         if (below >= FL_CLASS_TABLE_BYTES_MAX) {
-            CHECK_EQUAL(bytes % (FL_CLASS_TABLE_BYTES_MAX / FL_CLASSES_PER_DOUBLING_LARGE), 0);
-            CHECK((bytes - below) * FL_CLASSES_PER_DOUBLING_LARGE <= below);
-        } else if (below >= FL_CLASS_EVEN_BYTES_MAX)
-            CHECK((bytes - below) * FL_CLASSES_PER_DOUBLING <= below);
+            CHECK_EQUAL(bytes % 4096, 0);
+            CHECK((bytes - below) * 4 <= below);
+        } else if (below >= 128)
+            CHECK((bytes - below) * 8 <= below);
         else
             CHECK_EQUAL(bytes - below, 16);
     }
