@@ -8,6 +8,8 @@
 #include "scavenger.h"
 
 #define TICK_NS UINT64_C(50000000)
+#define WORK_NS (TICK_NS / 2)
+#define IDLE_PART 16 /* a program that uses less of one core does nothing */
 #define REST_MAX_NS UINT64_C(10000000000)
 #define LIFE_MIN_NS UINT64_C(1000000000)
 #define TRY_EVERY_NS UINT64_C(1000000000)
@@ -113,31 +115,46 @@ static bool guest_may_be_here(void) {
            !atomic_load_explicit(&main_has_ended, memory_order_seq_cst);
 }
 
-/* How long to rest after a tick: at least as long as the guest was at work in it. Time in which others kept
- * it from the processor is no work. No tick works longer than REST_MAX_NS; if one seems to, an option has
- * meanwhile put another clock in the place of processor time. */
-static uint64_t rest_of(uint64_t took_ns, uint64_t worked_ns) {
-    uint64_t rest_ns = fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
+/* What the guest and the process had of the processors. Wall and processor time are read together: if
+ * processor time is not to be had, the wall's clock stands in for it, and a rest must not count as work. */
+typedef struct spent {
+    uint64_t now_ns, guest_ns, process_ns;
+} spent;
+
+static spent spent_by_now(void) {
+    return (spent){fl_system_now_ns(), fl_system_thread_cpu_ns(), fl_system_process_cpu_ns()};
+}
+
+/* How long to rest after a tick, which began at `began`; the one before it ended at `before`. Usually at
+ * least as long as the guest was at work in it, which leaves half of one core to a program on a single one.
+ * If the whole of a tick's time was used, and the program does nothing that would notice, a quarter of it.
+ * Time in which others kept it from the processor is no work. No tick works longer than REST_MAX_NS; if one
+ * seems to, an option has meanwhile put another clock in the place of processor time. */
+static uint64_t rest_of(const spent *before, const spent *began, const spent *ended) {
+    uint64_t took_ns = ended->now_ns - began->now_ns, worked_ns = ended->guest_ns - began->guest_ns;
+    uint64_t others_ns = fl_above(ended->process_ns - before->process_ns, ended->guest_ns - before->guest_ns);
+    bool alone = others_ns < (ended->now_ns - before->now_ns) / IDLE_PART;
+    uint64_t rest_ns =
+        took_ns >= WORK_NS && alone ? worked_ns / 4 : fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
     return rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
 }
 
 static void live(bool looks) {
-    uint64_t came_ns = fl_system_now_ns(), rest_ns = TICK_NS;
-    for (;;) {
+    uint64_t rest_ns = TICK_NS;
+    spent before = spent_by_now(), began, ended;
+    for (uint64_t came_ns = before.now_ns;; before = ended) {
         fl_system_sleep_while(&main_has_ended, 0, rest_ns);
         if (!guest_may_be_here())
             return;
         if (looks)
             look_around();
-        /* At most half of one core; while the program is at work, its allowance is the tighter bound. Both
-         * clocks are read before and after: if processor time is not to be had, the wall's clock stands in
-         * for it, and a rest must not count as work. */
-        uint64_t began_ns = fl_system_now_ns(), began_cpu_ns = fl_system_thread_cpu_ns();
-        bool left = tick(TICK_NS / 2);
-        uint64_t ended_ns = fl_system_now_ns();
-        if (!left && ended_ns - came_ns >= LIFE_MIN_NS)
+        /* While the program is at work, its allowance is the tighter bound. */
+        began = spent_by_now();
+        bool left = tick(WORK_NS);
+        ended = spent_by_now();
+        if (!left && ended.now_ns - came_ns >= LIFE_MIN_NS)
             return;
-        rest_ns = rest_of(ended_ns - began_ns, fl_system_thread_cpu_ns() - began_cpu_ns);
+        rest_ns = rest_of(&before, &began, &ended);
     }
 }
 

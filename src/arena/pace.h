@@ -7,7 +7,7 @@
  *   active  the number of pages in use moves: what was in use at the recent peak (half-life 10 s) and a
  *           tenth more is kept; giving back takes at most a hundredth of the process's CPU time
  *   quiet   the number has not moved for 300 ms, or for 150 ms in which the process worked with what it had:
- *           everything idle goes, at up to half of one core
+ *           everything idle goes, at up to half of one core (four fifths if the program does nothing)
  *
  * A program at work grants and returns pages all the time. While their number keeps coming back to where it
  * was, and the way up to what is idle is short, that is stir, not a move: the program does not want back what
