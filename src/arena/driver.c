@@ -128,11 +128,12 @@ static spent spent_by_now(void) {
 /* How long to rest after a tick, which began at `began`; the one before it ended at `before`. Usually at
  * least as long as the guest was at work in it, which leaves half of one core to a program on a single one.
  * If the whole of a tick's time was used, and the program does nothing that would notice, a quarter of it.
+ * Where the wall's clock stands in, its own rest looks like the program's work, so that it stays at half.
  * Time in which others kept it from the processor is no work. No tick works longer than REST_MAX_NS; if one
  * seems to, an option has meanwhile put another clock in the place of processor time. */
 static uint64_t rest_of(const spent *before, const spent *began, const spent *ended) {
     uint64_t took_ns = ended->now_ns - began->now_ns, worked_ns = ended->guest_ns - began->guest_ns;
-    uint64_t others_ns = fl_above(ended->process_ns - before->process_ns, ended->guest_ns - before->guest_ns);
+    uint64_t others_ns = fl_above(ended->process_ns - before->process_ns, worked_ns);
     bool alone = others_ns < (ended->now_ns - before->now_ns) / IDLE_PART;
     uint64_t rest_ns =
         took_ns >= WORK_NS && alone ? worked_ns / 4 : fl_larger(fl_above(TICK_NS, took_ns), worked_ns);
