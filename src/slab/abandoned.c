@@ -18,16 +18,14 @@
 
 static fl_slab_list *list_of(const fl_slab *slab) {
     fallow_arena *arena = slab->arena;
-    return slab->purged_live == FL_NOT_PURGED ? &arena->listed[slab->size_class]
-                                              : &arena->purged[slab->size_class];
+    return fl_slab_is_purged(slab) ? &arena->purged[slab->size_class] : &arena->listed[slab->size_class];
 }
 
 static void count_listed(const fl_slab *slab, bool more) {
     fallow_arena *arena = slab->arena;
     uint32_t count = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
     atomic_store_explicit(&arena->listed_count, more ? count + 1 : count - 1, memory_order_relaxed);
-    fl_pagearena_count(slab->purged_live == FL_NOT_PURGED ? &arena->pages.reclaimable_bytes
-                                                          : &arena->pages.purged_bytes,
+    fl_pagearena_count(fl_slab_is_purged(slab) ? &arena->pages.purged_bytes : &arena->pages.reclaimable_bytes,
                        slab->pages << FL_PAGE_SHIFT, more);
 }
 
@@ -106,7 +104,7 @@ static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) 
     atomic_store_explicit(&slab->bare, scarce && !at_hand, memory_order_relaxed);
     bool listed = unclaim(slab, word, FL_LISTED);
     if (listed)
-        link_slab(slab, scarce ? at_hand : slab->purged_live == FL_NOT_PURGED);
+        link_slab(slab, scarce ? at_hand : !fl_slab_is_purged(slab));
     fl_lock_drop(&arena->lists_lock);
     return listed;
 }
@@ -181,57 +179,68 @@ static bool is_worth_another_purge(const fl_slab *slab, fl_word word, const fl_p
            (live == 0 && slab->purge_round != turn->round);
 }
 
-/* Claims purged slabs by turns: one that is looked at in vain goes to the end. */
-static size_t claim_purged(fl_slab_list *list, fl_purge_turn *turn, fl_slab **slabs, size_t max) {
-    size_t count = 0;
-    const fl_slab *stop = NULL;
-    while (count < max && turn->looks > 0 && list->first && list->first != stop) {
+/* Claims a purged slab, by turns: one that is looked at in vain goes to the end. */
+static fl_slab *claim_purged(fl_slab_list *list, fl_purge_turn *turn) {
+    for (const fl_slab *stop = NULL; turn->looks > 0 && list->first && list->first != stop;) {
         fl_slab *slab = list->first;
         fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
         turn->looks--;
         unlink_slab(slab);
         if (is_worth_another_purge(slab, word, turn) && claim_listed(slab, word))
-            slabs[count++] = slab;
-        else {
-            link_slab(slab, false);
-            stop = stop ? stop : slab;
-        }
+            return slab;
+        link_slab(slab, false);
+        stop = stop ? stop : slab;
     }
-    return count;
+    return NULL;
 }
 
-size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, fl_purge_turn *turn,
-                             fl_slab **slabs, size_t max) {
-    size_t count = 0;
-    uint32_t now = fl_scavenger_ticked_s();
-    fl_lock_take(&arena->lists_lock);
-    for (fl_slab *slab = arena->listed[size_class].last, *previous; slab && count < max; slab = previous) {
-        previous = slab->previous;
-        if (cause == FL_CAUSE_GOAL && now - slab->since_s < FL_OLD_SECONDS)
-            break;
+static bool is_old_enough(const fl_slab *slab, fl_cause cause) {
+    return cause != FL_CAUSE_GOAL || fl_scavenger_ticked_s() - slab->since_s >= FL_OLD_SECONDS;
+}
+
+static fl_slab *claim_fresh(const fl_slab_list *list, fl_cause cause) {
+    for (fl_slab *slab = list->last; slab && is_old_enough(slab, cause); slab = slab->previous)
         if (claim_listed(slab, atomic_load_explicit(&slab->word, memory_order_relaxed))) {
             unlink_slab(slab);
-            slabs[count++] = slab;
+            return slab;
         }
-    }
-    count += claim_purged(&arena->purged[size_class], turn, slabs + count, max - count);
-    fl_lock_drop(&arena->lists_lock);
-    for (size_t i = 0; i < count; i++)
-        slabs[i]->purge_round = turn->round;
-    return count;
+    return NULL;
 }
 
-/* A hint: what the table leads to may be another slab by the time this is read. */
-__attribute__((no_sanitize("thread"))) static bool is_worth_claiming(const fl_slab *slab, fl_word word,
-                                                                     bool every) {
+fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn) {
+    fl_lock_take(&arena->lists_lock);
+    fl_slab *slab = claim_fresh(&arena->listed[size_class], turn->cause);
+    slab = slab ? slab : claim_purged(&arena->purged[size_class], turn);
+    fl_lock_drop(&arena->lists_lock);
+    if (slab)
+        slab->purge_round = turn->round;
+    return slab;
+}
+
+static bool may_have_more_idle(const fl_slab *slab, uint32_t live) {
+    return slab->purged_live != live && fl_slab_may_have_idle_unit(slab, live);
+}
+
+/* Hints, as the next: what the table leads to may be another slab by the time this is read. */
+__attribute__((no_sanitize("thread"))) static bool is_worth_at_limit(const fl_slab *slab, fl_word word) {
     uint32_t live = fl_word_live(word);
     fl_slab_state state = fl_word_state(word);
-    if (every && state == FL_FLOATING && live < slab->capacity)
+    if (state == FL_FLOATING && live < slab->capacity)
         return true; /* this gets it into a list */
-    if (every && live > atomic_load_explicit(&slab->idle_below, memory_order_relaxed))
+    if (live > atomic_load_explicit(&slab->idle_below, memory_order_relaxed))
         return false;
-    return (state == FL_FLOATING || (every && state == FL_LISTED)) && slab->purged_live != live &&
-           fl_slab_may_have_idle_unit(slab, live) && (!every || fl_tally_allows_idle(slab));
+    return (state == FL_FLOATING || state == FL_LISTED) && may_have_more_idle(slab, live) &&
+           fl_tally_allows_idle(slab);
+}
+
+__attribute__((no_sanitize("thread"))) static bool is_worth_in_turn(const fl_slab *slab, fl_word word,
+                                                                    const fl_purge_turn *turn) {
+    if (fl_word_state(word) == FL_FLOATING)
+        return turn->cause == FL_CAUSE_REQUEST && may_have_more_idle(slab, fl_word_live(word));
+    if (fl_word_state(word) != FL_LISTED)
+        return false;
+    return fl_slab_is_purged(slab) ? is_worth_another_purge(slab, word, turn)
+                                   : is_old_enough(slab, turn->cause);
 }
 
 /* Claims a slab from the state in the word, and takes it out of its list if it was in one. Returns false if
@@ -250,13 +259,13 @@ static bool claim_found(fl_slab *slab, fl_word word) {
     return true;
 }
 
-/* Claims the slab of a page if it is worth that. */
-static bool claim_if_worth(fl_slab *slab, size_t page, fl_pagearena *at_limit) {
+/* Claims the slab of a page if it is worth that: at a limit, or in a turn. */
+static bool claim_if_worth(fl_slab *slab, size_t page, fl_pagearena *at_limit, const fl_purge_turn *turn) {
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_seq_cst); /* see scarce.h */
         if (at_limit && fl_word_state(word) == FL_CLAIMED && !fl_word_owner(word))
             fl_scarce_skip(at_limit, page);
-        if (!is_worth_claiming(slab, word, at_limit != NULL))
+        if (!(at_limit ? is_worth_at_limit(slab, word) : is_worth_in_turn(slab, word, turn)))
             return false;
         if (claim_found(slab, word))
             return true;
@@ -270,21 +279,31 @@ static size_t last_page_of(const fl_slab *slab, size_t page, size_t end) {
     return page < first || page > last ? page : last < end ? last : end - 1;
 }
 
-size_t fl_slabs_claim_in(fl_pagearena *at_limit, size_t *page, size_t end, fl_slab **slabs, size_t max) {
-    size_t count = 0;
+static fl_slab *claim_in(fl_pagearena *at_limit, const fl_purge_turn *turn, size_t *page, size_t end) {
     fl_entry before = 0;
-    for (; *page < end && count < max; ++*page) {
+    for (; *page < end; ++*page) {
         fl_entry entry = atomic_load_explicit(&fl_the_window.table[*page], memory_order_relaxed);
         if (entry == 0 || entry == before || (entry & FL_ENTRY_TAG_BITS))
             continue;
         before = entry;
         fl_slab *slab = fl_entry_slab(entry);
-        if (claim_if_worth(slab, *page, at_limit)) {
-            slabs[count++] = slab;
-            *page = last_page_of(slab, *page, end);
+        if (claim_if_worth(slab, *page, at_limit, turn)) {
+            *page = last_page_of(slab, *page, end) + 1;
+            return slab;
         }
     }
-    return count;
+    return NULL;
+}
+
+fl_slab *fl_slab_claim_in(const fl_purge_turn *turn, size_t *page, size_t end) {
+    fl_slab *slab = claim_in(NULL, turn, page, end);
+    if (slab)
+        slab->purge_round = turn->round;
+    return slab;
+}
+
+fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end) {
+    return claim_in(arena, NULL, page, end);
 }
 
 /* Claims a listed slab of a class; it stays in its list. Caller holds the lists' lock. */
@@ -349,7 +368,7 @@ static void *take_one(fl_slab *slab) {
     fl_word word = fl_slab_take_pushed(slab);
     fl_slab_splice(slab, fl_word_head(word));
     void *block = fl_slab_pop_checked(slab);
-    slab->purged_live += slab->purged_live != FL_NOT_PURGED;
+    slab->purged_live += fl_slab_is_purged(slab);
     put_off(slab, fl_tally_take(slab, block));
     bool bare, full;
     word = atomic_load_explicit(&slab->word, memory_order_relaxed);

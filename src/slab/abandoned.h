@@ -19,29 +19,30 @@ void fl_slab_settle(fl_slab *slab, fl_kept *kept);
 /* Settles a slab that was LISTED when the caller's push claimed it by freeing its last block. */
 void fl_slab_unlist_and_settle(fl_slab *slab);
 
-/* One purge's turn at a class: how many purged slabs it may still look at, and its number, by which it claims
- * none twice in vain. */
+/* One purge's turn at a class: what it is for, how many purged slabs it may still look at, and its number, by
+ * which it claims none twice in vain. */
 typedef struct fl_purge_turn {
+    fl_cause cause;
     unsigned looks;
     uint8_t round;
 } fl_purge_turn;
 
 /*
- * Claims up to max listed slabs of a class that are worth a purge: fresh ones, the oldest first (for
- * FL_CAUSE_GOAL, after FL_OLD_SECONDS in the list), and purged ones of which enough was freed since. Returns
- * how many.
+ * Claims a listed slab of a class that is worth a purge: a fresh one, the oldest first (for FL_CAUSE_GOAL,
+ * after FL_OLD_SECONDS in the list), or a purged one of which enough was freed since. Returns NULL if there
+ * is none.
  */
-size_t fl_slabs_claim_listed(fallow_arena *arena, unsigned size_class, fl_cause cause, fl_purge_turn *turn,
-                             fl_slab **slabs, size_t max);
+fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn);
 
 /*
- * Claims up to max abandoned slabs in pages [*page, end) of the window of which something was freed since
- * they were last purged; *page becomes where to go on. At a limit, `at_limit` is the arena whose pages they
- * are, and a slab that somebody has in hand is skipped (scarce.h). Else it is NULL: only those are claimed
- * that float and may hold an idle unit. If the region or a descriptor has just changed hands, a slab may be
- * another arena's: the caller settles it.
+ * Claim the first such slab, of any class, in pages [*page, end) of the window; *page becomes where to go on.
+ * For FL_CAUSE_REQUEST, those too that float and may hold an idle unit. At a limit, abandoned slabs of which
+ * something was freed since they were last purged; the pages are the arena's, and a slab that somebody has in
+ * hand is skipped (scarce.h). If the region or a descriptor has just changed hands, a slab may be another
+ * arena's: the caller settles it. Return NULL if there is none.
  */
-size_t fl_slabs_claim_in(fl_pagearena *at_limit, size_t *page, size_t end, fl_slab **slabs, size_t max);
+fl_slab *fl_slab_claim_in(const fl_purge_turn *turn, size_t *page, size_t end);
+fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. It is then CURRENT and tagged,
  * with all that was freed in its free list. Returns NULL if there is none. */

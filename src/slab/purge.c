@@ -16,8 +16,22 @@
 #include "tally.h"
 #include "units.h"
 
-#define BATCH_SLABS 32
 #define LOOKS_MAX 256 /* how often in one tick to look whether more of a class's purged slabs can go */
+
+/*
+ * Slabs that lie in the same huge page of 2 MiB, a stretch, are purged together: all are read before any part
+ * of it goes. It is split then, and the first touch of each of its pages after that costs a miss in the
+ * processor's table, and in a virtual machine more than its give-back. Without huge pages this is as good a
+ * batch as any. What reaches into the next stretch goes there when the slab is claimed again, with that.
+ */
+#define STRETCH_PAGES (FL_REGION_PAGES / 2)
+#ifndef FL_PURGE_SLABS
+#define FL_PURGE_SLABS STRETCH_PAGES
+#endif
+#define BATCH_SLABS FL_PURGE_SLABS
+#define BATCH_RANGES (2 * BATCH_SLABS) /* as many as a stretch can have with OS pages of 4 KiB */
+
+_Static_assert(BATCH_SLABS <= UINT8_MAX + 1, "slab_of holds an index");
 
 /* Counts the set bits of [first, end). */
 static uint32_t count_bits(const uint64_t *bits, uint32_t first, uint32_t end) {
@@ -54,40 +68,64 @@ typedef struct purge_batch {
     fl_slab *slabs[BATCH_SLABS];
     size_t slab_count;
     uint64_t refused[BATCH_SLABS]; /* units of each that the system did not take */
-    osmem_range ranges[FL_BATCH_RANGES];
-    size_t slab_of[FL_BATCH_RANGES];
+    osmem_range ranges[BATCH_RANGES];
+    uint8_t slab_of[BATCH_RANGES];
     size_t range_count;
+    size_t page, end;     /* of the window: where to purge */
     fl_blocks blocks;     /* of the slab being looked at */
     uint32_t live_in[64]; /* how many of them each unit has */
 } purge_batch;
 
 _Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it has a place");
 
-/* Gives the batch's ranges to the system. A block may lie in several ranges of a slab, so which blocks are
- * free is known only when all of them are through. */
-static void give_ranges(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
-    if (batch->range_count == 0)
-        return;
+/* Notes which of some ranges, from `at` on, went. Returns how many bytes did. */
+static size_t note_went(purge_batch *batch, size_t at, size_t count, uint64_t went) {
     size_t bytes = 0;
-    uint64_t started_ns = fl_system_now_ns(), kept;
-    uint64_t went = fl_ranges_unused(&arena->pages, batch->ranges, batch->range_count, &kept);
-    for (size_t i = 0; i < batch->range_count; i++) {
-        fl_slab *slab = batch->slabs[batch->slab_of[i]];
-        size_t first = (size_t)((char *)batch->ranges[i].start - slab->start) >> fl_unit_shift(slab);
-        uint64_t units = fl_unit_bits(first, first + (batch->ranges[i].bytes >> fl_unit_shift(slab)) - 1);
+    for (size_t i = 0; i < count; i++) {
+        const osmem_range *range = &batch->ranges[at + i];
+        size_t index = batch->slab_of[at + i];
+        fl_slab *slab = batch->slabs[index];
+        size_t first = (size_t)((char *)range->start - slab->start) >> fl_unit_shift(slab);
+        uint64_t units = fl_unit_bits(first, first + (range->bytes >> fl_unit_shift(slab)) - 1);
         if (went >> i & 1) {
             fl_slab_set_filled(slab, false);
             slab->decommitted |= units;
-            bytes += batch->ranges[i].bytes;
+            bytes += range->bytes;
         } else
-            batch->refused[batch->slab_of[i]] |= units;
+            batch->refused[index] |= units;
     }
-    fl_lock_take(&arena->pages.lock);
-    fl_pagearena_count(&arena->pages.decommitted_bytes, bytes, true);
-    fl_pagearena_count_ready(&arena->pages, bytes, false);
-    fl_lock_drop(&arena->pages.lock);
-    fl_pagearena_given(&arena->pages, cause, batch->ranges, went, started_ns);
+    return bytes;
+}
+
+static void give_some(fl_pagearena *arena, purge_batch *batch, size_t at, size_t count, fl_cause cause) {
+    uint64_t started_ns = fl_system_now_ns(), kept;
+    uint64_t went = fl_ranges_unused(arena, batch->ranges + at, count, &kept);
+    size_t bytes = note_went(batch, at, count, went);
+    fl_lock_take(&arena->lock);
+    fl_pagearena_count(&arena->decommitted_bytes, bytes, true);
+    fl_pagearena_count_ready(arena, bytes, false);
+    fl_lock_drop(&arena->lock);
+    fl_pagearena_given(arena, cause, batch->ranges + at, went, started_ns);
+}
+
+/* Gives the batch's ranges to the system. A block may lie in several ranges of a slab, so which blocks are
+ * free is known only when all of them are through. */
+static void give_ranges(fl_pagearena *arena, purge_batch *batch, fl_cause cause) {
+    for (size_t at = 0; at < batch->range_count; at += FL_BATCH_RANGES) {
+        size_t rest = batch->range_count - at;
+        give_some(arena, batch, at, rest < FL_BATCH_RANGES ? rest : FL_BATCH_RANGES, cause);
+    }
     batch->range_count = 0;
+}
+
+/* Returns the units of a slab that lie where the batch purges. */
+static uint64_t units_there(const fl_slab *slab, const purge_batch *batch) {
+    size_t start = fl_page_of(slab->start), first = fl_larger(start, batch->page);
+    size_t end = start + slab->pages < batch->end ? start + slab->pages : batch->end;
+    if (first >= end)
+        return 0;
+    return fl_unit_bits(((first - start) << FL_PAGE_SHIFT) >> fl_unit_shift(slab),
+                        (((end - start) << FL_PAGE_SHIFT) - 1) >> fl_unit_shift(slab));
 }
 
 /* Gathers into the batch what of one claimed slab can go; if the batch is full, gives it to the system
@@ -97,11 +135,14 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     fl_blocks *blocks = &batch->blocks;
     fl_word word = fl_slab_take_pushed(slab);
     uint32_t live = fl_word_live(word), least;
-    slab->purged_live = live;
     fl_blocks_find(slab, fl_word_head(word), blocks);
-    uint64_t idle = find_idle_units(slab, blocks, batch->live_in, &least);
+    uint64_t all_idle = find_idle_units(slab, blocks, batch->live_in, &least);
+    uint64_t idle = all_idle & units_there(slab, batch);
+    bool whole = idle == all_idle;
+    slab->purged_live = whole ? live : FL_PURGED_IN_PART;
     if (live > 0)
-        atomic_store_explicit(&slab->idle_below, live - least, memory_order_relaxed);
+        atomic_store_explicit(&slab->idle_below, whole ? live - least : FL_NOT_LOOKED_AT,
+                              memory_order_relaxed);
     if (fl_pagearena_is_scarce(&slab->arena->pages)) {
         fl_tally_set(slab, batch->live_in);
         slab->tallied = true;
@@ -110,9 +151,9 @@ static void purge(size_t index, purge_batch *batch, fl_cause cause) {
     fl_slab_relink(slab, blocks->free);
     batch->refused[index] = 0;
     for (uint64_t rest = idle; rest;) {
-        if (batch->range_count == FL_BATCH_RANGES)
-            give_ranges(slab->arena, batch, cause);
-        batch->slab_of[batch->range_count] = index;
+        if (batch->range_count == BATCH_RANGES)
+            give_ranges(&slab->arena->pages, batch, cause);
+        batch->slab_of[batch->range_count] = (uint8_t)index;
         batch->ranges[batch->range_count++] = fl_units_take_range(slab, &rest);
     }
 }
@@ -126,8 +167,13 @@ static void begin_batch(purge_batch *batch) {
     batch->slab_count = batch->range_count = 0;
 }
 
+static void set_stretch(purge_batch *batch, size_t page, size_t end) {
+    batch->page = page;
+    batch->end = end;
+}
+
 static void end_batch(struct fallow_arena *arena, purge_batch *batch, fl_cause cause) {
-    give_ranges(arena, batch, cause);
+    give_ranges(&arena->pages, batch, cause);
     for (size_t i = 0; i < batch->slab_count; i++) {
         if (batch->refused[i]) /* still Ready, and its blocks free */
             fl_units_free_blocks(batch->slabs[i], batch->refused[i]);
@@ -135,22 +181,63 @@ static void end_batch(struct fallow_arena *arena, purge_batch *batch, fl_cause c
     }
 }
 
-/* Returns true if the deadline came before the end. *looked_at_all becomes false if the looks were used
- * up. */
+/* Purges a slab that was just claimed. If the batch is full of slabs, it goes first. */
+static void purge_claimed(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab, fl_cause cause) {
+    if (slab->arena != arena) {
+        fl_slab_settle(slab, NULL);
+        return;
+    }
+    if (batch->slab_count == BATCH_SLABS) {
+        end_batch(arena, batch, cause);
+        begin_batch(batch);
+    }
+    batch->slabs[batch->slab_count++] = slab;
+    purge(batch->slab_count - 1, batch, cause);
+}
+
+/* Purges what is worth it in the batch's stretch. */
+static void purge_stretch(struct fallow_arena *arena, purge_batch *batch, const fl_purge_turn *turn) {
+    size_t page = batch->page;
+    for (fl_slab *slab; (slab = fl_slab_claim_in(turn, &page, batch->end)) != NULL;)
+        purge_claimed(arena, batch, slab, turn->cause);
+}
+
+/* Purges a slab that was just claimed, and what lies in the same stretch; in both, if it lies in two and has
+ * been purged in part. So another claim of it finds no more than was freed since. */
+static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab,
+                         const fl_purge_turn *turn) {
+    size_t first = fl_page_of(slab->start) / STRETCH_PAGES * STRETCH_PAGES, end = first + STRETCH_PAGES;
+    if (slab->purged_live == FL_PURGED_IN_PART)
+        while (end < fl_page_of(slab->start) + slab->pages)
+            end += STRETCH_PAGES;
+    set_stretch(batch, first, end);
+    purge_claimed(arena, batch, slab, turn->cause);
+    purge_stretch(arena, batch, turn);
+}
+
+static bool is_half_full(const purge_batch *batch) {
+    return batch->slab_count > BATCH_SLABS / 2 || batch->range_count > BATCH_RANGES / 2;
+}
+
+/* Purges a class's listed slabs, and what lies in the same stretch as any. Returns true if the deadline came
+ * before the end. *looked_at_all becomes false if the looks were used up. */
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause, uint64_t deadline_ns,
                         bool *looked_at_all) {
     purge_batch *batch = batch_of(arena);
-    fl_purge_turn turn = {cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
-    for (begin_batch(batch); (batch->slab_count = fl_slabs_claim_listed(arena, size_class, cause, &turn,
-                                                                        batch->slabs, BATCH_SLABS)) > 0;) {
-        for (size_t i = 0; i < batch->slab_count; i++)
-            purge(i, batch, cause);
-        end_batch(arena, batch, cause);
-        if (fl_scavenger_time_is_up(deadline_ns))
-            return true;
+    fl_purge_turn turn = {cause, cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
+    bool late = false;
+    begin_batch(batch);
+    for (fl_slab *slab; !late && (slab = fl_slab_claim_listed(arena, size_class, &turn)) != NULL;) {
+        purge_around(arena, batch, slab, &turn);
+        if (is_half_full(batch)) {
+            end_batch(arena, batch, cause);
+            begin_batch(batch);
+            late = fl_scavenger_time_is_up(deadline_ns);
+        }
     }
+    end_batch(arena, batch, cause);
     *looked_at_all &= turn.looks > 0;
-    return false;
+    return late;
 }
 
 static size_t bytes_of_ranges(const purge_batch *batch) {
@@ -160,29 +247,20 @@ static size_t bytes_of_ranges(const purge_batch *batch) {
     return bytes;
 }
 
-/* Purges in pages [*page, end) of the window, until all that has ever been given for the cause is `enough`;
- * *page becomes where to go on. */
-static void purge_pages(struct fallow_arena *arena, size_t *page, size_t end, fl_cause cause,
-                        uint64_t enough) {
+/* At a limit: purges in pages [*page, end) of the window, until all that has ever been given for it is
+ * `enough`; *page becomes where to go on. */
+static void purge_at_limit(struct fallow_arena *arena, size_t *page, size_t end, uint64_t enough) {
     purge_batch *batch = batch_of(arena);
-    _Atomic uint64_t *given = &arena->pages.given_bytes[cause];
+    _Atomic uint64_t *given = &arena->pages.given_bytes[FL_CAUSE_LIMIT];
     begin_batch(batch);
+    set_stretch(batch, 0, SIZE_MAX); /* pages are wanted at once */
     while (*page < end && *given + bytes_of_ranges(batch) < enough) {
-        fl_slab *slab;
-        if (batch->slab_count == BATCH_SLABS) {
-            end_batch(arena, batch, cause);
-            begin_batch(batch);
-        }
-        if (fl_slabs_claim_in(cause == FL_CAUSE_LIMIT ? &arena->pages : NULL, page, end, &slab, 1) == 0)
+        fl_slab *slab = fl_slab_claim_at_limit(&arena->pages, page, end);
+        if (!slab)
             break;
-        if (slab->arena != arena) {
-            fl_slab_settle(slab, NULL);
-            continue;
-        }
-        batch->slabs[batch->slab_count++] = slab;
-        purge(batch->slab_count - 1, batch, cause);
+        purge_claimed(arena, batch, slab, FL_CAUSE_LIMIT);
     }
-    end_batch(arena, batch, cause);
+    end_batch(arena, batch, FL_CAUSE_LIMIT);
 }
 
 /* For a limit: purges slabs, listed or not, where something has changed, until enough has gone. */
@@ -196,7 +274,7 @@ static void purge_changed(struct fallow_arena *arena) {
             while (end < 64 && groups >> end & 1)
                 end++;
             size_t page = base + first * FL_GROUP_PAGES;
-            purge_pages(arena, &page, base + end * FL_GROUP_PAGES, FL_CAUSE_LIMIT, enough);
+            purge_at_limit(arena, &page, base + end * FL_GROUP_PAGES, enough);
             size_t behind = (page - base) / FL_GROUP_PAGES; /* the first not looked at to its end */
             if (behind > first)
                 groups &= ~fl_unit_bits(first, behind - 1);
@@ -207,22 +285,25 @@ static void purge_changed(struct fallow_arena *arena) {
     fl_scarce_look_ends(&arena->pages);
 }
 
-/* Purges slabs with too few free blocks for a list: for a request to give back all that can go. */
-static void purge_floating(struct fallow_arena *arena) {
+/* Purges stretch by stretch, also slabs with too few free blocks for a list: for a request to give back all
+ * that can go. */
+static void purge_everywhere(struct fallow_arena *arena) {
+    purge_batch *batch = batch_of(arena);
+    fl_purge_turn turn = {FL_CAUSE_REQUEST, UINT_MAX, arena->purge_round};
     for (size_t index = 0;; index++) {
-        size_t first, end = 0;
         fl_lock_take(&arena->pages.lock);
         const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);
-        fl_chunks mapped = region ? region->mapped : 0;
         fl_lock_drop(&arena->pages.lock);
         if (!region)
             return;
         index = fl_region_index(region);
-        while (end < FL_REGION_CHUNKS && fl_next_chunks(mapped, end, &first, &end))
-            for (size_t page = index * FL_REGION_PAGES + first * FL_CHUNK_PAGES,
-                        last = index * FL_REGION_PAGES + end * FL_CHUNK_PAGES;
-                 page < last;)
-                purge_pages(arena, &page, last, FL_CAUSE_REQUEST, UINT64_MAX);
+        for (size_t first = 0; first < FL_REGION_PAGES; first += STRETCH_PAGES) {
+            size_t page = index * FL_REGION_PAGES + first;
+            begin_batch(batch);
+            set_stretch(batch, page, page + STRETCH_PAGES);
+            purge_stretch(arena, batch, &turn);
+            end_batch(arena, batch, FL_CAUSE_REQUEST);
+        }
     }
 }
 
@@ -247,7 +328,7 @@ bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadli
         return false;
     }
     if (cause == FL_CAUSE_REQUEST)
-        purge_floating(arena);
+        purge_everywhere(arena);
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
             left = purge_class(arena, size_class, cause, deadline_ns, &looked_at_all);

@@ -31,8 +31,7 @@ void ops_refused(int arena, size_t bytes) {
 
 static uint64_t switches_when_called;
 
-/* Nobody else has run since the operation began, and none is in the middle of one. */
-static bool was_alone(void) {
+bool ops_was_alone(void) {
     for (unsigned i = 0; i < sim.threads; i++)
         if (&sim.thread[i] != sim.self && sim.thread[i].op)
             return false;
@@ -69,7 +68,7 @@ static size_t live_page_bytes(int arena) {
 void ops_refused_at_limit(int arena, size_t bytes) {
     size_t limit = arena > 0 ? slots[arena].limit_bytes : 0;
     if (!limit || has_family(arena) || program_has_pools(arena) || the_program.process_limit_bytes ||
-        sim_faults_are_there() || sim_fences_fail() || slots[arena].users > 1 || !was_alone())
+        sim_faults_are_there() || sim_fences_fail() || slots[arena].users > 1 || !ops_was_alone())
         return;
     sim.deaf++;
     size_t live = live_page_bytes(arena), grain = 16384;

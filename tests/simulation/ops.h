@@ -15,6 +15,9 @@ size_t ops_a_size(void);
 void ops_call(const char *name, int arena, size_t bytes);
 void ops_return(const void *result);
 
+/* Nobody else has run since the operation began, and none is in the middle of one. */
+bool ops_was_alone(void);
+
 /* It was refused: for a reason? */
 void ops_refused(int arena, size_t bytes);
 void ops_refused_at_limit(int arena, size_t bytes);

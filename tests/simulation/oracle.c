@@ -184,8 +184,18 @@ static void check_found(const fallow_arena *arena, const fl_slab *slab) {
                  (unsigned long long)idle, (void *)slab->start, live, slab->idle_below, slab->purged_live);
 }
 
-/* (What the system does not take back, as some do, stays and is said once.) */
-static void check_scarce(const fallow_arena *arena) {
+static void check_given(const fallow_arena *arena, const fl_slab *slab) {
+    uint64_t idle = idle_units(slab);
+    if (idle)
+        sim_fail("units %llx of the slab at %p of %s are idle (%u blocks live, %u when purged), and "
+                 "everything was to go",
+                 (unsigned long long)idle, (void *)slab->start, arena->name, fl_word_live(slab->word),
+                 slab->purged_live);
+}
+
+/* Looks at each slab that nobody owns. (What the system does not take back, as some do, stays and is said once.) */
+static void check_abandoned(const fallow_arena *arena,
+                            void check(const fallow_arena *arena, const fl_slab *slab)) {
     for (const fl_region *region = arena->pages.regions; region; region = region->next)
         for (size_t page = 0; page < FL_REGION_PAGES; page++) {
             const char *start = fl_region_start(region) + (page << FL_PAGE_SHIFT);
@@ -194,8 +204,17 @@ static void check_scarce(const fallow_arena *arena) {
                 continue;
             fl_slab_state state = fl_word_state(slab->word);
             if (state == FL_LISTED || state == FL_FLOATING)
-                check_found(arena, slab);
+                check(arena, slab);
         }
+}
+
+void oracle_given_back(void) {
+    sim.deaf++;
+    check_abandoned(fl_process_arena, check_given);
+    for (unsigned i = 0; i < ARENAS_MAX; i++)
+        if (slots[i].arena)
+            check_abandoned(slots[i].inside, check_given);
+    sim.deaf--;
 }
 
 void oracle_quiet(void) {
@@ -212,7 +231,7 @@ void oracle_quiet(void) {
                 fl_audit_arena_quiet(slots[i].inside);
                 if (fl_pagearena_is_scarce(&slots[i].inside->pages) && !sim_faults_are_there() &&
                     !sim.is_child)
-                    check_scarce(slots[i].inside);
+                    check_abandoned(slots[i].inside, check_found);
             }
     }
     BLOCKS_EACH(it)

@@ -17,6 +17,9 @@ void oracle_full(void);
 /* Nobody is in an operation. */
 void oracle_quiet(void);
 
+/* All that can go has just been asked for, by a thread that nobody disturbed: no slab without an owner has an idle page. */
+void oracle_given_back(void);
+
 /* All threads have ended, all was freed and given back. */
 void oracle_end(void);
 

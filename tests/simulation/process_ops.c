@@ -19,6 +19,8 @@ void op_give_back(worker *self) {
     (void)self;
     ops_call("give back", 0, 0);
     fallow_give_back();
+    if (ops_was_alone() && !sim.is_child && !sim_faults_are_there())
+        oracle_given_back();
     ops_return(NULL);
 }
 

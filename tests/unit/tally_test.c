@@ -195,7 +195,6 @@ static void tally_of_a_look_beside_a_push(void) {
 /* Who looks for what can go does not forget a slab that somebody has in hand, but looks again later. */
 static void look_skips_what_is_in_hand(void) {
     uint64_t groups;
-    fl_slab *found;
     start();
     all_live();
     fl_slab_tag(&slab, 0);
@@ -204,7 +203,7 @@ static void look_skips_what_is_in_hand(void) {
     for (int claimed = 1; claimed >= 0; claimed--) {
         size_t page = fl_page_of(slab.start), end = page + slab.pages;
         atomic_store(&slab.word, fl_word_make(claimed ? FL_CLAIMED : FL_FLOATING, 0, slab.capacity, 0));
-        CHECK_EQUAL(fl_slabs_claim_in(&arena.pages, &page, end, &found, 1), 0);
+        CHECK(fl_slab_claim_at_limit(&arena.pages, &page, end) == NULL);
         fl_scarce_look_ends(&arena.pages);
         CHECK_EQUAL(fl_scarce_next(&arena.pages, &groups) != NULL, claimed);
     }
