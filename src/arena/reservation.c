@@ -22,17 +22,27 @@ static bool prepare(fl_reservation *reservation, size_t bytes) {
     return true;
 }
 
-bool fl_reservation_grow(fl_reservation *reservation, size_t bytes) {
+/* Makes the first `bytes` of what is Prepared Ready. */
+static bool use(fl_reservation *reservation, size_t bytes) {
     if (bytes <= reservation->ready_bytes)
         return true;
-    bytes = (bytes + reservation->step_bytes - 1) & ~(reservation->step_bytes - 1);
-    if (bytes > reservation->bytes || !prepare(reservation, bytes))
-        return false;
     size_t more = bytes - reservation->ready_bytes;
     if (osmem_used(reservation->start + reservation->ready_bytes, more, more, reservation->stat) != OSMEM_OK)
         return false;
     reservation->ready_bytes = bytes;
     return true;
+}
+
+bool fl_reservation_grow(fl_reservation *reservation, size_t bytes) {
+    if (bytes <= reservation->ready_bytes)
+        return true;
+    bytes = (bytes + reservation->step_bytes - 1) & ~(reservation->step_bytes - 1);
+    if (bytes > reservation->bytes)
+        return false;
+    /* What an earlier call prepared and could not use comes first: not every system takes one call for what two
+     * have mapped. */
+    size_t before = bytes < reservation->prepared_bytes ? bytes : reservation->prepared_bytes;
+    return use(reservation, before) && prepare(reservation, bytes) && use(reservation, bytes);
 }
 
 void fl_reservation_release(fl_reservation *reservation) {

@@ -232,8 +232,8 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
         if (is_half_full(batch)) {
             end_batch(arena, batch, cause);
             begin_batch(batch);
-            late = fl_scavenger_time_is_up(deadline_ns);
         }
+        late = fl_scavenger_time_is_up(deadline_ns);
     }
     end_batch(arena, batch, cause);
     *looked_at_all &= turn.looks > 0;
@@ -286,8 +286,8 @@ static void purge_changed(struct fallow_arena *arena) {
 }
 
 /* Purges stretch by stretch, also slabs with too few free blocks for a list: for a request to give back all
- * that can go. */
-static void purge_everywhere(struct fallow_arena *arena) {
+ * that can go. Returns true if a fork that waits came before the end. */
+static bool purge_everywhere(struct fallow_arena *arena) {
     purge_batch *batch = batch_of(arena);
     fl_purge_turn turn = {FL_CAUSE_REQUEST, UINT_MAX, arena->purge_round};
     for (size_t index = 0;; index++) {
@@ -295,7 +295,7 @@ static void purge_everywhere(struct fallow_arena *arena) {
         const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);
         fl_lock_drop(&arena->pages.lock);
         if (!region)
-            return;
+            return false;
         index = fl_region_index(region);
         for (size_t first = 0; first < FL_REGION_PAGES; first += STRETCH_PAGES) {
             size_t page = index * FL_REGION_PAGES + first;
@@ -303,6 +303,8 @@ static void purge_everywhere(struct fallow_arena *arena) {
             set_stretch(batch, page, page + STRETCH_PAGES);
             purge_stretch(arena, batch, &turn);
             end_batch(arena, batch, FL_CAUSE_REQUEST);
+            if (fl_scavenger_time_is_up(UINT64_MAX))
+                return true;
         }
     }
 }
@@ -328,7 +330,7 @@ bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadli
         return false;
     }
     if (cause == FL_CAUSE_REQUEST)
-        purge_everywhere(arena);
+        left = purge_everywhere(arena);
     for (unsigned size_class = 0; size_class < FL_CLASS_COUNT && !left; size_class++)
         if (atomic_load_explicit(&arena->listed_count, memory_order_relaxed))
             left = purge_class(arena, size_class, cause, deadline_ns, &looked_at_all);
