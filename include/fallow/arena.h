@@ -189,7 +189,8 @@ FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, vo
  * The same at the soft limit, before anything fails. The function is called once each time the limit is
  * crossed upwards, or lowered below what is in use, and told by how much it is exceeded; what it returns is
  * ignored. It runs in fallow_tick; if the program has not called that for a second, in the thread whose
- * request crossed the limit, after the request has been served. It never runs in fallow's own thread, nor
+ * request crossed the limit, after the request has been served; and if no tick came in between, in the thread
+ * whose request is about to be refused, which is then tried again. It never runs in fallow's own thread, nor
  * with a lock held.
  */
 FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);

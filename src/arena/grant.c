@@ -136,8 +136,9 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
     ladder->dry = false;
     /* The shedder of the arena whose limit it is knows best what can be spared below it; else the requesting
      * arena's. */
-    return ladder->sheds++ < SHEDS_MAX && ((shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
-                                           (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));
+    return ladder->sheds++ < SHEDS_MAX &&
+           (fl_shed_ask_crossed(arena) || (shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
+            (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));
 }
 
 bool fl_make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {

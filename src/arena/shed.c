@@ -92,21 +92,30 @@ bool fl_shed_ask(fl_pagearena *arena, const fl_pagearena *wanting, size_t bytes)
 
 static _Atomic uint64_t ticked_ns; /* the program's last */
 
-static void ask_soft(fl_pagearena *arena, const fl_pagearena *wanting) {
+/* Returns whether the shedder has been asked, whatever it says. */
+static bool ask_soft(fl_pagearena *arena, const fl_pagearena *wanting) {
     size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_relaxed);
     size_t above = fl_above(atomic_load_explicit(&arena->family_bytes, memory_order_relaxed), limit);
     if (above)
         ask(arena, wanting, true, above);
+    return above > 0;
 }
 
-void fl_shed_ask_soft(fl_pagearena *arena) {
-    if (!atomic_load_explicit(&fl_soft_limit_crossed, memory_order_relaxed) ||
-        fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) < TICKS_COME_NS)
-        return;
+bool fl_shed_ask_crossed(fl_pagearena *arena) {
+    bool asked = false;
+    if (!atomic_load_explicit(&fl_soft_limit_crossed, memory_order_relaxed))
+        return false;
     for (fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         if (atomic_load_explicit(&it->limits.soft_crossed, memory_order_relaxed) &&
             atomic_exchange_explicit(&it->limits.soft_crossed, false, memory_order_relaxed))
-            ask_soft(it, arena);
+            asked |= ask_soft(it, arena);
+    return asked;
+}
+
+void fl_shed_ask_soft(fl_pagearena *arena) {
+    if (atomic_load_explicit(&fl_soft_limit_crossed, memory_order_relaxed) &&
+        fl_system_now_ns() - atomic_load_explicit(&ticked_ns, memory_order_relaxed) >= TICKS_COME_NS)
+        (void)fl_shed_ask_crossed(arena);
 }
 
 static bool is_crossed(const fl_upkeep *upkeep, const void *unused) {

@@ -8,7 +8,8 @@
  * arena would wait for ever.
  *
  * Another one can be asked at the soft limit, once each time the limit is crossed upwards: by the
- * program's ticks or, if it makes none, by the request that crossed the limit, after it has been served.
+ * program's ticks or, if it makes none, by the request that crossed the limit, after it has been served; in
+ * any case before a request is refused.
  *
  * Threads: any, with no lock held: the call-back may allocate and free.
  */
@@ -49,6 +50,10 @@ void fl_shed_set_soft(fl_pagearena *arena, fl_shed_function *function, void *con
  * has been crossed. */
 void fl_shed_ask_soft(fl_pagearena *arena);
 void fl_shed_tick(void);
+
+/* Called when a request in an arena is about to be refused: asks what no tick has asked yet. Returns whether
+ * anybody was asked. */
+bool fl_shed_ask_crossed(fl_pagearena *arena);
 
 /* To be called when an arena has joined upkeep again: a tick that came meanwhile has not seen that its soft
  * limit was crossed. */

@@ -222,6 +222,23 @@ static bool counts(void *asked, size_t bytes) {
     return false;
 }
 
+/* But before a request is refused it is asked all the same, if no tick came since the limit was crossed. */
+static void soft_limit_asks_before_a_refusal(void) {
+    static cache it;
+    it = (cache){.arena = fallow_arena_create("refused", 8 * MIB)};
+    fallow_arena_set_limits(it.arena, 4 * MIB, 8 * MIB);
+    fallow_arena_on_soft_limit(it.arena, shed_half, &it);
+    fallow_tick();
+    for (size_t i = 0; i < 2400; i++) { /* shed_half may free what lies here */
+        char *block = fallow_arena_alloc(it.arena, 4000);
+        CHECK(block);
+        it.blocks[it.count++] = memset(block, 1, 4000);
+    }
+    CHECK_EQUAL(it.asked, 1);
+    CHECK(pthread_equal(it.asked_in, pthread_self()));
+    fallow_arena_destroy(it.arena);
+}
+
 /* A limit that is lowered, and a shedder that comes, where more is in use already. */
 static void soft_limit_that_comes_late_asks(void) {
     size_t asked = 0;
@@ -294,6 +311,7 @@ int main(void) {
     RUN(realloc_to_less_never_fails);
     RUN(soft_limit_asks_once_each_time);
     RUN(soft_limit_asks_in_ticks);
+    RUN(soft_limit_asks_before_a_refusal);
     RUN(soft_limit_that_comes_late_asks);
     RUN(freed_where_nobody_has_a_heap_is_found_at_a_limit);
     RUN(freed_where_nobody_has_a_heap_goes_back);
