@@ -257,7 +257,7 @@ static const char *what_it_is(const void *block, uint64_t word) {
 /* Stops the process if it is no live block of a slab. Returns what its end word says. */
 static inline uint64_t check_live(const fl_slab *slab, const void *block, const char *doing) {
     const char *end = end_of(slab, block);
-    bool is_inside = end <= slab->start + (slab->pages << FL_PAGE_SHIFT);
+    bool is_inside = end <= slab->start + (size_t)slab->capacity * slab->block_bytes;
     uint64_t word = is_inside ? fl_end_read(end) : 0, said = fl_end_code(block, word);
     if (__builtin_expect(!fl_end_is_live(said), 0)) {
         fl_check_start(slab, block, doing); /* this one would cost each free a multiplication */

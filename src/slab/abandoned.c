@@ -65,6 +65,8 @@ static void unlink_slab(fl_slab *slab) {
 static bool die(fl_slab *slab, fl_kept *kept) {
     fl_pagearena *arena = &slab->arena->pages;
     uint64_t prepared = 0;
+    if (FL_HARDENED && !fl_slab_unguard(slab))
+        return false;
     if (slab->decommitted && !fl_slab_level(slab, &prepared))
         return false;
     FL_PROBE3(slab_dead, slab->start, slab->pages << FL_PAGE_SHIFT, slab->block_bytes);
@@ -112,13 +114,13 @@ static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) 
 void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
     const fl_class *sizes = &fl_classes[slab->size_class];
     /* At a limit each block counts. */
-    uint32_t most = sizes->capacity - (is_scarce(slab) ? 1 : sizes->reuse_min_blocks);
+    uint32_t most = slab->capacity - (is_scarce(slab) ? 1 : sizes->reuse_min_blocks);
     bool tallied = slab->tallied;
     slab->tallied = false;
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
         uint32_t live = fl_word_live(word);
-        FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= sizes->capacity);
+        FL_ASSERT(fl_word_state(word) == FL_CLAIMED && live <= slab->capacity);
         if (tallied && fl_word_head(word)) { /* pushed since the look, perhaps counted by nobody */
             fl_tally_forget(slab->start);
             tallied = false;

@@ -60,6 +60,8 @@ fl_slab *fl_slab_new(struct fallow_arena *arena, unsigned size_class, uint32_t t
     slab->size_class = (uint8_t)size_class;
     slab->kind = FL_KIND_SLAB;
     slab->decommitted = fl_units_of_pages(slab, prepared);
+    if (FL_HARDENED)
+        fl_slab_guard(slab);
     atomic_store_explicit(&slab->word, fl_word_make(FL_CURRENT, tag, 0, 0), memory_order_relaxed);
     fl_slab_tag(slab, tag);
     FL_PROBE3(slab_made, start, pages << FL_PAGE_SHIFT, sizes->block_bytes);

@@ -59,7 +59,7 @@ fl_pushed fl_slab_push(fl_slab *slab, void *first, void *last, uint32_t count) {
         if (before == head)
             fl_misuse(slab, "free of", first, "freed twice (it is the newest block in the list of frees)");
         fl_link_set(last, before ? slab->start + (size_t)(before - 1) * 16 : fl_list_end(slab));
-        pushed = fl_word_push(word, head, count, sizes->reuse_min_blocks, listed_blocks, sizes->capacity,
+        pushed = fl_word_push(word, head, count, sizes->reuse_min_blocks, listed_blocks, slab->capacity,
                               atomic_load_explicit(&slab->bare, memory_order_relaxed));
         /* Release: the links, and all that this thread did to the blocks, come before the owner takes the
          * list. Acquire: a push that claims goes on to read what the last owner left. */

@@ -45,8 +45,11 @@ typedef struct fl_slab {
     uint32_t purged_live; /* live blocks at its last purge since it had an owner */
     uint8_t zeroed;       /* what is not carved yet reads as zero */
     uint8_t purge_round;  /* the last purge that claimed it */
-    uint8_t chained;      /* while it waits to be used again: how many are in its chain, from it on */
-    uint8_t seen;         /* upkeep's, of a current one: what its list looked like; never 0 */
+    union {
+        uint8_t chained; /* while it waits to be used again: how many are in its chain, from it on */
+        uint8_t guarded; /* hardened, until its end: a guard page lies behind its blocks (units.h) */
+    };
+    uint8_t seen; /* upkeep's, of a current one: what its list looked like; never 0 */
 
     /* The shared line. What is not atomic is written before the slab's first block is handed out. */
     _Alignas(64) _Atomic fl_word word;

@@ -28,7 +28,8 @@ static void audit_shape(const fl_slab *slab) {
     fl_audit_that(slab->kind == FL_KIND_SLAB && slab->size_class < FL_CLASS_COUNT, slab,
                   "the descriptor is of no slab");
     const fl_class *sizes = &fl_classes[slab->size_class];
-    fl_audit_that(slab->block_bytes == sizes->block_bytes && slab->capacity == sizes->capacity, slab->start,
+    bool has_room = slab->capacity == sizes->capacity || (FL_HARDENED && slab->capacity < sizes->capacity);
+    fl_audit_that(slab->block_bytes == sizes->block_bytes && has_room, slab->start,
                   "the slab's blocks are not those of its class");
     fl_audit_that(slab->pages == sizes->slab_pages, slab->start,
                   "the slab's pages are not as many as its class needs");

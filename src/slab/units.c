@@ -3,7 +3,9 @@
 
 #include "../arena/charge.h"
 #include "../arena/chunks.h"
+#include "../arena/huge.h"
 #include "../arena/limits.h"
+#include "../osmem/backend.h"
 #include "arenas.h"
 #include "liveblocks.h"
 
@@ -187,3 +189,45 @@ void fl_slab_relink(fl_slab *slab, const uint64_t *free) {
             push_free(slab, word * 64 + bit);
         }
 }
+
+#if FL_HARDENED
+
+#define GUARD_BYTES ((size_t)4 << 10)
+#define LOST_PART 8 /* a guard that costs a larger part of the slab's blocks is not worth it */
+
+static char *guard_of(const fl_slab *slab) {
+    return slab->start + (slab->pages << FL_PAGE_SHIFT) - GUARD_BYTES;
+}
+
+static bool may_be_huge(fl_pagearena *arena, const char *page) {
+    fl_lock_take(&arena->lock);
+    const fl_region *region = fl_region_of(page);
+    bool huge = !region->small && (region->huge || fl_huge_pages_come(arena));
+    fl_lock_drop(&arena->lock);
+    return huge;
+}
+
+/* Guarded first: that frees the page's memory too, and tells whether there are guards. */
+void fl_slab_guard(fl_slab *slab) {
+    char *guard = guard_of(slab);
+    uint32_t room = (uint32_t)((size_t)(guard - slab->start) / slab->block_bytes);
+    slab->guarded = false;
+    if (slab->arena != fl_process_arena || fl_hardening_random() % FL_GUARDED_ONCE_IN != 0 ||
+        (size_t)1 << fl_unit_shift(slab) != GUARD_BYTES ||
+        slab->capacity - room > slab->capacity / LOST_PART || may_be_huge(&slab->arena->pages, guard) ||
+        !fl_backend_guard(guard, GUARD_BYTES))
+        return;
+    if (!unuse_units(slab, UINT64_C(1) << ((size_t)(guard - slab->start) / GUARD_BYTES)) &&
+        fl_backend_unguard(guard, GUARD_BYTES))
+        return;
+    slab->guarded = true;
+    slab->capacity = room < slab->capacity ? room : slab->capacity;
+}
+
+bool fl_slab_unguard(fl_slab *slab) {
+    if (slab->guarded && fl_backend_unguard(guard_of(slab), GUARD_BYTES))
+        slab->guarded = false;
+    return !slab->guarded;
+}
+
+#endif

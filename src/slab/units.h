@@ -9,6 +9,10 @@
  *                                         b to e touch them and are in no list until these are Ready again
  *
  * Only the holder of a slab's claim decommits units; the owner makes them Ready again.
+ *
+ * In the hardened build the last unit of some slabs is a guard page: decommitted from the slab's beginning to
+ * its end, touched by no block, and inaccessible. So it counts for no limit, takes no memory, and purges pass
+ * it by.
  */
 #ifndef FL_UNITS_H
 #define FL_UNITS_H
@@ -36,6 +40,16 @@ bool fl_slab_make_ready(fl_slab *slab, uint32_t blocks, bool heed_soft, fl_short
  * memory); what is left is a slab with all of its blocks free, as good as before.
  */
 bool fl_slab_level(fl_slab *slab, uint64_t *prepared);
+
+/* Hardened: puts a guard page behind the blocks of a new slab of the process's arena, of one in
+ * FL_GUARDED_ONCE_IN by chance, if the system can; there is then room for fewer blocks. Not where huge pages
+ * are to be expected, which would be split. */
+#define FL_GUARDED_ONCE_IN 16u
+void fl_slab_guard(fl_slab *slab);
+
+/* Hardened: makes the guard page accessible, for the slab's end. Returns false if the system refuses, true if
+ * there is none. */
+bool fl_slab_unguard(fl_slab *slab);
 
 /* Takes the lowest run off a mask of units that lies in one region, as a range of memory. */
 osmem_range fl_units_take_range(const fl_slab *slab, uint64_t *units);

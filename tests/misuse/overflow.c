@@ -101,7 +101,36 @@ static void of_an_aligned_one(size_t bytes, size_t extent) {
     goes_on(bytes);
 }
 
+/* The lowest of many blocks, which fill twice the extent from there on, or the highest, and no later call of malloc's or free's that
+ * could look at what was done. */
+static char *at_an_end_of_many(size_t bytes, size_t extent, bool lowest) {
+    char *end = NULL;
+    for (size_t i = 0; i < 2 * extent / bytes; i++) {
+        char *block = filled(bytes);
+        end = !end || (block < end) == lowest ? block : end;
+    }
+    return end;
+}
+
+static void runs_on_through_live_ones(size_t bytes, size_t extent) {
+    memset(at_an_end_of_many(bytes, extent, true), 'y', extent);
+    _exit(0);
+}
+
+static void reads_on_through_live_ones(size_t bytes, size_t extent) {
+    char *block = at_an_end_of_many(bytes, extent, true);
+    for (size_t i = 0; i < extent; i++)
+        use(block + i);
+    _exit(0);
+}
+
 static const misuse cases[] = {
+    CASE(runs_on_through_live_ones, 100, 6 * MiB),
+    CASE(runs_on_through_live_ones, 1000, 6 * MiB),
+    CASE(runs_on_through_live_ones, 5000, 7 * MiB),
+    CASE(reads_on_through_live_ones, 40, 6 * MiB),
+    CASE(reads_on_through_live_ones, 1000, 6 * MiB),
+    CASE(reads_on_through_live_ones, 3000, 7 * MiB),
     CASE(into_a_live_one, 24, 1),
     CASE(into_a_live_one, 24, 8),
     CASE(into_a_live_one, 24, 16),
@@ -169,7 +198,17 @@ static void of_the_first(size_t bytes, size_t extent) {
     goes_on(bytes);
 }
 
+static void runs_back_through_live_ones(size_t bytes, size_t extent) {
+    char *block = at_an_end_of_many(bytes, extent, false);
+    for (size_t i = 1; i <= extent; i++)
+        block[-(ptrdiff_t)i] = 'y';
+    _exit(0);
+}
+
 static const misuse under_cases[] = {
+    CASE(runs_back_through_live_ones, 100, 6 * MiB),
+    CASE(runs_back_through_live_ones, 1000, 6 * MiB),
+    CASE(runs_back_through_live_ones, 5000, 7 * MiB),
     CASE(before_a_live_one, 24, 8),
     CASE(before_a_live_one, 100, 1),
     CASE(before_a_live_one, 100, 16),
