@@ -160,6 +160,15 @@ bool fl_sealed_close(fl_slab *run) {
     return run->seen;
 }
 
+const char *fl_sealed_touched(const fl_slab *run, const char *address) {
+    if (is_waiting(run))
+        return "used after it was freed (it waits in quarantine)";
+    if (has_lead(run) && address < block_of(run))
+        return "an underflow (a guard page lies before the block)";
+    return has_tail(run) && address >= contents_end(run) ? "an overflow (a guard page lies behind the block)"
+                                                         : NULL;
+}
+
 /* The lead's guard would be in the way of a copy. */
 static void *move(fl_heap *heap, fl_slab *run, size_t bytes, unsigned alignment_shift) {
     bool lead = has_lead(run), tail = has_tail(run);

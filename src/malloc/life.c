@@ -7,8 +7,10 @@
 #include "../embed/atfork.h"
 #include "../embed/livestats.h"
 #include "../embed/process_api.h"
+#include "../heap/guard_words.h"
 #include "../heap/startup.h"
 #include "../heap/thread.h"
+#include "../slab/hardening.h"
 #include "../system/fatal.h"
 #include "../system/guest.h"
 #include "../system/line.h"
@@ -45,6 +47,8 @@ __attribute__((constructor(101))) static void start(int count, char **arguments,
     fl_fork_register();
     fl_option_apply(FL_OPTION_background_thread); /* its usual value does not hold without this */
     fl_options_init();
+    if (FL_HARDENED && !fl_system_keeps_to_memory())
+        fl_system_explain_faults(fl_guard_explain);
     if (!fl_process_api_is_own())
         warn_of_another();
 }

@@ -224,6 +224,10 @@ void fl_slab_guard(fl_slab *slab) {
     slab->capacity = room < slab->capacity ? room : slab->capacity;
 }
 
+bool fl_slab_is_guard(const fl_slab *slab, const char *address) {
+    return slab->guarded && address >= guard_of(slab);
+}
+
 bool fl_slab_unguard(fl_slab *slab) {
     if (slab->guarded && fl_backend_unguard(guard_of(slab), GUARD_BYTES))
         slab->guarded = false;

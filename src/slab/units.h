@@ -47,6 +47,9 @@ bool fl_slab_level(fl_slab *slab, uint64_t *prepared);
 #define FL_GUARDED_ONCE_IN 16u
 void fl_slab_guard(fl_slab *slab);
 
+/* Hardened: returns whether an address of a slab lies in its guard page. */
+bool fl_slab_is_guard(const fl_slab *slab, const char *address);
+
 /* Hardened: makes the guard page accessible, for the slab's end. Returns false if the system refuses, true if
  * there is none. */
 bool fl_slab_unguard(fl_slab *slab);

@@ -12,7 +12,8 @@
  * Where a line says "at-least N", so many have to be found in all.
  *
  * Outcomes: "stopped": SIGABRT, and one line that begins with "fallow: "; "aborted": the same without that line, as other
- * allocators do; "faulted": any other signal; "refused": the call failed as it should; "unnoticed". All but the last are found.
+ * allocators do; "explained": any other signal, after such a line; "faulted": without it; "refused": the call failed as it should;
+ * "unnoticed". All but the last are found.
  */
 #include "misuse.h"
 
@@ -112,10 +113,11 @@ static const char *outcome_of(int status, const char *text) {
                                                      : "unnoticed";
     if (WTERMSIG(status) == SIGALRM)
         return "hung";
-    if (WTERMSIG(status) != SIGABRT)
-        return "faulted";
     bool one_line = length && strchr(text, '\n') == text + length - 1;
-    return strncmp(text, "fallow: ", 8) == 0 && one_line ? "stopped" : "aborted";
+    bool says_why = strncmp(text, "fallow: ", 8) == 0 && one_line;
+    if (WTERMSIG(status) != SIGABRT)
+        return says_why ? "explained" : "faulted";
+    return says_why ? "stopped" : "aborted";
 }
 
 /* The program itself again, so that each case finds a heap that is as at the start of any program. */
