@@ -24,13 +24,15 @@ bool fl_huge_pages_come(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
 }
 
-static size_t unit_pages(const fl_pagearena *arena) {
+/* Returns a huge page's size in pages; 0 if the system has none. */
+static size_t huge_page_pages(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT;
 }
 
 /* Returns whether the rest of a huge page may be idle. */
 static bool keeps_rest(const fl_pagearena *arena) {
-    return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >= 2 * unit_pages(arena);
+    return atomic_load_explicit(&arena->limits.idle_pages, memory_order_relaxed) >=
+           2 * huge_page_pages(arena);
 }
 
 /* Judges by what is known to be resident. Far more may be Ready: slabs of many threads, each of a block or
@@ -140,19 +142,19 @@ static bool is_new_again(const fl_region *region) {
 }
 
 /* Returns whether the piece holds a huge page that was never touched. */
-static bool has_new_unit(const fl_pagearena *arena, const fl_piece *piece) {
-    size_t unit = unit_pages(arena), end = piece->first + piece->pages;
-    if (!piece->region->huge || piece->region->small || unit == 0)
+static bool has_new_huge_page(const fl_pagearena *arena, const fl_piece *piece) {
+    size_t huge = huge_page_pages(arena), end = piece->first + piece->pages;
+    if (!piece->region->huge || piece->region->small || huge == 0)
         return false;
-    for (size_t first = (piece->first + unit - 1) / unit * unit; first + unit <= end; first += unit)
-        if (fl_pagebits_count(piece->region->prepared, first, unit) == unit)
+    for (size_t first = (piece->first + huge - 1) / huge * huge; first + huge <= end; first += huge)
+        if (fl_pagebits_count(piece->region->prepared, first, huge) == huge)
             return true;
     return false;
 }
 
 bool fl_huge_changes_mind(const fl_pagearena *arena, const fl_piece *piece, fl_how how) {
     bool wants = asks_for_them(arena, how) && is_new_again(piece->region);
-    if (!wants && ((how & FL_FILLED) || !has_new_unit(arena, piece)))
+    if (!wants && ((how & FL_FILLED) || !has_new_huge_page(arena, piece)))
         return false;
     piece->region->small = !wants;
     piece->region->purged |= !wants; /* it will look dense, and is not */
@@ -204,10 +206,10 @@ void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages) {
 }
 
 bool fl_huge_widen(const fl_pagearena *arena, const fl_region *region, size_t *first, size_t *end) {
-    size_t unit = unit_pages(arena);
-    if (!region->huge || region->small || unit < 2)
+    size_t huge = huge_page_pages(arena);
+    if (!region->huge || region->small || huge < 2)
         return false;
-    *first = *first / unit * unit;
-    *end = (*end + unit - 1) / unit * unit;
+    *first = *first / huge * huge;
+    *end = (*end + huge - 1) / huge * huge;
     return true;
 }

@@ -126,7 +126,7 @@ static bool evict(void *context, size_t wanted_bytes) {
     return true;
 }
 
-static void arena_owner_sheds_at_the_limit(void) {
+static void arena_shedder_frees_at_the_limit(void) {
     memset(&cache, 0, sizeof cache);
     cache.arena = fallow_arena_create("cache", 8 << 20);
     fallow_arena_on_limit(cache.arena, evict, &cache);
@@ -146,17 +146,17 @@ static void arena_owner_sheds_at_the_limit(void) {
 }
 
 /* The call-back allocates and frees in the same arena, of the very size that was asked for. */
-static void *kept_by_owner[400];
+static void *kept_by_shedder[400];
 static int kept_count;
 
 static bool evict_and_allocate(void *context, size_t wanted_bytes) {
     for (int i = 0; i < 3 && kept_count < 400; i++)
-        if ((kept_by_owner[kept_count] = fallow_arena_alloc(cache.arena, 3000)) != NULL)
+        if ((kept_by_shedder[kept_count] = fallow_arena_alloc(cache.arena, 3000)) != NULL)
             kept_count++;
     return evict(context, wanted_bytes);
 }
 
-static void arena_owner_allocates_while_it_sheds(void) {
+static void arena_shedder_allocates_while_it_frees(void) {
     static void *blocks[3000];
     int count = 0;
     memset(&cache, 0, sizeof cache);
@@ -170,7 +170,7 @@ static void arena_owner_allocates_while_it_sheds(void) {
     while (count > 0)
         fallow_arena_free(cache.arena, blocks[--count]);
     while (kept_count > 0)
-        fallow_arena_free(cache.arena, kept_by_owner[--kept_count]);
+        fallow_arena_free(cache.arena, kept_by_shedder[--kept_count]);
     fallow_give_back();
     CHECK(arena_figures(cache.arena).granted_bytes <= 256 << 10); /* no slab was forgotten */
     fallow_arena_destroy(cache.arena);
@@ -299,8 +299,8 @@ int main(void) {
     RUN(arena_many_of_them_by_many_threads);
     RUN(arena_zeroed_aligned_and_found);
     RUN(arena_blocks_freed_by_others_are_used_again);
-    RUN(arena_owner_sheds_at_the_limit);
-    RUN(arena_owner_allocates_while_it_sheds);
+    RUN(arena_shedder_frees_at_the_limit);
+    RUN(arena_shedder_allocates_while_it_frees);
     RUN(arena_idle_max_and_give_back);
     RUN(arena_limits_of_the_process);
     RUN(arena_tick_gives_idle_memory_back);

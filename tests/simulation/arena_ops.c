@@ -61,8 +61,8 @@ static void create(int which, int parent, size_t limit_bytes, bool one_thread) {
     /* Of one for one thread, another might be asked to free, who allocates below it. */
     if (arena && !options.flags && sim_one_in(SIM_WORK, 3))
         fallow_arena_on_limit(arena, shed, &slots[which]);
-    bool soft_owner = arena && !options.flags && options.soft_limit_bytes;
-    if (soft_owner)
+    bool has_soft_shedder = arena && !options.flags && options.soft_limit_bytes;
+    if (has_soft_shedder)
         fallow_arena_on_soft_limit(arena, shed_softly, &slots[which]);
     sim_memory_release(sim.self);
     slots[which] = (slot){.arena = arena,
@@ -71,7 +71,7 @@ static void create(int which, int parent, size_t limit_bytes, bool one_thread) {
                           .one_thread = options.flags & FALLOW_ARENA_ONE_THREAD,
                           .limited = options.limit_bytes != 0,
                           .limit_bytes = options.limit_bytes,
-                          .soft_owner = soft_owner};
+                          .has_soft_shedder = has_soft_shedder};
     if (below)
         arena_leave(parent);
 }

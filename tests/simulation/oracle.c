@@ -134,11 +134,11 @@ static void check_families(void) {
     }
 }
 
-/* Who is to be asked at a soft limit has been, since it was last below it, or a tick finds that he is to be. */
-static void check_soft_owners(void) {
+/* The shedder of a soft limit has been asked since the arena was last below it, or the next tick sees that it must be. */
+static void check_soft_shedders(void) {
     for (slot *it = slots; it < slots + ARENAS_MAX; it++) {
         const fl_limits *limits = it->arena ? &it->inside->pages.limits : NULL;
-        if (!limits || !it->soft_owner)
+        if (!limits || !it->has_soft_shedder)
             continue;
         if (it->inside->pages.family_bytes <= limits->soft_bytes)
             it->soft_asked_below = it->soft_asked;
@@ -225,7 +225,7 @@ void oracle_quiet(void) {
     if (nobody_gives_back()) {
         check_ledger();
         check_families();
-        check_soft_owners();
+        check_soft_shedders();
         for (unsigned i = 0; i < ARENAS_MAX; i++)
             if (slots[i].arena) {
                 fl_audit_arena_quiet(slots[i].inside);

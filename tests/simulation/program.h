@@ -33,11 +33,11 @@ typedef struct slot {
     int users;            /* operations that are under way in it */
     bool exclusive;       /* for one of them alone */
     bool one_thread;
-    bool ends;          /* it is being destroyed */
-    bool stays;         /* until all stand still: somebody may be at its limit who is below it no more */
-    bool limited;       /* may be refused for a limit of its own */
-    size_t limit_bytes; /* which was never higher, so that no more can be Ready; 0: not known */
-    bool soft_owner;    /* somebody is to be asked at its soft limit */
+    bool ends;             /* it is being destroyed */
+    bool stays;            /* until all stand still: somebody may be at its limit who is below it no more */
+    bool limited;          /* may be refused for a limit of its own */
+    size_t limit_bytes;    /* which was never higher, so that no more can be Ready; 0: not known */
+    bool has_soft_shedder; /* a shedder is asked at its soft limit */
     unsigned soft_asked,
         soft_asked_below; /* how often he was; and by when it was last seen below the limit */
 } slot;

@@ -21,7 +21,7 @@ cat >paths.awk <<'EOS'
 # pthread_setspecific needs is not in it: for a process's 33rd key and above it calls calloc once in each thread.
 BEGIN { FOREIGN = 128 }
 # Where the compiler sees a call through a pointer: whom it may lead to, by function, or by the file that it stands in. "": not ours to count
-# (the owner who sheds), or code of the kernel's.
+# (a shedder), or code of the kernel's.
 BEGIN {
   to["osmem"] = to["standin"] = "^[^ ]*backend_linux.c:(linux|lazy)_"
   to["osmem_unused_ranges"] = "^[^ ]*backend_linux.c:(linux|lazy)_unused$"

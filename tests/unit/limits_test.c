@@ -152,7 +152,7 @@ static void limits_soft(void) {
     end();
 }
 
-/* The owner's call-back. */
+/* A shedder. */
 static struct {
     char *v;
     size_t mib;
@@ -174,7 +174,7 @@ static bool shed_some(void *context, size_t bytes) {
     return true;
 }
 
-static void limits_owner_sheds_and_the_request_is_tried_again(void) {
+static void limits_shedder_frees_and_the_request_is_tried_again(void) {
     start((osmem_sim_config){0});
     memset(&shed, 0, sizeof shed);
     fl_limits_set(&one, 0, 32 * MIB);
@@ -201,7 +201,7 @@ static bool shed_nothing_for_ever(void *context, size_t bytes) {
     return true;
 }
 
-static void limits_owner_who_lies_is_asked_so_often(void) {
+static void limits_shedder_that_lies_is_asked_a_bounded_number_of_times(void) {
     int calls = 0;
     start((osmem_sim_config){0});
     fl_limits_set(&one, 0, 4 * MIB);
@@ -360,8 +360,8 @@ int main(void) {
     RUN(limits_idle_elsewhere_goes_first);
     RUN(limits_hard_of_the_process);
     RUN(limits_soft);
-    RUN(limits_owner_sheds_and_the_request_is_tried_again);
-    RUN(limits_owner_who_lies_is_asked_so_often);
+    RUN(limits_shedder_frees_and_the_request_is_tried_again);
+    RUN(limits_shedder_that_lies_is_asked_a_bounded_number_of_times);
     RUN(limits_strict_overcommit);
     RUN(limits_less_than_a_chunk);
     RUN(limits_lowered_below_what_the_system_keeps);
