@@ -4,8 +4,7 @@
 #include "../system/fatal.h"
 
 _Atomic size_t fl_process_ready_bytes;
-_Atomic size_t fl_process_hard_bytes = SIZE_MAX;
-_Atomic size_t fl_process_soft_bytes = SIZE_MAX;
+fl_process_counters fl_the_process = {.hard_limit_bytes = SIZE_MAX, .soft_limit_bytes = SIZE_MAX};
 
 _Atomic bool fl_soft_limit_crossed;
 
@@ -57,8 +56,8 @@ static bool exceeds_hard(fl_pagearena *arena, size_t more, fl_shortage *shortage
         if (shortage->bytes)
             return true;
     }
-    *shortage =
-        (fl_shortage){FL_REFUSED_PROCESS, over(&fl_process_ready_bytes, more, &fl_process_hard_bytes), NULL};
+    *shortage = (fl_shortage){FL_REFUSED_PROCESS,
+                              over(&fl_process_ready_bytes, more, &fl_the_process.hard_limit_bytes), NULL};
     return shortage->bytes > 0;
 }
 
@@ -68,8 +67,8 @@ bool fl_pagearena_has_room(fl_pagearena *arena, size_t bytes, fl_shortage *short
 
 /* Returns by how much the soft limit is exceeded that is exceeded most; *limit becomes that limit. */
 static size_t above_soft(const fl_pagearena *arena, size_t *limit) {
-    size_t most = over(&fl_process_ready_bytes, 0, &fl_process_soft_bytes);
-    *limit = atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed);
+    size_t most = over(&fl_process_ready_bytes, 0, &fl_the_process.soft_limit_bytes);
+    *limit = atomic_load_explicit(&fl_the_process.soft_limit_bytes, memory_order_relaxed);
     for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it)) {
         size_t above = over(&it->family_bytes, 0, &it->limits.soft_bytes);
         if (above > most) {

@@ -13,10 +13,15 @@
 
 #include "pagearena.h"
 
-/* The Ready bytes of all arenas together, and the limits on them; see grant.h. */
+/* The Ready bytes of all arenas together; what is counted of the process, and the limits on these bytes:
+ * SIZE_MAX is none; see grant.h. */
 extern _Atomic size_t fl_process_ready_bytes;
-extern _Atomic size_t fl_process_hard_bytes;
-extern _Atomic size_t fl_process_soft_bytes;
+
+#define FL_PROCESS_COUNTER(unused, name, kind, help) _Atomic size_t name;
+typedef struct fl_process_counters {
+    FL_PROCESS_COUNTERS(FL_PROCESS_COUNTER, )
+} fl_process_counters;
+extern fl_process_counters fl_the_process;
 
 /* Counts bytes that became Ready, or no longer are, for the limits of all who count them. */
 void fl_pagearena_count_ready(fl_pagearena *arena, size_t bytes, bool more);

@@ -41,7 +41,7 @@ static _Atomic size_t *share_of(fl_pagearena *whose) {
 static size_t give_back_for_limit(const fl_shortage *shortage) {
     fl_pagearena *whose = shortage->whose;
     size_t wanted = shortage->bytes, ready = ready_bytes(whose);
-    size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_process_hard_bytes,
+    size_t limit = atomic_load_explicit(whose ? &whose->limits.hard_bytes : &fl_the_process.hard_limit_bytes,
                                         memory_order_relaxed);
     size_t fair = atomic_load_explicit(share_of(whose), memory_order_relaxed);
     fair = fair < limit / FAIR_PARTS && idle_bytes(whose) < limit / FAIR_PARTS ? fair : limit / FAIR_PARTS;

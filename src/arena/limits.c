@@ -45,7 +45,7 @@ static void put_soft_together(void) {
     size_t soft = atomic_load_explicit(&soft_set_bytes, memory_order_seq_cst);
     if (!soft && !atomic_load_explicit(&container_is_ignored, memory_order_seq_cst))
         soft = atomic_load_explicit(&container_bytes, memory_order_seq_cst);
-    atomic_store_explicit(&fl_process_soft_bytes, limit_of(soft), memory_order_seq_cst);
+    atomic_store_explicit(&fl_the_process.soft_limit_bytes, limit_of(soft), memory_order_seq_cst);
 }
 
 void fl_limits_set_process_soft(size_t bytes) {
@@ -54,7 +54,7 @@ void fl_limits_set_process_soft(size_t bytes) {
 }
 
 void fl_limits_set_process_hard(size_t bytes) {
-    atomic_store_explicit(&fl_process_hard_bytes, limit_of(bytes), memory_order_relaxed);
+    atomic_store_explicit(&fl_the_process.hard_limit_bytes, limit_of(bytes), memory_order_relaxed);
     give_back_above(NULL, &fl_process_ready_bytes, bytes);
 }
 
@@ -75,8 +75,8 @@ static bool is_far(const _Atomic size_t *ready, const _Atomic size_t *limit, siz
 }
 
 bool fl_limits_are_far(const fl_pagearena *arena, size_t bytes) {
-    bool far = is_far(&fl_process_ready_bytes, &fl_process_hard_bytes, bytes) &&
-               is_far(&fl_process_ready_bytes, &fl_process_soft_bytes, bytes);
+    bool far = is_far(&fl_process_ready_bytes, &fl_the_process.hard_limit_bytes, bytes) &&
+               is_far(&fl_process_ready_bytes, &fl_the_process.soft_limit_bytes, bytes);
     for (const fl_pagearena *it = arena; far && it; it = fl_pagearena_above(it))
         far = is_far(&it->family_bytes, &it->limits.hard_bytes, bytes) &&
               is_far(&it->family_bytes, &it->limits.soft_bytes, bytes);
@@ -86,7 +86,7 @@ bool fl_limits_are_far(const fl_pagearena *arena, size_t bytes) {
 #define AHEAD_PARTS 64 /* at most this part of a limit is ahead, in all owners' hands */
 
 size_t fl_limits_ahead_bytes(const fl_pagearena *arena, size_t owners) {
-    size_t least = atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed);
+    size_t least = atomic_load_explicit(&fl_the_process.hard_limit_bytes, memory_order_relaxed);
     for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it)) {
         size_t limit = atomic_load_explicit(&it->limits.hard_bytes, memory_order_relaxed);
         least = limit < least ? limit : least;

@@ -9,6 +9,7 @@
 
 #include "../system/arithmetic.h"
 #include "../system/lock.h"
+#include "counters.h"
 #include "pace.h"
 #include "pagetree.h"
 #include "upkeep.h"
@@ -56,6 +57,9 @@ typedef struct fl_limits {
     _Atomic bool soft_crossed; /* its limit has been, and it has not been asked since */
 } fl_limits;
 
+#define FL_ARENA_COUNTER(unused, name, kind, help, of_all) _Atomic uint64_t name;
+#define FL_CAUSE_COUNTER(unused, name, figure, kind, help) _Atomic uint64_t name[FL_CAUSE_COUNT];
+
 typedef struct fl_pagearena {
     fl_lock ground_lock; /* regions and their chunks, while they change: see window.h */
     fl_lock lock;
@@ -78,16 +82,11 @@ typedef struct fl_pagearena {
     uint64_t activity; /* grants and returns so far: shows the scavenger that something goes on */
     fl_pace pace;
 
-    /* Figures: what went from Prepared to Ready, system calls, and what was given back by cause. */
-    _Atomic uint64_t grown_bytes;
-    uint64_t system_calls;
-    uint64_t chunks_mapped;
-    _Atomic uint64_t given_bytes[FL_CAUSE_COUNT];
-    uint64_t given_ns[FL_CAUSE_COUNT];
+    uint64_t chunks_mapped; /* now */
+    FL_ARENA_COUNTERS(FL_ARENA_COUNTER, FL_NOT_COUNTED, )
+    FL_CAUSE_COUNTERS(FL_CAUSE_COUNTER, )
 
     fl_lock shed_lock;                          /* one thread at a time asks the shedder; see shed.h */
-    _Atomic uint64_t refusals;                  /* figures: requests that were refused */
-    _Atomic uint64_t sheds;                     /* how often the shedder was asked */
     _Atomic uint64_t refused[FL_REFUSED_COUNT]; /* the refusals, by reason */
     _Atomic uint64_t refused_above;             /* those of them at the limit of an arena above */
     _Atomic uintptr_t refused_last; /* the last: an fl_shortage's whose, with its why in the low bits */

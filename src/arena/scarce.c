@@ -79,7 +79,7 @@ static bool is_near(const _Atomic size_t *ready, const _Atomic size_t *limit) {
 
 void fl_scarce_end(fl_pagearena *arena) {
     if (!atomic_load_explicit(&arena->scarce, memory_order_relaxed) ||
-        is_near(&fl_process_ready_bytes, &fl_process_hard_bytes))
+        is_near(&fl_process_ready_bytes, &fl_the_process.hard_limit_bytes))
         return;
     for (const fl_pagearena *it = arena; it; it = fl_pagearena_above(it))
         if (is_near(&it->family_bytes, &it->limits.hard_bytes))

@@ -107,59 +107,79 @@ static uint64_t shown_limit(uint64_t bytes) {
     return bytes == SIZE_MAX ? 0 : bytes;
 }
 
+/* A member of an arena, and the figures that it is: its own, and in the sum over all arenas. */
+typedef struct counted {
+    fl_root_member member;
+    unsigned of_arena, of_all; /* FL_PROCESS_COUNT: no sum */
+} counted;
+
+#define COUNTED_OF_PROCESS(unused, name, ...) {FL_AT_process_##name, FL_PROCESS_##name},
+#define COUNTED(unused, name, ...) {FL_AT_arena_##name, FL_ARENA_##name, FL_PROCESS_##name},
+#define COUNTED_BY_CAUSE(unused, name, figure, ...) {FL_AT_arena_##name, FL_CAUSE_##figure},
+#define SUMMED(unused, name, ...) {FL_AT_arena_##name, FL_ARENA_##name},
+
+static void add_causes(sums *to, const fl_seen_arena *arena, fl_row *row) {
+    static const struct {
+        fl_root_member member;
+        unsigned of_cause;
+    } counters[] = {FL_CAUSE_COUNTERS(COUNTED_BY_CAUSE, )};
+    static const struct {
+        fl_root_member member;
+        unsigned of_arena;
+    } summed[] = {FL_ARENA_COUNTERS(FL_NOT_COUNTED, SUMMED, )};
+    for (size_t cause = 0; cause < CAUSES; cause++)
+        for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
+            uint64_t value =
+                fl_target_item(to->survey->target, arena->structure, counters[i].member, cause, 8);
+            to->all->rows[FL_GROUP_CAUSE][cause].values[counters[i].of_cause] += value;
+            for (size_t k = 0; k < sizeof summed / sizeof *summed; k++)
+                if (summed[k].member == counters[i].member)
+                    row->values[summed[k].of_arena] += value;
+        }
+}
+
 static void add_arena(sums *to, uint32_t index) {
-    const fl_target *target = to->survey->target;
     const fl_seen_arena *arena = &to->survey->arenas[index];
     uint64_t *of_all = to->all->rows[FL_GROUP_PROCESS]->values;
     fl_row *row = &to->all->rows[FL_GROUP_ARENA][index];
-    static const struct {
-        fl_root_member member;
-        unsigned figure, of_all;
-    } figures[] = {
+    static const counted figures[] = {
         {FL_AT_arena_stat_ready, FL_ARENA_ready_bytes, FL_PROCESS_COUNT},
         {FL_AT_arena_stat_ready_peak, FL_ARENA_ready_peak_bytes, FL_PROCESS_COUNT},
         {FL_AT_arena_soft_bytes, FL_ARENA_soft_limit_bytes, FL_PROCESS_COUNT},
         {FL_AT_arena_hard_bytes, FL_ARENA_hard_limit_bytes, FL_PROCESS_COUNT},
-        {FL_AT_arena_grown_bytes, FL_ARENA_grown_bytes, FL_PROCESS_grown_bytes},
-        {FL_AT_arena_system_calls, FL_ARENA_system_calls, FL_PROCESS_system_calls},
-        {FL_AT_arena_refusals, FL_ARENA_refusals, FL_PROCESS_refusals},
-        {FL_AT_arena_sheds, FL_ARENA_sheds, FL_PROCESS_sheds},
-    };
+        FL_ARENA_COUNTERS(COUNTED, FL_NOT_COUNTED, )};
     memcpy(row->name, arena->name, sizeof row->name);
     row->number = arena->slot;
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
-        uint64_t value = shown_limit(fl_target_member(target, arena->structure, figures[i].member));
-        row->values[figures[i].figure] = value;
+        uint64_t value =
+            shown_limit(fl_target_member(to->survey->target, arena->structure, figures[i].member));
+        row->values[figures[i].of_arena] = value;
         if (figures[i].of_all != FL_PROCESS_COUNT)
             of_all[figures[i].of_all] += value;
     }
-    for (size_t cause = 0; cause < CAUSES; cause++) {
-        uint64_t *of_cause = to->all->rows[FL_GROUP_CAUSE][cause].values;
-        uint64_t bytes = fl_target_item(target, arena->structure, FL_AT_arena_given_bytes, cause, 8);
-        row->values[FL_ARENA_given_bytes] += bytes;
-        of_cause[FL_CAUSE_given_bytes] += bytes;
-        of_cause[FL_CAUSE_giving_seconds] +=
-            fl_target_item(target, arena->structure, FL_AT_arena_given_ns, cause, 8);
-    }
+    add_causes(to, arena, row);
 }
 
-static bool add_ledger(sums *to) {
+static bool add_process(sums *to) {
+    static const struct {
+        fl_root_member member;
+        unsigned of_all;
+    } figures[] = {FL_PROCESS_COUNTERS(COUNTED_OF_PROCESS, )};
     const fl_target *target = to->survey->target;
     const fl_root *root = &target->root;
-    uint64_t *of_all = to->all->rows[FL_GROUP_PROCESS]->values, soft, hard;
-    char stat[UINT16_MAX], meta[UINT16_MAX];
+    uint64_t *of_all = to->all->rows[FL_GROUP_PROCESS]->values;
+    char stat[UINT16_MAX], meta[UINT16_MAX], counters[UINT16_MAX];
     if (!fl_target_read(target, (uint64_t)(uintptr_t)root->process, stat, root->sizes[FL_OF_stat]) ||
         !fl_target_read(target, (uint64_t)(uintptr_t)root->meta, meta, root->sizes[FL_OF_stat]) ||
-        !fl_target_read(target, (uint64_t)(uintptr_t)root->soft_bytes, &soft, sizeof soft) ||
-        !fl_target_read(target, (uint64_t)(uintptr_t)root->hard_bytes, &hard, sizeof hard))
+        !fl_target_read(target, (uint64_t)(uintptr_t)root->counters, counters, root->sizes[FL_OF_counters]))
         return false;
     of_all[FL_PROCESS_ready_bytes] = fl_target_member(target, stat, FL_AT_stat_ready);
     of_all[FL_PROCESS_prepared_bytes] = fl_target_member(target, stat, FL_AT_stat_prepared);
     of_all[FL_PROCESS_reserved_bytes] = fl_target_member(target, stat, FL_AT_stat_reserved);
     of_all[FL_PROCESS_ready_peak_bytes] = fl_target_member(target, stat, FL_AT_stat_ready_peak);
     of_all[FL_PROCESS_meta_bytes] = fl_target_member(target, meta, FL_AT_stat_ready);
-    of_all[FL_PROCESS_soft_limit_bytes] = shown_limit(soft);
-    of_all[FL_PROCESS_hard_limit_bytes] = shown_limit(hard);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        of_all[figures[i].of_all] = shown_limit(fl_target_member(target, counters, figures[i].member));
     return true;
 }
 
@@ -214,7 +234,7 @@ bool fl_statistics_gather(fl_statistics *all, fl_target *target) {
     if (!fl_survey_begin(&survey, target))
         return false;
     sums to = {&survey, all};
-    bool done = make_rows(all, &survey) && add_ledger(&to) && fl_survey_walk(&survey, add_run, &to);
+    bool done = make_rows(all, &survey) && add_process(&to) && fl_survey_walk(&survey, add_run, &to);
     for (uint32_t i = 0; done && i < survey.arena_count; i++)
         add_arena(&to, i);
     done = done && fl_events_read(&survey, &all->events, &all->event_count);

@@ -54,6 +54,7 @@ static bool is_sane(const fl_root *root) {
 #define FL_OF_fl_site FL_OF_site
 #define FL_OF_fl_sampling FL_OF_sampling
 #define FL_OF_fl_profile_books FL_OF_books
+#define FL_OF_fl_process_counters FL_OF_counters
 #define FL_OF_fallow_arena FL_OF_arena
 #define FL_OF_fl_events FL_OF_events
 #define FL_OF_fl_event FL_OF_event
@@ -216,7 +217,8 @@ static bool check_root(fl_target *target, bool named) {
         return fl_target_wrong(target,
                                named ? "runs a fallow that is older than this command and cannot be asked"
                                      : "there is no fallow in it (fallow run -- PROGRAM starts one with it)");
-    if (root->layout != FL_ROOT_LAYOUT || root->bytes != sizeof *root) {
+    if (root->layout != FL_ROOT_LAYOUT || root->bytes != sizeof *root ||
+        0) {
         snprintf(why, sizeof why,
                  "runs fallow %.15s, whose tables (layout %u) this command, of fallow " FALLOW_VERSION
                  " (layout %d), does not know: use the one that came with it",

@@ -397,7 +397,7 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
     figures.idle_max_bytes =
         pages->limits.idle_pages == SIZE_MAX ? 0 : pages->limits.idle_pages << FL_PAGE_SHIFT;
     figures.grown_bytes = atomic_load_explicit(&pages->grown_bytes, memory_order_relaxed);
-    figures.system_calls = pages->system_calls;
+    figures.system_calls = atomic_load_explicit(&pages->system_calls, memory_order_relaxed);
     figures.refusals = atomic_load_explicit(&pages->refusals, memory_order_relaxed);
     figures.sheds = atomic_load_explicit(&pages->sheds, memory_order_relaxed);
     figures.heaps = atomic_load_explicit(&pages->heap_count, memory_order_relaxed);
@@ -407,8 +407,8 @@ fallow_arena_figures fl_arena_figures(const fallow_arena *arena) {
         figures.refused[refused_by((fl_refusal)why)] +=
             atomic_load_explicit(&pages->refused[why], memory_order_relaxed);
     for (size_t cause = 0; cause < FL_CAUSE_COUNT; cause++) {
-        figures.given[cause].bytes = pages->given_bytes[cause];
-        figures.given[cause].ns = pages->given_ns[cause];
+        figures.given[cause].bytes = atomic_load_explicit(&pages->given_bytes[cause], memory_order_relaxed);
+        figures.given[cause].ns = atomic_load_explicit(&pages->given_ns[cause], memory_order_relaxed);
     }
     fl_lock_drop(lock);
     return figures;

@@ -7,9 +7,20 @@
  * A figure has a name, which says its unit if it has one; whether it goes up and down (GAUGE) or only up
  * (COUNTER); and a sentence. Seconds are kept as nanoseconds. Names that also stand in the public headers
  * (fallow/stats.h, fallow/arena.h) mean the same here.
+ *
+ * What the library counts stands in ../arena/counters.h: its readers need no more than that list. All other
+ * figures are worked out by who reads them, ../malloc/info.c from inside and ../cli/statistics.c from outside.
  */
 #ifndef FL_FIGURES_H
 #define FL_FIGURES_H
+
+#include "../arena/counters.h"
+
+/* What figures are made of a counter's line. */
+#define FL_SHOWN(X, name, kind, help) X(name, kind, help)
+#define FL_SHOWN_OF_ARENA(X, name, kind, help, of_all) X(name, kind, help)
+#define FL_SHOWN_OF_ALL(X, name, kind, help, of_all) X(name, kind, of_all)
+#define FL_SHOWN_OF_CAUSE(X, counter, name, kind, help) X(name, kind, help)
 
 /* Of all arenas together, and of one: what is live, and what is only held. */
 #define FL_HELD_STATISTICS(X)                                                                                \
@@ -30,24 +41,18 @@
     X(slabs, GAUGE, "spans cut into blocks of one size")                                                     \
     X(slab_bytes, GAUGE, "that these span: live, free and decommitted together")
 
-#define FL_TABLE_STATISTICS(X)                                                                         \
-    X(ready_bytes, GAUGE, "can be resident: state Ready, may be read and written; bookkeeping too")    \
-    X(prepared_bytes, GAUGE, "mapped, without memory behind it: state Prepared")                       \
-    X(reserved_bytes, GAUGE, "address space alone: state Reserved")                                    \
-    X(ready_peak_bytes, GAUGE, "the most that was ever Ready")                                         \
-    X(meta_bytes, GAUGE, "fallow's own bookkeeping: Ready")                                            \
-    FL_HELD_STATISTICS(X)                                                                              \
-    X(arenas, GAUGE, "that live: malloc's is one")                                                     \
-    X(heaps, GAUGE, "threads' parts of arenas")                                                        \
-    X(heaps_without_thread, GAUGE, "of these, without a thread: until the next one comes")             \
-    X(soft_limit_bytes, GAUGE,                                                                         \
-      "above it no idle memory is kept: 0 is none; 90 % of the limit of a container stands in for it") \
-    X(hard_limit_bytes, GAUGE, "at it requests fail: 0 is none")                                       \
-    X(grown_bytes, COUNTER,                                                                            \
-      "became Ready, ever: in arenas that live; a fault for each OS page of it that was touched")      \
-    X(system_calls, COUNTER, "for memory, of arenas that live; ranges that go back together are one")  \
-    X(refusals, COUNTER, "requests that failed: in arenas that live")                                  \
-    X(sheds, COUNTER, "how often shedders of arenas were asked to free")
+#define FL_TABLE_STATISTICS(X)                                                                      \
+    X(ready_bytes, GAUGE, "can be resident: state Ready, may be read and written; bookkeeping too") \
+    X(prepared_bytes, GAUGE, "mapped, without memory behind it: state Prepared")                    \
+    X(reserved_bytes, GAUGE, "address space alone: state Reserved")                                 \
+    X(ready_peak_bytes, GAUGE, "the most that was ever Ready")                                      \
+    X(meta_bytes, GAUGE, "fallow's own bookkeeping: Ready")                                         \
+    FL_HELD_STATISTICS(X)                                                                           \
+    X(arenas, GAUGE, "that live: malloc's is one")                                                  \
+    X(heaps, GAUGE, "threads' parts of arenas")                                                     \
+    X(heaps_without_thread, GAUGE, "of these, without a thread: until the next one comes")          \
+    FL_PROCESS_COUNTERS(FL_SHOWN, X)                                                                \
+    FL_ARENA_COUNTERS(FL_SHOWN_OF_ALL, FL_NOT_COUNTED, X)
 
 /* What the kernel says of the same: unknown from inside. */
 #define FL_KERNEL_STATISTICS(X)                                                                         \
@@ -63,9 +68,7 @@
 
 #define FL_PROCESS_STATISTICS(X) FL_TABLE_STATISTICS(X) FL_KERNEL_STATISTICS(X)
 
-#define FL_CAUSE_STATISTICS(X)                                                      \
-    X(given_bytes, COUNTER, "went back to the system, ever: from arenas that live") \
-    X(giving_seconds, COUNTER, "that it took")
+#define FL_CAUSE_STATISTICS(X) FL_CAUSE_COUNTERS(FL_SHOWN_OF_CAUSE, X)
 
 #define FL_ARENA_STATISTICS(X)                                                                        \
     X(ready_bytes, GAUGE, "can be resident: Ready, with the arenas below it; what its limits are on") \
@@ -73,11 +76,7 @@
     X(ready_peak_bytes, GAUGE, "the most that was ever Ready")                                        \
     X(soft_limit_bytes, GAUGE, "above it no idle memory is kept: 0 is none")                          \
     X(hard_limit_bytes, GAUGE, "at it requests fail: 0 is none")                                      \
-    X(grown_bytes, COUNTER, "became Ready, ever")                                                     \
-    X(given_bytes, COUNTER, "went back to the system, ever: for whichever cause")                     \
-    X(system_calls, COUNTER, "for its memory; ranges that go back together are one")                  \
-    X(refusals, COUNTER, "requests that failed")                                                      \
-    X(sheds, COUNTER, "how often its shedder was asked to free")
+    FL_ARENA_COUNTERS(FL_SHOWN_OF_ARENA, FL_SHOWN, X)
 
 #define FL_CLASS_STATISTICS(X)                                                                          \
     X(live_bytes, GAUGE, "in blocks of this size that were handed out")                                 \

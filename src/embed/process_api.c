@@ -49,8 +49,9 @@ fallow_process_figures fl_process_figures(void) {
     figures.ready_bytes = bytes.ready;
     figures.meta_bytes = osmem_stat_read(&fl_stat_meta, NULL).ready;
     figures.soft_limit_bytes =
-        fl_limit_shown(atomic_load_explicit(&fl_process_soft_bytes, memory_order_relaxed));
-    figures.limit_bytes = fl_limit_shown(atomic_load_explicit(&fl_process_hard_bytes, memory_order_relaxed));
+        fl_limit_shown(atomic_load_explicit(&fl_the_process.soft_limit_bytes, memory_order_relaxed));
+    figures.limit_bytes =
+        fl_limit_shown(atomic_load_explicit(&fl_the_process.hard_limit_bytes, memory_order_relaxed));
     figures.system_calls = osmem_system_calls();
     return figures;
 }

@@ -39,10 +39,10 @@ __attribute__((used)) static fl_root root = {
     .traps = &fl_the_traps,
     .sampling = FL_HARDENED ? NULL : &fl_the_sampling,
     .books = &fl_the_books,
-    .soft_bytes = &fl_process_soft_bytes,
-    .hard_bytes = &fl_process_hard_bytes,
+    .counters = &fl_the_process,
     .events = &fl_the_events,
     .events_kept = FL_EVENTS_KEPT,
+    .counter_names = FL_COUNTER_NAMES,
     .sizes = {FL_ROOT_STRUCTURES(SIZE)},
     .places = {FL_ROOT_MEMBERS(PLACE)},
 };

@@ -7,16 +7,22 @@
  * The reader was built apart from the library, perhaps with other options. So the root says where in each
  * structure a reader finds what it may want, and the reader asks for nothing else. What the values mean (the
  * bits of a slab's word, what a region's pages are) depends on the layout's number, which must go up whenever
- * that meaning or the list below changes.
+ * that meaning or the list below changes. Counters are known by their names as well, so that a new one needs
+ * no new number.
  */
 #ifndef FL_ROOT_H
 #define FL_ROOT_H
 
 #include <stdint.h>
 
+#include "../arena/counters.h"
+
 #define FL_ROOT_MARK "fallow root" /* and zeroes up to 16 bytes */
 #define FL_ROOT_MARK_BYTES 16
-#define FL_ROOT_LAYOUT 3
+#define FL_ROOT_LAYOUT 4
+
+#define FL_ROOT_PROCESS_COUNTER(X, name, ...) X(process_##name, fl_process_counters, name)
+#define FL_ROOT_ARENA_COUNTER(X, name, ...) X(arena_##name, fallow_arena, pages.name)
 
 /* X(name, structure, member); a member is a pointer, an integer or an array of integers. */
 #define FL_ROOT_MEMBERS(X)                                              \
@@ -92,13 +98,10 @@
     X(arena_stat_ready_peak, fallow_arena, pages.stat.ready_peak_bytes) \
     X(arena_soft_bytes, fallow_arena, pages.limits.soft_bytes)          \
     X(arena_hard_bytes, fallow_arena, pages.limits.hard_bytes)          \
-    X(arena_grown_bytes, fallow_arena, pages.grown_bytes)               \
-    X(arena_system_calls, fallow_arena, pages.system_calls)             \
-    X(arena_given_bytes, fallow_arena, pages.given_bytes)               \
-    X(arena_given_ns, fallow_arena, pages.given_ns)                     \
-    X(arena_refusals, fallow_arena, pages.refusals)                     \
-    X(arena_sheds, fallow_arena, pages.sheds)                           \
     X(arena_pages, fallow_arena, pages)                                 \
+    FL_PROCESS_COUNTERS(FL_ROOT_PROCESS_COUNTER, X)                     \
+    FL_ARENA_COUNTERS(FL_ROOT_ARENA_COUNTER, FL_NOT_COUNTED, X)         \
+    FL_CAUSE_COUNTERS(FL_ROOT_ARENA_COUNTER, X)                         \
     X(events_ring, fl_events, ring)                                     \
     X(events_last, fl_events, last)                                     \
     X(events_first, fl_events, first)                                   \
@@ -109,21 +112,22 @@
     X(event_what, fl_event, what)
 
 /* X(name, structure): structures whose sizes the root states. */
-#define FL_ROOT_STRUCTURES(X)      \
-    X(window, fl_window)           \
-    X(reservation, fl_reservation) \
-    X(stat, osmem_stat)            \
-    X(class, fl_class)             \
-    X(region, fl_region)           \
-    X(slab, fl_slab)               \
-    X(traps, fl_traps)             \
-    X(trap, fl_trap)               \
-    X(heap, fl_heap)               \
-    X(site, fl_site)               \
-    X(sampling, fl_sampling)       \
-    X(books, fl_profile_books)     \
-    X(arena, fallow_arena)         \
-    X(events, fl_events)           \
+#define FL_ROOT_STRUCTURES(X)        \
+    X(window, fl_window)             \
+    X(reservation, fl_reservation)   \
+    X(stat, osmem_stat)              \
+    X(class, fl_class)               \
+    X(region, fl_region)             \
+    X(slab, fl_slab)                 \
+    X(traps, fl_traps)               \
+    X(trap, fl_trap)                 \
+    X(heap, fl_heap)                 \
+    X(site, fl_site)                 \
+    X(sampling, fl_sampling)         \
+    X(books, fl_profile_books)       \
+    X(counters, fl_process_counters) \
+    X(arena, fallow_arena)           \
+    X(events, fl_events)             \
     X(event, fl_event)
 
 #define FL_ROOT_STRUCTURE(name, structure) FL_OF_##name,
@@ -160,13 +164,13 @@ typedef struct fl_root {
     const void *classes;
     const void *arenas; /* their addresses, by slot; then how many slots have been used */
     const void *arenas_used;
-    const void *traps;      /* which begin with a slab's descriptor each: ../slab/trap.h */
-    const void *sampling;   /* written from outside: sampled.h; NULL: it does not sample (hardened) */
-    const void *books;      /* of the profile */
-    const void *soft_bytes; /* the process's limits; SIZE_MAX: none */
-    const void *hard_bytes;
+    const void *traps;    /* which begin with a slab's descriptor each: ../slab/trap.h */
+    const void *sampling; /* written from outside: sampled.h; NULL: it does not sample (hardened) */
+    const void *books;    /* of the profile */
+    const void *counters; /* of the process */
     const void *events;
     uint32_t events_kept;
+    char counter_names[sizeof FL_COUNTER_NAMES];
     uint32_t sizes[FL_OF_COUNT];
     fl_root_place places[FL_AT_COUNT];
 } fl_root;

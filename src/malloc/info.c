@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../arena/charge.h"
+#include "../arena/limits.h"
 #include "../embed/arena_api.h"
 #include "../embed/figures.h"
 #include "../embed/livestats.h"
@@ -57,6 +59,28 @@ static void see_held(fallow_arena *arena, const fallow_arena_figures *now, uint6
     all->process[FL_PROCESS_heaps_without_thread] += heaps.without_thread;
 }
 
+static uint64_t counted(const _Atomic uint64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+#define SEE(all, name, ...)                      \
+    to[FL_ARENA_##name] = counted(&pages->name); \
+    all->process[FL_PROCESS_##name] += to[FL_ARENA_##name];
+#define SEE_CAUSE(all, name, figure, ...)                     \
+    for (unsigned cause = 0; cause < FL_CAUSE_COUNT; cause++) \
+        all->causes[cause][FL_CAUSE_##figure] += counted(&pages->name[cause]);
+#define SEE_SUM(all, name, ...)                               \
+    for (unsigned cause = 0; cause < FL_CAUSE_COUNT; cause++) \
+        to[FL_ARENA_##name] += counted(&pages->name[cause]);
+
+/* Under the lock: most are counted under it. */
+static void see_counters(fl_pagearena *pages, uint64_t *to, sums *all) {
+    fl_lock_take(&pages->lock);
+    FL_ARENA_COUNTERS(SEE, SEE_SUM, all)
+    FL_CAUSE_COUNTERS(SEE_CAUSE, all)
+    fl_lock_drop(&pages->lock);
+}
+
 static void see_arena(fallow_arena *arena, seen_arena *seen, sums *all) {
     fallow_arena_figures now = fl_arena_figures(arena);
     uint64_t *to = seen->values;
@@ -67,23 +91,15 @@ static void see_arena(fallow_arena *arena, seen_arena *seen, sums *all) {
     to[FL_ARENA_ready_peak_bytes] = now.ready_peak_bytes;
     to[FL_ARENA_soft_limit_bytes] = now.soft_limit_bytes;
     to[FL_ARENA_hard_limit_bytes] = now.limit_bytes;
-    to[FL_ARENA_grown_bytes] = now.grown_bytes;
-    to[FL_ARENA_system_calls] = now.system_calls;
-    to[FL_ARENA_refusals] = now.refusals;
-    to[FL_ARENA_sheds] = now.sheds;
-    for (unsigned cause = 0; cause < FL_CAUSE_COUNT; cause++) {
-        to[FL_ARENA_given_bytes] += now.given[cause].bytes;
-        all->causes[cause][FL_CAUSE_given_bytes] += now.given[cause].bytes;
-        all->causes[cause][FL_CAUSE_giving_seconds] += now.given[cause].ns;
-    }
+    see_counters(&arena->pages, to, all);
     for (unsigned held = 0; held < FL_HELD_COUNT; held++)
         all->process[FL_PROCESS_live_bytes + held] += to[FL_ARENA_live_bytes + held];
-    all->process[FL_PROCESS_grown_bytes] += now.grown_bytes;
-    all->process[FL_PROCESS_system_calls] += now.system_calls;
-    all->process[FL_PROCESS_refusals] += now.refusals;
-    all->process[FL_PROCESS_sheds] += now.sheds;
     all->process[FL_PROCESS_arenas]++;
 }
+
+#define SEE_PROCESS(to, name, ...) \
+    (to)[FL_PROCESS_##name] =      \
+        fl_limit_shown(atomic_load_explicit(&fl_the_process.name, memory_order_relaxed));
 
 static void see_process(uint64_t *to) {
     fallow_process_figures now = fl_process_figures();
@@ -92,8 +108,7 @@ static void see_process(uint64_t *to) {
     to[FL_PROCESS_reserved_bytes] = now.reserved_bytes;
     to[FL_PROCESS_ready_peak_bytes] = now.ready_peak_bytes;
     to[FL_PROCESS_meta_bytes] = now.meta_bytes;
-    to[FL_PROCESS_soft_limit_bytes] = now.soft_limit_bytes;
-    to[FL_PROCESS_hard_limit_bytes] = now.limit_bytes;
+    FL_PROCESS_COUNTERS(SEE_PROCESS, to)
 }
 
 /* Prints a figure as an attribute; its name may call for seconds. */

@@ -11,7 +11,11 @@
 #include "../lib/check.h"
 
 /* A root of no library, in the data of this program, which is found as well; and a copy, which is none. */
-static fl_root root = {.mark = FL_ROOT_MARK, .self = &root, .bytes = sizeof root, .version = "9.8.7"};
+static fl_root root = {.mark = FL_ROOT_MARK,
+                       .self = &root,
+                       .bytes = sizeof root,
+                       .version = "9.8.7",
+                       .counter_names = FL_COUNTER_NAMES};
 static fl_root copy = {.mark = FL_ROOT_MARK, .self = &root, .opened = 1, .version = "copied"};
 
 static fl_target target;
@@ -84,6 +88,12 @@ static void of_another_length(void) {
     root.bytes += 8;
 }
 
+/* As long as this command's list, but not the same. */
+static void of_other_counters(void) {
+    describe();
+    root.counter_names[0]++;
+}
+
 static void open_and_empty(void) {
     root.layout = FL_ROOT_LAYOUT;
     root.opened = 1;
@@ -115,6 +125,7 @@ static void open_and_sane(void) {
 static void target_says_what_root_it_is(void) {
     check_said(of_another_version, "runs fallow 9.8.7, whose tables (layout 99) this command");
     check_said(of_another_length, "does not know: use the one that came with it");
+    check_said(of_other_counters, "does not know: use the one that came with it");
     check_said(open_and_empty, "makes no sense");
     check_said(open_and_beyond, "makes no sense");
     check_said(open_and_of_no_bytes, "makes no sense");
