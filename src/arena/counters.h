@@ -16,27 +16,27 @@
 #define FL_NOT_COUNTED(...)
 
 /* Of the process, whichever arenas live: name, kind, help. A limit of SIZE_MAX is shown as 0. */
-#define FL_PROCESS_COUNTERS(C, X)                                                                      \
-    C(X, soft_limit_bytes, GAUGE,                                                                      \
-      "above it no idle memory is kept: 0 is none; 90 % of the limit of a container stands in for it") \
-    C(X, hard_limit_bytes, GAUGE, "at it requests fail: 0 is none")
+#define FL_PROCESS_COUNTERS(C, X)                                                                         \
+    C(X, soft_limit_bytes, GAUGE,                                                                         \
+      "above it, no idle memory is kept: 0 means none; where none is set, 90 % of the container's limit") \
+    C(X, hard_limit_bytes, GAUGE, "at it, requests fail: 0 means none")
 
 /* Of each arena: name, kind, help; and help for the sum over all arenas. S(X, ...), of name, kind and help,
  * is a figure of an arena that is the sum of a counter by cause. */
-#define FL_ARENA_COUNTERS(C, S, X)                                                                \
-    C(X, grown_bytes, COUNTER, "became Ready, ever",                                              \
-      "became Ready, ever: in arenas that live; a fault for each OS page of it that was touched") \
-    S(X, given_bytes, COUNTER, "went back to the system, ever: for whichever cause")              \
-    C(X, system_calls, COUNTER, "for its memory; ranges that go back together are one",           \
-      "for memory, of arenas that live; ranges that go back together are one")                    \
-    C(X, refusals, COUNTER, "requests that failed", "requests that failed: in arenas that live")  \
-    C(X, sheds, COUNTER, "how often its shedder was asked to free",                               \
-      "how often shedders of arenas were asked to free")
+#define FL_ARENA_COUNTERS(C, S, X)                                                                     \
+    C(X, grown_bytes, COUNTER, "became Ready, in total",                                               \
+      "became Ready, in total: in live arenas; each OS page of it that was touched cost a page fault") \
+    S(X, given_bytes, COUNTER, "returned to the system, in total: whatever the cause")                 \
+    C(X, system_calls, COUNTER, "system calls for its memory: ranges returned together count as one",  \
+      "system calls for memory: of live arenas; ranges returned together count as one")                \
+    C(X, refusals, COUNTER, "requests that failed", "requests that failed: in live arenas")            \
+    C(X, sheds, COUNTER, "times its shedder was asked to free memory",                                 \
+      "times shedders were asked to free memory: those of live arenas")
 
 /* Of each arena by cause (fl_cause), shown as sums over all arenas: name, the figure's name, kind, help. */
-#define FL_CAUSE_COUNTERS(C, X)                                                                     \
-    C(X, given_bytes, given_bytes, COUNTER, "went back to the system, ever: from arenas that live") \
-    C(X, given_ns, giving_seconds, COUNTER, "that it took")
+#define FL_CAUSE_COUNTERS(C, X)                                                                 \
+    C(X, given_bytes, given_bytes, COUNTER, "returned to the system, in total: by live arenas") \
+    C(X, given_ns, giving_seconds, COUNTER, "time spent returning it")
 
 /* Their names: a reader from outside knows the layout if its own list is the same. */
 #define FL_COUNTER_NAME(unused, name, ...) #name " "

@@ -103,11 +103,11 @@ int fl_command_map(int count, char **arguments) {
         if (!strcmp(arguments[i], "--html") && i + 1 < count)
             page = arguments[++i];
         else if (arguments[i][0] == '-' || number)
-            return fl_fail(arguments[i], "unknown; accepted: PID, --html FILE");
+            return fl_fail(arguments[i], "unknown argument; accepted: PID, --html FILE");
         else
             number = arguments[i];
     if (!number)
-        return fl_fail("map", "no process given; wanted: its number");
+        return fl_fail("map", "no process given; expected a PID");
     if (!fl_target_open(&target, number))
         fprintf(stderr, "fallow: %s\n", target.wrong);
     else {

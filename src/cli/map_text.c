@@ -114,7 +114,7 @@ static void print_sums(const fl_map *map, bool colours, FILE *to) {
     fprintf(to, "  in %zu mappings of fallow's; resident: %.3f MiB\n", map->smaps.count,
             (double)map->smaps.sum.resident_bytes / (1 << 20));
     fprintf(to, "  difference: %llu bytes%s\n", (unsigned long long)(map->unexplained + map->absent),
-            map->unexplained + map->absent ? " (the program was at work meanwhile)" : "");
+            map->unexplained + map->absent ? " (the program was running meanwhile)" : "");
 }
 
 bool fl_map_print_text(const fl_map *map, FILE *to) {
@@ -123,11 +123,11 @@ bool fl_map_print_text(const fl_map *map, FILE *to) {
     its.columns -= its.columns % 16;
     if (!fill(&its, map))
         return false;
-    fprintf(to, "process %d (%s): a mark for %llu KiB\n\n", (int)map->target->process, map->target->program,
-            (unsigned long long)its.cell_bytes >> 10);
+    fprintf(to, "process %d (%s): one character for %llu KiB\n\n", (int)map->target->process,
+            map->target->program, (unsigned long long)its.cell_bytes >> 10);
     if (*map->target->others)
-        fprintf(to, "shown is the fallow of %s; in it too, and not shown: %s\n\n", map->target->library,
-                map->target->others);
+        fprintf(to, "showing the fallow in %s; the process also has one in %s, not shown\n\n",
+                map->target->library, map->target->others);
     bool left_out = false;
     for (size_t first = 0; first < its.count; first += its.columns) {
         if (is_empty(&its, first)) {

@@ -21,10 +21,10 @@ static const struct row {
 
 int fl_command_options(void) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        printf("%-18s %s\n%18s accepted: %s; usual: %s\n", rows[i].name, rows[i].what, "", rows[i].accepted,
+        printf("%-18s %s\n%18s accepted: %s; default: %s\n", rows[i].name, rows[i].what, "", rows[i].accepted,
                *rows[i].usual ? rows[i].usual : "none");
-    printf(
-        "\nFALLOW_OPTIONS=name:value,name:value, or fallow run --name=value, or fallow_option_set in C.\n");
+    printf("\nSet them with FALLOW_OPTIONS=name:value,name:value, fallow run --name=value, or "
+           "fallow_option_set in C.\n");
     return 0;
 }
 
@@ -63,6 +63,7 @@ bool fl_pass_option(const char *argument) {
         fl_fail("environment", strerror(errno));
         return false;
     }
-    fl_fail(argument, "unknown option; accepted: --stats, and --name=value as `fallow options` lists them");
+    fl_fail(argument, "unknown option; accepted: --stats, --hardened, and --name=value for each option that "
+                      "`fallow options` lists");
     return false;
 }

@@ -54,9 +54,10 @@ int fl_fail(const char *what, const char *why) {
 bool fl_preload(const char *name) {
     char path[PATH_MAX];
     if (!library_path(name, path, sizeof path))
-        fl_fail(name, "not found beside the command nor in " FALLOW_LIBRARY_DIR);
+        fl_fail(name, "found neither beside the command nor in " FALLOW_LIBRARY_DIR);
     else if (strpbrk(path, " :"))
-        fl_fail(path, "LD_PRELOAD takes no path with a space or a colon in it; install fallow elsewhere");
+        fl_fail(path,
+                "LD_PRELOAD cannot hold a path that contains a space or a colon; install fallow elsewhere");
     else if (!fl_extend_environment("LD_PRELOAD", path, ":", true))
         fl_fail("environment", strerror(errno));
     else

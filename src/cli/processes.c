@@ -69,8 +69,7 @@ void fl_processes_draw(const fl_processes *its, size_t chosen, fl_frame *frame) 
            first = chosen < room || chosen >= its->count ? 0 : chosen - room + 1;
     fl_frame_put(frame, 0, 0, FL_STYLE_STRONG, "processes on fallow: %zu", its->count);
     if (its->forbidden)
-        fl_frame_put(frame, 0, 32, FL_STYLE_PLAIN, "(%zu may not be looked into: ask as root)",
-                     its->forbidden);
+        fl_frame_put(frame, 0, 32, FL_STYLE_PLAIN, "(%zu may not be read: run this as root)", its->forbidden);
     fl_frame_put(frame, 2, 0, FL_STYLE_STRONG, "%10s  %-32s%12s  %s", "PID", "program", "resident", "fallow");
     for (size_t i = first; i < its->count && i < first + room; i++) {
         char bytes[32];
@@ -80,7 +79,6 @@ void fl_processes_draw(const fl_processes *its, size_t chosen, fl_frame *frame) 
                      its->all[i].version);
     }
     if (its->count == 0)
-        fl_frame_put(frame, 3, 0, FL_STYLE_PLAIN, "none (fallow run -- PROGRAM starts one)");
-    fl_frame_put(frame, frame->lines - 1, 0, FL_STYLE_CHOSEN,
-                 "up, down, Enter: choose  r look again  q quit");
+        fl_frame_put(frame, 3, 0, FL_STYLE_PLAIN, "none (start one with fallow run -- PROGRAM)");
+    fl_frame_put(frame, frame->lines - 1, 0, FL_STYLE_CHOSEN, "up, down, Enter choose  r refresh  q quit");
 }

@@ -24,7 +24,7 @@ int fl_command_record(int count, char **arguments) {
         file = arguments[++first];
     }
     if (!file)
-        return fl_fail("record", "no file given; wanted: -o FILE");
+        return fl_fail("record", "no file given; expected -o FILE");
     if (first >= count)
         return fl_fail("record", "no program given");
     /* The program makes it anew; programs that it starts itself find it there and take FILE.PID. */

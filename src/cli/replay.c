@@ -93,7 +93,7 @@ static void check(const char *block, size_t bytes, size_t kept, bool cleared) {
     for (size_t at = 0; at < kept; at += cleared ? bytes : TOUCH_BYTES)
         intact = intact && block[at] == mark;
     if (!intact)
-        stop("the contents of a block are not what was written");
+        stop("a block does not contain what was written to it");
 }
 
 static void touch(char *block, size_t bytes) {
@@ -183,7 +183,7 @@ static double run(void) {
     struct timespec start, end;
     for (size_t i = 0; i < script.thread_count; i++)
         if (sem_init(&players[i].signal, 0, 0) < 0 || pthread_create(&threads[i], NULL, body, &players[i]))
-            stop("no thread");
+            stop("cannot start a thread");
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (size_t i = 0; i < script.thread_count; i++)
         if (parallel || script.first[i] == 0)

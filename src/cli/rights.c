@@ -42,7 +42,7 @@ void fl_rights_missing(pid_t process, int code, char *why, size_t bytes) {
     snprintf(folder, sizeof folder, "/proc/%d", (int)process);
     snprintf(namespace, sizeof namespace, "/proc/%d/ns/user", (int)process);
     if (code == ENOENT || code == ESRCH || !find_number(status, "Uid:", 10, &its_user)) {
-        snprintf(why, bytes, "has ended meanwhile");
+        snprintf(why, bytes, "has ended");
         return;
     }
     find_number(status, "CapPrm:", 16, &its_rights);
@@ -51,38 +51,37 @@ void fl_rights_missing(pid_t process, int code, char *why, size_t bytes) {
     if (code != EACCES && code != EPERM)
         snprintf(why, bytes, "its memory cannot be read: %s", strerror(code));
     else if (scope == 3)
-        snprintf(
-            why, bytes,
-            "nobody may look into another process here until the next start (kernel.yama.ptrace_scope is 3)");
+        snprintf(why, bytes,
+                 "no process may read another one here until the next boot (kernel.yama.ptrace_scope is 3)");
     else if (is_another_namespace("/proc/self/ns/user", namespace))
         snprintf(
             why, bytes,
-            "it is in another user namespace, as containers have them: ask from inside of that, or as root "
-            "outside of it");
+            "it is in another user namespace, as in a container: run this inside that namespace, or as root "
+            "outside");
     else if (geteuid() == 0)
         snprintf(
             why, bytes,
             our_rights >> SYS_PTRACE & 1
-                ? "the system forbids even root to look into it: a security module, or another namespace?"
-                : "root is without CAP_SYS_PTRACE here, as in containers: --cap-add=SYS_PTRACE gives it, or "
-                  "ask from outside");
+                ? "the system forbids even root to read it: is there a security module, or another namespace?"
+                : "root lacks CAP_SYS_PTRACE here, as in containers: add it with --cap-add=SYS_PTRACE, or "
+                  "run this outside");
     else if (its_user != geteuid())
-        snprintf(why, bytes, "it is another user's (%u): ask as that user or as root (sudo)",
+        snprintf(why, bytes, "it belongs to another user (%u): run this as that user or as root (sudo)",
                  (unsigned)its_user);
     else if (scope > 0)
         snprintf(why, bytes,
-                 "only %s may look into it (kernel.yama.ptrace_scope is %u): ask as root (sudo), or allow it "
-                 "to all of "
+                 "only %s may read it (kernel.yama.ptrace_scope is %u): run this as root (sudo), or allow "
+                 "all processes of "
                  "the same user with sysctl kernel.yama.ptrace_scope=0",
-                 scope == 1 ? "who started it" : "root", (unsigned)scope);
+                 scope == 1 ? "the process that started it" : "root", (unsigned)scope);
     else if (stat(folder, &about) == 0 && about.st_uid != its_user)
         snprintf(why, bytes,
-                 "it has more rights than its user, or had, or wants no looks into it (PR_SET_DUMPABLE): ask "
+                 "it has or had more rights than its user, or refuses to be read (PR_SET_DUMPABLE): run this "
                  "as root "
                  "(sudo)");
     else if (its_rights & ~our_rights)
-        snprintf(why, bytes, "it has capabilities that you have not: ask as root (sudo)");
+        snprintf(why, bytes, "it has capabilities that you lack: run this as root (sudo)");
     else
-        snprintf(why, bytes, "the system forbids to look into it (%s): seccomp, or a security module?",
+        snprintf(why, bytes, "the system forbids reading it (%s): is there seccomp, or a security module?",
                  strerror(code));
 }

@@ -46,7 +46,7 @@ static bool read_figures(const char *path, pid_t process, unsigned long long fig
 static void print_figures(const char *path, pid_t process, const struct rusage *usage) {
     unsigned long long figures[5];
     if (!read_figures(path, process, figures)) {
-        fprintf(stderr, "fallow: no figures: the program ended without running its exit handlers\n");
+        fprintf(stderr, "fallow: no figures, because the program ended without running its exit handlers\n");
         fprintf(stderr, "fallow: peak resident %13.1f MiB\n",
                 mib((unsigned long long)usage->ru_maxrss << 10));
         return;
@@ -107,7 +107,7 @@ static int run_with_stats(char **arguments) {
     sigset_t all, mask;
     int file = mkstemp(path);
     if (file < 0)
-        return fl_fail("cannot make a file for the figures", strerror(errno));
+        return fl_fail("cannot create a file for the figures", strerror(errno));
     close(file);
     snprintf(option, sizeof option, "stats_file:%s", path);
     if (!fl_extend_environment("FALLOW_OPTIONS", option, ",", false))

@@ -17,7 +17,7 @@ const char *fl_screen_open(void) {
     if (!screen)
         screen = newterm(NULL, stdout, stdin);
     if (!screen)
-        return "the terminal is of no kind that is known here (TERM)";
+        return "the terminal type (TERM) is unknown";
     cbreak();
     noecho();
     keypad(stdscr, TRUE);

@@ -16,9 +16,9 @@
 
 #define ALIGNMENT_MOST 40 /* log2 */
 
-static const char no_memory[] = "no memory to read it";
+static const char no_memory[] = "not enough memory to read it";
 static const char damaged[] = "a damaged trace";
-static const char cut_off[] = "a trace without its end: cut off";
+static const char cut_off[] = "a truncated trace";
 
 /* Returns zeroed memory outside of any malloc, whose pages come as they are touched; NULL if there is
  * none. */
@@ -250,7 +250,7 @@ static const char *check_header(const uint8_t *text, size_t bytes) {
     if (bytes < FL_TRACE_HEADER_BYTES || memcmp(text, FL_TRACE_HEADER, FL_TRACE_KIND_BYTES))
         return "not a trace";
     if (memcmp(text, FL_TRACE_HEADER, FL_TRACE_HEADER_BYTES))
-        return "a trace of another version; this fallow plays version 1";
+        return "a trace of another version; this fallow replays version 1";
     return text[bytes - 1] == FL_TRACE_END ? NULL : cut_off;
 }
 
@@ -264,7 +264,7 @@ static const char *load_file(fl_script *script, int file) {
     if (bytes == 0)
         return "an empty file";
     if (bytes / 2 >= FL_NONE)
-        return "too long a trace";
+        return "a trace that is too long";
     const uint8_t *text = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
     if (text == MAP_FAILED)
         return strerror(errno);

@@ -258,9 +258,9 @@ static void print_group(FILE *to, const struct group *group, const fl_row *rows,
     for (size_t i = 0; i < listed && i < ROWS_SHOWN; i++)
         print_row(to, group, sorted[i], shown);
     if (listed > ROWS_SHOWN)
-        fprintf(to, "... and %zu more, which hold less (--json has all)\n", listed - ROWS_SHOWN);
+        fprintf(to, "... and %zu more that hold less (--json shows all)\n", listed - ROWS_SHOWN);
     if (more)
-        fprintf(to, "(%zu more columns in a wider window, or with --json)\n", more);
+        fprintf(to, "(%zu more columns in a wider terminal, or with --json)\n", more);
     free(sorted);
 }
 
@@ -268,7 +268,8 @@ void fl_print_table(const fl_statistics *all, FILE *to) {
     unsigned columns = fl_terminal_columns(to);
     fprintf(to, "process %d (%s), fallow %s\n", (int)all->process, all->program, all->version);
     if (*all->others)
-        fprintf(to, "shown is the fallow of %s; in it too, and not shown: %s\n", all->library, all->others);
+        fprintf(to, "showing the fallow in %s; the process also has one in %s, not shown\n", all->library,
+                all->others);
     fputc('\n', to);
     for (size_t i = 0; i < groups[0].count; i++) {
         char text[40];
@@ -286,7 +287,7 @@ void fl_print_table(const fl_statistics *all, FILE *to) {
     }
     for (size_t g = 1; g < FL_GROUP_COUNT; g++)
         print_group(to, &groups[g], all->rows[g], all->counts[g], columns);
-    fputs("\nWhat is zero is left out. What each figure means: fallow stats --explain\n", to);
+    fputs("\nFigures that are zero are left out. fallow stats --explain explains them all.\n", to);
 }
 
 void fl_print_explanation(FILE *to) {
@@ -304,8 +305,9 @@ void fl_print_explanation(FILE *to) {
                     groups[g].statistics[i].kind == COUNTER ? "counter" : "gauge",
                     groups[g].statistics[i].help);
     }
-    fputs("\n## events\n\nThe last few thousand times that memory came, went or was refused; after a fork, "
-          "the child's own. In "
+    fputs("\n## events\n\nThe last few thousand times that memory was granted, returned or refused; a forked "
+          "child "
+          "starts a list of its own. In "
           "JSON: `events`; in `fallow top`.\n\n| | |\n|---|---|\n",
           to);
 #define EXPLAIN(name, help) fputs("| `" #name "` | " help " |\n", to);

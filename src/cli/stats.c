@@ -24,11 +24,11 @@ int fl_command_stats(int count, char **arguments) {
             fl_print_explanation(stdout);
             return 0;
         } else if (arguments[i][0] == '-' || number)
-            return fl_fail(arguments[i], "unknown; accepted: PID, --json, --metrics, --explain");
+            return fl_fail(arguments[i], "unknown argument; accepted: PID, --json, --metrics, --explain");
         else
             number = arguments[i];
     if (!number)
-        return fl_fail("stats", "no process given; wanted: its number");
+        return fl_fail("stats", "no process given; expected a PID");
     bool told = fl_target_open(&target, number) && fl_statistics_gather(&all, &target);
     if (told) {
         print(&all, stdout);

@@ -67,7 +67,7 @@ static bool read_process(const fl_target *target, fl_pidstat *its) {
 bool fl_target_faults(fl_target *target, uint64_t *faults) {
     fl_pidstat now;
     if (!read_process(target, &now))
-        return fl_target_wrong(target, "has ended meanwhile");
+        return fl_target_wrong(target, "has ended");
     *faults = now.faults;
     return true;
 }
@@ -95,16 +95,15 @@ static bool has_memory(const fl_target *target) {
 bool fl_target_lost(fl_target *target) {
     fl_pidstat process, thread;
     if (!read_process(target, &process) || process.began != target->began || !find_thread(target, &thread))
-        return !fl_target_wrong(
-            target, "has ended meanwhile. (What goes on as a child, as daemons do, has another number.)");
+        return !fl_target_wrong(target, "has ended. (If it went on as a daemon, its child has another PID.)");
     /* What was opened is the memory of one program. When the process becomes another program, it is empty;
      * unless a child of vfork goes on in it. */
     return (thread.stack != target->stack || !has_memory(target)) &&
-           !fl_target_wrong(target, "has become another program meanwhile (exec); ask again for that");
+           !fl_target_wrong(target, "has become another program (exec); run this again for that one");
 }
 
 bool fl_target_give_up(fl_target *target) {
-    return !fl_target_lost(target) && fl_target_wrong(target, "its tables cannot be followed");
+    return !fl_target_lost(target) && fl_target_wrong(target, "has tables that cannot be followed");
 }
 
 static int open_file(const fl_target *target, const char *name) {
@@ -123,7 +122,7 @@ int fl_target_descriptor(fl_target *target, const char *name) {
     if (file < 0 && is_gone(errno) && find_thread(target, &unused))
         file = open_file(target, name);
     if (file < 0 && is_gone(errno))
-        fl_target_wrong(target, "has ended meanwhile");
+        fl_target_wrong(target, "has ended");
     else if (file < 0)
         is_forbidden(target, errno);
     return file;
@@ -145,19 +144,18 @@ bool fl_target_attach(fl_target *target, const char *number) {
     *target = (fl_target){.memory = -1};
     long process = strtol(number, &end, 10);
     if (!*number || *end || process <= 0 || process > INT32_MAX) {
-        snprintf(target->wrong, sizeof target->wrong, "%.64s: not the number of a process", number);
+        snprintf(target->wrong, sizeof target->wrong, "%.64s: not a PID", number);
         return false;
     }
     target->process = (pid_t)process;
     if (!read_process(target, &now))
-        return fl_target_wrong(
-            target,
-            "there is none of that number here. (In a container they have others than outside of it.)");
+        return fl_target_wrong(target,
+                               "does not exist here. (PIDs inside a container differ from those outside.)");
     memcpy(target->program, now.program, sizeof target->program);
     if (!find_thread(target, &thread))
-        return fl_target_wrong(target, "has ended; only its status is left, for its parent");
+        return fl_target_wrong(target, "has ended, and waits for its parent to collect its status");
     if (now.flags & KERNELS_FLAG)
-        return fl_target_wrong(target, "is a thread of the kernel's, without memory of its own");
+        return fl_target_wrong(target, "is a kernel thread, which has no memory of its own");
     target->began = now.began;
     target->stack = thread.stack;
     target->memory = fl_target_descriptor(target, "mem");

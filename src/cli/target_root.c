@@ -214,22 +214,22 @@ static bool check_root(fl_target *target, bool named) {
     if (fl_target_lost(target))
         return false;
     if (!root->self)
-        return fl_target_wrong(target,
-                               named ? "runs a fallow that is older than this command and cannot be asked"
-                                     : "there is no fallow in it (fallow run -- PROGRAM starts one with it)");
+        return fl_target_wrong(
+            target, named ? "runs a fallow older than this command, which it cannot read"
+                          : "does not run on fallow (fallow run -- PROGRAM starts a program that does)");
     if (root->layout != FL_ROOT_LAYOUT || root->bytes != sizeof *root ||
-        0) {
+        memcmp(root->counter_names, FL_COUNTER_NAMES, sizeof root->counter_names)) {
         snprintf(why, sizeof why,
-                 "runs fallow %.15s, whose tables (layout %u) this command, of fallow " FALLOW_VERSION
-                 " (layout %d), does not know: use the one that came with it",
+                 "runs fallow %.15s, whose tables (layout %u) this command of fallow " FALLOW_VERSION
+                 " (layout %d) does not know: use the command that came with that library",
                  root->version, root->layout, FL_ROOT_LAYOUT);
         return fl_target_wrong(target, why);
     }
     if (!is_sane(root))
-        return fl_target_wrong(target, "what stands where fallow describes its tables makes no sense");
+        return fl_target_wrong(target, "has a damaged description of fallow's tables");
     if (!root->opened)
-        return fl_target_wrong(target,
-                               "fallow is loaded and has served nothing yet; is the malloc another's?");
+        return fl_target_wrong(
+            target, "has loaded fallow, which has served no request yet; does another malloc serve it?");
     return true;
 }
 

@@ -137,7 +137,7 @@ static pid_t choose(void) {
 static int run_screen(const char *number) {
     char text[16];
     if (!isatty(0) || !isatty(1))
-        return fl_fail("top", "standard input and output are no terminal; --once prints one picture");
+        return fl_fail("top", "standard input and output are not a terminal; --once prints one picture");
     if (number && !fl_target_open(&target, number))
         return tell_wrong();
     const char *wrong = fl_screen_open();
@@ -182,7 +182,7 @@ static int print_once(const char *number) {
     forget(&its);
     fl_target_close(&target);
     fl_frame_free(&frame);
-    return told ? 0 : number ? tell_wrong() : fl_fail("/proc", "it cannot be read");
+    return told ? 0 : number ? tell_wrong() : fl_fail("/proc", "cannot be read");
 }
 
 int fl_command_top(int count, char **arguments) {
@@ -192,7 +192,7 @@ int fl_command_top(int count, char **arguments) {
         if (!strcmp(arguments[i], "--once"))
             once = true;
         else if (arguments[i][0] == '-' || number)
-            return fl_fail(arguments[i], "unknown; accepted: PID, --once");
+            return fl_fail(arguments[i], "unknown argument; accepted: PID, --once");
         else
             number = arguments[i];
     return once ? print_once(number) : run_screen(number);

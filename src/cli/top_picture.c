@@ -286,6 +286,6 @@ void fl_top_draw(const fl_top *top, fl_frame *frame) {
         draw_events(top, frame, last - 1 - events, last - 1, 0);
     }
     fl_frame_put(frame, last, 0, FL_STYLE_CHOSEN, "%s",
-                 top->paused ? "paused: space goes on   a arenas  c classes  h heaps  s sort  q quit"
+                 top->paused ? "paused: space resumes   a arenas  c classes  h heaps  s sort  q quit"
                              : "a arenas  c classes  h heaps  s sort  space pause  l processes  q quit");
 }

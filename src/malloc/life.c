@@ -23,9 +23,9 @@
 static void warn_of_another(void) {
     fl_line line;
     fl_line_start(&line);
-    fl_line_add(&line, "fallow: libfallow comes before libfallow-malloc: arenas, limits and figures are of "
-                       "another heap than malloc's; "
-                       "link libfallow-malloc first, or alone\n");
+    fl_line_add(&line,
+                "fallow: libfallow comes before libfallow-malloc, so arenas, limits and figures belong "
+                "to another heap than malloc's; link libfallow-malloc first, or alone\n");
     fl_line_write(&line, 2);
 }
 
@@ -92,10 +92,10 @@ static void say_what_was_refused(void) {
     fl_line line;
     fl_line_start(&line);
     add_refused(&line, !fl_system_keeps_to_memory() && !fl_system_has_fence(),
-                "membarrier (what threads that sleep have free stays with them)");
+                "membarrier (sleeping threads keep the memory that they have free)");
     add_refused(&line, fl_driver_was_refused_a_thread(), "a thread of fallow's own (slow paths do its work)");
     add_refused(&line, fl_driver_is_blind() && !fl_driver_was_refused_a_thread(),
-                "a table of files of that thread's own (nobody follows a container's limit that changes)");
+                "a file table for that thread (changes of a container's limit go unnoticed)");
     if (line.length) {
         fl_line_add(&line, "\n");
         fl_line_write(&line, 2);
@@ -109,7 +109,7 @@ static void say_not_written(const char *option, const char *path) {
     fl_line_add(&line, option);
     fl_line_add(&line, ":");
     fl_line_add(&line, path);
-    fl_line_add(&line, "': that file cannot be written\n");
+    fl_line_add(&line, "': cannot write that file\n");
     fl_line_write(&line, 2);
 }
 

@@ -209,7 +209,7 @@ static void load_and_compare(void) {
     const char *wrong = fl_script_load(&script, path);
     understand();
     CHECK_EQUAL(!wrong, !is.wrong);
-    CHECK(!wrong || strcmp(wrong, "no memory to read it"));
+    CHECK(!wrong || strcmp(wrong, "not enough memory to read it"));
     if (!wrong)
         compare(&script);
     size_t most = image_bytes / 2 ? image_bytes / 2 : 1;

@@ -37,7 +37,7 @@ names leak.cc new "()" ""
 
 # A file that cannot be written is told by its path, and the program ends as ever.
 said=$(LD_PRELOAD=$build/libfallow-malloc.so FALLOW_OPTIONS=profile:64k,profile_file:/nowhere/out "$work/leak" malloc 2>&1) || fail "ended with $? for want of a file"
-[ "$said" = "fallow: option 'profile_file:/nowhere/out': that file cannot be written" ] && echo "ok profile_file_that_cannot_be_written" || fail "of a file that cannot be written: $said"
+[ "$said" = "fallow: option 'profile_file:/nowhere/out': cannot write that file" ] && echo "ok profile_file_that_cannot_be_written" || fail "of a file that cannot be written: $said"
 
 # A stripped program, whose symbols lie beside it.
 (cd "$work" && objcopy --only-keep-debug leak leak.debug && strip -g -s leak -o stripped && objcopy --add-gnu-debuglink=leak.debug stripped) || fail "no separate symbols"

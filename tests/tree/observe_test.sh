@@ -58,10 +58,10 @@ says observe_libfallow 0 '^1 known' "$fallow" stats "$process"
 # Who cannot be looked into, and why.
 start "$work/other" sh -c 'echo here; exec sleep 1000'
 sleep 0.2
-says observe_without_fallow 1 "process $process \(sleep\): there is no fallow in it" "$fallow" stats "$process"
+says observe_without_fallow 1 "process $process \(sleep\): does not run on fallow" "$fallow" stats "$process"
 sh -c 'exit 0' & gone=$!
 wait "$gone"
-says observe_gone 1 "process $gone: there is none of that number here" "$fallow" map "$gone"
+says observe_gone 1 "process $gone: does not exist here" "$fallow" map "$gone"
 start "$work/zombie" python3 -c '
 import os, time
 child = os.fork()
@@ -69,13 +69,13 @@ if child == 0: os._exit(0)
 time.sleep(0.2)
 print(child, flush=True)
 time.sleep(1000)'
-says observe_ended 1 "has ended; only its status is left" "$fallow" stats "$(cat "$work/zombie")"
-for wrong in 12x 0 99999999999; do says "observe_no_number_$wrong" 1 "$wrong: not the number of a process" "$fallow" stats "$wrong"; done
+says observe_ended 1 "has ended, and waits for its parent" "$fallow" stats "$(cat "$work/zombie")"
+for wrong in 12x 0 99999999999; do says "observe_no_number_$wrong" 1 "$wrong: not a PID" "$fallow" stats "$wrong"; done
 says observe_no_argument 2 'no process given' "$fallow" stats
 says observe_wrong_argument 2 'accepted: PID, --html FILE' "$fallow" map --such "$rests"
 says observe_page_that_cannot_be_written 2 '/nowhere/page: No such file' "$fallow" map --html /nowhere/page "$rests"
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-  says observe_another_users 1 "it is another user's \(0\): ask as that user or as root" setpriv --reuid=65534 --regid=65534 --clear-groups "$fallow" stats "$rests"
-  says observe_without_the_right 1 'root is without CAP_SYS_PTRACE here' setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$fallow" stats "$rests"
+  says observe_another_users 1 "it belongs to another user \(0\): run this as that user or as root" setpriv --reuid=65534 --regid=65534 --clear-groups "$fallow" stats "$rests"
+  says observe_without_the_right 1 'root lacks CAP_SYS_PTRACE here' setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace "$fallow" stats "$rests"
 fi
 exit $failed

@@ -50,5 +50,5 @@ rm -rf "$place" early
 # What a program prints, and how it ends, does not change.
 check record_output_and_status "3 7" "$("$fallow" record -o out -- sh -c 'echo 3; exit 7') $?"
 said=$("$fallow" record -- true 2>&1)
-check record_wants_a_file "fallow: record: no file given; wanted: -o FILE" "$said"
+check record_wants_a_file "fallow: record: no file given; expected -o FILE" "$said"
 exit $failed

@@ -85,7 +85,7 @@ cc -shared -fPIC -fno-builtin bad.c -o loses.so && cc -shared -fPIC -fno-builtin
   cc -shared -fPIC -fno-builtin -DSLOW bad.c -o slow.so || failed=1
 for malloc in loses:lua twice:handover; do
   said=$(LD_PRELOAD=$folder/${malloc%:*}.so "$fallow" replay "$traces/${malloc#*:}.trace" 2>&1)
-  check "replay_finds_a_malloc_that_${malloc%:*}" "1 fallow: replay: the contents of a block are not what was written" "$? $said"
+  check "replay_finds_a_malloc_that_${malloc%:*}" "1 fallow: replay: a block does not contain what was written to it" "$? $said"
 done
 preload=$folder/slow.so
 played --parallel "$traces/handover.trace"
@@ -105,13 +105,13 @@ refused folder 'Is a directory'
 refused pipe 'not a regular file'
 refused empty 'an empty file'
 refused nonsense 'not a trace'
-refused newer 'a trace of another version; this fallow plays version 1'
+refused newer 'a trace of another version; this fallow replays version 1'
 refused unheard-of 'a damaged trace'
 refused threads 'a damaged trace'
-refused endless 'a trace without its end: cut off'
+refused endless 'a truncated trace'
 for bytes in 17 1000 20000 $(($(wc -c <"$trace") - 1)); do
   head -c "$bytes" "$trace" >short
-  refused short 'a trace without its end: cut off'
+  refused short 'a truncated trace'
 done
 said=$("$fallow" replay 2>&1)
 check replay_wants_a_file "2 fallow: replay: no file given" "$? $said"

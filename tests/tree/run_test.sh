@@ -47,7 +47,7 @@ peak=$(sed -n 's/.*peak Ready *\([0-9]*\)\..*/\1/p' <<<"$stats")
 said=$(FALLOW_OPTIONS=backgroundthread:1 "$fallow" run true 2>&1)
 check run_bad_option "fallow: option 'backgroundthread:1' ignored; accepted: the options background_thread container give_back guard_sampling hard_limit huge_pages idle_max profile profile_file soft_limit stats_file verbose" "$said"
 said=$(FALLOW_OPTIONS=soft_limit:12x,idle_max:8m "$fallow" run true 2>&1)
-check run_bad_value "fallow: option 'soft_limit:12x' ignored; accepted: soft_limit:a number of bytes, with k, m, g or t behind it if you like" "$said"
+check run_bad_value "fallow: option 'soft_limit:12x' ignored; accepted: soft_limit:a number of bytes, optionally with a suffix k, m, g or t" "$said"
 said=$(FALLOW_OPTIONS=stats_file:/dev/null "$fallow" run --hard_limit=24m -- python3 -c 'bytes(100 << 20)' 2>&1 | tail -1)
 check run_option_on_the_command_line MemoryError "$said"
 # One that is wrong on the command line is named, and the program does not run without it.
@@ -62,7 +62,7 @@ wanted='^process=[0-9]+ reserved_bytes=[0-9]+ prepared_bytes=[0-9]+ ready_bytes=
 check run_figures_of_each_process 1 "$(($(grep -cE "$wanted" "$figures") >= 1 && $(grep -cE "$wanted" "$figures") == $(wc -l <"$figures")))"
 check run_figures_name_the_program 1 "$(($(grep -c ' program=true$' "$figures") == 1))"
 said=$(FALLOW_OPTIONS=stats_file:/nowhere/figures "$fallow" run true 2>&1)
-check run_figures_that_cannot_be_written "fallow: option 'stats_file:/nowhere/figures': that file cannot be written" "$said"
+check run_figures_that_cannot_be_written "fallow: option 'stats_file:/nowhere/figures': cannot write that file" "$said"
 # The table of options is the documents' as well.
 missing=
 for option in $("$fallow" options | sed -nE 's/^([a-z_]+) .*/\1/p'); do
@@ -83,7 +83,7 @@ check run_dies_of_the_same_signal 0 $?
 mkdir "$2/a path" && cp "$fallow" "$2"/libfallow-malloc.so.* "$2/a path" 2>/dev/null
 said=$("$2/a path/fallow" run true 2>&1)
 check run_from_a_path_with_spaces 2 $?
-case $said in *"takes no path with a space"*) echo ok run_says_why ;; *) echo "failed: $said"; failed=1 ;; esac
+case $said in *"cannot hold a path that contains a space"*) echo ok run_says_why ;; *) echo "failed: $said"; failed=1 ;; esac
 rm -rf "$2/a path"
 check run_lists_options 12 "$("$fallow" options | grep -c accepted:)"
 exit $failed

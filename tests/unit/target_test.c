@@ -123,13 +123,13 @@ static void open_and_sane(void) {
 }
 
 static void target_says_what_root_it_is(void) {
-    check_said(of_another_version, "runs fallow 9.8.7, whose tables (layout 99) this command");
-    check_said(of_another_length, "does not know: use the one that came with it");
-    check_said(of_other_counters, "does not know: use the one that came with it");
-    check_said(open_and_empty, "makes no sense");
-    check_said(open_and_beyond, "makes no sense");
-    check_said(open_and_of_no_bytes, "makes no sense");
-    check_said(describe, "has served nothing yet");
+    check_said(of_another_version, "runs fallow 9.8.7, whose tables (layout 99) this command of fallow");
+    check_said(of_another_length, "does not know: use the command that came with that library");
+    check_said(of_other_counters, "does not know: use the command that came with that library");
+    check_said(open_and_empty, "has a damaged description");
+    check_said(open_and_beyond, "has a damaged description");
+    check_said(open_and_of_no_bytes, "has a damaged description");
+    check_said(describe, "has served no request yet");
     check_said(with_bytes_for_a_terminal, "runs fallow ?[2Jxxxx");
 }
 
@@ -155,12 +155,12 @@ static void target_ends(void) {
     kill(child, SIGKILL);
     siginfo_t unused;
     waitid(P_PID, (id_t)child, &unused, WEXITED | WNOWAIT); /* it stays, as one that has ended */
-    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has ended meanwhile"));
+    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has ended"));
     waitpid(child, NULL, 0);
-    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has ended meanwhile"));
-    CHECK(!fl_target_file(&target, "smaps") && strstr(target.wrong, "has ended meanwhile"));
+    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has ended"));
+    CHECK(!fl_target_file(&target, "smaps") && strstr(target.wrong, "has ended"));
     fl_target_close(&target);
-    CHECK(!open_target(child) && strstr(target.wrong, "there is none of that number here"));
+    CHECK(!open_target(child) && strstr(target.wrong, "does not exist here"));
     end(child);
 }
 
@@ -171,7 +171,7 @@ static void target_becomes_another_program(void) {
     CHECK(open_target(child));
     CHECK(write(to_child[1], "x", 1) == 1 && read(from_child[0], &word, 1) == 1);
     CHECK(!fl_target_read(&target, (uintptr_t)&root.opened, &opened, sizeof opened));
-    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has become another program meanwhile (exec)"));
+    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has become another program (exec)"));
     CHECK(!fl_target_give_up(&target) && strstr(target.wrong, "another program"));
     fl_target_close(&target);
     end(child);
