@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "copied.h"
 #include "statistics.h"
 #include "survey.h"
 
@@ -27,8 +28,10 @@ typedef struct request {
     uint64_t mean_bytes;
     form form;
     fl_measure measure;
-    bool start, stop, look;
+    bool start, stop, look, unwind;
 } request;
+
+#define LOOK_SECONDS 0.002 /* a ring of 32 holds what a busy program samples in that time */
 
 static volatile sig_atomic_t interrupted;
 
@@ -76,11 +79,15 @@ static bool is_followed(fl_target *target, uint8_t wanted) {
     return fl_target_read(target, at, &active, 1) && active == wanted;
 }
 
-/* wanted: the shift of the mean, plus 1; 0: off. */
-static bool switch_to(fl_target *target, uint8_t wanted) {
+static int open_memory(const fl_target *target) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/mem", (int)target->process, (int)target->thread);
-    int memory = open(path, O_RDWR | O_CLOEXEC);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+/* wanted: the shift of the mean, plus 1; 0: off. */
+static bool switch_to(fl_target *target, uint8_t wanted) {
+    int memory = open_memory(target);
     uint64_t at = (uintptr_t)target->root.sampling + target->root.places[FL_AT_sampling_wanted].offset;
     bool done = memory >= 0 && write_memory(memory, at, &wanted, 1) && nudge_heaps(target, memory);
     if (!done)
@@ -99,24 +106,78 @@ static uint8_t shift_and_one(uint64_t mean_bytes) {
     return (uint8_t)((shift < FL_SHIFT_MAX ? shift : FL_SHIFT_MAX) + 1);
 }
 
+static bool wait_and_take(fl_target *target, double seconds) {
+    double left = seconds;
+    bool good = true;
+    struct timespec start, now;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    while (good && left > 0 && !interrupted) {
+        wait_for(left < LOOK_SECONDS ? left : LOOK_SECONDS);
+        good = fl_copied_take(target);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        left = seconds - (double)(now.tv_sec - start.tv_sec) - (double)(now.tv_nsec - start.tv_nsec) / 1e9;
+    }
+    return good;
+}
+
+/* A program without frame pointers shows mostly the function that called malloc. */
+static void say_if_short(const fl_profile *profile) {
+    double all = 0, is_short = 0;
+    for (size_t i = 0; i < profile->stack_count; i++) {
+        double bytes = profile->stacks[i].of[FL_TOTAL].bytes;
+        all += bytes;
+        is_short += profile->stacks[i].depth <= 2 ? bytes : 0;
+    }
+    if (all > 0 && is_short > all / 2)
+        fprintf(stderr,
+                "fallow: most of it shows no more than two calls, as of a program without frame pointers; "
+                "--unwind finds all (it copies stacks, while it looks on)\n");
+}
+
+static bool look_on_for(fl_target *target, const request *asked, bool was_on, fl_profile *profile) {
+    if (!asked->unwind) {
+        wait_for(asked->seconds);
+        return fl_profile_read_target(profile, target);
+    }
+    bool good = wait_and_take(target, asked->seconds);
+    if (!was_on) /* before the last copies are taken: what is sampled behind them has none */
+        switch_to(target, 0);
+    fl_copied_end(target);
+    good = good ? fl_profile_read_target(profile, target) : fl_target_give_up(target);
+    if (!was_on)
+        profile->mean_bytes = (uint64_t)1 << (shift_and_one(asked->mean_bytes) - 1);
+    return good;
+}
+
 static bool look_on(fl_target *target, const request *asked, fl_profile *profile) {
     fl_profile before;
     if (!fl_profile_read_target(&before, target))
         return false;
     bool was_on = before.mean_bytes != 0;
+    int memory = asked->unwind ? open_memory(target) : -1;
     signal(SIGINT, interrupt);
     signal(SIGTERM, interrupt);
-    if (!was_on && !switch_to(target, shift_and_one(asked->mean_bytes)))
+    if (asked->unwind && !fl_copied_begin(target, memory))
         return false;
+    if (!was_on && !switch_to(target, shift_and_one(asked->mean_bytes))) {
+        if (asked->unwind)
+            fl_copied_end(target);
+        return false;
+    }
     if (!was_on && !is_followed(target, shift_and_one(asked->mean_bytes)))
         fprintf(stderr, "fallow: process %d allocates nothing just now; it will be sampled when it does\n",
                 (int)target->process);
-    wait_for(asked->seconds);
-    bool read = fl_profile_read_target(profile, target);
-    if (!was_on)
+    bool read = look_on_for(target, asked, was_on, profile);
+    if (!was_on && !asked->unwind)
         switch_to(target, 0);
+    if (!read)
+        fl_target_lost(target); /* then that is what was wrong */
     if (read)
         fl_profile_subtract(profile, &before);
+    if (read && asked->unwind)
+        fl_copied_divide(target, profile);
+    else if (read && asked->form == TEXT)
+        say_if_short(profile);
     return read;
 }
 
@@ -179,6 +240,8 @@ static bool take(request *asked, int *i, int count, char **arguments) {
         asked->start = true;
     else if (!strcmp(word, "--stop"))
         asked->stop = true;
+    else if (!strcmp(word, "--unwind"))
+        asked->unwind = true;
     else if (!strcmp(word, "--now"))
         asked->look = true;
     else if (!strcmp(word, "--seconds") && value && (asked->seconds = strtod(value, &end)) > 0 && !*end)
@@ -201,13 +264,17 @@ int fl_command_profile(int count, char **arguments) {
     fl_profile profile = {0}, base;
     for (int i = 0; i < count; i++)
         if (!take(&asked, &i, count, arguments))
-            return fl_fail(
-                arguments[i],
-                "unknown, or without its value; accepted: PID or FILE, --seconds N, --mean BYTES, "
-                "--now, --start, --stop, --total, --peak, --pprof, --collapsed, --base FILE, -o FILE");
+            return fl_fail(arguments[i],
+                           "unknown, or without its value; accepted: PID or FILE, --seconds N, --mean BYTES, "
+                           "--unwind, --now, --start, --stop, --total, --peak, --pprof, --collapsed, --base "
+                           "FILE, -o FILE");
     if (!asked.what)
         return fl_fail("profile", "no process given, and no file; wanted: its number, or a path");
     bool process = is_number(asked.what);
+    if (asked.unwind && (!process || asked.start || asked.stop || asked.look))
+        return fl_fail(
+            "--unwind",
+            "copies stacks while it looks on; accepted with a PID, and without --now, --start, --stop");
     if (!(process ? of_process(&asked, &profile) : fl_profile_read_file(&profile, asked.what)))
         return 1;
     if (process && (asked.start || asked.stop))

@@ -24,7 +24,7 @@ static void *grown(void *array, size_t count, size_t each) {
     return more;
 }
 
-static fl_stack *add_stack(fl_profile *profile) {
+fl_stack *fl_profile_add_stack(fl_profile *profile) {
     profile->stacks = grown(profile->stacks, profile->stack_count, sizeof *profile->stacks);
     fl_stack *stack = &profile->stacks[profile->stack_count++];
     memset(stack, 0, sizeof *stack);
@@ -95,18 +95,20 @@ static bool is_fallows(const fl_mapping *mapping) {
     return name && !strncmp(name, "/libfallow", 10);
 }
 
-/* Drops the library's own calls, and what is behind a call that is none: a frame that was no frame. */
+void fl_profile_trim(const fl_profile *profile, fl_stack *stack) {
+    unsigned from = 0, to = 0;
+    const fl_mapping *mapping;
+    while (from < stack->depth && (mapping = fl_profile_mapping(profile, stack->calls[from])) != NULL &&
+           is_fallows(mapping))
+        from++;
+    for (; from < stack->depth && fl_profile_mapping(profile, stack->calls[from] - 1); from++)
+        stack->calls[to++] = stack->calls[from];
+    stack->depth = to;
+}
+
 static void trim_calls(fl_profile *profile) {
-    for (fl_stack *stack = profile->stacks; stack < profile->stacks + profile->stack_count; stack++) {
-        unsigned from = 0, to = 0;
-        const fl_mapping *mapping;
-        while (from < stack->depth && (mapping = fl_profile_mapping(profile, stack->calls[from])) != NULL &&
-               is_fallows(mapping))
-            from++;
-        for (; from < stack->depth && fl_profile_mapping(profile, stack->calls[from] - 1); from++)
-            stack->calls[to++] = stack->calls[from];
-        stack->depth = to;
-    }
+    for (size_t i = 0; i < profile->stack_count; i++)
+        fl_profile_trim(profile, &profile->stacks[i]);
 }
 
 static fl_amount amount(uint64_t blocks, uint64_t bytes) {
@@ -120,7 +122,7 @@ static bool read_site(fl_profile *profile, char *line) {
                &n[6], &at) != 7 ||
         n[6] > FL_FRAMES_MAX)
         return false;
-    fl_stack *stack = add_stack(profile);
+    fl_stack *stack = fl_profile_add_stack(profile);
     for (int i = 0; i < FL_MEASURES; i++)
         stack->of[i] = amount(n[2 * i], n[2 * i + 1]);
     for (char *end = line + at; stack->depth < n[6]; line = end, at = 0)
@@ -179,10 +181,11 @@ bool fl_profile_read_target(fl_profile *profile, fl_target *target) {
         uint64_t depth = number(target, site, FL_AT_site_depth);
         if (depth > FL_FRAMES_MAX || depth * 8 > calls.bytes)
             return fl_target_give_up(target);
-        fl_stack *stack = add_stack(profile);
+        fl_stack *stack = fl_profile_add_stack(profile);
         if (!fl_target_read(target, at + calls.offset, stack->calls, depth * 8))
             return fl_target_give_up(target);
         stack->depth = (unsigned)depth;
+        stack->site = at;
         memcpy(stack->arena, site + name.offset,
                name.bytes < sizeof stack->arena ? name.bytes : sizeof stack->arena);
         fl_make_printable(stack->arena, sizeof stack->arena);
@@ -205,12 +208,19 @@ bool fl_profile_read_target(fl_profile *profile, fl_target *target) {
     return !fl_target_lost(target);
 }
 
+/* Sites whose calls differ only in what was trimmed are the same to people; of one process, addresses tell. */
+static bool are_of_one_site(const fl_stack *a, const fl_stack *b) {
+    if (a->site && b->site)
+        return a->site == b->site;
+    return a->depth == b->depth && !strcmp(a->arena, b->arena) &&
+           !memcmp(a->calls, b->calls, a->depth * sizeof *a->calls);
+}
+
 void fl_profile_subtract(fl_profile *profile, const fl_profile *before) {
     for (size_t i = 0; i < before->stack_count; i++) {
         const fl_stack *old = &before->stacks[i];
         fl_stack *its = profile->stacks, *end = its + profile->stack_count;
-        while (its < end && (its->depth != old->depth || strcmp(its->arena, old->arena) ||
-                             memcmp(its->calls, old->calls, old->depth * sizeof *old->calls)))
+        while (its < end && !are_of_one_site(its, old))
             its++;
         for (int m = 0; its < end && m < FL_MEASURES; m++) {
             its->of[m].blocks -= old->of[m].blocks;

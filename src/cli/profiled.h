@@ -20,6 +20,7 @@ typedef struct fl_amount {
 typedef struct fl_stack {
     fl_amount of[FL_MEASURES];
     char arena[FL_SITE_NAME_BYTES];
+    uint64_t site; /* its address in the process; 0: of a file */
     unsigned depth;
     uint64_t calls[FL_FRAMES_MAX]; /* return addresses, the newest first */
 } fl_stack;
@@ -43,6 +44,12 @@ typedef struct fl_profile {
 /* Return false if that fails, and have said why. */
 bool fl_profile_read_file(fl_profile *profile, const char *path);
 bool fl_profile_read_target(fl_profile *profile, fl_target *target);
+
+/* Adds one without anything. It may move the others. */
+fl_stack *fl_profile_add_stack(fl_profile *profile);
+
+/* Drops the library's own calls, and what is behind a call that is none: a frame that was no frame. */
+void fl_profile_trim(const fl_profile *profile, fl_stack *stack);
 
 /* Leaves what has come since: subtracts from all amounts those of an earlier profile of the same process. */
 void fl_profile_subtract(fl_profile *profile, const fl_profile *before);

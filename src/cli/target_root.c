@@ -55,6 +55,9 @@ static bool is_sane(const fl_root *root) {
 #define FL_OF_fl_sampling FL_OF_sampling
 #define FL_OF_fl_profile_books FL_OF_books
 #define FL_OF_fl_process_counters FL_OF_counters
+#define FL_OF_fl_sample FL_OF_sample
+#define FL_OF_fl_copies FL_OF_copies
+#define FL_OF_fl_copy FL_OF_copy
 #define FL_OF_fallow_arena FL_OF_arena
 #define FL_OF_fl_events FL_OF_events
 #define FL_OF_fl_event FL_OF_event

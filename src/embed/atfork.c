@@ -12,6 +12,7 @@
 #include "../heap/heap_life.h"
 #include "../heap/reclaim.h"
 #include "../heap/thread.h"
+#include "../profile/copies.h"
 #include "../system/fork.h"
 #include "poollist.h"
 
@@ -76,6 +77,7 @@ static void fork_child(void) {
         fl_shed_fork_child_of(&arena->pages);
         fl_pools_fork_child(arena);
     }
+    fl_copies_drop();
     fl_events_fork_child();
     fl_shed_fork_child();
     fl_scavenger_fork_child();

@@ -5,6 +5,7 @@
 
 #include "../arena/charge.h"
 #include "../arena/events.h"
+#include "../profile/copies.h"
 #include "../profile/sites.h"
 #include "../slab/arenas.h"
 #include "../slab/trap.h"
@@ -39,9 +40,11 @@ __attribute__((used)) static fl_root root = {
     .traps = &fl_the_traps,
     .sampling = FL_HARDENED ? NULL : &fl_the_sampling,
     .books = &fl_the_books,
+    .copies = FL_HARDENED || !FL_COPIES_ARE_MADE ? NULL : &fl_the_copies,
     .counters = &fl_the_process,
     .events = &fl_the_events,
     .events_kept = FL_EVENTS_KEPT,
+    .copies_kept = FL_COPIES,
     .counter_names = FL_COUNTER_NAMES,
     .sizes = {FL_ROOT_STRUCTURES(SIZE)},
     .places = {FL_ROOT_MEMBERS(PLACE)},

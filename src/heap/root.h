@@ -19,7 +19,7 @@
 
 #define FL_ROOT_MARK "fallow root" /* and zeroes up to 16 bytes */
 #define FL_ROOT_MARK_BYTES 16
-#define FL_ROOT_LAYOUT 4
+#define FL_ROOT_LAYOUT 5
 
 #define FL_ROOT_PROCESS_COUNTER(X, name, ...) X(process_##name, fl_process_counters, name)
 #define FL_ROOT_ARENA_COUNTER(X, name, ...) X(arena_##name, fallow_arena, pages.name)
@@ -89,6 +89,20 @@
     X(books_sites, fl_profile_books, sites)                             \
     X(books_round, fl_profile_books, round)                             \
     X(books_past_peak, fl_profile_books, past_peak)                     \
+    X(sample_copy, fl_sample, copy)                                     \
+    X(copies_reader, fl_copies, reader)                                 \
+    X(copies_ring, fl_copies, ring)                                     \
+    X(copies_late, fl_copies, late)                                     \
+    X(copies_foreign, fl_copies, foreign)                               \
+    X(copy_full, fl_copy, full)                                         \
+    X(copy_bytes, fl_copy, bytes)                                       \
+    X(copy_number, fl_copy, number)                                     \
+    X(copy_sample, fl_copy, sample)                                     \
+    X(copy_site, fl_copy, site)                                         \
+    X(copy_sample_blocks, fl_copy, sample_blocks)                       \
+    X(copy_sample_bytes, fl_copy, sample_bytes)                         \
+    X(copy_registers, fl_copy, registers)                               \
+    X(copy_stack, fl_copy, stack)                                       \
     X(arena_name, fallow_arena, name)                                   \
     X(arena_handle, fallow_arena, handle)                               \
     X(arena_parent, fallow_arena, pages.parent)                         \
@@ -125,6 +139,9 @@
     X(site, fl_site)                 \
     X(sampling, fl_sampling)         \
     X(books, fl_profile_books)       \
+    X(sample, fl_sample)             \
+    X(copies, fl_copies)             \
+    X(copy, fl_copy)                 \
     X(counters, fl_process_counters) \
     X(arena, fallow_arena)           \
     X(events, fl_events)             \
@@ -167,9 +184,11 @@ typedef struct fl_root {
     const void *traps;    /* which begin with a slab's descriptor each: ../slab/trap.h */
     const void *sampling; /* written from outside: sampled.h; NULL: it does not sample (hardened) */
     const void *books;    /* of the profile */
+    const void *copies;   /* of stacks, written from outside: ../profile/copies.h; NULL: none are made */
     const void *counters; /* of the process */
     const void *events;
     uint32_t events_kept;
+    uint32_t copies_kept;
     char counter_names[sizeof FL_COUNTER_NAMES];
     uint32_t sizes[FL_OF_COUNT];
     fl_root_place places[FL_AT_COUNT];

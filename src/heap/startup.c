@@ -6,6 +6,7 @@
 #include "../arena/driver.h"
 #include "../arena/scavenger.h"
 #include "../osmem/birthpage.h"
+#include "../profile/copies.h"
 #include "reclaim.h"
 #include "root.h"
 
@@ -16,6 +17,7 @@ static void init(void) {
     if (FL_HARDENED)
         fl_hardening_init();
     fl_locks_know_birth(fl_birth_page());
+    fl_copies_know_main();
     fl_driver_start();
     if (!fl_window_init())
         return;

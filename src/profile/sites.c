@@ -5,6 +5,7 @@
 
 #include "../arena/window.h"
 #include "../system/lock.h"
+#include "copies.h"
 
 #define BUCKETS 4096
 #define SAMPLES_AT_ONCE 128
@@ -72,6 +73,7 @@ static fl_site *site_at(const void *frame, const char *arena) {
 }
 
 static void put_sample(fl_sample *sample) {
+    sample->copy = 0;
     sample->site = (fl_site *)unused;
     unused = sample;
 }
@@ -123,14 +125,29 @@ static void count_out(const fl_sample *sample) {
     fl_the_books.live_bytes -= sample->bytes;
 }
 
+/* Apart, for the stack. */
+static __attribute__((noinline)) void copy_stack(fl_sample *sample) {
+    fl_copy *copy = fl_copies_take();
+    if (!copy)
+        return;
+    sample->copy = copy->number;
+    copy->sample = sample;
+    copy->site = sample->site;
+    copy->sample_blocks = sample->blocks;
+    copy->sample_bytes = sample->bytes;
+    fl_copies_finish(copy);
+}
+
 fl_sample *fl_sites_add(const void *frame, const char *arena, size_t bytes, unsigned shift) {
     uint64_t blocks = fl_chance_weight(bytes, shift);
     fl_lock_take(fl_lock_of(FL_LOCK_PROFILE));
     fl_sample *sample = take_sample();
     fl_site *site = sample ? site_at(frame, arena) : NULL;
     if (site) {
-        *sample = (fl_sample){site, blocks, (uint64_t)(((unsigned __int128)blocks * bytes) >> 16)};
+        *sample = (fl_sample){site, blocks, (uint64_t)(((unsigned __int128)blocks * bytes) >> 16), 0};
         count_in(sample);
+        if (fl_copies_are_wanted())
+            copy_stack(sample);
     } else if (sample) {
         put_sample(sample);
         sample = NULL;

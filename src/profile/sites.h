@@ -40,6 +40,7 @@ typedef struct fl_site {
 typedef struct fl_sample {
     fl_site *site; /* of one that is not in use: the next such */
     uint64_t blocks, bytes;
+    uint64_t copy; /* the number of its stack's copy; 0: there is none, or the sample has ended */
 } fl_sample;
 
 /* wanted: written by whoever wants sampling on or off, another process too. active: what holds. Each is 0, or

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * copied.h: what `fallow profile --unwind` does while it looks on: takes the copies of stacks out of the process
+ * (src/profile/copies.h), wipes them there, and unwinds them; and in the end divides what each site has among
+ * the full stacks of its samples.
+ */
+#ifndef FL_COPIED_H
+#define FL_COPIED_H
+
+#include "profiled.h"
+
+/* memory: the process's, to be written. Return false if that fails; target->wrong says why. */
+bool fl_copied_begin(fl_target *target, int memory);
+
+/* Takes out what is there. Wants to be called more often than samples fill the ring. */
+bool fl_copied_take(fl_target *target);
+
+/* Takes out the last ones; none are made, and none are left, from here on. Always after a begin. */
+void fl_copied_end(fl_target *target);
+
+/* Divides a profile of the same process, read after the end: what samples with a full stack are of is of that
+ * stack; the rest stays at the site. Sums stay as they are. `before` is not in it any more. */
+void fl_copied_divide(fl_target *target, fl_profile *profile);
+
+#endif
