@@ -176,7 +176,7 @@ static bool look_on(fl_target *target, const request *asked, fl_profile *profile
         fl_profile_subtract(profile, &before);
     if (read && asked->unwind)
         fl_copied_divide(target, profile);
-    else if (read && asked->form == TEXT)
+    else if (read)
         say_if_short(profile);
     return read;
 }

@@ -35,6 +35,7 @@ static copied_sample *samples;
 static size_t stack_count, sample_count, buckets[BUCKETS];
 static int memory;
 static uint32_t reader; /* this process's number, as long as no other command reads */
+static bool taken_over;
 static uint64_t late_before, foreign_before, late, foreign, failed;
 
 static void *grown(void *array, size_t count, size_t each) {
@@ -124,7 +125,8 @@ static bool take_all(fl_target *target) {
     late = fl_target_member(target, head, FL_AT_copies_late) - late_before;
     foreign = fl_target_member(target, head, FL_AT_copies_foreign) - foreign_before;
     uint64_t reads = fl_target_member(target, head, FL_AT_copies_reader);
-    if (reads != reader && reads != 0) /* another command's, which has them now */
+    taken_over = reads != reader && reads != 0; /* by another command, which has them now */
+    if (taken_over)
         return true;
     if (reads == 0 && !set_reader(target, reader)) /* the process has found that nobody read for a while */
         return false;
@@ -232,7 +234,7 @@ static fl_stack *same_stack(fl_profile *profile, size_t from, const fl_stack *li
 }
 
 void fl_copied_divide(fl_target *target, fl_profile *profile) {
-    size_t sites = profile->stack_count, unwound = 0;
+    size_t sites = profile->stack_count, unwound = 0, in_part = 0;
     count_samples(target);
     for (size_t i = 0; i < stack_count; i++) {
         full_stack *full = &stacks[i];
@@ -260,13 +262,19 @@ void fl_copied_divide(fl_target *target, fl_profile *profile) {
         }
         full->site = 0; /* divided */
     }
-    for (size_t i = 0; i < sample_count; i++)
-        unwound += stacks[samples[i].stack].site == 0;
+    for (size_t i = 0; i < sample_count; i++) {
+        const full_stack *its = &stacks[samples[i].stack];
+        unwound += its->site == 0;
+        in_part += its->site == 0 && !its->whole;
+    }
     fprintf(
         stderr,
-        "fallow: %zu samples have all of their calls; %llu have what frame pointers show: %llu were too many "
-        "at once, %llu not on their thread's own stack, %llu not to be unwound\n",
-        unwound, (unsigned long long)(late + foreign + failed + sample_count - unwound),
+        "fallow: %zu samples are unwound, %zu of them as far as their copies go; %llu have what frame "
+        "pointers "
+        "show: %llu were too many at once, %llu not on their thread's own stack, %llu not to be unwound\n",
+        unwound, in_part, (unsigned long long)(late + foreign + failed + sample_count - unwound),
         (unsigned long long)late, (unsigned long long)foreign,
         (unsigned long long)(failed + sample_count - unwound));
+    if (taken_over)
+        fputs("fallow: another `fallow profile --unwind` has taken over, so that many have none\n", stderr);
 }

@@ -39,6 +39,7 @@ static struct {
     size_t bytes;
     uint64_t *calls;
     unsigned count, max;
+    bool ran_out; /* libdw takes a word that cannot be had for the end */
 } now;
 
 static const char *load(void) {
@@ -93,8 +94,10 @@ static bool get_thread(Dwfl *of, pid_t thread, void *argument, void **its_argume
 static bool read_stack(Dwfl *of, Dwarf_Addr address, Dwarf_Word *word, void *argument) {
     (void)of, (void)argument;
     uint64_t at = address - now.registers[7];
-    if (now.bytes < sizeof *word || at > now.bytes - sizeof *word)
+    if (now.bytes < sizeof *word || at > now.bytes - sizeof *word) {
+        now.ran_out = true;
         return false;
+    }
     memcpy(word, now.stack + at, sizeof *word);
     return true;
 }
@@ -159,8 +162,8 @@ unsigned fl_unwind(const uint64_t *registers, const unsigned char *stack, size_t
                    unsigned calls_max, bool *whole) {
     for (int tries = 0; tries < 2; tries++) {
         now.registers = registers, now.stack = stack, now.bytes = bytes;
-        now.calls = calls, now.count = 0, now.max = calls_max;
-        *whole = its.dwfl_getthread_frames(dwfl, process, take_frame, &now) == 0;
+        now.calls = calls, now.count = 0, now.max = calls_max, now.ran_out = false;
+        *whole = its.dwfl_getthread_frames(dwfl, process, take_frame, &now) == 0 && !now.ran_out;
         /* A library that the process has loaded meanwhile. */
         if (now.count == 0 || its.dwfl_addrmodule(dwfl, calls[now.count - 1] - 1) || time(NULL) == reported ||
             !report())

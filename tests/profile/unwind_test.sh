@@ -50,6 +50,7 @@ for program in deep stripped; do
     [ $program = deep ] || [ $how = main ] || continue
     start "$work/$program" $how
     look; without=$(bytes "$calls")
+    grep -q -- '--unwind finds all' "$work/said" || fail "$program $how: nobody is told of --unwind: $(cat "$work/said")"
     look --unwind || fail "$program $how: $(cat "$work/said")"
     with=$(bytes "$calls"); all=$(bytes 'fifth ')
     end
