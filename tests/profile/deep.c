@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <ucontext.h>
@@ -90,9 +91,11 @@ static void with_children(void) {
             waitpid(child, NULL, 0);
         }
         child = fork();
-        if (child == 0)
+        if (child == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL); /* it must not outlive the test */
             for (;;)
                 pause();
+        }
     }
 }
 
