@@ -174,8 +174,11 @@ static bool claim_listed(fl_slab *slab, fl_word word) {
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
+/* For what looks at slabs that may be anybody's: what it reads is a hint, and may be of another slab by then. */
+#define HINT __attribute__((no_sanitize("thread")))
+
 /* Enough was freed since the last time; or all of it was, and the system did not let it die then. */
-static bool is_worth_another_purge(const fl_slab *slab, fl_word word, const fl_purge_turn *turn) {
+HINT static bool is_worth_another_purge(const fl_slab *slab, fl_word word, const fl_purge_turn *turn) {
     uint32_t live = fl_word_live(word);
     return slab->purged_live - live > slab->capacity / PURGE_PART ||
            (live == 0 && slab->purge_round != turn->round);
@@ -196,7 +199,7 @@ static fl_slab *claim_purged(fl_slab_list *list, fl_purge_turn *turn) {
     return NULL;
 }
 
-static bool is_old_enough(const fl_slab *slab, fl_cause cause) {
+HINT static bool is_old_enough(const fl_slab *slab, fl_cause cause) {
     return cause != FL_CAUSE_GOAL || fl_scavenger_ticked_s() - slab->since_s >= FL_OLD_SECONDS;
 }
 
@@ -219,12 +222,11 @@ fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge
     return slab;
 }
 
-static bool may_have_more_idle(const fl_slab *slab, uint32_t live) {
+HINT static bool may_have_more_idle(const fl_slab *slab, uint32_t live) {
     return slab->purged_live != live && fl_slab_may_have_idle_unit(slab, live);
 }
 
-/* Hints, as the next: what the table leads to may be another slab by the time this is read. */
-__attribute__((no_sanitize("thread"))) static bool is_worth_at_limit(const fl_slab *slab, fl_word word) {
+HINT static bool is_worth_at_limit(const fl_slab *slab, fl_word word) {
     uint32_t live = fl_word_live(word);
     fl_slab_state state = fl_word_state(word);
     if (state == FL_FLOATING && live < slab->capacity)
@@ -235,14 +237,13 @@ __attribute__((no_sanitize("thread"))) static bool is_worth_at_limit(const fl_sl
            fl_tally_allows_idle(slab);
 }
 
-__attribute__((no_sanitize("thread"))) static bool is_worth_in_turn(const fl_slab *slab, fl_word word,
-                                                                    const fl_purge_turn *turn) {
+HINT static bool is_worth_in_turn(const fl_slab *slab, fl_word word, const fl_purge_turn *turn) {
+    bool purged = slab->purged_live < FL_PURGED_IN_PART; /* fl_slab_is_purged, but a hint */
     if (fl_word_state(word) == FL_FLOATING)
         return turn->cause == FL_CAUSE_REQUEST && may_have_more_idle(slab, fl_word_live(word));
     if (fl_word_state(word) != FL_LISTED)
         return false;
-    return fl_slab_is_purged(slab) ? is_worth_another_purge(slab, word, turn)
-                                   : is_old_enough(slab, turn->cause);
+    return purged ? is_worth_another_purge(slab, word, turn) : is_old_enough(slab, turn->cause);
 }
 
 /* Claims a slab from the state in the word, and takes it out of its list if it was in one. Returns false if
