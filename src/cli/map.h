@@ -13,7 +13,7 @@
  * are numbers of the palette of 256 (terminal.h), with the page's hues: each has a contrast of at least 3 : 1
  * on white and on black, which top_test checks. */
 #define FL_SHARES(X)                                                          \
-    X(LIVE, "live", '#', 32, "in blocks handed out")                \
+    X(LIVE, "live", '#', 32, "in blocks handed out")                          \
     X(FREE, "free", '+', 166, "in slabs, between and behind live blocks")     \
     X(POOL, "pool", 'o', 30, "granted to pools, or on its way between uses")  \
     X(SPAN, "span", 's', 133, "kept by a thread for its next request")        \
