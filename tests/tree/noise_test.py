@@ -79,6 +79,23 @@ def test_failures():
     check("noise_others_go_on_after_a_failure", len(results["one"]["a"]["runs"]) == 8)
 
 
+def test_interrupted():
+    """In the third round that counts, after its first row; and before a round is whole, when there is nothing to report."""
+    def interrupt(at):
+        def error(number, name):
+            if number == at:
+                raise KeyboardInterrupt
+        return Machine(lambda number: 0.0, error)
+
+    results, _ = measured(interrupt(15), "ab")
+    check("noise_interrupted_whole_rounds_count", all(len(cell["runs"]) == 2 for cells in results.values() for cell in cells.values()), results)
+    try:
+        measured(interrupt(5), "ab")
+        check("noise_interrupted_early_ends", False)
+    except KeyboardInterrupt:
+        check("noise_interrupted_early_ends", True)
+
+
 def test_here():
     """A busy process beside nothing at all is seen; one's own work is not."""
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -96,5 +113,6 @@ test_quiet()
 test_spell()
 test_never_quiet()
 test_failures()
+test_interrupted()
 test_here()
 sys.exit(1 if failed else 0)

@@ -40,7 +40,7 @@ def arguments():
                         help="another build of fallow; or a library, or a name; any number")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only these allocators (of those there are)")
     parser.add_argument("--rows", default="", metavar="NAMES", help="only these rows, by commas")
-    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (12; 20 in full)")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each row runs on each allocator (12; 20 in full); Ctrl-C ends with those that are whole")
     parser.add_argument("--equal-within", type=float, default=claims.WITHIN * 100, metavar="PERCENT",
                         help="what counts as equal (%g)" % (claims.WITHIN * 100))
     parser.add_argument("--repeat", type=int, default=2, metavar="N",

@@ -62,9 +62,17 @@ def enter(cells, tried, watched):
             cells[name]["runs"].append(figures)
 
 
+def leave_whole(results, rounds):
+    """Forgets what a round that was broken off has measured: some rows have it, and others not."""
+    for cells in results.values():
+        for cell in cells.values():
+            del cell["runs"][rounds:]
+
+
 def measure(rows, allocators, options, run=runs.run):
     """(results[row][allocator]: {"runs": [...], "dropped": [...], "watched": {...}} or {"error": ...}, counts of disturbed sets). The
-    first round, which warms up and watches memory, is not counted."""
+    first round, which warms up and watches memory, is not counted. Interrupted (Ctrl-C) after a whole round, it ends with those
+    that are whole; options.rounds says how many."""
     results = {row.name: {name: {"runs": [], "dropped": []} for name in allocators} for row in rows}
     counts = {"sets": 0, "repeated": 0, "tries": 0, "kept": 0, "tries_max": int(REPEATED_MAX * len(rows) * options.rounds) + 1}
     progress, order = Progress(len(rows) * len(allocators) * (options.rounds + 1)), random.Random(options.seed)
@@ -77,9 +85,9 @@ def measure(rows, allocators, options, run=runs.run):
                 tried[name] = run(options.launcher, row, allocators[name], options.timeout, watched=watched)
         return tried
 
-    for round_ in range(options.rounds + 1):
+    def go_round(counted):
         for row in order.sample(rows, len(rows)):
-            if round_ == 0:
+            if not counted:
                 enter(results[row.name], once(row, True), True)
                 continue
             tried, dropped = undisturbed(lambda: once(row, False), counts, options.repeat)
@@ -88,5 +96,17 @@ def measure(rows, allocators, options, run=runs.run):
             for one in dropped:
                 for name, figures in one.items():
                     results[row.name][name]["dropped"].append(figures)
+
+    whole = -1
+    try:
+        for round_ in range(options.rounds + 1):
+            go_round(round_ > 0)
+            whole = round_
+    except KeyboardInterrupt:
+        if whole < 1:
+            raise
+        print("\ninterrupted: %d of %d rounds count" % (whole, options.rounds))
+        leave_whole(results, whole)
+        options.rounds = whole
     print()
     return results, counts

@@ -148,6 +148,10 @@ def run(launcher, row, allocator, timeout, watched=False, keep_output=False, cou
             os.killpg(process.pid, 9)
             process.wait()
             return {"error": "took longer than %d s" % timeout}
+        except KeyboardInterrupt:  # it is in a session of its own, and has not been told
+            os.killpg(process.pid, 9)
+            process.wait()
+            raise
         after = noise.snapshot()
         text, stderr, words = (contents(os.path.join(folder, name)) for name in ("out", "err", "usage"))
         words = words.split()
