@@ -47,7 +47,7 @@ static void frees_by_a_thread_that_never_allocates(void) {
         in_a_thread(free_all_of_them, NULL);
         fill_all();
     }
-    CHECK(resident_bytes() <= once + 3 * MIB); /* with a huge page, if there is one where it grows */
+    CHECK(resident_bytes() <= once + 2 * MIB);
     free_all();
 }
 

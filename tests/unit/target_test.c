@@ -155,10 +155,10 @@ static void target_ends(void) {
     kill(child, SIGKILL);
     siginfo_t unused;
     waitid(P_PID, (id_t)child, &unused, WEXITED | WNOWAIT); /* it stays, as one that has ended */
-    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has ended"));
+    CHECK(fl_target_lost(&target) && strstr(target.wrong, "): has ended. (If it went on as a daemon"));
     waitpid(child, NULL, 0);
-    CHECK(fl_target_lost(&target) && strstr(target.wrong, "has ended"));
-    CHECK(!fl_target_file(&target, "smaps") && strstr(target.wrong, "has ended"));
+    CHECK(fl_target_lost(&target) && strstr(target.wrong, "): has ended. (If it went on as a daemon"));
+    CHECK(!fl_target_file(&target, "smaps") && !strcmp(strrchr(target.wrong, ':'), ": has ended"));
     fl_target_close(&target);
     CHECK(!open_target(child) && strstr(target.wrong, "does not exist here"));
     end(child);
