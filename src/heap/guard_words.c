@@ -4,17 +4,10 @@
 #include "../slab/arenas.h"
 #include "../slab/units.h"
 #include "../system/place.h"
-#include "../system/system.h"
+#include "../system/report.h"
 #include "sealed.h"
 
 #if FL_HARDENED
-
-#define AWHILE_NS UINT64_C(1000000)
-#define WHILES 1000
-
-/* Too large for a handler's stack. Written by the thread that has set `speaking`. */
-static _Atomic bool speaking;
-static fl_line line;
 
 /* The page map knows only the first pages of a large block: the nearest entry before tells. */
 #define LOOKS_MAX ((size_t)1 << 20)
@@ -44,44 +37,38 @@ static const char *what_it_was(const fl_slab *slab, const char *address) {
                : NULL;
 }
 
-static void add_owner(const fl_slab *slab) {
+static void add_owner(fl_line *line, const fl_slab *slab) {
     bool large = slab->kind == FL_KIND_LARGE;
-    fl_line_add(&line, large ? "; a large block of " : "; ");
-    fl_line_add_number(&line, large ? slab->pages : slab->capacity);
-    fl_line_add(&line, large ? " pages" : " blocks of ");
+    fl_line_add(line, large ? "; a large block of " : "; ");
+    fl_line_add_number(line, large ? slab->pages : slab->capacity);
+    fl_line_add(line, large ? " pages" : " blocks of ");
     if (!large) {
-        fl_line_add_number(&line, slab->block_bytes);
-        fl_line_add(&line, " bytes");
+        fl_line_add_number(line, slab->block_bytes);
+        fl_line_add(line, " bytes");
     }
-    fl_line_add(&line, " at ");
-    fl_line_add_address(&line, slab->start);
-    fl_line_add(&line, ", arena '");
-    fl_line_add(&line, slab->arena->name);
-    fl_line_add(&line, "'");
+    fl_line_add(line, " at ");
+    fl_line_add_address(line, slab->start);
+    fl_line_add(line, ", arena '");
+    fl_line_add(line, slab->arena->name);
+    fl_line_add(line, "'");
 }
 
-/* A thread that does not get to speak in time was perhaps interrupted while it was speaking itself. */
 bool fl_guard_explain(const fl_fault *fault) {
     const fl_slab *slab = owner_of(fault->address);
     const char *what = what_it_was(slab, fault->address);
     if (!what)
         return false;
-    for (unsigned i = 0; atomic_exchange_explicit(&speaking, true, memory_order_acquire) && i < WHILES; i++)
-        fl_system_sleep_ns(AWHILE_NS);
-    fl_line_start(&line);
-    fl_line_add(&line, "fallow: ");
-    fl_line_add(&line, !fault->instruction ? "access to " : fault->writes ? "write to " : "read of ");
-    fl_line_add_address(&line, fault->address);
-    fl_line_add(&line, ": ");
-    fl_line_add(&line, what);
-    add_owner(slab);
+    fl_line *line = fl_report_begin();
+    fl_report_add_access(line, fault);
+    fl_line_add(line, what);
+    add_owner(line, slab);
     if (fault->instruction) {
-        fl_line_add(&line, "; by ");
-        fl_line_add_place(&line, fault->instruction);
+        fl_line_add(line, "; by ");
+        fl_line_add_place(line, fault->instruction);
     }
-    fl_line_add(&line, "; valgrind or -fsanitize=address show whose it was\n");
-    fl_line_write(&line, 2);
-    atomic_store_explicit(&speaking, false, memory_order_release);
+    fl_line_add(line, "; valgrind or -fsanitize=address show whose it was\n");
+    fl_line_write(line, 2);
+    fl_report_end();
     return true;
 }
 

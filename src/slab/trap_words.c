@@ -6,50 +6,35 @@
 #include "../profile/frames.h"
 #include "../system/fatal.h"
 #include "../system/place.h"
+#include "../system/report.h"
 #include "../system/system.h"
 
-#define AWHILE_NS UINT64_C(1000000)
-#define WHILES 1000
-
-/* Too large for a stack. Written by the thread that has set `speaking`. */
-static _Atomic bool speaking;
-static fl_line line;
-static uintptr_t calls[FL_FRAMES_MAX];
-
-/* A thread that does not get to speak in time was perhaps interrupted while it was speaking itself: it speaks
- * all the same. */
-static void begin(void) {
-    for (unsigned i = 0; atomic_exchange_explicit(&speaking, true, memory_order_acquire) && i < WHILES; i++)
-        fl_system_sleep_ns(AWHILE_NS);
-    fl_line_start(&line);
-}
+/* Of the thread that has the report. */
+static fl_line *line;
+static uintptr_t calls[FL_FRAMES_MAX]; /* too large for a stack as well */
 
 static void write_line(void) {
-    fl_line_add(&line, "\n");
-    fl_line_write(&line, 2);
-    fl_line_start(&line);
-}
-
-static void end(void) {
-    atomic_store_explicit(&speaking, false, memory_order_release);
+    fl_line_add(line, "\n");
+    fl_line_write(line, 2);
+    fl_line_start(line);
 }
 
 static void say_calls(const uintptr_t *of, uint32_t depth) {
     for (uint32_t i = 0; i < depth; i++) {
-        fl_line_add(&line, "    ");
-        fl_line_add_place(&line, of[i] - 1); /* the call, not the instruction behind it */
+        fl_line_add(line, "    ");
+        fl_line_add_place(line, of[i] - 1); /* the call, not the instruction behind it */
         write_line();
     }
 }
 
 static void say_who(const char *what, uint32_t thread) {
-    fl_line_add(&line, "  ");
-    fl_line_add(&line, what);
+    fl_line_add(line, "  ");
+    fl_line_add(line, what);
     if (thread) {
-        fl_line_add(&line, " by thread ");
-        fl_line_add_number(&line, thread);
+        fl_line_add(line, " by thread ");
+        fl_line_add_number(line, thread);
     }
-    fl_line_add(&line, ":");
+    fl_line_add(line, ":");
     write_line();
 }
 
@@ -65,16 +50,16 @@ static void say_block(const fl_trap *trap) {
 }
 
 static void add_block(const fl_trap *trap) {
-    fl_line_add(&line, " a block of ");
-    fl_line_add_number(&line, trap->as_slab.block_bytes);
-    fl_line_add(&line, " bytes at ");
-    fl_line_add_address(&line, trap->as_slab.start);
+    fl_line_add(line, " a block of ");
+    fl_line_add_number(line, trap->as_slab.block_bytes);
+    fl_line_add(line, " bytes at ");
+    fl_line_add_address(line, trap->as_slab.start);
 }
 
 static void add_bytes(size_t bytes, const char *where) {
-    fl_line_add_number(&line, bytes);
-    fl_line_add(&line, bytes == 1 ? " byte " : " bytes ");
-    fl_line_add(&line, where);
+    fl_line_add_number(line, bytes);
+    fl_line_add(line, bytes == 1 ? " byte " : " bytes ");
+    fl_line_add(line, where);
 }
 
 /* Returns how far outside of a block an address lies: 0 inside, 1 for the first byte beyond either end. */
@@ -105,9 +90,9 @@ static const fl_trap *trap_of(const char *address) {
 static void add_found(const fl_trap *trap, const char *address) {
     size_t far = distance(trap, address);
     if (fl_trap_state_of(trap) == FL_TRAP_FREED)
-        fl_line_add(&line, "used after it was freed: ");
+        fl_line_add(line, "used after it was freed: ");
     else if (far)
-        fl_line_add(&line, address < trap->as_slab.start ? "an underflow: " : "an overflow: ");
+        fl_line_add(line, address < trap->as_slab.start ? "an underflow: " : "an overflow: ");
     if (far)
         add_bytes(far, address < trap->as_slab.start ? "before" : "behind the end of");
     else
@@ -130,32 +115,29 @@ bool fl_trap_explain(const fl_fault *fault) {
     const fl_trap *trap = trap_of(fault->address);
     if (!trap || fl_trap_state_of(trap) == FL_TRAP_UNUSED)
         return false;
-    begin();
-    fl_line_add(&line, "fallow: ");
-    fl_line_add(&line, !fault->instruction ? "access to " : fault->writes ? "write to " : "read of ");
-    fl_line_add_address(&line, fault->address);
-    fl_line_add(&line, ": ");
+    line = fl_report_begin();
+    fl_report_add_access(line, fault);
     add_found(trap, fault->address);
     add_block(trap);
-    fl_line_add(&line, " (it lies between inaccessible pages, option guard_sampling)");
+    fl_line_add(line, " (it lies between inaccessible pages, option guard_sampling)");
     write_line();
     say_access(fault);
     say_block(trap);
-    end();
+    fl_report_end();
     return true;
 }
 
 _Noreturn void fl_misuse_of_trap(const fl_trap *trap, const char *doing, const void *block, const char *found,
                                  const void *frame) {
-    begin();
-    fl_fatal_begin(&line, doing, block, found);
-    fl_line_add(&line, ";");
+    line = fl_report_begin();
+    fl_fatal_begin(line, doing, block, found);
+    fl_line_add(line, ";");
     add_block(trap);
-    fl_line_add(&line, ", sampled (option guard_sampling)");
+    fl_line_add(line, ", sampled (option guard_sampling)");
     write_line();
     say_who("here", 0);
     say_calls(calls, fl_frames_walk(frame, calls));
     say_block(trap);
-    end();
+    fl_report_end();
     abort();
 }

@@ -3,8 +3,7 @@
  * trap_words.h: says what a trap has caught: what kind of access or free it was, how far from which block and
  * by which thread, and where that block was allocated and freed.
  *
- * May run in a signal handler: takes no lock and no memory. If several threads speak at once, the others wait
- * for the first, for about a second at most.
+ * May run in a signal handler: takes no lock and no memory. One thread at a time speaks (report.h).
  */
 #ifndef FL_TRAP_WORDS_H
 #define FL_TRAP_WORDS_H
