@@ -99,7 +99,7 @@ static __attribute__((noinline)) void note_refusal(fl_pagearena *arena, const fl
                                                    size_t bytes) {
     uintptr_t last = (uintptr_t)shortage->whose | ((uintptr_t)shortage->why + 1);
     bool above = shortage->why == FL_REFUSED_ARENA && shortage->whose != arena;
-    atomic_fetch_add_explicit(&arena->refusals, 1, memory_order_relaxed);
+    fl_counter_add(&arena->refusals, 1);
     atomic_fetch_add_explicit(above ? &arena->refused_above : &arena->refused[shortage->why], 1,
                               memory_order_relaxed);
     if (atomic_load_explicit(&arena->refused_last, memory_order_relaxed) != last)

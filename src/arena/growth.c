@@ -181,7 +181,7 @@ static osmem_result take_step(fl_pagearena *arena, size_t page, size_t pages, fl
     fl_lock_drop(&arena->lock);
     osmem_result result = prepare_some(arena, &step, needed_end, &calls);
     fl_lock_take(&arena->lock);
-    arena->system_calls += calls;
+    fl_counter_add(&arena->system_calls, calls);
     if (step.reserved && !was_reserved)
         region_of_chunk(step.first)->reserved = FL_CHUNKS_ALL;
     change_all(arena, step.first, step.end,

@@ -181,7 +181,7 @@ static void say_again(fl_pagearena *arena, const fl_region *region, bool said) {
                                                                              FL_REGION_BYTES, &arena->stat);
         (void)ignored;
         fl_lock_take(&arena->lock);
-        arena->system_calls++;
+        fl_counter_add(&arena->system_calls, 1);
         small = region->small;
         fl_lock_drop(&arena->lock);
         if (small == said)
@@ -203,6 +203,10 @@ void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages) {
         if (says)
             say_again(arena, region, small);
     }
+}
+
+bool fl_huge_is_expected(const fl_pagearena *arena, const fl_region *region) {
+    return !region->small && (region->huge || fl_huge_pages_come(arena));
 }
 
 bool fl_huge_widen(const fl_pagearena *arena, const fl_region *region, size_t *first, size_t *end) {

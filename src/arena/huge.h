@@ -77,6 +77,9 @@ void fl_huge_stay_small(size_t page, size_t pages);
  * the lock. The run was just granted and nobody else knows it yet, so its regions stay. */
 void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages);
 
+/* Returns whether huge pages of a region may be there or come. Caller holds the arena's lock. */
+bool fl_huge_is_expected(const fl_pagearena *arena, const fl_region *region);
+
 /* Tells what becomes resident when pages of a region are touched: [*first, *end) if the region is in huge
  * pages, as far as anybody knows; returns false if only these pages. Caller holds the arena's lock. */
 bool fl_huge_widen(const fl_pagearena *arena, const fl_region *region, size_t *first, size_t *end);

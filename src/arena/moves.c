@@ -53,7 +53,7 @@ static void map_afresh(fl_pagearena *arena, fl_region *region, size_t first, siz
     size_t bytes = (end - first) << FL_PAGE_SHIFT;
     if (osmem_free(start, bytes, (osmem_bytes){.prepared = bytes}, &arena->stat) != OSMEM_OK)
         return;
-    arena->system_calls += 2;
+    fl_counter_add(&arena->system_calls, 2);
     fl_moves_forget(region, first, end);
     if (osmem_prepare(start, bytes, &arena->stat) == OSMEM_OK) {
         osmem_result ignored = region->small ? osmem_no_huge_page(start, bytes, &arena->stat) : OSMEM_OK;

@@ -142,8 +142,9 @@ static inline void fl_pagearena_count(_Atomic size_t *counter, size_t bytes, boo
         atomic_fetch_sub_explicit(counter, bytes, memory_order_relaxed);
 }
 
-static inline void fl_pagearena_count_grown(fl_pagearena *arena, size_t bytes) {
-    atomic_fetch_add_explicit(&arena->grown_bytes, bytes, memory_order_relaxed);
+/* Of counters.h. */
+static inline void fl_counter_add(_Atomic uint64_t *counter, uint64_t more) {
+    atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
 /* What is idle, and what the floor above thinks it could free: a hint, for readers without the lock. */

@@ -82,7 +82,7 @@ static bool use_piece(fl_pagearena *arena, const fl_piece *piece) {
     fl_pagebits_clear(piece->region->prepared, piece->first, piece->pages);
     fl_pagearena_unkeep(arena, piece->region, piece->first, piece->pages);
     arena->ready_pages += prepared;
-    fl_pagearena_count_grown(arena, prepared << FL_PAGE_SHIFT);
+    fl_counter_add(&arena->grown_bytes, prepared << FL_PAGE_SHIFT);
     return true;
 }
 

@@ -136,7 +136,7 @@ static size_t put_back(fl_pagearena *arena, const osmem_range *range, range_fate
 static void split_ends(fl_pagearena *arena, const osmem_range *range) {
     fl_lock_take(&arena->lock);
     bool splits = fl_huge_splits(arena, range);
-    arena->system_calls += splits;
+    fl_counter_add(&arena->system_calls, splits);
     fl_lock_drop(&arena->lock);
     osmem_result ignored = splits ? osmem_split(range->start, range->bytes, &arena->stat) : OSMEM_OK;
     (void)ignored;
@@ -198,15 +198,15 @@ static size_t count_given(fl_pagearena *arena, fl_cause cause, const osmem_range
                           uint64_t started_ns) {
     size_t count = 0;
     uint64_t bytes = 0;
-    arena->system_calls++;
-    arena->given_ns[cause] += fl_system_now_ns() - started_ns;
+    fl_counter_add(&arena->system_calls, 1);
+    fl_counter_add(&arena->given_ns[cause], fl_system_now_ns() - started_ns);
     for (uint64_t rest = went; rest; rest &= rest - 1) {
         const osmem_range *range = &ranges[__builtin_ctzll(rest)];
         bytes += range->bytes;
         count += fl_huge_make_small(arena, range, room_of(arena)->small + count, FL_BATCH_RANGES - count);
     }
-    arena->given_bytes[cause] += bytes;
-    arena->system_calls += count;
+    fl_counter_add(&arena->given_bytes[cause], bytes);
+    fl_counter_add(&arena->system_calls, count);
     note_given(arena, cause, bytes, started_ns);
     return count;
 }
@@ -254,8 +254,8 @@ static size_t sift(fl_pagearena *arena, fl_cause cause, const osmem_range *range
             continue;
         }
         fl_lock_take(&arena->lock);
-        arena->system_calls += asks;
-        arena->given_bytes[cause] += result == OSMEM_OK ? piece.bytes : 0;
+        fl_counter_add(&arena->system_calls, asks);
+        fl_counter_add(&arena->given_bytes[cause], result == OSMEM_OK ? piece.bytes : 0);
         went += settle(arena, &piece, result == OSMEM_OK ? WENT : KEPT);
         fl_lock_drop(&arena->lock);
         at += piece.bytes;

@@ -75,7 +75,7 @@ static bool ask(fl_pagearena *arena, const fl_pagearena *wanting, bool soft, siz
     if (!(is_asking() ? fl_lock_try(&arena->shed_lock) : fl_lock_take_unless_mine(&arena->shed_lock)))
         return false;
     fl_call_back it;
-    atomic_fetch_add_explicit(&arena->sheds, 1, memory_order_relaxed);
+    fl_counter_add(&arena->sheds, 1);
     fl_call_back_begin(&it, arena, wanting, true);
     bool worth_it = function(context, bytes);
     fl_call_back_end(&it);

@@ -54,7 +54,7 @@ static void add(slab_sum *sum, const fl_slab *slab) {
 static void audit_listed_slab(const fl_slab *slab, unsigned size_class, bool purged) {
     fl_word word = word_of(slab);
     fl_audit_that(slab->size_class == size_class, slab->start, "the slab is in the list of another class");
-    fl_audit_that(purged == fl_slab_is_purged(slab), slab->start,
+    fl_audit_that(purged == fl_is_purged(slab->purged_live), slab->start,
                   "the slab is among the purged ones and was not purged, or the other way");
     fl_audit_that(fl_word_owner(word) == 0, slab->start, "the slab is listed as abandoned, but has an owner");
     /* The push that frees the last block, and a search for slabs to purge, claim the slab and then come for

@@ -18,14 +18,16 @@
 
 static fl_slab_list *list_of(const fl_slab *slab) {
     fallow_arena *arena = slab->arena;
-    return fl_slab_is_purged(slab) ? &arena->purged[slab->size_class] : &arena->listed[slab->size_class];
+    return fl_is_purged(slab->purged_live) ? &arena->purged[slab->size_class]
+                                           : &arena->listed[slab->size_class];
 }
 
 static void count_listed(const fl_slab *slab, bool more) {
     fallow_arena *arena = slab->arena;
     uint32_t count = atomic_load_explicit(&arena->listed_count, memory_order_relaxed);
     atomic_store_explicit(&arena->listed_count, more ? count + 1 : count - 1, memory_order_relaxed);
-    fl_pagearena_count(fl_slab_is_purged(slab) ? &arena->pages.purged_bytes : &arena->pages.reclaimable_bytes,
+    fl_pagearena_count(fl_is_purged(slab->purged_live) ? &arena->pages.purged_bytes
+                                                       : &arena->pages.reclaimable_bytes,
                        slab->pages << FL_PAGE_SHIFT, more);
 }
 
@@ -106,7 +108,7 @@ static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) 
     atomic_store_explicit(&slab->bare, scarce && !at_hand, memory_order_relaxed);
     bool listed = unclaim(slab, word, FL_LISTED);
     if (listed)
-        link_slab(slab, scarce ? at_hand : !fl_slab_is_purged(slab));
+        link_slab(slab, scarce ? at_hand : !fl_is_purged(slab->purged_live));
     fl_lock_drop(&arena->lists_lock);
     return listed;
 }
@@ -238,12 +240,12 @@ HINT static bool is_worth_at_limit(const fl_slab *slab, fl_word word) {
 }
 
 HINT static bool is_worth_in_turn(const fl_slab *slab, fl_word word, const fl_purge_turn *turn) {
-    bool purged = slab->purged_live < FL_PURGED_IN_PART; /* fl_slab_is_purged, but a hint */
     if (fl_word_state(word) == FL_FLOATING)
         return turn->cause == FL_CAUSE_REQUEST && may_have_more_idle(slab, fl_word_live(word));
     if (fl_word_state(word) != FL_LISTED)
         return false;
-    return purged ? is_worth_another_purge(slab, word, turn) : is_old_enough(slab, turn->cause);
+    return fl_is_purged(slab->purged_live) ? is_worth_another_purge(slab, word, turn)
+                                           : is_old_enough(slab, turn->cause);
 }
 
 /* Claims a slab from the state in the word, and takes it out of its list if it was in one. Returns false if
@@ -371,7 +373,7 @@ static void *take_one(fl_slab *slab) {
     fl_word word = fl_slab_take_pushed(slab);
     fl_slab_splice(slab, fl_word_head(word));
     void *block = fl_slab_pop_checked(slab);
-    slab->purged_live += fl_slab_is_purged(slab);
+    slab->purged_live += fl_is_purged(slab->purged_live);
     put_off(slab, fl_tally_take(slab, block));
     bool bare, full;
     word = atomic_load_explicit(&slab->word, memory_order_relaxed);

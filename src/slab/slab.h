@@ -72,13 +72,14 @@ typedef struct fl_slab {
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
 
-#define FL_NOT_PURGED UINT32_MAX /* purged_live until then */
-#define FL_PURGED_IN_PART \
-    (UINT32_MAX - 1)                /* and while the next purge is to go on with what is idle already */
+/* purged_live until then; and where the next purge goes on with what is idle already. */
+#define FL_NOT_PURGED UINT32_MAX
+#define FL_PURGED_IN_PART (UINT32_MAX - 1)
 #define FL_NOT_LOOKED_AT UINT32_MAX /* idle_below until then */
 
-static inline bool fl_slab_is_purged(const fl_slab *slab) {
-    return slab->purged_live < FL_PURGED_IN_PART;
+/* Whether this is a number of blocks. (By the value, as some read it of slabs that may be anybody's.) */
+static inline bool fl_is_purged(uint32_t purged_live) {
+    return purged_live < FL_PURGED_IN_PART;
 }
 
 /* The slab that never has a block: what a heap allocates from before it has a slab of a class. */

@@ -38,7 +38,7 @@ static bool use_range(fl_slab *slab, uint64_t *units, bool heed_soft, fl_shortag
     if (used) {
         slab->decommitted &= ~(before & ~*units);
         fl_pagearena_count(&arena->decommitted_bytes, range.bytes, false);
-        fl_pagearena_count_grown(arena, range.bytes);
+        fl_counter_add(&arena->grown_bytes, range.bytes);
     }
     fl_lock_drop(&arena->lock);
     return used;
@@ -201,8 +201,7 @@ static char *guard_of(const fl_slab *slab) {
 
 static bool may_be_huge(fl_pagearena *arena, const char *page) {
     fl_lock_take(&arena->lock);
-    const fl_region *region = fl_region_of(page);
-    bool huge = !region->small && (region->huge || fl_huge_pages_come(arena));
+    bool huge = fl_huge_is_expected(arena, fl_region_of(page));
     fl_lock_drop(&arena->lock);
     return huge;
 }
