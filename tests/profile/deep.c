@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* deep.c: a known leak through five functions, for a program whose functions keep no frame pointers. It leaks on, until it is ended; by its
  * argument, where: in main's thread, or in one with a stack of 16 KiB (thread); many short ones that end at once (short), on a signal's stack
- * (signal), on a coroutine's (coroutine); main beside a child of its own, forked again and again (fork). A secret lies on its stack. */
+ * (signal), on a coroutine's (coroutine); main beside a child of its own, forked again and again (fork). It says so when it has begun. A secret lies on its
+ * stack. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -101,6 +102,8 @@ static void with_children(void) {
 
 int main(int count, char **arguments) {
     const char *how = count > 1 ? arguments[1] : "main";
+    puts("begun");
+    fflush(stdout);
     char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!strcmp(how, "thread"))
         in_threads(forever, 16384);

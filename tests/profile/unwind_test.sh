@@ -6,17 +6,13 @@
 set -u
 source=$1 build=$2 fallow=$2/fallow
 command -v addr2line >/dev/null || { echo "skipped unwind: no addr2line"; exit 77; }
-work=$(mktemp -d)
-running=
-trap '[ -z "$running" ] || kill "$running" 2>/dev/null; rm -rf "$work"' EXIT
-failed=0
-fail() { echo "failed: $*"; failed=1; }
+source "$source/tests/lib/started.sh"
 gcc -O2 -g -fomit-frame-pointer -fno-optimize-sibling-calls -fno-builtin -pthread -o "$work/deep" "$source/tests/profile/deep.c" &&
   (cd "$work" && objcopy --only-keep-debug deep deep.debug && strip -g -s deep -o stripped && objcopy --add-gnu-debuglink=deep.debug stripped) || { echo "failed: no program"; exit 1; }
 
-start() { LD_PRELOAD=$build/libfallow-malloc.so "$@" & running=$!; sleep 0.5; }
-end() { kill -0 "$running" 2>/dev/null || fail "the program has ended by itself"; kill "$running" 2>/dev/null; wait "$running" 2>/dev/null; running=; }
-look() { "$fallow" profile --seconds 1 --mean 512 --collapsed "$@" "$running" >"$work/seen" 2>"$work/said"; }
+begin() { start "$work/ready" env LD_PRELOAD="$build/libfallow-malloc.so" "$@"; }
+end() { kill "$process" 2>/dev/null || fail "the program has ended by itself"; wait "$process" 2>/dev/null; }
+look() { "$fallow" profile --seconds 1 --mean 512 --collapsed "$@" "$process" >"$work/seen" 2>"$work/said"; }
 calls='leak;second;third;fourth;fifth '
 # bytes PATTERN: of stacks with it, in those that were seen.
 bytes() { awk -v what="$1" 'index($0, what) { sum += $NF } END { printf "%.0f\n", sum }' "$work/seen"; }
@@ -40,7 +36,7 @@ print(found)
 EOS
 }
 
-start "$work/deep"
+begin "$work/deep"
 look --unwind; code=$?
 case $(cat "$work/said") in *"built without"* | *"which is not there"* | *"not be written"* | *"may not"*) [ $code = 1 ] && { echo "skipped unwind: $(cat "$work/said")"; exit 77; } ;; esac
 end
@@ -48,7 +44,7 @@ end
 for program in deep stripped; do
   for how in main thread short; do
     [ $program = deep ] || [ $how = main ] || continue
-    start "$work/$program" $how
+    begin "$work/$program" $how
     look; without=$(bytes "$calls")
     grep -q -- '--unwind finds all' "$work/said" || fail "$program $how: nobody is told of --unwind: $(cat "$work/said")"
     look --unwind || fail "$program $how: $(cat "$work/said")"
@@ -60,36 +56,36 @@ for program in deep stripped; do
 done
 
 for how in signal coroutine; do
-  start "$work/deep" $how
+  begin "$work/deep" $how
   look --unwind || fail "$how: $(cat "$work/said")"
   end
   [ "$(bytes 'fifth ')" -gt 100000 ] && [ "$(bytes "$calls")" = 0 ] && grep -q ' [1-9][0-9]* not on their thread' "$work/said" && echo "ok unwind_copies_no_stack_of_a_$how" || fail "$how: $(cat "$work/said" "$work/seen")"
 done
 
 # Copies are gone when the command is; also when it was killed, and in children forked meanwhile.
-start "$work/deep" fork
-"$fallow" profile --unwind --seconds 30 --mean 512 "$running" >/dev/null 2>&1 & command=$!
+begin "$work/deep" fork
+"$fallow" profile --unwind --seconds 30 --mean 512 "$process" >/dev/null 2>&1 & command=$!
 sleep 2
 kill -9 $command; wait $command 2>/dev/null
 sleep 0.7 # the program forks ten times in this; it wipes them after two seconds
-kill -STOP "$running"
-[ "$(left "$running")" -gt 0 ] || fail "a killed command leaves no copies, so that this test can tell nothing"
-in_child=$(left "$(ps -o pid= --ppid "$running" | tr -d ' ')")
+kill -STOP "$process"
+[ "$(left "$process")" -gt 0 ] || fail "a killed command leaves no copies, so that this test can tell nothing"
+in_child=$(left "$(ps -o pid= --ppid "$process" | tr -d ' ')")
 [ "$in_child" = 0 ] && echo "ok unwind_leaves_no_copies_to_a_child" || fail "copies in a fork's child: $in_child"
-kill -CONT "$running"
+kill -CONT "$process"
 sleep 3
-kill -STOP "$running"
-[ "$(left "$running")" = 0 ] && echo "ok unwind_copies_of_a_killed_command_are_wiped" || fail "copies of a killed command: $(left "$running")"
-kill -CONT "$running"
-look --unwind && [ "$(bytes "$calls")" -gt 100000 ] && [ "$(left "$running")" = 0 ] && echo "ok unwind_leaves_no_copies" || fail "after a look: $(left "$running"); $(cat "$work/said")"
+kill -STOP "$process"
+[ "$(left "$process")" = 0 ] && echo "ok unwind_copies_of_a_killed_command_are_wiped" || fail "copies of a killed command: $(left "$process")"
+kill -CONT "$process"
+look --unwind && [ "$(bytes "$calls")" -gt 100000 ] && [ "$(left "$process")" = 0 ] && echo "ok unwind_leaves_no_copies" || fail "after a look: $(left "$process"); $(cat "$work/said")"
 end
 
 # What it cannot do is said.
 "$fallow" profile --unwind "$work/deep" >"$work/seen" 2>&1 && fail "--unwind with a file"
 grep -q "^fallow: --unwind: copies stacks" "$work/seen" || fail "--unwind with a file: $(cat "$work/seen")"
-start "$work/deep"
-"$fallow" profile --unwind --seconds 30 "$running" >"$work/seen" 2>&1 & command=$!
-sleep 1; kill -9 "$running"; wait "$running" 2>/dev/null; running=
+begin "$work/deep"
+"$fallow" profile --unwind --seconds 30 "$process" >"$work/seen" 2>&1 & command=$!
+sleep 1; kill -9 "$process"; wait "$process" 2>/dev/null
 wait $command && fail "a process that died is shown"
 grep -q "has ended" "$work/seen" && echo "ok unwind_of_a_process_that_dies" || fail "of a process that dies: $(cat "$work/seen")"
 exit $failed
