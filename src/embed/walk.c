@@ -17,6 +17,7 @@ typedef struct visitor {
     void *context;
     const fallow_arena *arena;
     size_t shown;
+    bool certain; /* no thread has frees gathered, which another walk might hand over meanwhile */
 } visitor;
 
 /* What starts at a page: a slab and its live blocks, or a large block; slab NULL: neither. */
@@ -54,9 +55,9 @@ static void look_at(const fl_region *region, size_t page, start *out) {
     fl_threads_unlock();
 }
 
-static void check_unchanged(const fallow_arena *arena, bool same) {
-    if (!same)
-        fl_fatal("walk of arena", fl_arena_handle(arena),
+static void check_unchanged(const visitor *to, bool same) {
+    if (!same && to->certain)
+        fl_fatal("walk of arena", fl_arena_handle(to->arena),
                  "in which its visitor, or another thread, has allocated or freed meanwhile");
 }
 
@@ -119,7 +120,7 @@ static bool show(const start *from, char *at, visitor *to) {
     if (from->slab->kind != FL_KIND_SLAB)
         return to->visit(to->context, at, held_by(from, at, from->slab->pages << FL_PAGE_SHIFT, to));
     bool on = show_blocks(from, at, to);
-    check_unchanged(to->arena, is_as_shown(from, at, to->arena));
+    check_unchanged(to, is_as_shown(from, at, to->arena));
     return on;
 }
 
@@ -149,7 +150,7 @@ static bool walk_traps(visitor *to) {
 
 bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context) {
     fallow_arena *arena = fl_arena_at(handle, "walk of arena");
-    visitor to = {visit, context, arena, 0};
+    visitor to = {visit, context, arena, 0, false};
     fl_call_back here;
     bool on = true;
     if (fl_is_guarded(arena))
@@ -159,13 +160,14 @@ bool fallow_arena_walk(fallow_arena *handle, fallow_visit *visit, void *context)
      * are. No lock is held while the program is shown a block. */
     fl_upkeep_pause(&arena->pages.upkeep);
     fl_batches_flush(arena, false);
+    to.certain = !fl_batches_are_left(arena);
     fl_call_back_begin(&here, &arena->pages, NULL, false);
     for (const fl_region *region = arena->pages.regions; region && on; region = region->next)
         on = walk_region(region, &to);
     if (on && arena == fl_process_arena)
         on = walk_traps(&to);
     fl_call_back_end(&here);
-    check_unchanged(arena, !on || count_arena(arena) == to.shown);
+    check_unchanged(&to, !on || count_arena(arena) == to.shown);
     fl_upkeep_go_on(&arena->pages.upkeep);
     return on;
 }

@@ -229,3 +229,10 @@ void fl_batches_flush(fallow_arena *arena, bool at_limit) {
         flush_all(arena, at_limit);
     fl_lock_drop(&arena->heaps_lock);
 }
+
+bool fl_batches_are_left(fallow_arena *arena) {
+    fl_lock_take(&arena->heaps_lock);
+    bool left = has_any(arena);
+    fl_lock_drop(&arena->heaps_lock);
+    return left;
+}

@@ -56,4 +56,7 @@ void fl_batches_empty(fl_heap *heap);
  * arena is scarce, so nothing is gathered in it from now on, and what is left over is for the next time. */
 void fl_batches_flush(fallow_arena *arena, bool at_limit);
 
+/* Returns whether any are, because their threads were in the middle or the system refused a fence. */
+bool fl_batches_are_left(fallow_arena *arena);
+
 #endif
