@@ -93,7 +93,7 @@ typedef struct fl_heap {
     fl_lock lock;
     fl_parked partial[FL_CLASS_COUNT]; /* parked, with the reuse minimum free */
     fl_parked full;                    /* the other parked ones, of all classes */
-    bool released;                     /* its thread has abandoned all that it knew of; guarded by lock */
+    _Atomic bool released; /* its thread has abandoned all that it knew of: nobody takes the lock again */
     bool slabs_lost; /* in the child of a fork: the owner was in the middle of something, and is not there */
     fl_kept kept;    /* for its next slabs and large blocks */
     size_t partial_bytes;        /* of parked slabs that have the reuse minimum free; guarded by lock */

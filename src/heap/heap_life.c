@@ -14,6 +14,21 @@ static void count_heap(fallow_arena *arena, int change) {
     atomic_store_explicit(&arena->pages.heap_count, count + (uint32_t)change, memory_order_relaxed);
 }
 
+/* Caller holds the arena's heaps_lock: here and below. */
+static void link_heap(fl_heap **list, fl_heap *heap) {
+    heap->previous = NULL;
+    heap->next = *list;
+    if (heap->next)
+        heap->next->previous = heap;
+    *list = heap;
+}
+
+static void unlink_heap(fl_heap **list, fl_heap *heap) {
+    *(heap->previous ? &heap->previous->next : list) = heap->next;
+    if (heap->next)
+        heap->next->previous = heap->previous;
+}
+
 fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_heap *heap = fl_heap_new();
     if (!heap)
@@ -26,7 +41,8 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     for (size_t i = 0; i <= FL_DIRECT_BYTES_MAX / 16; i++)
         atomic_store_explicit(&heap->direct[i], &fl_empty_slab, memory_order_relaxed);
     heap->full = (fl_parked){NULL, NULL};
-    heap->slabs_lost = heap->released = false;
+    heap->slabs_lost = false;
+    atomic_store_explicit(&heap->released, false, memory_order_relaxed);
     heap->counted.free = &heap->counted; /* before others may lead the owner there: they order nothing */
     heap->arena = arena;
     fl_heap_set_thread(heap, thread);
@@ -47,11 +63,7 @@ fl_heap *fl_heap_acquire(fallow_arena *arena, struct fl_thread *thread) {
     fl_batches_init(heap);
 
     fl_lock_take(&arena->heaps_lock);
-    heap->previous = NULL;
-    heap->next = arena->heaps;
-    if (heap->next)
-        heap->next->previous = heap;
-    arena->heaps = heap;
+    link_heap(&arena->heaps, heap);
     count_heap(arena, 1);
     /* A thread that switches this on or off takes this lock after it has said so. */
     if (fl_sampling_counts(arena))
@@ -94,9 +106,8 @@ void fl_heap_release(fl_heap *heap) {
     fallow_arena *arena = heap->arena;
     FL_ASSERT(atomic_load_explicit(&heap->batches_used, memory_order_relaxed) == 0);
     fl_lock_take(&arena->heaps_lock);
-    *(heap->previous ? &heap->previous->next : &arena->heaps) = heap->next;
-    if (heap->next)
-        heap->next->previous = heap->previous;
+    unlink_heap(&arena->heaps, heap);
+    link_heap(&arena->leaving_heaps, heap);
     count_heap(arena, -1);
     fl_lock_drop(&arena->heaps_lock);
 
@@ -104,10 +115,13 @@ void fl_heap_release(fl_heap *heap) {
     fl_lock_take(&heap->lock);
     close_notified(heap);
     let_all_go(heap);
-    heap->released = true;
+    atomic_store_explicit(&heap->released, true, memory_order_release);
     fl_lock_drop(&heap->lock);
     fl_spans_flush(&heap->kept.spans, &arena->pages);
     fl_descriptors_give_kept(&heap->kept);
+    fl_lock_take(&arena->heaps_lock);
+    unlink_heap(&arena->leaving_heaps, heap);
+    fl_lock_drop(&arena->heaps_lock);
     fl_heap_disown(heap);
 }
 
@@ -120,20 +134,25 @@ static void lose_slabs(fl_heap *heap) {
     heap->partial_bytes = 0;
 }
 
-void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
-    for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
-        if (self && fl_heap_thread(heap) == self) { /* may have been interrupted with it, and goes on */
-            fl_lock_renew(&heap->lock);
-            continue;
-        }
-        /* Its thread is not in this process, or it has none. If that was in the middle of something, the
-         * slabs and lists are in an unknown state and are given up: what the heap owned stays where it is,
-         * and its blocks can still be freed. */
-        if (atomic_load_explicit(&heap->hazard, memory_order_relaxed) || !fl_lock_is_free(&heap->lock)) {
-            lose_slabs(heap);
-            fl_batches_init(heap);
-            fl_lock_renew(&heap->lock);
-            fl_heap_leave(heap);
-        }
+static void fork_child_of(fl_heap *heap, const struct fl_thread *self) {
+    if (self && fl_heap_thread(heap) == self) { /* may have been interrupted with it, and goes on */
+        fl_lock_renew(&heap->lock);
+        return;
     }
+    /* Its thread is not in this process, or it has none. If that was in the middle of something, the slabs and
+     * lists are in an unknown state and are given up: what the heap owned stays where it is, and its blocks can
+     * still be freed. */
+    if (atomic_load_explicit(&heap->hazard, memory_order_relaxed) || !fl_lock_is_free(&heap->lock)) {
+        lose_slabs(heap);
+        fl_batches_init(heap);
+        fl_lock_renew(&heap->lock);
+        fl_heap_leave(heap);
+    }
+}
+
+void fl_heap_fork_child(fallow_arena *arena, const struct fl_thread *self) {
+    for (fl_heap *heap = arena->heaps; heap; heap = heap->next)
+        fork_child_of(heap, self);
+    for (fl_heap *heap = arena->leaving_heaps; heap; heap = heap->next)
+        fork_child_of(heap, self);
 }

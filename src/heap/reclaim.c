@@ -150,12 +150,9 @@ static bool is_quiet(fl_heap *heap) {
 }
 
 /* No fence is needed for a thread that is done with the heap either: nobody uses the heap again before the
- * slab is settled. */
-static bool is_released(fl_heap *heap) {
-    fl_lock_take(&heap->lock);
-    bool released = heap->released;
-    fl_lock_drop(&heap->lock);
-    return released;
+ * slab is settled. Acquire, with the release: sees all that the thread did. */
+static bool is_released(const fl_heap *heap) {
+    return atomic_load_explicit(&heap->released, memory_order_acquire);
 }
 
 /* Does step 3, if it is needed and has not been done. */

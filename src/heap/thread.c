@@ -300,6 +300,7 @@ void fl_threads_leave(fallow_arena *arena) {
     fl_lock_take(&arena->heaps_lock);
     fl_heap *heap = arena->heaps;
     arena->heaps = NULL;
+    arena->leaving_heaps = NULL; /* only in the child of a fork that came in between: they stay as they are */
     fl_lock_drop(&arena->heaps_lock);
     fl_idle_forget(arena);
     for (fl_heap *next; heap; heap = next) {

@@ -100,7 +100,7 @@ fallow_arena *fl_arena_new(const char *name, const osmem_backend *backend, fallo
     fl_lock_init(&arena->heaps_lock, FL_LOCK_HEAPS);
     fl_lock_init(&arena->pools_lock, FL_LOCK_POOLS);
     /* As new, or as the end of the one before left it. */
-    FL_ASSERT(!arena->unsettled && !arena->heaps && !arena->pools.newest &&
+    FL_ASSERT(!arena->unsettled && !arena->heaps && !arena->leaving_heaps && !arena->pools.newest &&
               !atomic_load_explicit(&arena->listed_count, memory_order_relaxed));
     fl_arena_renew_contents(arena);
     fl_lock_take(fl_lock_of(FL_LOCK_ARENAS)); /* from here on fork takes its locks, which are there */

@@ -45,8 +45,9 @@ typedef struct fallow_arena {
     _Atomic uint32_t listed_count;             /* in both; written under lists_lock, as the next */
     _Atomic uint64_t
         at_hand[(FL_CLASS_COUNT + 63) / 64]; /* a bit for each class: a listed slab may have a block */
-    fl_lock heaps_lock;                      /* guards the list of heaps */
+    fl_lock heaps_lock;                      /* guards the lists of heaps */
     struct fl_heap *heaps;
+    struct fl_heap *leaving_heaps; /* whose threads are letting go of all slabs: for a fork's child */
     fl_lock pools_lock; /* guards the list of pools */
     fl_pools pools;
     struct fallow_arena *children; /* the lock of arenas guards this, the next two, and the parent */
