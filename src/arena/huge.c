@@ -14,6 +14,8 @@
 #define FL_FILLED_ENOUGH_BYTES ((size_t)16 << 20)
 #endif
 
+#define STAYS_PART 4
+
 static bool asks = true;
 
 void fl_huge_pages_ask(bool ask) {
@@ -124,6 +126,13 @@ bool fl_huge_splits(const fl_pagearena *arena, const osmem_range *range) {
         return false;
     bool splits = start % huge && is_whole_before(arena, start);
     return (end % huge && end / huge * huge >= start && is_whole_before(arena, end - 1)) || splits;
+}
+
+bool fl_huge_is_to_stay(const fl_pagearena *arena, const fl_region *region, size_t first, size_t idle_pages) {
+    size_t huge = huge_page_pages(arena);
+    if (huge < FL_REGION_PAGES / 64 || huge > FL_REGION_PAGES || !(region->huge || fl_huge_pages_come(arena)))
+        return false;
+    return !(region->split >> first / huge & 1) && idle_pages < huge / STAYS_PART;
 }
 
 void fl_huge_note_purged(const fl_pagearena *arena, fl_region *region) {

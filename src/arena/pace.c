@@ -10,7 +10,9 @@
 #define STIR_PART 8
 #define WORTH_PART 16 /* of what is Ready: taking less from a program at work gains nothing */
 #define WORKS_PART 2  /* it uses a processor this part of the time */
+#define WORK_PART 16
 #define PATIENCE_MAX_NS (10 * SECOND_NS)
+#define UNUSED_NS (10 * SECOND_NS) /* unlikely to be wanted soon */
 #define REGRET_WITHIN_NS (10 * SECOND_NS)
 #define REGRETS_FREE 2
 #define PEAK_LIFE_NS (14427 * SECOND_NS / 1000) /* 1/e of it; the half-life is 10 s */
@@ -26,6 +28,11 @@ static uint64_t patience_ns(const fl_pace *pace) {
     return patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS;
 }
 
+/* Of a program at work. */
+static uint64_t patience_at_work_ns(const fl_pace *pace) {
+    return patience_ns(pace) / 2;
+}
+
 static void decay_peak(fl_pace *pace, size_t used_pages, uint64_t elapsed_ns) {
     if (pace->peak_pages <= used_pages)
         pace->peak_pages = used_pages;
@@ -37,25 +44,42 @@ static void decay_peak(fl_pace *pace, size_t used_pages, uint64_t elapsed_ns) {
     }
 }
 
-/* Judges, in time, whether the last give-back of everything was a mistake. */
+static void forget_gave(fl_pace *pace) {
+    pace->gave_ns = pace->gave_pages = 0;
+}
+
+/* From now on it has to be quiet anew. */
+static void is_busy(fl_pace *pace, const fl_look *look) {
+    pace->busy_ns = look->now_ns;
+    pace->busy_cpu_ns = look->process_cpu_ns;
+    pace->low_pages = pace->high_pages = look->used_pages;
+    pace->before_low_pages = pace->before_high_pages = look->used_pages;
+    if (pace->gave_pages < LITTLE_PAGES)
+        forget_gave(pace);
+}
+
+/* Judges, in time, whether the last give-back of everything was a mistake. What has come back counts, not
+ * what is there: a program may take back some while other memory still goes. */
 static void judge(fl_pace *pace, const fl_look *look) {
     if (pace->gave_ns == 0)
         return;
-    if (look->ready_pages >= pace->regret_pages) {
+    uint64_t came = look->grown_pages - pace->grown_seen;
+    if (pace->gave_pages >= LITTLE_PAGES && came > pace->gave_pages / 2) {
         pace->regrets++;
-        pace->gave_ns = 0;
+        forget_gave(pace);
+        is_busy(pace, look);
     } else if (look->now_ns - pace->gave_ns > REGRET_WITHIN_NS) {
         pace->regrets = 0;
-        pace->gave_ns = 0;
+        forget_gave(pace);
     }
 }
 
 /* A program that sleeps may be about to come back for more; one that works without new pages is less likely
  * to. */
 static bool is_quiet(const fl_pace *pace, const fl_look *look) {
-    uint64_t since_ns = look->now_ns - pace->busy_ns, patience = patience_ns(pace);
+    uint64_t since_ns = look->now_ns - pace->busy_ns;
     bool works = look->process_cpu_ns - pace->busy_cpu_ns >= since_ns / WORKS_PART;
-    return since_ns >= (works ? patience / 2 : patience);
+    return since_ns >= (works ? patience_at_work_ns(pace) : patience_ns(pace));
 }
 
 static bool has_moved(const fl_pace *pace, const fl_look *look) {
@@ -71,12 +95,8 @@ static bool is_worth_it(const fl_pace *pace, const fl_look *look) {
 }
 
 bool fl_pace_look(fl_pace *pace, const fl_look *look) {
-    if (pace->looked_ns == 0 || has_moved(pace, look)) {
-        pace->busy_ns = look->now_ns;
-        pace->busy_cpu_ns = look->process_cpu_ns;
-        pace->low_pages = pace->high_pages = look->used_pages;
-        pace->before_low_pages = pace->before_high_pages = look->used_pages;
-    }
+    if (pace->looked_ns == 0 || has_moved(pace, look))
+        is_busy(pace, look);
     pace->stirs = look->activity != pace->activity_seen;
     pace->activity_seen = look->activity;
     decay_peak(pace, look->used_pages, pace->looked_ns ? look->now_ns - pace->looked_ns : 0);
@@ -94,6 +114,10 @@ size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages) {
     return pace->stirs ? fl_above(pace->high_pages, used_pages) : 0;
 }
 
+uint64_t fl_pace_unused_ns(const fl_pace *pace, bool quiet) {
+    return quiet ? patience_at_work_ns(pace) : UNUSED_NS;
+}
+
 void fl_pace_upkeep_begins(fl_pace *pace, size_t used_pages) {
     pace->upkeep_low_pages = pace->low_pages;
     pace->upkeep_high_pages = pace->high_pages;
@@ -108,14 +132,23 @@ void fl_pace_upkeep_ends(fl_pace *pace, size_t used_pages) {
     fl_pace_use(pace, used_pages);
 }
 
-void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after) {
-    size_t half_way = ready_after + (ready_before - ready_after) / 2 + 1;
+void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t gone_pages, uint64_t grown_pages) {
     /* Several ticks of one give-back count as one. */
-    if (pace->gave_ns == 0 && ready_before - ready_after < LITTLE_PAGES)
-        return;
-    if (pace->gave_ns == 0 || half_way > pace->regret_pages)
-        pace->regret_pages = half_way;
-    pace->gave_ns = now_ns;
+    if (pace->gave_ns == 0) {
+        pace->gave_ns = now_ns;
+        pace->grown_seen = grown_pages;
+    }
+    pace->gave_pages += gone_pages;
+}
+
+bool fl_work_look(fl_work *work, uint64_t now_ns, uint64_t process_cpu_ns) {
+    uint64_t since_ns = now_ns - work->seen_ns;
+    if (since_ns >= QUIET_AFTER_NS) {
+        work->goes_on = process_cpu_ns - work->seen_cpu_ns >= since_ns / WORK_PART;
+        work->seen_ns = now_ns;
+        work->seen_cpu_ns = process_cpu_ns;
+    }
+    return work->goes_on;
 }
 
 uint64_t fl_allowance_look(fl_allowance *allowance, uint64_t process_cpu_ns) {

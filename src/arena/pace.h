@@ -16,6 +16,10 @@
  * A program that again and again comes back for what was given back in a quiet moment pays a page fault for
  * each page. From the third time in a row (each within ten seconds) the arena is more patient: it has to be
  * quiet twice as long as the time before, up to ten seconds, until a give-back is not regretted.
+ *
+ * What is free inside slabs can be churned while the number of pages stands still. So a slab goes by its own
+ * quiet: nobody has allocated from it for ten seconds, or, in a quiet moment, for as long as a program at work
+ * has to be quiet.
  */
 #ifndef FL_PACE_H
 #define FL_PACE_H
@@ -35,8 +39,9 @@ typedef struct fl_pace {
         before_high_pages; /* in use at that time: with and without what upkeep has returned since */
     size_t upkeep_low_pages, upkeep_high_pages, upkeep_used_pages; /* when upkeep began */
     size_t peak_pages;                                             /* in use, recent: it decays */
-    uint64_t gave_ns;    /* when everything idle went; 0: not lately */
-    size_t regret_pages; /* with so many Ready pages again, that is regretted */
+    uint64_t gave_ns;    /* when what was idle began to go, in a quiet moment; 0: not lately */
+    size_t gave_pages;   /* so much has gone since */
+    uint64_t grown_seen; /* grown_pages then: if half as many again became Ready, that is regretted */
     unsigned regrets;    /* in a row */
 } fl_pace;
 
@@ -46,7 +51,8 @@ typedef struct fl_look {
     uint64_t activity; /* changes whenever pages are granted or returned */
     size_t used_pages; /* what fl_pace_use was told last */
     size_t ready_pages;
-    size_t spare_pages; /* what may go: idle, or in slabs that are not full */
+    uint64_t grown_pages; /* became Ready, so far */
+    size_t spare_pages;   /* what may go: idle, or in slabs that are not full */
 } fl_look;
 
 /* Records how many pages are in use from here on: keeps the peak, and the bounds. */
@@ -70,8 +76,21 @@ bool fl_pace_look(fl_pace *pace, const fl_look *look);
 size_t fl_pace_keep(const fl_pace *pace, size_t used_pages);
 size_t fl_pace_keep_quiet(const fl_pace *pace, size_t used_pages);
 
-/* Records that so many idle pages of what was Ready have gone in a quiet moment. */
-void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t ready_before, size_t ready_after);
+/* Returns for how long a slab must have lain unused to lose pages. */
+uint64_t fl_pace_unused_ns(const fl_pace *pace, bool quiet);
+
+/* Records that so many pages have gone in a quiet moment, and how many had become Ready by then. */
+void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t gone_pages, uint64_t grown_pages);
+
+/* Whether a program is at work: it uses a 16th of a processor or more. */
+typedef struct fl_work {
+    uint64_t seen_ns, seen_cpu_ns;
+    bool goes_on;
+} fl_work;
+
+/* Returns whether it was at work in the last 300 ms, or when that was last asked. The CPU time is without
+ * upkeep's. */
+bool fl_work_look(fl_work *work, uint64_t now_ns, uint64_t process_cpu_ns);
 
 /* The active regime's allowance of CPU time. */
 typedef struct fl_allowance {

@@ -92,8 +92,11 @@ typedef struct fl_pagearena {
     _Atomic uintptr_t refused_last; /* the last: an fl_shortage's whose, with its why in the low bits */
     _Atomic size_t arenas_below;    /* written under the lock of arenas */
     size_t wanted_bytes;            /* at a limit, by the floor above; upkeep's */
-    fl_region *changed;             /* this and the next six: see scarce.h */
-    fl_region *skipped;             /* upkeep's: none leaves before the end of the look */
+    uint32_t unused_ms; /* in this turn, what lay unused for so long may go; upkeep's, with the next */
+    bool left_some;     /* some has not lain so long yet, or is spared for now */
+    bool at_work;       /* the program was, in the last tick */
+    fl_region *changed; /* this and the next six: see scarce.h */
+    fl_region *skipped; /* upkeep's: none leaves before the end of the look */
     _Atomic bool in_heaps;
     _Atomic bool scarce;
     _Atomic uint32_t scarce_times; /* so often it has become so: the number of this time, never 0 then */
@@ -145,6 +148,12 @@ static inline void fl_pagearena_count(_Atomic size_t *counter, size_t bytes, boo
 /* Of counters.h. */
 static inline void fl_counter_add(_Atomic uint64_t *counter, uint64_t more) {
     atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
+}
+
+/* Returns whether a give-back leaves whole huge pages alone of which little can go: see huge.h. */
+static inline bool fl_pagearena_spares_huge(const fl_pagearena *arena, fl_cause cause) {
+    return arena->at_work && !atomic_load_explicit(&arena->scarce, memory_order_relaxed) &&
+           (cause == FL_CAUSE_GOAL || cause == FL_CAUSE_QUIET);
 }
 
 /* What is idle, and what the floor above thinks it could free: a hint, for readers without the lock. */

@@ -24,6 +24,7 @@ typedef struct page_batch {
     size_t pages;
     size_t wanted_pages;
     bool spare_dense;
+    bool spare_huge; /* leave whole huge pages with little idle in them */
 } page_batch;
 
 typedef struct room {
@@ -74,6 +75,20 @@ static void gather_word(fl_region *region, size_t word, page_batch *batch) {
     }
 }
 
+/* Returns which words of a region, as bits, lie in huge pages that are to stay. */
+static uint64_t words_to_stay(const fl_pagearena *arena, const fl_region *region) {
+    size_t words = (arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT) / 64;
+    uint64_t stay = 0;
+    for (size_t word = 0; words && word < FL_REGION_WORDS; word += words) {
+        size_t idle = 0;
+        for (size_t i = word; i < word + words && i < FL_REGION_WORDS; i++)
+            idle += (size_t)__builtin_popcountll(fl_region_idle_word(region, i));
+        if (fl_huge_is_to_stay(arena, region, word * 64, idle))
+            stay |= ((UINT64_C(1) << words) - 1) << word;
+    }
+    return stay;
+}
+
 /* Gathers from the highest region below *below downwards; *below becomes where to go on, SIZE_MAX after the
  * last. */
 static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *batch) {
@@ -86,10 +101,12 @@ static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *
         *below = fl_region_index(region);
         if (batch->spare_dense && fl_region_is_dense(region))
             continue;
+        uint64_t stay = batch->spare_huge ? words_to_stay(arena, region) : 0;
         for (size_t word = FL_REGION_WORDS; word-- > 0;)
-            gather_word(region, word, batch);
+            if (!(stay >> word & 1))
+                gather_word(region, word, batch);
         fl_pagetree_update(region);
-        *below += region->idle; /* the batch was full before all of it was in */
+        *below += region->idle && batch_is_full(batch); /* before all of it was in */
     }
 }
 
@@ -274,6 +291,7 @@ size_t fl_pages_scavenge(fl_pagearena *arena, size_t wanted_pages, fl_cause caus
     uint64_t started_ns = fl_system_now_ns();
     batch->count = batch->pages = 0;
     batch->spare_dense = cause == FL_CAUSE_GOAL;
+    batch->spare_huge = fl_pagearena_spares_huge(arena, cause);
     *again = gather_all(arena, wanted_pages, batch);
     if (batch->count == 0)
         return 0;

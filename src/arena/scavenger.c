@@ -13,11 +13,14 @@
 
 #define TURNS_MAX 64 /* in one arena, for one give-back on request, while others come in between */
 #define IN_VAIN_MAX 3
+#define LEFT_BYTES ((size_t)1 << 20)      /* less is not waited for */
 #define KEPT_FOR_NS UINT64_C(10000000000) /* what the system kept is not asked for again before */
 
 static fl_scavenger_reclaim *reclaim_above;
 static _Atomic bool ticking; /* one tick at a time, whose own these are, with the active regime's allowance */
 static fl_allowance allowance;
+static fl_work work;
+static uint64_t worked_ns;                /* what ticks have taken of the process's CPU time */
 static _Atomic uint64_t pressed_until_ns; /* tasks waited for memory lately */
 static _Atomic uint64_t ticked_ns;
 
@@ -56,23 +59,37 @@ static size_t really_ready(const fl_pagearena *arena) {
            (atomic_load_explicit(&arena->decommitted_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT);
 }
 
+static uint64_t grown_pages(const fl_pagearena *arena) {
+    return atomic_load_explicit(&arena->grown_bytes, memory_order_relaxed) >> FL_PAGE_SHIFT;
+}
+
 /* When a turn begins, and when it is to end. CPU time is read once a tick: that is a system call. */
 typedef struct moment {
     uint64_t now_ns;
     uint64_t process_cpu_ns;
     uint64_t deadline_ns;
+    bool at_work; /* the program is */
 } moment;
 
 /* Follows the arena's use; returns whether it is quiet. Caller holds the arena's lock. */
 static bool look(fl_pagearena *arena, const moment *at) {
-    fl_look look = {at->now_ns,        at->process_cpu_ns,  arena->activity,
-                    arena->used_pages, really_ready(arena), fl_pages_up(fl_pagearena_sparable_bytes(arena))};
+    fl_look look = {at->now_ns,
+                    at->process_cpu_ns,
+                    arena->activity,
+                    arena->used_pages,
+                    really_ready(arena),
+                    grown_pages(arena),
+                    fl_pages_up(fl_pagearena_sparable_bytes(arena))};
     return fl_pace_look(&arena->pace, &look);
 }
 
 /* Apart, to spare the stack of requests that come here. */
-static __attribute__((noinline)) void upkeep_begins(fl_pagearena *arena) {
+static __attribute__((noinline)) void upkeep_begins(fl_pagearena *arena, fl_cause cause) {
+    bool waits = cause == FL_CAUSE_GOAL || cause == FL_CAUSE_QUIET;
     fl_lock_take(&arena->lock);
+    arena->left_some = false;
+    arena->unused_ms =
+        waits ? (uint32_t)(fl_pace_unused_ns(&arena->pace, cause == FL_CAUSE_QUIET) / 1000000u) : 0;
     fl_pace_upkeep_begins(&arena->pace, arena->used_pages);
     fl_lock_drop(&arena->lock);
 }
@@ -86,7 +103,7 @@ static __attribute__((noinline)) void upkeep_ends(fl_pagearena *arena) {
 
 /* Frees what the floor above can; its returns of pages must not look like the program's doing. */
 static bool reclaim(fl_pagearena *arena, fl_cause cause, uint64_t deadline_ns) {
-    upkeep_begins(arena);
+    upkeep_begins(arena, cause);
     bool left = reclaim_above && reclaim_above(arena, cause, deadline_ns);
     upkeep_ends(arena);
     return left;
@@ -138,12 +155,14 @@ static tick_prospect foresee(fl_pagearena *arena, uint64_t now_ns, bool quiet, b
     fl_lock_take(&arena->lock);
     bool idle = fl_pagearena_idle_pages(arena) > 0;
     bool keeps = atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed);
-    left |= !quiet && idle && !keeps; /* it will be quiet some day */
-    bool waits = idle || arena->kept_pages ||
-                 (!quiet && atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed));
-    *gave = really_ready(arena) < ready_before;
+    size_t reclaimable = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
+    /* It will be quiet some day, and what is young will be old. */
+    left |= !keeps && ((!quiet && idle) || (arena->left_some && reclaimable >= LEFT_BYTES));
+    bool waits = idle || arena->kept_pages || (reclaimable && (!quiet || arena->left_some));
+    size_t gone = fl_above(ready_before, really_ready(arena));
+    *gave = gone > 0;
     if (quiet && *gave)
-        fl_pace_gave(&arena->pace, now_ns, ready_before, really_ready(arena));
+        fl_pace_gave(&arena->pace, now_ns, gone, grown_pages(arena));
     fl_lock_drop(&arena->lock);
     return left ? WORK_LEFT : waits ? NOT_NOW : NOTHING_LEFT;
 }
@@ -153,6 +172,7 @@ static uint64_t given_bytes(const fl_pagearena *arena, fl_cause cause) {
 }
 
 static tick_prospect attend(fl_pagearena *arena, const moment *at, bool *gave) {
+    arena->at_work = at->at_work;
     fl_lock_take(&arena->lock);
     bool ask_again = arena->kept_pages && at->now_ns - arena->kept_since_ns > KEPT_FOR_NS;
     bool quiet = look(arena, at);
@@ -179,8 +199,8 @@ uint64_t fl_scavenger_ticked_ns(void) {
     return atomic_load_explicit(&ticked_ns, memory_order_relaxed);
 }
 
-uint32_t fl_scavenger_ticked_s(void) {
-    return (uint32_t)(fl_scavenger_ticked_ns() / 1000000000u);
+uint32_t fl_scavenger_ticked_ms(void) {
+    return (uint32_t)(fl_scavenger_ticked_ns() / 1000000u);
 }
 
 /* Takes turns until the deadline; those in which nothing goes may together take this long, which ten thousand
@@ -189,7 +209,8 @@ uint32_t fl_scavenger_ticked_s(void) {
 
 static bool take_turns(uint64_t now_ns, uint64_t budget_ns) {
     uint64_t round = fl_upkeep_new_round(), in_vain_ns = 0;
-    moment at = {now_ns, fl_system_process_cpu_ns(), now_ns + budget_ns};
+    moment at = {now_ns, fl_system_process_cpu_ns(), now_ns + budget_ns, false};
+    at.at_work = fl_work_look(&work, now_ns, at.process_cpu_ns - worked_ns);
     bool left = false;
     for (fl_upkeep *upkeep; (upkeep = fl_upkeep_next_turn(round)) != NULL;) {
         bool gave;
@@ -210,7 +231,9 @@ bool fl_scavenger_tick(uint64_t budget_ns) {
     if (atomic_exchange_explicit(&ticking, true, memory_order_acquire))
         return true; /* another thread is at it */
     atomic_store_explicit(&ticked_ns, now_ns, memory_order_relaxed);
+    uint64_t began_ns = fl_system_thread_cpu_ns();
     bool left = take_turns(now_ns, budget_ns);
+    worked_ns += fl_system_thread_cpu_ns() - began_ns;
     atomic_store_explicit(&ticking, false, memory_order_release);
     return left;
 }

@@ -25,8 +25,8 @@ bool fl_scavenger_time_is_up(uint64_t deadline_ns);
 /* Returns when the last tick began. */
 uint64_t fl_scavenger_ticked_ns(void);
 
-/* The same in seconds: free of charge, and exact enough for what only ticks take anything from. */
-uint32_t fl_scavenger_ticked_s(void);
+/* The same in milliseconds: free of charge, and exact enough for what only ticks take anything from. */
+uint32_t fl_scavenger_ticked_ms(void);
 
 /* Gives the arenas that are due their turn, for at most budget_ns in all. Returns true while something is
  * left to do. */

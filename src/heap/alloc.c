@@ -61,6 +61,7 @@ static fl_slab *unpark(fl_heap *heap, unsigned size_class, bool at_hand) {
         if (!taken)
             continue;
         fl_parked_unlink(heap, slab);
+        slab->partial = 0;
         fl_unwatch(slab);
         slab->countdown -= (int32_t)fl_word_pushed(word);
         fl_slab_splice(slab, fl_word_head(word));

@@ -15,7 +15,7 @@ void fl_parked_link(fl_heap *heap, fl_slab *slab) {
     if (slab->partial) {
         fl_slab_count_reclaimable(slab, true);
         heap->partial_bytes += slab->pages << FL_PAGE_SHIFT;
-        slab->since_s = fl_scavenger_ticked_s();
+        slab->since_ms = fl_scavenger_ticked_ms();
     }
     slab->previous = NULL;
     slab->next = list->first;

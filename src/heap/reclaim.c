@@ -59,8 +59,8 @@ static bool claim(fl_slab *slab, fl_slab_state from, slab_batch *batch) {
 
 /* What may be taken of an owner. */
 typedef enum heap_reach {
-    OLD,    /* it is at work: only what has long lain unused in its lists */
-    PARKED, /* it sleeps, as far as is known: slabs with the reuse minimum free, and idle current ones */
+    OLD,    /* it is at work, and so is the arena: only what has long lain unused in its lists */
+    PARKED, /* it sleeps, as far as is known, or the arena is quiet: also current slabs that are not in use */
     IDLE,   /* whatever may hold a page with no live block */
     ALL     /* whatever it has: from then on frees in it are seen (scarce.h) */
 } heap_reach;
@@ -76,13 +76,19 @@ __attribute__((no_sanitize("thread"))) static bool may_hold_idle_unit(const fl_s
     return fl_slab_may_have_idle_unit(slab, fl_slab_used(slab) - fl_word_pushed(word));
 }
 
+static bool sleeps(const fl_heap *heap) {
+    return heap->quiet_ticks >= QUIET_TICKS;
+}
+
 /* Takes from the end of a list of parked slabs, which has those that have lain there longest. */
 static void take_parked(fl_heap *heap, const fl_parked *list, heap_reach reach, slab_batch *batch) {
-    uint32_t now_s = reach == OLD ? fl_scavenger_ticked_s() : 0;
+    uint32_t now_ms = fl_scavenger_ticked_ms(), unused_ms = sleeps(heap) ? 0 : heap->arena->pages.unused_ms;
     for (fl_slab *slab = list->last, *previous; slab && batch->count < BATCH_SLABS; slab = previous) {
         previous = slab->previous;
-        if (reach == OLD && now_s - slab->since_s < FL_OLD_SECONDS)
+        if (now_ms - slab->since_ms < unused_ms) {
+            heap->arena->pages.left_some = true;
             break;
+        }
         /* An owner that is inside now cannot come back once it leaves, but nobody waits for that unless
          * memory was asked for. */
         if ((reach >= IDLE || !is_inside(heap, slab)) && (reach == ALL || may_hold_idle_unit(slab)) &&
@@ -140,13 +146,11 @@ static __attribute__((noinline)) void take_from(fl_heap *heap, heap_reach reach,
     fl_lock_drop(&heap->lock);
 }
 
-static bool is_quiet(fl_heap *heap) {
+static void look_at_visits(fl_heap *heap) {
     fl_lock_take(&heap->lock);
     heap->quiet_ticks = heap->visits == heap->visits_seen ? heap->quiet_ticks + 1 : 0;
     heap->visits_seen = heap->visits;
-    bool quiet = heap->quiet_ticks >= QUIET_TICKS;
     fl_lock_drop(&heap->lock);
-    return quiet;
 }
 
 /* No fence is needed for a thread that is done with the heap either: nobody uses the heap again before the
@@ -200,7 +204,8 @@ static __attribute__((noinline)) void take_from_all(fallow_arena *arena, fl_caus
     for (fl_heap *heap = arena->heaps; heap; heap = heap->next) {
         if (heap->slabs_lost)
             continue;
-        heap_reach reach = reach_of(is_quiet(heap), cause);
+        look_at_visits(heap);
+        heap_reach reach = reach_of(sleeps(heap), cause);
         if (reach != OLD)
             fl_spans_flush(&heap->kept.spans, &arena->pages);
         do {

@@ -14,6 +14,7 @@
 #include "units.h"
 
 #define ADOPT_LOOKS 8
+#define SPARED_MS 2000 /* before it is looked at again for its own sake, while the program is at work */
 #define PURGE_PART 128 /* so much of a purged slab, freed since, makes another purge worth it */
 
 static fl_slab_list *list_of(const fl_slab *slab) {
@@ -104,7 +105,9 @@ static __attribute__((noinline)) bool list_claimed(fl_slab *slab, fl_word word) 
     bool scarce = is_scarce(slab), at_hand = fl_slab_has_free(slab) || fl_word_head(word);
     /* Under the lock, so that the push that frees its last block finds it in the list. */
     fl_lock_take(&arena->lists_lock);
-    slab->since_s = fl_scavenger_ticked_s();
+    if (!slab->partial)
+        slab->since_ms = fl_scavenger_ticked_ms();
+    slab->partial = 1;
     atomic_store_explicit(&slab->bare, scarce && !at_hand, memory_order_relaxed);
     bool listed = unclaim(slab, word, FL_LISTED);
     if (listed)
@@ -129,6 +132,8 @@ void fl_slab_settle(fl_slab *slab, fl_kept *kept) {
         }
         if (live == 0 && die(slab, kept))
             return;
+        if (live > most)
+            slab->partial = 0;
         if (live > most ? unclaim(slab, word, FL_FLOATING) : list_claimed(slab, word))
             return;
     }
@@ -201,22 +206,32 @@ static fl_slab *claim_purged(fl_slab_list *list, fl_purge_turn *turn) {
     return NULL;
 }
 
-HINT static bool is_old_enough(const fl_slab *slab, fl_cause cause) {
-    return cause != FL_CAUSE_GOAL || fl_scavenger_ticked_s() - slab->since_s >= FL_OLD_SECONDS;
+HINT static bool is_unused(const fl_slab *slab, const fl_purge_turn *turn) {
+    return fl_scavenger_ticked_ms() - slab->since_ms >= turn->unused_ms;
 }
 
-static fl_slab *claim_fresh(const fl_slab_list *list, fl_cause cause) {
-    for (fl_slab *slab = list->last; slab && is_old_enough(slab, cause); slab = slab->previous)
-        if (claim_listed(slab, atomic_load_explicit(&slab->word, memory_order_relaxed))) {
+HINT static bool is_spared(const fl_slab *slab, const fl_purge_turn *turn) {
+    return turn->spares && slab->purged_live == FL_SPARED &&
+           fl_scavenger_ticked_ms() - slab->since_ms < SPARED_MS;
+}
+
+static fl_slab *claim_fresh(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn) {
+    fl_slab *slab = arena->listed[size_class].last;
+    for (; slab && is_unused(slab, turn) && turn->looks > 0; slab = slab->previous)
+        if (is_spared(slab, turn)) {
+            arena->pages.left_some = true;
+            turn->looks--;
+        } else if (claim_listed(slab, atomic_load_explicit(&slab->word, memory_order_relaxed))) {
             unlink_slab(slab);
             return slab;
         }
+    arena->pages.left_some |= slab != NULL;
     return NULL;
 }
 
 fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn) {
     fl_lock_take(&arena->lists_lock);
-    fl_slab *slab = claim_fresh(&arena->listed[size_class], turn->cause);
+    fl_slab *slab = claim_fresh(arena, size_class, turn);
     slab = slab ? slab : claim_purged(&arena->purged[size_class], turn);
     fl_lock_drop(&arena->lists_lock);
     if (slab)
@@ -244,8 +259,7 @@ HINT static bool is_worth_in_turn(const fl_slab *slab, fl_word word, const fl_pu
         return turn->cause == FL_CAUSE_REQUEST && may_have_more_idle(slab, fl_word_live(word));
     if (fl_word_state(word) != FL_LISTED)
         return false;
-    return fl_is_purged(slab->purged_live) ? is_worth_another_purge(slab, word, turn)
-                                           : is_old_enough(slab, turn->cause);
+    return fl_is_purged(slab->purged_live) ? is_worth_another_purge(slab, word, turn) : is_unused(slab, turn);
 }
 
 /* Claims a slab from the state in the word, and takes it out of its list if it was in one. Returns false if
@@ -305,6 +319,22 @@ fl_slab *fl_slab_claim_in(const fl_purge_turn *turn, size_t *page, size_t end) {
     if (slab)
         slab->purge_round = turn->round;
     return slab;
+}
+
+HINT size_t fl_slab_free_bytes_in(const fl_purge_turn *turn, size_t page, size_t end) {
+    size_t bytes = 0;
+    fl_entry before = 0;
+    for (; page < end; page++) {
+        fl_entry entry = atomic_load_explicit(&fl_the_window.table[page], memory_order_relaxed);
+        if (entry == 0 || entry == before || (entry & FL_ENTRY_TAG_BITS))
+            continue;
+        before = entry;
+        const fl_slab *slab = fl_entry_slab(entry);
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        if (fl_word_state(word) == FL_CLAIMED || is_worth_in_turn(slab, word, turn))
+            bytes += fl_slab_free_bytes(slab, fl_word_live(word));
+    }
+    return bytes;
 }
 
 fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end) {

@@ -19,19 +19,19 @@ void fl_slab_settle(fl_slab *slab, fl_kept *kept);
 /* Settles a slab that was LISTED when the caller's push claimed it by freeing its last block. */
 void fl_slab_unlist_and_settle(fl_slab *slab);
 
-/* One purge's turn at a class: what it is for, how many purged slabs it may still look at, and its number, by
- * which it claims none twice in vain. */
+/* One purge's turn at a class: what it is for, how many purged slabs it may still look at, its number, by
+ * which it claims none twice in vain, for how long what it claims has lain unused, and whether it spares huge
+ * pages of a program at work. */
 typedef struct fl_purge_turn {
     fl_cause cause;
     unsigned looks;
     uint8_t round;
+    uint32_t unused_ms;
+    bool spares;
 } fl_purge_turn;
 
-/*
- * Claims a listed slab of a class that is worth a purge: a fresh one, the oldest first (for FL_CAUSE_GOAL,
- * after FL_OLD_SECONDS in the list), or a purged one of which enough was freed since. Returns NULL if there
- * is none.
- */
+/* Claims a listed slab of a class that is worth a purge: a fresh one, the oldest first, or a purged one of
+ * which enough was freed since. Returns NULL if there is none. */
 fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn);
 
 /*
@@ -43,6 +43,10 @@ fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge
  */
 fl_slab *fl_slab_claim_in(const fl_purge_turn *turn, size_t *page, size_t end);
 fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end);
+
+/* Returns at most how many bytes could go of the slabs in these pages that the turn would claim, or that
+ * somebody has claimed. A hint. */
+size_t fl_slab_free_bytes_in(const fl_purge_turn *turn, size_t page, size_t end);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. It is then CURRENT and tagged,
  * with all that was freed in its free list. Returns NULL if there is none. */

@@ -5,6 +5,8 @@
 
 #include "../arena/charge.h"
 #include "../arena/chunks.h"
+#include "../arena/huge.h"
+#include "../arena/pagetree.h"
 #include "../arena/scarce.h"
 #include "../arena/scavenge.h"
 #include "../arena/scavenger.h"
@@ -71,12 +73,18 @@ typedef struct purge_batch {
     osmem_range ranges[BATCH_RANGES];
     uint8_t slab_of[BATCH_RANGES];
     size_t range_count;
+    size_t given;         /* so often ranges have been given */
     size_t page, end;     /* of the window: where to purge */
     fl_blocks blocks;     /* of the slab being looked at */
     uint32_t live_in[64]; /* how many of them each unit has */
 } purge_batch;
 
 _Static_assert(sizeof(purge_batch) <= sizeof((fl_workspace *)NULL)->blocks, "it has a place");
+
+static uint64_t units_in(const fl_slab *slab, const osmem_range *range) {
+    size_t first = (size_t)((char *)range->start - slab->start) >> fl_unit_shift(slab);
+    return fl_unit_bits(first, first + (range->bytes >> fl_unit_shift(slab)) - 1);
+}
 
 /* Notes which of some ranges, from `at` on, went. Returns how many bytes did. */
 static size_t note_went(purge_batch *batch, size_t at, size_t count, uint64_t went) {
@@ -85,14 +93,12 @@ static size_t note_went(purge_batch *batch, size_t at, size_t count, uint64_t we
         const osmem_range *range = &batch->ranges[at + i];
         size_t index = batch->slab_of[at + i];
         fl_slab *slab = batch->slabs[index];
-        size_t first = (size_t)((char *)range->start - slab->start) >> fl_unit_shift(slab);
-        uint64_t units = fl_unit_bits(first, first + (range->bytes >> fl_unit_shift(slab)) - 1);
         if (went >> i & 1) {
             fl_slab_set_filled(slab, false);
-            slab->decommitted |= units;
+            slab->decommitted |= units_in(slab, range);
             bytes += range->bytes;
         } else
-            batch->refused[index] |= units;
+            batch->refused[index] |= units_in(slab, range);
     }
     return bytes;
 }
@@ -116,6 +122,7 @@ static void give_ranges(fl_pagearena *arena, purge_batch *batch, fl_cause cause)
         give_some(arena, batch, at, rest < FL_BATCH_RANGES ? rest : FL_BATCH_RANGES, cause);
     }
     batch->range_count = 0;
+    batch->given++;
 }
 
 /* Returns the units of a slab that lie where the batch purges. */
@@ -163,6 +170,13 @@ static purge_batch *batch_of(struct fallow_arena *arena) {
     return (purge_batch *)arena->pages.upkeep.workspace->blocks;
 }
 
+static size_t bytes_of_ranges(const purge_batch *batch, size_t from) {
+    size_t bytes = 0;
+    for (size_t i = from; i < batch->range_count; i++)
+        bytes += batch->ranges[i].bytes;
+    return bytes;
+}
+
 static void begin_batch(purge_batch *batch) {
     batch->slab_count = batch->range_count = 0;
 }
@@ -202,17 +216,57 @@ static void purge_stretch(struct fallow_arena *arena, purge_batch *batch, const 
         purge_claimed(arena, batch, slab, turn->cause);
 }
 
+/* Returns whether the stretch is a huge page that stays as it is, if so much in slabs could go. */
+static bool is_to_stay(const purge_batch *batch, fl_pagearena *arena, size_t bytes) {
+    fl_lock_take(&arena->lock);
+    const fl_region *region = fl_the_window.regions + batch->page / FL_REGION_PAGES;
+    size_t idle = 0, first = batch->page % FL_REGION_PAGES;
+    for (size_t page = first; page < first + STRETCH_PAGES; page += 64)
+        idle += (size_t)__builtin_popcountll(fl_region_idle_word(region, page / 64));
+    bool stays = fl_huge_is_to_stay(arena, region, first, idle + (bytes >> FL_PAGE_SHIFT));
+    fl_lock_drop(&arena->lock);
+    return stays;
+}
+
+/* Leaves a claimed slab as it is for the time being. */
+static void spare(fl_slab *slab) {
+    slab->purged_live = FL_SPARED;
+    atomic_store_explicit(&slab->idle_below, FL_NOT_LOOKED_AT, memory_order_relaxed);
+    slab->since_ms = fl_scavenger_ticked_ms();
+    slab->partial = 1;
+    slab->arena->pages.left_some = true;
+}
+
+static void spare_ranges(purge_batch *batch, size_t from) {
+    for (size_t i = from; i < batch->range_count; i++) {
+        size_t index = batch->slab_of[i];
+        batch->refused[index] |= units_in(batch->slabs[index], &batch->ranges[i]);
+        spare(batch->slabs[index]);
+    }
+    batch->range_count = from;
+}
+
 /* Purges a slab that was just claimed, and what lies in the same stretch; in both, if it lies in two and has
  * been purged in part. So another claim of it finds no more than was freed since. */
-static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab,
-                         const fl_purge_turn *turn) {
+static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab, fl_purge_turn *turn) {
     size_t first = fl_page_of(slab->start) / STRETCH_PAGES * STRETCH_PAGES, end = first + STRETCH_PAGES;
+    bool spares = turn->spares && slab->purged_live != FL_PURGED_IN_PART && slab->arena == arena;
     if (slab->purged_live == FL_PURGED_IN_PART)
         while (end < fl_page_of(slab->start) + slab->pages)
             end += STRETCH_PAGES;
     set_stretch(batch, first, end);
+    if (spares && is_to_stay(batch, &arena->pages, fl_slab_free_bytes_in(turn, first, end))) {
+        spare(slab); /* without a look at its blocks */
+        fl_slab_settle(slab, NULL);
+        turn->looks -= turn->looks > 0;
+        return;
+    }
+    size_t given = batch->given, from = batch->range_count;
     purge_claimed(arena, batch, slab, turn->cause);
     purge_stretch(arena, batch, turn);
+    /* (If some has been given meanwhile, it is split.) */
+    if (spares && batch->given == given && is_to_stay(batch, &arena->pages, bytes_of_ranges(batch, from)))
+        spare_ranges(batch, from);
 }
 
 static bool is_half_full(const purge_batch *batch) {
@@ -224,7 +278,9 @@ static bool is_half_full(const purge_batch *batch) {
 static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_cause cause, uint64_t deadline_ns,
                         bool *looked_at_all) {
     purge_batch *batch = batch_of(arena);
-    fl_purge_turn turn = {cause, cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX, arena->purge_round};
+    unsigned looks = cause == FL_CAUSE_REQUEST ? UINT_MAX : LOOKS_MAX;
+    fl_purge_turn turn = {cause, looks, arena->purge_round, arena->pages.unused_ms,
+                          fl_pagearena_spares_huge(&arena->pages, cause)};
     bool late = false;
     begin_batch(batch);
     for (fl_slab *slab; !late && (slab = fl_slab_claim_listed(arena, size_class, &turn)) != NULL;) {
@@ -233,18 +289,11 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
             end_batch(arena, batch, cause);
             begin_batch(batch);
         }
-        late = fl_scavenger_time_is_up(deadline_ns);
+        late = fl_scavenger_time_is_up(deadline_ns) || turn.looks == 0;
     }
     end_batch(arena, batch, cause);
     *looked_at_all &= turn.looks > 0;
     return late;
-}
-
-static size_t bytes_of_ranges(const purge_batch *batch) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < batch->range_count; i++)
-        bytes += batch->ranges[i].bytes;
-    return bytes;
 }
 
 /* At a limit: purges in pages [*page, end) of the window, until all that has ever been given for it is
@@ -254,7 +303,7 @@ static void purge_at_limit(struct fallow_arena *arena, size_t *page, size_t end,
     _Atomic uint64_t *given = &arena->pages.given_bytes[FL_CAUSE_LIMIT];
     begin_batch(batch);
     set_stretch(batch, 0, SIZE_MAX); /* pages are wanted at once */
-    while (*page < end && *given + bytes_of_ranges(batch) < enough) {
+    while (*page < end && *given + bytes_of_ranges(batch, 0) < enough) {
         fl_slab *slab = fl_slab_claim_at_limit(&arena->pages, page, end);
         if (!slab)
             break;
@@ -289,7 +338,7 @@ static void purge_changed(struct fallow_arena *arena) {
  * that can go. Returns true if a fork that waits came before the end. */
 static bool purge_everywhere(struct fallow_arena *arena) {
     purge_batch *batch = batch_of(arena);
-    fl_purge_turn turn = {FL_CAUSE_REQUEST, UINT_MAX, arena->purge_round};
+    fl_purge_turn turn = {FL_CAUSE_REQUEST, UINT_MAX, arena->purge_round, 0, false};
     for (size_t index = 0;; index++) {
         fl_lock_take(&arena->pages.lock);
         const fl_region *region = fl_pagetree_next(&arena->pages.tree, index);

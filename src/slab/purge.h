@@ -10,8 +10,8 @@
 #include "arenas.h"
 
 /*
- * Purges slabs in an arena's lists: all of them, or only those that have lain there for ten seconds. Returns
- * true if the deadline came first.
+ * Purges slabs in an arena's lists that have lain unused for as long as the turn asks (pace.h). Returns true
+ * if the deadline came first.
  */
 bool fl_purge_listed(struct fallow_arena *arena, fl_cause cause, uint64_t deadline_ns);
 

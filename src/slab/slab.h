@@ -36,11 +36,11 @@ typedef struct fl_slab {
     uint32_t carved; /* blocks below this are live, in the free list, or touch a unit that is decommitted */
     uint32_t inside_bits; /* an address with one of these bits may be no block: sizeclass.h */
     struct fl_slab *next; /* in the heap's list (heap's lock) or the arena's (lists' lock) */
-    uint8_t partial;      /* parked, with the reuse minimum free */
+    uint8_t partial;      /* parked or listed, with the reuse minimum free since since_ms */
     uint8_t linked;       /* in one of its heap's lists of parked slabs */
     _Atomic bool watched; /* current, at a limit: a free that may make a unit idle will say so (heap.h) */
     uint8_t filled;       /* all blocks were handed out since memory of it last went; the arena counts it */
-    uint32_t since_s;     /* when it came into its present list, in seconds */
+    uint32_t since_ms;    /* since when nobody has allocated from it, or when it was spared; of ticks */
     uint64_t decommitted; /* units that are Prepared: not carved yet, or purged (purge.h) */
     uint32_t purged_live; /* live blocks at its last purge since it had an owner */
     uint8_t zeroed;       /* what is not carved yet reads as zero */
@@ -72,14 +72,16 @@ typedef struct fl_slab {
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
 
-/* purged_live until then; and where the next purge goes on with what is idle already. */
+/* purged_live until then; where the next purge goes on with what is idle already; and where a purge left it as
+ * it was, for the sake of a huge page. */
 #define FL_NOT_PURGED UINT32_MAX
 #define FL_PURGED_IN_PART (UINT32_MAX - 1)
+#define FL_SPARED (UINT32_MAX - 2)
 #define FL_NOT_LOOKED_AT UINT32_MAX /* idle_below until then */
 
 /* Whether this is a number of blocks. (By the value, as some read it of slabs that may be anybody's.) */
 static inline bool fl_is_purged(uint32_t purged_live) {
-    return purged_live < FL_PURGED_IN_PART;
+    return purged_live < FL_SPARED;
 }
 
 /* The slab that never has a block: what a heap allocates from before it has a slab of a class. */
@@ -197,19 +199,22 @@ static inline bool fl_slab_has_free(const fl_slab *slab) {
     return slab->free != fl_list_end(slab);
 }
 
+/* Returns how much of what is Ready, with so many blocks in use, no block takes: as much as could go at most.
+ * A hint, as below. */
+__attribute__((no_sanitize("thread"))) static inline size_t fl_slab_free_bytes(const fl_slab *slab,
+                                                                               size_t used) {
+    const fl_class *sizes = &fl_classes[slab->size_class];
+    size_t decommitted_bytes = (size_t)__builtin_popcountll(slab->decommitted) << sizes->unit_shift;
+    return (slab->pages << FL_PAGE_SHIFT) - decommitted_bytes - used * sizes->block_bytes;
+}
+
 /* Returns whether, with so many blocks in use, there can be a Ready unit that holds no part of one. (Blocks
  * in use touch nothing that is decommitted.) A hint if the slab is another's: it may change meanwhile, or
  * become another slab. */
 __attribute__((no_sanitize("thread"))) static inline bool fl_slab_may_have_idle_unit(const fl_slab *slab,
                                                                                      size_t used) {
-    const fl_class *sizes = &fl_classes[slab->size_class];
-    size_t decommitted_bytes = (size_t)__builtin_popcountll(slab->decommitted) << sizes->unit_shift;
-    return (slab->pages << FL_PAGE_SHIFT) - decommitted_bytes - used * sizes->block_bytes >=
-           (size_t)1 << sizes->unit_shift;
+    return fl_slab_free_bytes(slab, used) >= (size_t)1 << fl_classes[slab->size_class].unit_shift;
 }
-
-/* What has lain in a list for so long is unlikely to be wanted soon. */
-#define FL_OLD_SECONDS 10
 
 /* A current slab that has become empty: the countdown reaches 0 with nothing used. A kept slab has a
  * threshold of -1, which is never reached; carving sets another. */

@@ -159,10 +159,11 @@ static void pace_keeps_the_peak_and_a_tenth_for_a_while(void) {
 static uint64_t tooth(size_t pages) {
     uint64_t waited = 0;
     now.ready_pages = pages;
+    now.grown_pages += pages - 10;
     tick(10 * MS, true);
     while (!tick(10 * MS, false))
         waited += 10 * MS;
-    fl_pace_gave(&pace, now.now_ns, pages, 10);
+    fl_pace_gave(&pace, now.now_ns, pages - 10, now.grown_pages);
     now.ready_pages = 10;
     CHECK(tick(1000 * MS, false));
     return waited + 10 * MS;
@@ -185,11 +186,43 @@ static void pace_learns_from_regret(void) {
     CHECK_EQUAL(tooth(10000), 300 * MS);
 }
 
+/* What has gone comes back, while as much goes elsewhere: the number of Ready pages stands still. */
+static void pace_regrets_what_came_back_while_other_went(void) {
+    start();
+    tick(0, true);
+    for (int i = 0; i < 3; i++) {
+        CHECK(!tick(299 * MS, false));
+        CHECK(tick(1 * MS, false));
+        fl_pace_gave(&pace, now.now_ns, 1000, now.grown_pages);
+        for (int j = 0; j < 5; j++) {
+            now.grown_pages += 250;
+            fl_pace_gave(&pace, now.now_ns, 250, now.grown_pages);
+            CHECK_EQUAL(tick(1 * MS, false), j < 4);
+        }
+    }
+    CHECK(!tick(599 * MS, false));
+    CHECK_EQUAL(fl_pace_unused_ns(&pace, true), 300 * MS);
+    CHECK(tick(1 * MS, false));
+}
+
 static void pace_does_not_regret_little(void) {
     start();
     tick(0, true);
     for (int i = 0; i < 20; i++)
         CHECK_EQUAL(tooth(200), 300 * MS);
+}
+
+static void pace_a_sixteenth_is_work(void) {
+    fl_work work = {0, 0, false};
+    uint64_t clock = 77 * SECOND, cpu = 4 * SECOND;
+    CHECK(!fl_work_look(&work, clock, cpu)); /* since it began */
+    CHECK(fl_work_look(&work, clock += 400 * MS, cpu += 25 * MS));
+    CHECK(fl_work_look(&work, clock += 299 * MS, cpu)); /* not long enough to tell */
+    CHECK(!fl_work_look(&work, clock += 1 * MS, cpu));
+    CHECK(!fl_work_look(&work, clock += 400 * MS, cpu += 24 * MS));
+    CHECK(!fl_work_look(&work, clock += 100 * MS, cpu += 100 * MS));
+    CHECK(fl_work_look(&work, clock += 200 * MS, cpu));
+    CHECK(!fl_work_look(&work, clock += 3600 * SECOND, cpu));
 }
 
 /* A process with one busy core: 64 MiB go in batches that take 1 ms a MiB, at a hundredth of its time. */
@@ -229,7 +262,9 @@ int main(void) {
     RUN(pace_upkeep_is_not_the_programs_move);
     RUN(pace_keeps_the_peak_and_a_tenth_for_a_while);
     RUN(pace_learns_from_regret);
+    RUN(pace_regrets_what_came_back_while_other_went);
     RUN(pace_does_not_regret_little);
+    RUN(pace_a_sixteenth_is_work);
     RUN(pace_allowance_is_a_hundredth);
     return 0;
 }
