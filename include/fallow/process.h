@@ -32,9 +32,10 @@ FALLOW_API void fallow_set_limits(size_t soft_bytes, size_t hard_bytes);
 
 /*
  * Gives idle memory back to the system, as fallow's own thread does in libfallow-malloc. A program that
- * embeds fallow calls it from its main loop some ten times a second; one call works for at most a
- * millisecond. Returns 0 once nothing is left to do. In a program that never calls it, slow paths of
- * allocations do the same work, but only while the program allocates.
+ * embeds fallow calls it from its main loop some ten times a second; one call works for a millisecond, and
+ * then ends what it has begun, which seldom takes as long again. Returns 0 once nothing is left to do. In a
+ * program that never calls it, slow paths of allocations do the same work, but only while the program
+ * allocates.
  *
  * It also looks, every 30 seconds, whether the container's limit or the system's use of huge pages has
  * changed, and every second whether tasks had to wait for memory. This opens files for a moment, and so uses

@@ -48,7 +48,7 @@ typedef struct fallow_arena {
     fl_lock heaps_lock;                      /* guards the lists of heaps */
     struct fl_heap *heaps;
     struct fl_heap *leaving_heaps; /* whose threads are letting go of all slabs: for a fork's child */
-    fl_lock pools_lock; /* guards the list of pools */
+    fl_lock pools_lock;            /* guards the list of pools */
     fl_pools pools;
     struct fallow_arena *children; /* the lock of arenas guards this, the next two, and the parent */
     struct fallow_arena *next_sibling;

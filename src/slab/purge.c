@@ -209,11 +209,17 @@ static void purge_claimed(struct fallow_arena *arena, purge_batch *batch, fl_sla
     purge(batch->slab_count - 1, batch, cause);
 }
 
-/* Purges what is worth it in the batch's stretch. */
-static void purge_stretch(struct fallow_arena *arena, purge_batch *batch, const fl_purge_turn *turn) {
+/* Purges what is worth it in the batch's stretch, unless the time is up. Returns whether all of it was read. */
+static bool purge_stretch(struct fallow_arena *arena, purge_batch *batch, const fl_purge_turn *turn,
+                          uint64_t deadline_ns) {
     size_t page = batch->page;
-    for (fl_slab *slab; (slab = fl_slab_claim_in(turn, &page, batch->end)) != NULL;)
+    while (!fl_scavenger_time_is_up(deadline_ns)) {
+        fl_slab *slab = fl_slab_claim_in(turn, &page, batch->end);
+        if (!slab)
+            return true;
         purge_claimed(arena, batch, slab, turn->cause);
+    }
+    return false;
 }
 
 /* Returns whether the stretch is a huge page that stays as it is, if so much in slabs could go. */
@@ -248,7 +254,8 @@ static void spare_ranges(purge_batch *batch, size_t from) {
 
 /* Purges a slab that was just claimed, and what lies in the same stretch; in both, if it lies in two and has
  * been purged in part. So another claim of it finds no more than was freed since. */
-static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab, fl_purge_turn *turn) {
+static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab, fl_purge_turn *turn,
+                         uint64_t deadline_ns) {
     size_t first = fl_page_of(slab->start) / STRETCH_PAGES * STRETCH_PAGES, end = first + STRETCH_PAGES;
     bool spares = turn->spares && slab->purged_live != FL_PURGED_IN_PART && slab->arena == arena;
     if (slab->purged_live == FL_PURGED_IN_PART)
@@ -263,9 +270,10 @@ static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab
     }
     size_t given = batch->given, from = batch->range_count;
     purge_claimed(arena, batch, slab, turn->cause);
-    purge_stretch(arena, batch, turn);
+    bool all = purge_stretch(arena, batch, turn, deadline_ns);
     /* (If some has been given meanwhile, it is split.) */
-    if (spares && batch->given == given && is_to_stay(batch, &arena->pages, bytes_of_ranges(batch, from)))
+    if (spares && all && batch->given == given &&
+        is_to_stay(batch, &arena->pages, bytes_of_ranges(batch, from)))
         spare_ranges(batch, from);
 }
 
@@ -283,13 +291,16 @@ static bool purge_class(struct fallow_arena *arena, unsigned size_class, fl_caus
                           fl_pagearena_spares_huge(&arena->pages, cause)};
     bool late = false;
     begin_batch(batch);
-    for (fl_slab *slab; !late && (slab = fl_slab_claim_listed(arena, size_class, &turn)) != NULL;) {
-        purge_around(arena, batch, slab, &turn);
+    while (!late && turn.looks > 0) {
+        fl_slab *slab = fl_slab_claim_listed(arena, size_class, &turn);
+        if (!slab)
+            break;
+        purge_around(arena, batch, slab, &turn, deadline_ns);
         if (is_half_full(batch)) {
             end_batch(arena, batch, cause);
             begin_batch(batch);
         }
-        late = fl_scavenger_time_is_up(deadline_ns) || turn.looks == 0;
+        late = fl_scavenger_time_is_up(deadline_ns);
     }
     end_batch(arena, batch, cause);
     *looked_at_all &= turn.looks > 0;
@@ -350,7 +361,7 @@ static bool purge_everywhere(struct fallow_arena *arena) {
             size_t page = index * FL_REGION_PAGES + first;
             begin_batch(batch);
             set_stretch(batch, page, page + STRETCH_PAGES);
-            purge_stretch(arena, batch, &turn);
+            purge_stretch(arena, batch, &turn, UINT64_MAX);
             end_batch(arena, batch, FL_CAUSE_REQUEST);
             if (fl_scavenger_time_is_up(UINT64_MAX))
                 return true;
