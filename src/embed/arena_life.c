@@ -38,7 +38,8 @@ static fl_slab *forget_blocks(const fl_region *region, fl_slab *gone) {
         if (slab->kind == FL_KIND_SLAB && slab->decommitted) {
             uint64_t prepared;
             if (!fl_slab_level(slab, &prepared))
-                fl_fatal("end of", slab->start, "the system neither gives nor takes back pages of a slab");
+                fl_fatal("end of", slab->start,
+                         "in which the system neither gives memory for pages nor takes them back");
             fl_pages_note_prepared(&slab->arena->pages, slab->start, prepared);
         }
         if (slab->kind == FL_KIND_LARGE)
@@ -105,7 +106,7 @@ static void forget_everything(fallow_arena *arena) {
 static void check_unneeded(const fallow_arena *arena, const char *doing) {
     if (__builtin_expect(fl_call_back_needs(&arena->pages), 0))
         fl_fatal(doing, fl_arena_handle(arena),
-                 "by a call-back about it: who sheds for it or for a request in it, or visits it");
+                 "inside a call-back that concerns it: a shedder, or a visitor");
 }
 
 bool fl_arena_use_by_one_thread(fallow_arena *arena) {

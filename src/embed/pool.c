@@ -50,8 +50,7 @@ static bool is_live(const fallow_pool *pool) {
 static void check_live(const fallow_pool *pool, const char *doing) {
     if (__builtin_expect(!pool || !is_live(pool), 0))
         fl_fatal(doing, pool,
-                 pool ? "which is no pool that lives: it was destroyed, or never made"
-                      : "which is none (NULL)");
+                 pool ? "which is not a live pool: it was destroyed, or never created" : "which is NULL");
 }
 
 static void check_owner(const fallow_pool *pool) {
@@ -370,7 +369,7 @@ static void undo(fallow_pool *pool, uint64_t event) {
 static void check_undo(const fallow_pool *pool, const char *doing) {
     check_live(pool, doing);
     if (__builtin_expect(pool->undoes, 0))
-        fl_fatal(doing, pool, "by one of its clean-ups, or a child's, in the middle of the same");
+        fl_fatal(doing, pool, "by one of its own clean-ups, or a child's");
 }
 
 static void free_chunks(fallow_pool *pool, chunk *from, const chunk *stays) {
@@ -411,7 +410,7 @@ static void check_mark(const fallow_pool *pool, const fallow_pool_mark *mark) {
     if (is_void || !is_in(pool->newest, mark->newest) || !is_in(pool->large, mark->large) ||
         !is_within(mark->newest, mark->next) ||
         (mark->newest == pool->newest && (char *)mark->next > pool->next))
-        fl_fatal("rewind of pool", pool, "to a mark that a rewind to an earlier one has made void");
+        fl_fatal("rewind of pool", pool, "to a mark that an earlier rewind has invalidated");
 }
 
 void fallow_pool_rewind(fallow_pool *pool, fallow_pool_mark mark) {

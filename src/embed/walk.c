@@ -58,7 +58,7 @@ static void look_at(const fl_region *region, size_t page, start *out) {
 static void check_unchanged(const visitor *to, bool same) {
     if (!same && to->certain)
         fl_fatal("walk of arena", fl_arena_handle(to->arena),
-                 "in which its visitor, or another thread, has allocated or freed meanwhile");
+                 "while its visitor, or another thread, allocated or freed in it");
 }
 
 /* Returns whether the slab is as it was, as far as its counts tell. It may be another's by now, if the

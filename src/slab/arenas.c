@@ -38,7 +38,7 @@ fallow_arena *fl_arena_at(const fallow_arena *handle, const char *doing) {
             doing, handle,
             handle
                 ? "which does not live: it was destroyed, by itself or with its parent, or never was an arena"
-                : "which is none (NULL)");
+                : "which is NULL");
     return arena;
 }
 

@@ -44,7 +44,7 @@ for cc in $([ "$checks" = 0 ] && echo gcc clang); do
         fault | 'invalid free' | reset | chunk | fixed) words="AddressSanitizer: use-after-poison" ;;
         end) words="AddressSanitizer: (SEGV|use-after-poison)" ;;
         'fixed free') words="^fallow: free of 0x.*: freed twice" ;;
-        walk) words="^fallow: walk of arena 0x.*: in which its visitor" ;;
+        walk) words="^fallow: walk of arena 0x.*: while its visitor" ;;
         leak) words="LeakSanitizer: detected memory leaks" ;;
         *) words="" ;;
       esac

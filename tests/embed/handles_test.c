@@ -244,7 +244,7 @@ static void null_stops_or_is_something(void) {
     for (size_t i = 0; i < CALLS; i++) {
         int signal_number;
         if (!calls[i].null_is_right) {
-            stops(calls[i].call, "none (NULL)");
+            stops(calls[i].call, "NULL");
             continue;
         }
         last_words(calls[i].call, &signal_number);
@@ -532,7 +532,7 @@ static void marks_and_clean_ups_stop(void) {
     CHECK(fallow_pool_alloc(pool, 100));
     mark = fallow_pool_mark_here(pool);
     fallow_pool_rewind(pool, first);
-    stops(rewind_to_mark, "has made void");
+    stops(rewind_to_mark, "has invalidated");
     stops(clean_up_resets, "by one of its clean-ups");
     stops(clean_up_destroys, "by one of its clean-ups");
     stops(clean_up_rewinds, "by one of its clean-ups");
@@ -541,7 +541,7 @@ static void marks_and_clean_ups_stop(void) {
     pool = NULL;
     for (size_t i = 0; i < POOL_CALLS - 1; i++)
         if (pool_calls[i] != pool_destroy)
-            stops(pool_calls[i], "none (NULL)");
+            stops(pool_calls[i], "NULL");
     fallow_pool_destroy(NULL);
 }
 

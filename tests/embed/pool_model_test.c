@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pools by a model: children, clean-ups, marks and rewinds in any order, also made and destroyed by clean-ups. What came before a mark
- * stays, with its contents; what came after it ends once, the last first. And what is no pool that lives stops the process.
+ * stays, with its contents; what came after it ends once, the last first. And what is not a live pool stops the process.
  */
 #include <string.h>
 
@@ -215,7 +215,7 @@ static void pool_misuse_stops(void) {
     expect_stop(destroy_after_another_took_its_place, "destroy of pool");
     expect_stop(child_of_one_that_has_ended, "child of pool");
     expect_stop(use_of_a_child_of_one_that_has_ended, "reset of pool");
-    expect_stop(limit_of_none, "none (NULL)");
+    expect_stop(limit_of_none, "NULL");
     expect_stop(mark_of_another, "another pool");
     expect_stop(mark_from_before_a_reset, "before its reset");
     expect_stop(mark_that_is_void, "void");
@@ -223,8 +223,8 @@ static void pool_misuse_stops(void) {
     expect_stop(reset_by_a_clean_up, "clean-ups");
     expect_stop(destroy_by_its_own_clean_up, "clean-ups");
     expect_stop(reset_of_the_parent_by_a_childs_clean_up, "clean-ups");
-    expect_stop(not_a_pool, "no pool that lives");
-    expect_stop(a_block_is_not_a_pool, "no pool that lives");
+    expect_stop(not_a_pool, "not a live pool");
+    expect_stop(a_block_is_not_a_pool, "not a live pool");
 }
 
 int main(int argc, char **argv) {
