@@ -533,9 +533,9 @@ static void marks_and_clean_ups_stop(void) {
     mark = fallow_pool_mark_here(pool);
     fallow_pool_rewind(pool, first);
     stops(rewind_to_mark, "has invalidated");
-    stops(clean_up_resets, "by one of its clean-ups");
-    stops(clean_up_destroys, "by one of its clean-ups");
-    stops(clean_up_rewinds, "by one of its clean-ups");
+    stops(clean_up_resets, "by one of its own clean-ups");
+    stops(clean_up_destroys, "by one of its own clean-ups");
+    stops(clean_up_rewinds, "by one of its own clean-ups");
     fallow_pool_destroy(pool);
     fallow_pool_destroy(another);
     pool = NULL;

@@ -218,8 +218,8 @@ static void pool_misuse_stops(void) {
     expect_stop(limit_of_none, "NULL");
     expect_stop(mark_of_another, "another pool");
     expect_stop(mark_from_before_a_reset, "before its reset");
-    expect_stop(mark_that_is_void, "void");
-    expect_stop(mark_that_is_void_though_the_pool_has_grown_past_it, "void");
+    expect_stop(mark_that_is_void, "invalidated");
+    expect_stop(mark_that_is_void_though_the_pool_has_grown_past_it, "invalidated");
     expect_stop(reset_by_a_clean_up, "clean-ups");
     expect_stop(destroy_by_its_own_clean_up, "clean-ups");
     expect_stop(reset_of_the_parent_by_a_childs_clean_up, "clean-ups");
