@@ -278,13 +278,21 @@ static bool claim_found(fl_slab *slab, fl_word word) {
     return true;
 }
 
-/* Claims the slab of a page if it is worth that: at a limit, or in a turn. */
-static bool claim_if_worth(fl_slab *slab, size_t page, fl_pagearena *at_limit, const fl_purge_turn *turn) {
+/* The page's slab may have died since, and its descriptor be another arena's by now, which may end at any
+ * time. Asked after the word was read: a word that has changed since cannot be claimed. */
+HINT static bool is_of(const fl_slab *slab, const fl_pagearena *arena) {
+    return &slab->arena->pages == arena;
+}
+
+/* Claims the slab of a page if it is worth that: in a turn, or (turn NULL) at a limit. */
+static bool claim_if_worth(fl_pagearena *arena, fl_slab *slab, size_t page, const fl_purge_turn *turn) {
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_seq_cst); /* see scarce.h */
-        if (at_limit && fl_word_state(word) == FL_CLAIMED && !fl_word_owner(word))
-            fl_scarce_skip(at_limit, page);
-        if (!(at_limit ? is_worth_at_limit(slab, word) : is_worth_in_turn(slab, word, turn)))
+        if (!is_of(slab, arena))
+            return false;
+        if (!turn && fl_word_state(word) == FL_CLAIMED && !fl_word_owner(word))
+            fl_scarce_skip(arena, page);
+        if (!(turn ? is_worth_in_turn(slab, word, turn) : is_worth_at_limit(slab, word)))
             return false;
         if (claim_found(slab, word))
             return true;
@@ -298,7 +306,7 @@ static size_t last_page_of(const fl_slab *slab, size_t page, size_t end) {
     return page < first || page > last ? page : last < end ? last : end - 1;
 }
 
-static fl_slab *claim_in(fl_pagearena *at_limit, const fl_purge_turn *turn, size_t *page, size_t end) {
+static fl_slab *claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end) {
     fl_entry before = 0;
     for (; *page < end; ++*page) {
         fl_entry entry = atomic_load_explicit(&fl_the_window.table[*page], memory_order_relaxed);
@@ -306,7 +314,7 @@ static fl_slab *claim_in(fl_pagearena *at_limit, const fl_purge_turn *turn, size
             continue;
         before = entry;
         fl_slab *slab = fl_entry_slab(entry);
-        if (claim_if_worth(slab, *page, at_limit, turn)) {
+        if (claim_if_worth(arena, slab, *page, turn)) {
             *page = last_page_of(slab, *page, end) + 1;
             return slab;
         }
@@ -314,14 +322,15 @@ static fl_slab *claim_in(fl_pagearena *at_limit, const fl_purge_turn *turn, size
     return NULL;
 }
 
-fl_slab *fl_slab_claim_in(const fl_purge_turn *turn, size_t *page, size_t end) {
-    fl_slab *slab = claim_in(NULL, turn, page, end);
+fl_slab *fl_slab_claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end) {
+    fl_slab *slab = claim_in(arena, turn, page, end);
     if (slab)
         slab->purge_round = turn->round;
     return slab;
 }
 
-HINT size_t fl_slab_free_bytes_in(const fl_purge_turn *turn, size_t page, size_t end) {
+HINT size_t fl_slab_free_bytes_in(const fl_pagearena *arena, const fl_purge_turn *turn, size_t page,
+                                  size_t end) {
     size_t bytes = 0;
     fl_entry before = 0;
     for (; page < end; page++) {
@@ -330,7 +339,9 @@ HINT size_t fl_slab_free_bytes_in(const fl_purge_turn *turn, size_t page, size_t
             continue;
         before = entry;
         const fl_slab *slab = fl_entry_slab(entry);
-        fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+        fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
+        if (!is_of(slab, arena))
+            continue;
         if (fl_word_state(word) == FL_CLAIMED || is_worth_in_turn(slab, word, turn))
             bytes += fl_slab_free_bytes(slab, fl_word_live(word));
     }

@@ -35,18 +35,18 @@ typedef struct fl_purge_turn {
 fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn);
 
 /*
- * Claim the first such slab, of any class, in pages [*page, end) of the window; *page becomes where to go on.
- * For FL_CAUSE_REQUEST, those too that float and may hold an idle unit. At a limit, abandoned slabs of which
- * something was freed since they were last purged; the pages are the arena's, and a slab that somebody has in
- * hand is skipped (scarce.h). If the region or a descriptor has just changed hands, a slab may be another
- * arena's: the caller settles it. Return NULL if there is none.
+ * Claim the arena's first such slab, of any class, in pages [*page, end) of the window; *page becomes where to
+ * go on. For FL_CAUSE_REQUEST, those too that float and may hold an idle unit. At a limit, abandoned slabs of
+ * which something was freed since they were last purged; the pages are the arena's, and a slab that somebody
+ * has in hand is skipped (scarce.h). If a descriptor has just become another arena's slab with the very word of
+ * the one before, it is claimed all the same: the caller settles it. Return NULL if there is none.
  */
-fl_slab *fl_slab_claim_in(const fl_purge_turn *turn, size_t *page, size_t end);
+fl_slab *fl_slab_claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end);
 fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end);
 
 /* Returns at most how many bytes could go of the slabs in these pages that the turn would claim, or that
  * somebody has claimed. A hint. */
-size_t fl_slab_free_bytes_in(const fl_purge_turn *turn, size_t page, size_t end);
+size_t fl_slab_free_bytes_in(const fl_pagearena *arena, const fl_purge_turn *turn, size_t page, size_t end);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. It is then CURRENT and tagged,
  * with all that was freed in its free list. Returns NULL if there is none. */

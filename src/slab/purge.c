@@ -214,7 +214,7 @@ static bool purge_stretch(struct fallow_arena *arena, purge_batch *batch, const 
                           uint64_t deadline_ns) {
     size_t page = batch->page;
     while (!fl_scavenger_time_is_up(deadline_ns)) {
-        fl_slab *slab = fl_slab_claim_in(turn, &page, batch->end);
+        fl_slab *slab = fl_slab_claim_in(&arena->pages, turn, &page, batch->end);
         if (!slab)
             return true;
         purge_claimed(arena, batch, slab, turn->cause);
@@ -262,7 +262,7 @@ static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab
         while (end < fl_page_of(slab->start) + slab->pages)
             end += STRETCH_PAGES;
     set_stretch(batch, first, end);
-    if (spares && is_to_stay(batch, &arena->pages, fl_slab_free_bytes_in(turn, first, end))) {
+    if (spares && is_to_stay(batch, &arena->pages, fl_slab_free_bytes_in(&arena->pages, turn, first, end))) {
         spare(slab); /* without a look at its blocks */
         fl_slab_settle(slab, NULL);
         turn->looks -= turn->looks > 0;
@@ -361,9 +361,9 @@ static bool purge_everywhere(struct fallow_arena *arena) {
             size_t page = index * FL_REGION_PAGES + first;
             begin_batch(batch);
             set_stretch(batch, page, page + STRETCH_PAGES);
-            purge_stretch(arena, batch, &turn, UINT64_MAX);
+            bool all = purge_stretch(arena, batch, &turn, UINT64_MAX);
             end_batch(arena, batch, FL_CAUSE_REQUEST);
-            if (fl_scavenger_time_is_up(UINT64_MAX))
+            if (!all)
                 return true;
         }
     }

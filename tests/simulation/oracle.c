@@ -39,7 +39,7 @@ static void check_limits(void) {
     if (!is_free_of(FL_LOCK_LEDGER))
         return;
     for (unsigned i = 0; i < ARENAS_MAX; i++) {
-        if (!slots[i].arena || slots[i].exclusive)
+        if (!slots[i].arena || slots[i].exclusive || slots[i].half_done)
             continue;
         size_t ready = slots[i].inside->pages.stat.bytes.ready, limit = slots[i].limit_bytes;
         all += slots[i].parent < 0 ? ready : 0;
@@ -72,7 +72,8 @@ static bool are_still(const fl_pagearena *pages) {
 
 static bool pages_are_still(void) {
     for (unsigned i = 0; i < ARENAS_MAX; i++)
-        if (slots[i].exclusive || (slots[i].arena && !are_still(&slots[i].inside->pages)))
+        if (slots[i].exclusive || slots[i].half_done ||
+            (slots[i].arena && !are_still(&slots[i].inside->pages)))
             return false;
     return are_still(&fl_process_arena->pages);
 }
@@ -81,7 +82,7 @@ void oracle_full(void) {
     sim.deaf++;
     check_limits();
     for (unsigned i = 0; i < ARENAS_MAX; i++)
-        if (slots[i].arena && !slots[i].exclusive)
+        if (slots[i].arena && !slots[i].exclusive && !slots[i].half_done)
             audit(&slots[i]);
     if (is_free_of(FL_LOCK_WINDOW) && pages_are_still())
         (void)fl_audit_window();

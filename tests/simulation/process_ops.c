@@ -85,7 +85,7 @@ static void leave_arenas(void) {
         if (slots[i].ends)
             slots[i] = (slot){.parent = -1};
         else if (!the_program.moves)
-            slots[i].users = 0, slots[i].exclusive = false;
+            slots[i].half_done = slots[i].exclusive, slots[i].users = 0, slots[i].exclusive = false;
 }
 
 /* It allocates where that is its own affair, and ends all. */

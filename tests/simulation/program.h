@@ -32,6 +32,8 @@ typedef struct slot {
     int parent;           /* a slot; -1: none */
     int users;            /* operations that are under way in it */
     bool exclusive;       /* for one of them alone */
+    bool
+        half_done; /* in the child of a fork: another thread was in it alone; nobody may look into it before it ends */
     bool one_thread;
     bool ends;             /* it is being destroyed */
     bool stays;            /* until all stand still: somebody may be at its limit who is below it no more */
