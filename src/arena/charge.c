@@ -24,7 +24,8 @@ void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more) 
     if (!atomic_load_explicit(&arena->limits.soft_asks, memory_order_seq_cst))
         return;
     size_t limit = atomic_load_explicit(&arena->limits.soft_bytes, memory_order_seq_cst);
-    if (before <= limit && before + bytes > limit)
+    size_t next = atomic_load_explicit(&arena->limits.soft_next_bytes, memory_order_seq_cst);
+    if ((before <= limit && before + bytes > limit) || (before <= next && before + bytes > next))
         note_crossing(arena);
 }
 

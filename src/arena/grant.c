@@ -78,13 +78,9 @@ static size_t give_back(fl_pagearena *arena, const fl_shortage *shortage) {
                                                 : give_back_for_limit(shortage);
 }
 
-static bool is_at_hard_limit(const fl_shortage *shortage) {
-    return shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_PROCESS;
-}
-
 /* Returns whether something could go, but for a thread in the middle of an operation. */
 static bool is_in_hands(const fl_shortage *shortage) {
-    return is_at_hard_limit(shortage) && fl_scarce_was_in_hands(shortage->whose);
+    return fl_is_at_hard_limit(shortage) && fl_scarce_was_in_hands(shortage->whose);
 }
 
 /* That thread works, or waits for a processor. */
@@ -116,13 +112,33 @@ bool fl_last_refusal(const fl_pagearena *arena, fl_shortage *shortage) {
     return true;
 }
 
+/* The shedder of the arena whose limit it is knows best what can be spared below it; else the requesting
+ * arena's. (Apart, for the stack.) */
+static __attribute__((noinline)) bool have_shed(fl_pagearena *arena, const fl_shortage *shortage,
+                                                fl_ladder *ladder, size_t bytes) {
+    bool insists = ladder->gave_way;
+    if (ladder->sheds == SHEDS_MAX)
+        return false;
+    fl_shed_outcome outcome = fl_shed_ask_above(arena, shortage, ladder->looked, insists);
+    ladder->looked &= outcome != FL_SHED_ASKED;
+    if (outcome == FL_SHED_NOBODY && shortage->whose)
+        outcome = fl_shed_ask(shortage->whose, arena, shortage, bytes, insists);
+    if (outcome == FL_SHED_NOBODY && shortage->whose != arena)
+        outcome = fl_shed_ask(arena, arena, shortage, bytes, insists);
+    ladder->gave_way = outcome == FL_SHED_OTHERS;
+    ladder->sheds += outcome == FL_SHED_ASKED;
+    return outcome != FL_SHED_NOBODY;
+}
+
 static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {
     if (shortage->why == FL_REFUSED_NEVER || ladder->tries == TRIES_MAX)
         return false;
     /* As long as something goes, and always the first time: what was taken from its owners may be of use as
      * it is. */
-    if (!ladder->dry && !(is_at_hard_limit(shortage) && fl_scarce_is_exhausted(shortage->whose))) {
+    if (!ladder->dry && !(fl_is_at_hard_limit(shortage) && fl_scarce_is_exhausted(shortage->whose))) {
         ladder->dry = give_back(arena, shortage) == 0;
+        /* At a limit that is exhausted there is no look, and what has no limit is always looked for. */
+        ladder->looked |= !ladder->dry || ladder->tries == 0 || fl_is_at_hard_limit(shortage);
         if (!ladder->dry || ladder->tries == 0) {
             ladder->tries++;
             return true;
@@ -134,11 +150,7 @@ static bool make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladde
         return true;
     }
     ladder->dry = false;
-    /* The shedder of the arena whose limit it is knows best what can be spared below it; else the requesting
-     * arena's. */
-    return ladder->sheds++ < SHEDS_MAX &&
-           (fl_shed_ask_crossed(arena) || (shortage->whose && fl_shed_ask(shortage->whose, arena, bytes)) ||
-            (shortage->whose != arena && fl_shed_ask(arena, arena, bytes)));
+    return have_shed(arena, shortage, ladder, bytes);
 }
 
 bool fl_make_room(fl_pagearena *arena, const fl_shortage *shortage, fl_ladder *ladder, size_t bytes) {

@@ -22,7 +22,9 @@ typedef struct fl_ladder {
     uint8_t tries;
     uint8_t sheds;
     uint8_t waits;
-    bool dry; /* the last look found nothing more to give back */
+    bool dry : 1;      /* the last look found nothing more to give back */
+    bool looked : 1;   /* something had changed, and soft limits' shedders have not been asked since */
+    bool gave_way : 1; /* the last try was for what others freed */
 } fl_ladder;
 
 /* Takes one step up the ladder for a request that was refused so many bytes. Returns whether another try

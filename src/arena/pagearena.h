@@ -53,8 +53,10 @@ typedef struct fl_limits {
     void *shed_context;
     bool (*soft_shed)(void *context, size_t bytes);
     void *soft_context;
-    _Atomic bool soft_asks;    /* there is a shedder for the soft limit */
-    _Atomic bool soft_crossed; /* its limit has been, and it has not been asked since */
+    _Atomic bool soft_asks;         /* there is a shedder for the soft limit */
+    _Atomic bool soft_crossed;      /* its limit has been, and it has not been asked since */
+    _Atomic bool soft_asked;        /* it has been asked, and nothing has gone back since */
+    _Atomic size_t soft_next_bytes; /* from here on it is asked again, though it left the limit exceeded */
 } fl_limits;
 
 #define FL_ARENA_COUNTER(unused, name, kind, help, of_all) _Atomic uint64_t name;
@@ -127,6 +129,10 @@ typedef struct fl_shortage {
     size_t bytes;        /* the excess */
     fl_pagearena *whose; /* the arena whose limit it is; NULL: the process's, or none */
 } fl_shortage;
+
+static inline bool fl_is_at_hard_limit(const fl_shortage *shortage) {
+    return shortage->why == FL_REFUSED_ARENA || shortage->why == FL_REFUSED_PROCESS;
+}
 
 static inline size_t fl_pagearena_idle_pages(const fl_pagearena *arena) {
     return arena->ready_pages - arena->used_pages - arena->leaving_pages - arena->kept_pages;

@@ -23,6 +23,7 @@ void fl_pagearena_init(fl_pagearena *arena, const char *name, const osmem_backen
     fl_lock_init(&arena->lock, FL_LOCK_PAGES);
     osmem_stat_init(&arena->stat, name, backend, parent);
     atomic_store_explicit(&arena->limits.soft_bytes, SIZE_MAX, memory_order_relaxed);
+    atomic_store_explicit(&arena->limits.soft_next_bytes, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.hard_bytes, SIZE_MAX, memory_order_relaxed);
     atomic_store_explicit(&arena->limits.idle_pages, SIZE_MAX, memory_order_relaxed);
     fl_lock_init_checking(&arena->shed_lock, FL_LOCK_SHED);

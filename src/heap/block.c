@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "../arena/shed.h"
 #include "../slab/large.h"
 #include "../slab/misused.h"
 #include "../slab/traps.h"
@@ -21,16 +22,17 @@
  * keeps a block. (A sparse table is four times as cheap this way.) */
 #define RENEWED_BYTES ((size_t)32 << 20)
 
-/* For a large block. The sample's calls begin with those of the function that asks. */
-static inline void note_large(const void *block, size_t bytes, const void *frame) {
+/* For a large block, or NULL. The sample's calls begin with those of the function that asks. */
+static inline void finish_large(fl_heap *heap, const void *block, size_t bytes, const void *frame) {
     if (block && fl_sampling_shift() >= 0)
         fl_sampled_note_large(fl_entry_slab(fl_entry_of(block)), bytes, frame);
+    fl_shed_ask_soft(&heap->arena->pages);
 }
 
 static __attribute__((noinline)) void *alloc_large_aligned(fl_heap *heap, size_t alignment_pages,
                                                            size_t bytes) {
     void *block = fl_large_alloc(heap->arena, &heap->kept, bytes, alignment_pages);
-    note_large(block, bytes, __builtin_frame_address(0));
+    finish_large(heap, block, bytes, __builtin_frame_address(0));
     return block ? block : fl_no_memory();
 }
 
@@ -53,7 +55,7 @@ static __attribute__((noinline)) void *alloc_large_zeroed(fl_heap *heap, size_t 
     void *block = fl_large_alloc_known(heap->arena, &heap->kept, bytes, 1, &zeroed);
     if (block && !zeroed && !(bytes >= RENEWED_BYTES && fl_large_renew(block)))
         memset(block, 0, bytes);
-    note_large(block, bytes, __builtin_frame_address(0));
+    finish_large(heap, block, bytes, __builtin_frame_address(0));
     return block;
 }
 
@@ -125,6 +127,8 @@ bool fl_block_resize(fl_slab *slab, size_t bytes) {
         return false;
     if (fl_sampling_shift() >= 0)
         fl_sampled_note_large(slab, bytes, __builtin_frame_address(0));
+    if (bytes > usable)
+        fl_shed_ask_soft(&slab->arena->pages);
     return true;
 }
 
@@ -136,7 +140,7 @@ void *fl_block_keep(fl_slab *slab, void *block, size_t bytes) {
 
 static __attribute__((noinline)) void *move_large(fl_heap *heap, fl_slab *slab, size_t bytes) {
     void *block = fl_large_move(heap->arena, &heap->kept, slab, bytes);
-    note_large(block, bytes, __builtin_frame_address(0));
+    finish_large(heap, block, bytes, __builtin_frame_address(0));
     return block;
 }
 
