@@ -13,7 +13,8 @@
 #define MOVED_BYTES_MIN ((size_t)1 << 20)
 #define RENEWED_BYTES ((size_t)32 << 20) /* see block.c */
 
-/* In fields of the descriptor that a large block does not use otherwise. */
+/* In fields of the descriptor that a large block does not use otherwise: where guards have room, and which of
+ * them are there. */
 static bool has_lead(const fl_slab *run) {
     return run->partial;
 }
@@ -23,6 +24,8 @@ static bool has_tail(const fl_slab *run) {
 static bool is_waiting(const fl_slab *run) {
     return run->seen;
 }
+#define LEAD_IS_THERE 1
+#define TAIL_IS_THERE 2
 
 static char *end_of(const fl_slab *run) {
     return run->start + (run->pages << FL_PAGE_SHIFT);
@@ -60,27 +63,31 @@ static void write_end(fl_slab *run, size_t bytes, unsigned alignment_shift) {
 }
 
 /* What cannot be guarded stays accessible; the layout is the same. */
-static void guard_lead(const fl_slab *run) {
-    if (has_lead(run))
-        (void)fl_backend_guard(run->start, GUARD_BYTES);
+static void guard_lead(fl_slab *run) {
+    if (has_lead(run) && fl_backend_guard(run->start, GUARD_BYTES))
+        run->guarded |= LEAD_IS_THERE;
 }
-static void guard_tail(const fl_slab *run) {
-    if (has_tail(run))
-        (void)fl_backend_guard(end_of(run) - GUARD_BYTES, GUARD_BYTES);
+static void guard_tail(fl_slab *run) {
+    if (has_tail(run) && fl_backend_guard(end_of(run) - GUARD_BYTES, GUARD_BYTES))
+        run->guarded |= TAIL_IS_THERE;
 }
-static void unguard_lead(const fl_slab *run) {
-    if (has_lead(run))
-        (void)fl_backend_unguard(run->start, GUARD_BYTES);
+
+/* Return false if the guard stays, since the system refuses what it did before. */
+static bool unguard_lead(fl_slab *run) {
+    if (run->guarded & LEAD_IS_THERE && fl_backend_unguard(run->start, GUARD_BYTES))
+        run->guarded &= (uint8_t)~LEAD_IS_THERE;
+    return !(run->guarded & LEAD_IS_THERE);
 }
-static void unguard_tail(const fl_slab *run) {
-    if (has_tail(run))
-        (void)fl_backend_unguard(end_of(run) - GUARD_BYTES, GUARD_BYTES);
+static bool unguard_tail(fl_slab *run) {
+    if (run->guarded & TAIL_IS_THERE && fl_backend_unguard(end_of(run) - GUARD_BYTES, GUARD_BYTES))
+        run->guarded &= (uint8_t)~TAIL_IS_THERE;
+    return !(run->guarded & TAIL_IS_THERE);
 }
 
 static void begin(fl_slab *run, bool lead, bool tail, size_t bytes, unsigned alignment_shift) {
     run->partial = lead;
     run->linked = tail;
-    run->seen = false;
+    run->seen = run->guarded = false;
     write_end(run, bytes, alignment_shift);
     guard_lead(run);
     guard_tail(run);
@@ -143,13 +150,25 @@ unsigned fl_sealed_alignment_shift(const fl_slab *run) {
     return fl_end_alignment_shift(fl_end_code(block_of(run), fl_end_read(contents_end(run))));
 }
 
+/* A freed run some of whose guards stay: nobody can have these pages again. They count as a freed block's that
+ * waits, for ever; what lies between goes back. */
+static void keep_ends(fl_kept *kept, fl_slab *run) {
+    run->seen = true;
+    fl_slab *last = fl_large_cut(kept, run);
+    if (!last)
+        return;
+    last->partial = last->linked = false;
+    last->seen = true;
+}
+
 void fl_sealed_give(fl_kept *kept, fl_slab *run) {
-    if (is_waiting(run)) {
-        if (!fl_backend_unguard(run->start, run->pages << FL_PAGE_SHIFT))
-            return; /* nobody's for ever, as nobody could use it */
-    } else {
-        unguard_lead(run);
-        unguard_tail(run);
+    bool waits = is_waiting(run);
+    if (waits && !fl_backend_unguard(run->start, run->pages << FL_PAGE_SHIFT))
+        return; /* nobody's for ever, without memory behind it */
+    bool no_lead = waits || unguard_lead(run), no_tail = waits || unguard_tail(run);
+    if (!no_lead || !no_tail) {
+        keep_ends(kept, run);
+        return;
     }
     run->partial = run->linked = run->seen = false;
     fl_large_give(kept, run, run->start);
@@ -169,10 +188,11 @@ const char *fl_sealed_touched(const fl_slab *run, const char *address) {
                                                          : NULL;
 }
 
-/* The lead's guard would be in the way of a copy. */
+/* The lead's guard would be in the way of a copy. Returns NULL if it stays, too. */
 static void *move(fl_heap *heap, fl_slab *run, size_t bytes, unsigned alignment_shift) {
     bool lead = has_lead(run), tail = has_tail(run);
-    unguard_lead(run);
+    if (!unguard_lead(run))
+        return NULL;
     char *start = fl_large_move(heap->arena, &heap->kept, run, run_bytes(lead, tail, bytes));
     if (!start) {
         guard_lead(run);
@@ -188,7 +208,8 @@ void *fl_sealed_resize(fl_heap *heap, fl_slab *run, void *block, size_t bytes) {
     unsigned shift = fl_sealed_alignment_shift(run);
     if (bytes > PTRDIFF_MAX || all > PTRDIFF_MAX || all <= FL_CLASS_BYTES_MAX)
         return NULL;
-    unguard_tail(run);
+    if (!unguard_tail(run))
+        return NULL;
     void *moved = block;
     if (fl_large_resize(run, all)) {
         write_end(run, bytes, shift);

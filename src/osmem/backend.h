@@ -37,8 +37,9 @@ const osmem_backend *fl_backend_native(void);
 /*
  * Make Ready memory fault, and undo that (MADV_GUARD_INSTALL, Linux 6.13). Its contents are gone, no mapping
  * is split, and it reads as zero once it is unguarded. The counters do not follow: they go on counting it as
- * Ready. Return false if the system cannot or will not; all of it is then accessible, and its contents may be
- * gone.
+ * Ready. What guard returns false for is accessible, and its contents may be gone; for true some of it may be
+ * so as well. What unguard returns false for (a filter has come) may fault at any time from then on, so that
+ * nobody may have it any more; nothing more is guarded after that.
  */
 bool fl_backend_guard(void *start, size_t bytes);
 bool fl_backend_unguard(void *start, size_t bytes);

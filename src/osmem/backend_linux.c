@@ -347,11 +347,18 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
 #define MADV_GUARD_REMOVE 103
 #endif
 
-/* They protect nothing: two threads may find out at the same time. */
-static _Atomic bool knows_guards, knows_no_guards;
+/* There are no guards (before Linux 6.13; a filter), or none any more: a filter can come at any time. Protects
+ * nothing: two threads may find out at the same time. */
+static _Atomic bool knows_no_guards;
 
-/* If a part cannot be guarded (it is locked), those before it are by then. */
+static void note_no_guards(void) {
+    atomic_store_explicit(&knows_no_guards, true, memory_order_relaxed);
+}
+
+/* If a part cannot be guarded (it is locked), those before it are by then: only EINVAL and ENOMEM can mean
+ * that. */
 bool fl_backend_guard(void *start, size_t bytes) {
+    static _Atomic bool knows_guards;
     if (atomic_load_explicit(&knows_no_guards, memory_order_relaxed) || fl_system_keeps_to_memory())
         return false;
     int code = call_madvise(start, bytes, MADV_GUARD_INSTALL);
@@ -359,15 +366,18 @@ bool fl_backend_guard(void *start, size_t bytes) {
         atomic_store_explicit(&knows_guards, true, memory_order_relaxed);
     if (code == 0)
         return true;
-    if (atomic_load_explicit(&knows_guards, memory_order_relaxed))
-        fl_backend_unguard(start, bytes);
-    else if (code == EINVAL || code == EPERM || code == ENOSYS) /* before Linux 6.13; a filter */
-        atomic_store_explicit(&knows_no_guards, true, memory_order_relaxed);
-    return false;
+    bool may_be_there =
+        code == ENOMEM || (code == EINVAL && atomic_load_explicit(&knows_guards, memory_order_relaxed));
+    if (!may_be_there)
+        note_no_guards();
+    return may_be_there && !fl_backend_unguard(start, bytes);
 }
 
 bool fl_backend_unguard(void *start, size_t bytes) {
-    return call_madvise(start, bytes, MADV_GUARD_REMOVE) == 0;
+    if (call_madvise(start, bytes, MADV_GUARD_REMOVE) == 0)
+        return true;
+    note_no_guards();
+    return false;
 }
 
 static osmem_result linux_huge_page(void *context, void *start, size_t bytes) {

@@ -19,6 +19,18 @@ static void write_entries(const fl_slab *run, size_t from, size_t to, fl_entry e
     fl_entries_write(run->start + (from << FL_PAGE_SHIFT), to - from, entry);
 }
 
+static void begin(fl_slab *run, fallow_arena *arena, char *start, size_t pages) {
+    run->start = start;
+    run->arena = arena;
+    run->pages = pages;
+    run->block_bytes = 0;
+    run->kind = FL_KIND_LARGE;
+    run->sample = NULL;
+    /* Its predecessor may have ended with its arena, in any state; and whoever looks for slabs to claim goes
+     * by that. */
+    atomic_store_explicit(&run->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
+}
+
 void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, size_t alignment_pages,
                            bool *zeroed) {
     if (bytes > PTRDIFF_MAX)
@@ -34,15 +46,7 @@ void *fl_large_alloc_known(fallow_arena *arena, fl_kept *kept, size_t bytes, siz
         fl_descriptor_give(kept, run);
         return NULL;
     }
-    run->start = start;
-    run->arena = arena;
-    run->pages = pages;
-    run->block_bytes = 0;
-    run->kind = FL_KIND_LARGE;
-    run->sample = NULL;
-    /* Its predecessor may have ended with its arena, in any state; and whoever looks for slabs to claim goes
-     * by that. */
-    atomic_store_explicit(&run->word, fl_word_make(FL_DEAD, 0, 0, 0), memory_order_relaxed);
+    begin(run, arena, start, pages);
     write_entries(run, 0, tabled(pages), fl_entry_make(run, 0));
     return start;
 }
@@ -114,6 +118,21 @@ void fl_large_free(fl_kept *kept, fl_slab *run, void *block) {
     fl_large_give(kept, run, block);
     fl_driver_note(arena);
 }
+
+#if FL_HARDENED
+fl_slab *fl_large_cut(fl_kept *kept, fl_slab *run) {
+    size_t pages = run->pages;
+    fl_slab *last = pages > 2 ? fl_descriptor_take(kept) : NULL;
+    if (!last)
+        return NULL;
+    begin(last, run->arena, run->start + ((pages - 1) << FL_PAGE_SHIFT), 1);
+    write_entries(run, 1, tabled(pages), 0);
+    run->pages = 1;
+    write_entries(last, 0, 1, fl_entry_make(last, 0));
+    fl_pages_return(&run->arena->pages, run->start + FL_PAGE_BYTES, pages - 2);
+    return last;
+}
+#endif
 
 /* Below this, copying is as fast; and it is where the new pages already have memory behind them, which a move
  * would throw away (a vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */

@@ -29,6 +29,13 @@ void fl_large_free(fl_kept *kept, fl_slab *run, void *block);
 /* The same for a caller that informs the driver itself, or must not. */
 void fl_large_give(fl_kept *kept, fl_slab *run, void *block);
 
+#if FL_HARDENED
+/* Returns all pages of a freed run but the first and the last, which are nobody's for ever: the run becomes the
+ * first, and the last one's descriptor is returned. Returns NULL, and leaves it as it is, if nothing lies between
+ * them or there is no memory for that. */
+fl_slab *fl_large_cut(fl_kept *kept, fl_slab *run);
+#endif
+
 /* Returns a longer block with the run's contents, in its place. Moves the pages instead of copying bytes if
  * the run has at least a MiB and the system can. Returns NULL, with the run as it was, if out of memory. */
 void *fl_large_move(struct fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t bytes);
