@@ -9,14 +9,18 @@
 
 #include "profiled.h"
 
-/* memory: the process's, to be written. Return false if that fails; target->wrong says why. */
+/* memory: the process's, open to be read and written. These return false if that fails, or if another command
+ * does the same; target->wrong says so. */
 bool fl_copied_begin(fl_target *target, int memory);
 
 /* Takes out what is there. Wants to be called more often than samples fill the ring. */
 bool fl_copied_take(fl_target *target);
 
 /* Takes out the last ones; none are made, and none are left, from here on. Always after a begin. */
-void fl_copied_end(fl_target *target);
+bool fl_copied_end(fl_target *target);
+
+/* Returns whether another command has taken the process over meanwhile, which still wants samples. */
+bool fl_copied_is_taken_over(void);
 
 /* Divides a profile of the same process, read after the end: what samples with a full stack are of is of that
  * stack; the rest stays at the site. Sums stay as they are. `before` is not in it any more. */

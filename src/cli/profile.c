@@ -140,10 +140,10 @@ static bool look_on_for(fl_target *target, const request *asked, bool was_on, fl
         return fl_profile_read_target(profile, target);
     }
     bool good = wait_and_take(target, asked->seconds);
-    if (!was_on) /* before the last copies are taken: what is sampled behind them has none */
+    /* Before the last copies are taken: what is sampled behind them has none. */
+    if (!was_on && !fl_copied_is_taken_over())
         switch_to(target, 0);
-    fl_copied_end(target);
-    good = good ? fl_profile_read_target(profile, target) : fl_target_give_up(target);
+    good = fl_copied_end(target) && good && fl_profile_read_target(profile, target);
     if (!was_on)
         profile->mean_bytes = (uint64_t)1 << (shift_and_one(asked->mean_bytes) - 1);
     return good;

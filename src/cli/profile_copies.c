@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "grow.h"
@@ -34,8 +35,8 @@ static full_stack *stacks;
 static copied_sample *samples;
 static size_t stack_count, sample_count, buckets[BUCKETS];
 static int memory;
-static uint32_t reader; /* this process's number, as long as no other command reads */
-static bool taken_over;
+static uint32_t reader; /* this process's number; 0 once no more copies are wanted */
+static bool taken_over; /* by another command, which has them from then on: for good */
 static uint64_t late_before, foreign_before, late, foreign, failed;
 
 static void *grown(void *array, size_t count, size_t each) {
@@ -115,73 +116,102 @@ static bool wipe(const fl_target *target, uint64_t at) {
            write_at(at, zeroes, behind);
 }
 
-static bool take_all(fl_target *target) {
-    static char head[256], copy[16384];
-    const fl_root *root = &target->root;
-    size_t each = root->sizes[FL_OF_copy];
-    if (!read_head(target, head, sizeof head))
+/* Takes one out, if there is one. */
+static bool take_one(fl_target *target, uint64_t at, bool wanted) {
+    static char copy[16384];
+    size_t each = target->root.sizes[FL_OF_copy];
+    if (!fl_target_read(target, at, copy, sizeof(uint64_t)))
         return false;
+    if (!fl_target_member(target, copy, FL_AT_copy_full))
+        return true;
+    if (!fl_target_read(target, at, copy, each) || !wipe(target, at))
+        return false;
+    if (wanted && fl_target_member(target, copy, FL_AT_copy_full)) /* still: nobody has wiped it meanwhile */
+        take(target, copy);
+    explicit_bzero(copy, sizeof copy);
+    return true;
+}
+
+/* Returns whether another command has come and says that it reads. Two that see the same /proc cannot both
+ * begin; one outside of a container and one inside can. */
+static bool is_taken_over(fl_target *target, uint64_t reads) {
+    taken_over = taken_over || (reads != 0 && reads != reader);
+    return taken_over &&
+           !fl_target_wrong(target, "another `fallow profile --unwind` has taken it over, so that "
+                                    "this one has not seen all; sampling goes on for that one");
+}
+
+static bool take_all(fl_target *target, bool wanted) {
+    static char head[256];
+    const fl_root *root = &target->root;
+    if (!read_head(target, head, sizeof head))
+        return fl_target_give_up(target);
     uint64_t ring = fl_target_member(target, head, FL_AT_copies_ring);
     late = fl_target_member(target, head, FL_AT_copies_late) - late_before;
     foreign = fl_target_member(target, head, FL_AT_copies_foreign) - foreign_before;
     uint64_t reads = fl_target_member(target, head, FL_AT_copies_reader);
-    taken_over = reads != reader && reads != 0; /* by another command, which has them now */
-    if (taken_over)
-        return true;
-    if (reads == 0 && !set_reader(target, reader)) /* the process has found that nobody read for a while */
+    if (is_taken_over(target, reads))
         return false;
-    for (uint32_t i = 0; ring && i < root->copies_kept && i < 4096; i++) {
-        uint64_t at = ring + (uint64_t)i * each;
-        if (!fl_target_read(target, at, copy, sizeof(uint64_t)))
-            return false;
-        if (!fl_target_member(target, copy, FL_AT_copy_full))
-            continue;
-        if (!fl_target_read(target, at, copy, each) || !wipe(target, at))
-            return false;
-        if (fl_target_member(target, copy, FL_AT_copy_full)) /* still: nobody has wiped it meanwhile */
-            take(target, copy);
-        explicit_bzero(copy, sizeof copy);
-    }
+    if (reads == 0 && !set_reader(target, reader)) /* the process has found that nobody read for a while */
+        return fl_target_give_up(target);
+    for (uint32_t i = 0; ring && i < root->copies_kept && i < 4096; i++)
+        if (!take_one(target, ring + (uint64_t)i * root->sizes[FL_OF_copy], wanted))
+            return fl_target_give_up(target);
     return true;
+}
+
+/* One command at a time, by a lock on the open file that goes with the command, however it ends. Who has it may
+ * take over what a command left that was killed: its copies are of before, and unwanted. */
+static bool take_lock(fl_target *target) {
+    return flock(memory, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
+           fl_target_wrong(target,
+                           "another `fallow profile --unwind` looks at it just now, and only one can; "
+                           "this one can begin when that has ended");
 }
 
 bool fl_copied_begin(fl_target *target, int to_write) {
     static char head[256];
     const fl_root *root = &target->root;
+    memory = to_write;
     if (!root->copies)
         return fl_target_wrong(target, "runs on a processor for which stacks are not copied");
     if (root->sizes[FL_OF_copy] > 16384 || root->places[FL_AT_copy_full].offset != 0 ||
         !read_head(target, head, sizeof head))
         return fl_target_give_up(target);
+    if (!take_lock(target))
+        return false;
     const char *wrong = fl_unwind_open(target->process);
     if (wrong)
         return fl_target_wrong(target, wrong);
-    memory = to_write;
     late_before = fl_target_member(target, head, FL_AT_copies_late);
     foreign_before = fl_target_member(target, head, FL_AT_copies_foreign);
     reader = (uint32_t)getpid();
-    if (!set_reader(target, reader)) {
+    bool begun = set_reader(target, reader) ? take_all(target, false)
+                                            : fl_target_wrong(target, "its memory can be read and not be "
+                                                                      "written from here");
+    if (!begun)
         fl_unwind_close();
-        return fl_target_wrong(target, "its memory can be read and not be written from here");
-    }
-    return true;
+    return begun;
 }
 
 bool fl_copied_take(fl_target *target) {
-    return take_all(target);
+    return take_all(target, true);
 }
 
 /* The first look takes what was there, the second what was being made meanwhile. */
-void fl_copied_end(fl_target *target) {
-    static char head[256];
-    bool ours =
-        read_head(target, head, sizeof head) && fl_target_member(target, head, FL_AT_copies_reader) == reader;
-    if (ours && take_all(target) && set_reader(target, 0)) {
+bool fl_copied_end(fl_target *target) {
+    bool good = take_all(target, true);
+    if (good && set_reader(target, 0)) {
         usleep(10000);
         reader = 0;
-        take_all(target);
+        good = take_all(target, true);
     }
     fl_unwind_close();
+    return good;
+}
+
+bool fl_copied_is_taken_over(void) {
+    return taken_over;
 }
 
 static void add(fl_amount *to, double sign, fl_amount amount) {
@@ -275,6 +305,4 @@ void fl_copied_divide(fl_target *target, fl_profile *profile) {
         unwound, in_part, (unsigned long long)(late + foreign + failed + sample_count - unwound),
         (unsigned long long)late, (unsigned long long)foreign,
         (unsigned long long)(failed + sample_count - unwound));
-    if (taken_over)
-        fputs("fallow: another `fallow profile --unwind` has taken over, so that many have none\n", stderr);
 }

@@ -80,6 +80,38 @@ kill -CONT "$process"
 look --unwind && [ "$(bytes "$calls")" -gt 100000 ] && [ "$(left "$process")" = 0 ] && echo "ok unwind_leaves_no_copies" || fail "after a look: $(left "$process"); $(cat "$work/said")"
 end
 
+# One at a time: a second one is refused, and the first one has seen all; not where the first one was killed.
+most() { [ "$(bytes "$calls")" -gt 100000 ] && [ "$(bytes "$calls")" -gt $(($(bytes 'fifth ') * 8 / 10)) ]; }
+begin "$work/deep"
+"$fallow" profile --unwind --seconds 4 --mean 512 --collapsed "$process" >"$work/first" 2>&1 & command=$!
+sleep 1.5
+says unwind_refuses_a_second 1 '^fallow: .*another `fallow profile --unwind` looks at it' "$fallow" profile --unwind --seconds 1 --mean 512 "$process"
+wait $command || fail "the first of two: $(cat "$work/first")"
+cp "$work/first" "$work/seen"
+most && echo "ok unwind_first_of_two_sees_all" || fail "the first of two: $(cat "$work/first")"
+"$fallow" profile --unwind --seconds 30 --mean 512 "$process" >/dev/null 2>&1 & command=$!
+sleep 1.5
+kill -9 $command; wait $command 2>/dev/null
+sleep 0.5 # samples that nobody takes
+kill -STOP "$process"
+look --unwind --total && [ "$(bytes "$calls")" = 0 ] || fail "what a killed one has left counts: $(cat "$work/said" "$work/seen")"
+kill -CONT "$process"
+look --unwind && most && echo "ok unwind_after_one_that_was_killed" || fail "after one that was killed: $(cat "$work/said" "$work/seen")"
+end
+
+# In a container of its own the first one cannot be seen by the second: it ends, and says why.
+if unshare --user --map-root-user --pid --fork --mount-proc true 2>/dev/null; then
+  start "$work/ready" unshare --user --map-root-user --pid --fork --mount-proc --kill-child bash -c '
+    LD_PRELOAD=$1/libfallow-malloc.so "$2/deep" &
+    until [ -s "$2/ready" ]; do sleep 0.1; done
+    "$1/fallow" profile --unwind --seconds 20 --mean 512 $! >"$2/first" 2>&1; echo "status $?" >>"$2/first"; sleep 5; kill -9 $!' inside "$build" "$work"
+  sleep 3
+  outer=$process process=$(pgrep -x deep -P "$(pgrep -P "$process")")
+  look --unwind && most && echo "ok unwind_takes_over_from_a_container" || fail "from a container: $(cat "$work/said")"
+  wait "$outer"
+  grep -q 'has taken it over' "$work/first" && grep -q '^status 1' "$work/first" && echo "ok unwind_says_that_it_was_taken_over" || fail "taken over: $(cat "$work/first")"
+fi
+
 # What it cannot do is said.
 "$fallow" profile --unwind "$work/deep" >"$work/seen" 2>&1 && fail "--unwind with a file"
 grep -q "^fallow: --unwind: copies stacks" "$work/seen" || fail "--unwind with a file: $(cat "$work/seen")"
