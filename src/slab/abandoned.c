@@ -280,7 +280,7 @@ static bool claim_found(fl_slab *slab, fl_word word) {
 
 /* The page's slab may have died since, and its descriptor be another arena's by now, which may end at any
  * time. Asked after the word was read: a word that has changed since cannot be claimed. */
-HINT static bool is_of(const fl_slab *slab, const fl_pagearena *arena) {
+HINT static __attribute__((noinline)) bool is_of(const fl_slab *slab, const fl_pagearena *arena) {
     return &slab->arena->pages == arena;
 }
 
