@@ -48,8 +48,8 @@ size_t fl_pagearena_soft_excess(const fl_pagearena *arena);
 void fl_pagearena_soft_given(fl_pagearena *arena, size_t bytes, uint64_t now_ns);
 
 /* Does the same in one of the arenas that count these bytes. Records for the arena's shedder whether they
- * cross its soft limit, or where it is to be asked again above that (shed.h). They may be bytes that a hard limit then refuses: whoever asks the shedder looks
- * again. */
+ * cross its soft limit, or where it is to be asked again above that (shed.h). They may be bytes that a hard
+ * limit then refuses: whoever asks the shedder looks again. */
 void fl_pagearena_count_in_family(fl_pagearena *arena, size_t bytes, bool more);
 
 /* Records the same of a soft limit that has just been lowered, or whose shedder has just been set, if it
