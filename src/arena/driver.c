@@ -9,7 +9,6 @@
 
 #define TICK_NS UINT64_C(50000000)
 #define WORK_NS (TICK_NS / 2)
-#define IDLE_PART 16 /* a program that uses less of one core does nothing */
 #define REST_MAX_NS UINT64_C(10000000000)
 #define LIFE_MIN_NS UINT64_C(1000000000)
 #define TRY_EVERY_NS UINT64_C(1000000000)
@@ -134,7 +133,7 @@ static spent spent_by_now(void) {
 static uint64_t rest_of(const spent *before, const spent *began, const spent *ended) {
     uint64_t took_ns = ended->now_ns - began->now_ns, worked_ns = ended->guest_ns - began->guest_ns;
     uint64_t others_ns = fl_above(ended->process_ns - before->process_ns, worked_ns);
-    bool alone = others_ns < (ended->now_ns - before->now_ns) / IDLE_PART;
+    bool alone = others_ns < (ended->now_ns - before->now_ns) / FL_WORK_PART;
     uint64_t rest_ns = took_ns < WORK_NS ? TICK_NS - took_ns
                        : alone           ? worked_ns / 4
                                          : fl_above(2 * worked_ns, took_ns);

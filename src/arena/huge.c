@@ -3,6 +3,7 @@
 
 #include "../system/fatal.h"
 #include "../system/system.h"
+#include "pagetree.h"
 
 /* In an arena up to this size, a huge page, commonly of 2 MiB, is too large a part. */
 #ifndef FL_SMALL_ARENA_BYTES
@@ -24,6 +25,11 @@ void fl_huge_pages_ask(bool ask) {
 
 bool fl_huge_pages_come(const fl_pagearena *arena) {
     return arena->stat.traits.huge_page_bytes && fl_system_huge_pages_always();
+}
+
+/* Returns whether the region had huge pages at any time, however it is advised now. */
+static bool may_have_had(const fl_pagearena *arena, const fl_region *region) {
+    return region->huge || fl_huge_pages_come(arena);
 }
 
 /* Returns a huge page's size in pages; 0 if the system has none. */
@@ -113,7 +119,7 @@ static bool is_whole_before(const fl_pagearena *arena, uintptr_t address) {
     fl_region *region = fl_region_of((void *)address);
     uint64_t bit = UINT64_C(1) << (address % FL_REGION_BYTES / arena->stat.traits.huge_page_bytes);
     bool done = (region->split & bit) && !atomic_load_explicit(&forked, memory_order_relaxed);
-    if (!(region->huge || fl_huge_pages_come(arena)) || done)
+    if (!may_have_had(arena, region) || done)
         return false;
     region->split |= bit;
     return true;
@@ -128,15 +134,18 @@ bool fl_huge_splits(const fl_pagearena *arena, const osmem_range *range) {
     return (end % huge && end / huge * huge >= start && is_whole_before(arena, end - 1)) || splits;
 }
 
-bool fl_huge_is_to_stay(const fl_pagearena *arena, const fl_region *region, size_t first, size_t idle_pages) {
-    size_t huge = huge_page_pages(arena);
-    if (huge < FL_REGION_PAGES / 64 || huge > FL_REGION_PAGES || !(region->huge || fl_huge_pages_come(arena)))
+bool fl_huge_is_to_stay(const fl_pagearena *arena, const fl_region *region, size_t page, size_t more_pages) {
+    size_t huge = huge_page_pages(arena), first = huge ? page / huge * huge : 0, idle = more_pages;
+    if (huge < 64 || huge > FL_REGION_PAGES || !may_have_had(arena, region) ||
+        region->split >> first / huge & 1)
         return false;
-    return !(region->split >> first / huge & 1) && idle_pages < huge / STAYS_PART;
+    for (size_t word = first / 64; word < (first + huge) / 64; word++)
+        idle += (size_t)__builtin_popcountll(fl_region_idle_word(region, word));
+    return idle < huge / STAYS_PART;
 }
 
 void fl_huge_note_purged(const fl_pagearena *arena, fl_region *region) {
-    region->purged |= region->huge || fl_huge_pages_come(arena);
+    region->purged |= may_have_had(arena, region);
 }
 
 static bool is_whole(const fl_region *region) {
@@ -215,7 +224,7 @@ void fl_huge_leave_small(fl_pagearena *arena, size_t page, size_t pages) {
 }
 
 bool fl_huge_is_expected(const fl_pagearena *arena, const fl_region *region) {
-    return !region->small && (region->huge || fl_huge_pages_come(arena));
+    return !region->small && may_have_had(arena, region);
 }
 
 bool fl_huge_widen(const fl_pagearena *arena, const fl_region *region, size_t *first, size_t *end) {

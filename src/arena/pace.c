@@ -10,7 +10,6 @@
 #define STIR_PART 8
 #define WORTH_PART 16 /* of what is Ready: taking less from a program at work gains nothing */
 #define WORKS_PART 2  /* it uses a processor this part of the time */
-#define WORK_PART 16
 #define PATIENCE_MAX_NS (10 * SECOND_NS)
 #define UNUSED_NS (10 * SECOND_NS) /* unlikely to be wanted soon */
 #define REGRET_WITHIN_NS (10 * SECOND_NS)
@@ -49,7 +48,7 @@ static void forget_gave(fl_pace *pace) {
 }
 
 /* From now on it has to be quiet anew. */
-static void is_busy(fl_pace *pace, const fl_look *look) {
+static void start_anew(fl_pace *pace, const fl_look *look) {
     pace->busy_ns = look->now_ns;
     pace->busy_cpu_ns = look->process_cpu_ns;
     pace->low_pages = pace->high_pages = look->used_pages;
@@ -67,7 +66,7 @@ static void judge(fl_pace *pace, const fl_look *look) {
     if (pace->gave_pages >= LITTLE_PAGES && came > pace->gave_pages / 2) {
         pace->regrets++;
         forget_gave(pace);
-        is_busy(pace, look);
+        start_anew(pace, look);
     } else if (look->now_ns - pace->gave_ns > REGRET_WITHIN_NS) {
         pace->regrets = 0;
         forget_gave(pace);
@@ -96,7 +95,7 @@ static bool is_worth_it(const fl_pace *pace, const fl_look *look) {
 
 bool fl_pace_look(fl_pace *pace, const fl_look *look) {
     if (pace->looked_ns == 0 || has_moved(pace, look))
-        is_busy(pace, look);
+        start_anew(pace, look);
     pace->stirs = look->activity != pace->activity_seen;
     pace->activity_seen = look->activity;
     decay_peak(pace, look->used_pages, pace->looked_ns ? look->now_ns - pace->looked_ns : 0);
@@ -144,7 +143,7 @@ void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t gone_pages, uint64_t gr
 bool fl_work_look(fl_work *work, uint64_t now_ns, uint64_t process_cpu_ns) {
     uint64_t since_ns = now_ns - work->seen_ns;
     if (since_ns >= QUIET_AFTER_NS) {
-        work->goes_on = process_cpu_ns - work->seen_cpu_ns >= since_ns / WORK_PART;
+        work->goes_on = work->seen_ns == 0 || process_cpu_ns - work->seen_cpu_ns >= since_ns / FL_WORK_PART;
         work->seen_ns = now_ns;
         work->seen_cpu_ns = process_cpu_ns;
     }

@@ -82,14 +82,15 @@ uint64_t fl_pace_unused_ns(const fl_pace *pace, bool quiet);
 /* Records that so many pages have gone in a quiet moment, and how many had become Ready by then. */
 void fl_pace_gave(fl_pace *pace, uint64_t now_ns, size_t gone_pages, uint64_t grown_pages);
 
-/* Whether a program is at work: it uses a 16th of a processor or more. */
+/* Whether a program is at work: it uses this part of a processor or more. What uses less would not notice. */
+#define FL_WORK_PART 16
 typedef struct fl_work {
     uint64_t seen_ns, seen_cpu_ns;
     bool goes_on;
 } fl_work;
 
-/* Returns whether it was at work in the last 300 ms, or when that was last asked. The CPU time is without
- * upkeep's. */
+/* Returns whether it was at work, by the last 300 ms or more that have been looked at; at first, that it is. The
+ * CPU time is without upkeep's. */
 bool fl_work_look(fl_work *work, uint64_t now_ns, uint64_t process_cpu_ns);
 
 /* The active regime's allowance of CPU time. */

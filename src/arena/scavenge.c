@@ -75,20 +75,6 @@ static void gather_word(fl_region *region, size_t word, page_batch *batch) {
     }
 }
 
-/* Returns which words of a region, as bits, lie in huge pages that are to stay. */
-static uint64_t words_to_stay(const fl_pagearena *arena, const fl_region *region) {
-    size_t words = (arena->stat.traits.huge_page_bytes >> FL_PAGE_SHIFT) / 64;
-    uint64_t stay = 0;
-    for (size_t word = 0; words && word < FL_REGION_WORDS; word += words) {
-        size_t idle = 0;
-        for (size_t i = word; i < word + words && i < FL_REGION_WORDS; i++)
-            idle += (size_t)__builtin_popcountll(fl_region_idle_word(region, i));
-        if (fl_huge_is_to_stay(arena, region, word * 64, idle))
-            stay |= ((UINT64_C(1) << words) - 1) << word;
-    }
-    return stay;
-}
-
 /* Gathers from the highest region below *below downwards; *below becomes where to go on, SIZE_MAX after the
  * last. */
 static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *batch) {
@@ -101,9 +87,10 @@ static void gather(fl_pagearena *arena, bool vacant, size_t *below, page_batch *
         *below = fl_region_index(region);
         if (batch->spare_dense && fl_region_is_dense(region))
             continue;
-        uint64_t stay = batch->spare_huge ? words_to_stay(arena, region) : 0;
         for (size_t word = FL_REGION_WORDS; word-- > 0;)
-            if (!(stay >> word & 1))
+            if (batch->spare_huge && fl_huge_is_to_stay(arena, region, word * 64, 0))
+                arena->left_some |= fl_region_idle_word(region, word) != 0;
+            else
                 gather_word(region, word, batch);
         fl_pagetree_update(region);
         *below += region->idle && batch_is_full(batch); /* before all of it was in */

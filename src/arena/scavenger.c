@@ -155,9 +155,10 @@ static tick_prospect foresee(fl_pagearena *arena, uint64_t now_ns, bool quiet, b
     fl_lock_take(&arena->lock);
     bool idle = fl_pagearena_idle_pages(arena) > 0;
     bool keeps = atomic_load_explicit(&arena->limits.keeps_idle, memory_order_relaxed);
-    size_t reclaimable = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed);
-    /* It will be quiet some day, and what is young will be old. */
-    left |= !keeps && ((!quiet && idle) || (arena->left_some && reclaimable >= LEFT_BYTES));
+    bool reclaimable = atomic_load_explicit(&arena->reclaimable_bytes, memory_order_relaxed) > 0;
+    bool much = fl_pagearena_sparable_bytes(arena) >= LEFT_BYTES;
+    /* It will be quiet some day, what is young will be old, and the program not at work. */
+    left |= !keeps && ((!quiet && idle) || (arena->left_some && much));
     bool waits = idle || arena->kept_pages || (reclaimable && (!quiet || arena->left_some));
     size_t gone = fl_above(ready_before, really_ready(arena));
     *gave = gone > 0;

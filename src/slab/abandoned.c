@@ -210,7 +210,7 @@ HINT static bool is_unused(const fl_slab *slab, const fl_purge_turn *turn) {
     return fl_scavenger_ticked_ms() - slab->since_ms >= turn->unused_ms;
 }
 
-HINT static bool is_spared(const fl_slab *slab, const fl_purge_turn *turn) {
+static bool is_spared(const fl_slab *slab, const fl_purge_turn *turn) {
     return turn->spares && slab->purged_live == FL_SPARED &&
            fl_scavenger_ticked_ms() - slab->since_ms < SPARED_MS;
 }
@@ -280,19 +280,19 @@ static bool claim_found(fl_slab *slab, fl_word word) {
 
 /* The page's slab may have died since, and its descriptor be another arena's by now, which may end at any
  * time. Asked after the word was read: a word that has changed since cannot be claimed. */
-HINT static __attribute__((noinline)) bool is_of(const fl_slab *slab, const fl_pagearena *arena) {
-    return &slab->arena->pages == arena;
+HINT static bool is_worth(const fl_slab *slab, fl_word word, const fl_pagearena *arena,
+                          const fl_purge_turn *turn) {
+    return &slab->arena->pages == arena &&
+           (turn ? is_worth_in_turn(slab, word, turn) : is_worth_at_limit(slab, word));
 }
 
 /* Claims the slab of a page if it is worth that: in a turn, or (turn NULL) at a limit. */
 static bool claim_if_worth(fl_pagearena *arena, fl_slab *slab, size_t page, const fl_purge_turn *turn) {
     for (;;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_seq_cst); /* see scarce.h */
-        if (!is_of(slab, arena))
-            return false;
         if (!turn && fl_word_state(word) == FL_CLAIMED && !fl_word_owner(word))
             fl_scarce_skip(arena, page);
-        if (!(turn ? is_worth_in_turn(slab, word, turn) : is_worth_at_limit(slab, word)))
+        if (!is_worth(slab, word, arena, turn))
             return false;
         if (claim_found(slab, word))
             return true;
@@ -306,19 +306,23 @@ static size_t last_page_of(const fl_slab *slab, size_t page, size_t end) {
     return page < first || page > last ? page : last < end ? last : end - 1;
 }
 
-static fl_slab *claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end) {
-    fl_entry before = 0;
+/* Returns the slab of the first page at or after *page that another than `before` has and no heap owns, and
+ * sets *page to that; NULL: there is none below `end`. */
+static fl_slab *next_unowned(size_t *page, size_t end, const fl_slab *before) {
     for (; *page < end; ++*page) {
         fl_entry entry = atomic_load_explicit(&fl_the_window.table[*page], memory_order_relaxed);
-        if (entry == 0 || entry == before || (entry & FL_ENTRY_TAG_BITS))
-            continue;
-        before = entry;
-        fl_slab *slab = fl_entry_slab(entry);
+        if (entry != 0 && !(entry & FL_ENTRY_TAG_BITS) && fl_entry_slab(entry) != before)
+            return fl_entry_slab(entry);
+    }
+    return NULL;
+}
+
+static fl_slab *claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end) {
+    for (fl_slab *slab = NULL; (slab = next_unowned(page, end, slab)) != NULL;)
         if (claim_if_worth(arena, slab, *page, turn)) {
             *page = last_page_of(slab, *page, end) + 1;
             return slab;
         }
-    }
     return NULL;
 }
 
@@ -332,17 +336,9 @@ fl_slab *fl_slab_claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t
 HINT size_t fl_slab_free_bytes_in(const fl_pagearena *arena, const fl_purge_turn *turn, size_t page,
                                   size_t end) {
     size_t bytes = 0;
-    fl_entry before = 0;
-    for (; page < end; page++) {
-        fl_entry entry = atomic_load_explicit(&fl_the_window.table[page], memory_order_relaxed);
-        if (entry == 0 || entry == before || (entry & FL_ENTRY_TAG_BITS))
-            continue;
-        before = entry;
-        const fl_slab *slab = fl_entry_slab(entry);
+    for (const fl_slab *slab = NULL; (slab = next_unowned(&page, end, slab)) != NULL;) {
         fl_word word = atomic_load_explicit(&slab->word, memory_order_acquire);
-        if (!is_of(slab, arena))
-            continue;
-        if (fl_word_state(word) == FL_CLAIMED || is_worth_in_turn(slab, word, turn))
+        if (is_worth(slab, word, arena, turn))
             bytes += fl_slab_free_bytes(slab, fl_word_live(word));
     }
     return bytes;

@@ -44,8 +44,7 @@ fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge
 fl_slab *fl_slab_claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end);
 fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end);
 
-/* Returns at most how many bytes could go of the slabs in these pages that the turn would claim, or that
- * somebody has claimed. A hint. */
+/* Returns at most how many bytes could go of the slabs in these pages that the turn would claim. A hint. */
 size_t fl_slab_free_bytes_in(const fl_pagearena *arena, const fl_purge_turn *turn, size_t page, size_t end);
 
 /* Takes a listed slab of a class for an owner: the fullest of the first few. It is then CURRENT and tagged,

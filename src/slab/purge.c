@@ -6,7 +6,6 @@
 #include "../arena/charge.h"
 #include "../arena/chunks.h"
 #include "../arena/huge.h"
-#include "../arena/pagetree.h"
 #include "../arena/scarce.h"
 #include "../arena/scavenge.h"
 #include "../arena/scavenger.h"
@@ -225,11 +224,8 @@ static bool purge_stretch(struct fallow_arena *arena, purge_batch *batch, const 
 /* Returns whether the stretch is a huge page that stays as it is, if so much in slabs could go. */
 static bool is_to_stay(const purge_batch *batch, fl_pagearena *arena, size_t bytes) {
     fl_lock_take(&arena->lock);
-    const fl_region *region = fl_the_window.regions + batch->page / FL_REGION_PAGES;
-    size_t idle = 0, first = batch->page % FL_REGION_PAGES;
-    for (size_t page = first; page < first + STRETCH_PAGES; page += 64)
-        idle += (size_t)__builtin_popcountll(fl_region_idle_word(region, page / 64));
-    bool stays = fl_huge_is_to_stay(arena, region, first, idle + (bytes >> FL_PAGE_SHIFT));
+    bool stays = fl_huge_is_to_stay(arena, fl_the_window.regions + batch->page / FL_REGION_PAGES,
+                                    batch->page % FL_REGION_PAGES, bytes >> FL_PAGE_SHIFT);
     fl_lock_drop(&arena->lock);
     return stays;
 }
@@ -252,17 +248,24 @@ static void spare_ranges(purge_batch *batch, size_t from) {
     batch->range_count = from;
 }
 
+/* Returns at most how much could go of a claimed slab, and of those in the stretch that the turn would claim. */
+static size_t free_bytes_around(const fl_slab *slab, const fl_purge_turn *turn, size_t first, size_t end) {
+    fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
+    return fl_slab_free_bytes(slab, fl_word_live(word)) +
+           fl_slab_free_bytes_in(&slab->arena->pages, turn, first, end);
+}
+
 /* Purges a slab that was just claimed, and what lies in the same stretch; in both, if it lies in two and has
  * been purged in part. So another claim of it finds no more than was freed since. */
 static void purge_around(struct fallow_arena *arena, purge_batch *batch, fl_slab *slab, fl_purge_turn *turn,
                          uint64_t deadline_ns) {
     size_t first = fl_page_of(slab->start) / STRETCH_PAGES * STRETCH_PAGES, end = first + STRETCH_PAGES;
-    bool spares = turn->spares && slab->purged_live != FL_PURGED_IN_PART && slab->arena == arena;
-    if (slab->purged_live == FL_PURGED_IN_PART)
+    bool in_part = slab->purged_live == FL_PURGED_IN_PART, spares = turn->spares && !in_part;
+    if (in_part)
         while (end < fl_page_of(slab->start) + slab->pages)
             end += STRETCH_PAGES;
     set_stretch(batch, first, end);
-    if (spares && is_to_stay(batch, &arena->pages, fl_slab_free_bytes_in(&arena->pages, turn, first, end))) {
+    if (spares && is_to_stay(batch, &arena->pages, free_bytes_around(slab, turn, first, end))) {
         spare(slab); /* without a look at its blocks */
         fl_slab_settle(slab, NULL);
         turn->looks -= turn->looks > 0;

@@ -10,6 +10,7 @@
 
 #include "../../src/arena/scavenger.h"
 #include "../../src/slab/arenas.h"
+#include "../../src/system/system.h"
 #include "../lib/check.h"
 #include "../lib/reading.h"
 #include "fallow/fallow.h"
@@ -320,10 +321,43 @@ static void purge_of_slabs_in_long_spans(void) {
 
 /* Until nothing is left to do for them, with the time that makes an arena quiet before. */
 static void tick_to_the_end(void) {
-    for (int ticks = 0; fallow_tick() || ticks < 5; ticks++) {
-        CHECK(ticks < 1000);
-        usleep(100000);
+    for (int ticks = 0; fallow_tick() || ticks < 25; ticks++) {
+        CHECK(ticks < 5000);
+        usleep(20000);
     }
+}
+
+static size_t ready_bytes(void) {
+    return fallow_arena_read(arena).ready_bytes;
+}
+
+static void work_and_tick(int ticks) {
+    while (ticks-- > 0) {
+        uint64_t end_ns = fl_system_now_ns() + UINT64_C(20000000);
+        while (fl_system_now_ns() < end_ns)
+            ;
+        fallow_tick();
+    }
+}
+
+/* An eighth is idle: too little to split huge pages for while the program is at work. Ticks have something left
+ * until it rests, and then that goes. */
+static void purge_of_huge_pages_waits_for_a_rest(void) {
+    arena = fallow_arena_create("huge", 0);
+    count = BLOCKS_MAX;
+    block_bytes = 4096;
+    in_a_thread(fill_all);
+    size_t wanted = ready_bytes() - count * block_bytes / 16;
+    for (size_t i = 0; i < count; i++)
+        if ((uintptr_t)blocks[i].start % (2 << 20) < 256 << 10)
+            drop(i);
+    work_and_tick(80);
+    for (int ticks = 0; ready_bytes() > wanted; ticks++) {
+        CHECK(ticks < 1000);
+        CHECK(fallow_tick());
+        usleep(20000);
+    }
+    fallow_arena_destroy(arena);
 }
 
 #define SMALL_BLOCKS ((size_t)1 << 19)
@@ -420,6 +454,7 @@ int main(int argc, char **argv) {
     RUN(purge_refused_loses_no_block);
     RUN(purge_then_no_commit);
     RUN(purge_of_slabs_in_long_spans);
+    RUN(purge_of_huge_pages_waits_for_a_rest);
     RUN(purge_ticks_look_at_all);
     RUN(purge_while_threads_are_at_work);
     return 0;

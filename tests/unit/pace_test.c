@@ -215,7 +215,7 @@ static void pace_does_not_regret_little(void) {
 static void pace_a_sixteenth_is_work(void) {
     fl_work work = {0, 0, false};
     uint64_t clock = 77 * SECOND, cpu = 4 * SECOND;
-    CHECK(!fl_work_look(&work, clock, cpu)); /* since it began */
+    CHECK(fl_work_look(&work, clock, cpu)); /* nothing is known */
     CHECK(fl_work_look(&work, clock += 400 * MS, cpu += 25 * MS));
     CHECK(fl_work_look(&work, clock += 299 * MS, cpu)); /* not long enough to tell */
     CHECK(!fl_work_look(&work, clock += 1 * MS, cpu));
