@@ -89,10 +89,13 @@ static void take_parked(fl_heap *heap, const fl_parked *list, heap_reach reach, 
             heap->arena->pages.left_some = true;
             break;
         }
-        /* An owner that is inside now cannot come back once it leaves, but nobody waits for that unless
-         * memory was asked for. */
-        if ((reach >= IDLE || !is_inside(heap, slab)) && (reach == ALL || may_hold_idle_unit(slab)) &&
-            claim(slab, FL_PARKED, batch))
+        if (reach != ALL && !may_hold_idle_unit(slab))
+            continue;
+        /* An owner that is inside now cannot come back once it leaves, but unless memory was asked for, that is
+         * left to a later tick. */
+        if (reach < IDLE && is_inside(heap, slab))
+            heap->arena->pages.left_some = true;
+        else if (claim(slab, FL_PARKED, batch))
             fl_parked_unlink(heap, slab);
     }
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What threads keep that sleep: they have allocated in every size class and freed nearly all of it. After
- * some ticks no more of it is resident than the OS pages that hold a live block, and 64 KiB for each thread.
+ * some ticks no more of it is resident than the OS pages that hold a live block, and 64 KiB for each thread;
+ * also if the ticks first found them in the middle of an operation.
  * Where huge pages come by themselves, the last one that an arena has grown into is resident as a whole,
  * though no more than its first pages were ever granted.
  */
 #include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,7 +105,75 @@ static void sleepers_keep_pages_with_live_blocks(void) {
     fallow_arena_destroy(arena);
 }
 
+#define RUNS 1000
+#define RUN_BLOCKS 16
+#define STOPS 4 /* some come in the middle of an operation */
+
+static sem_t has_stopped, goes_on;
+static _Atomic bool rests;
+
+static void stop_here(int signal) {
+    (void)signal;
+    sem_post(&has_stopped);
+    sem_wait(&goes_on);
+}
+
+/* Frees half of what it has, in runs of 16 KiB, and goes on with something else until it rests. */
+static void *worker(void *unused) {
+    static void *blocks[RUNS * RUN_BLOCKS];
+    (void)unused;
+    for (int i = 0; i < RUNS * RUN_BLOCKS; i++)
+        blocks[i] = memset(fallow_arena_alloc(arena, 1024), 1, 1024);
+    for (int i = 0; i < RUNS * RUN_BLOCKS; i++)
+        if (i / RUN_BLOCKS % 2)
+            fallow_arena_free(arena, blocks[i]);
+    pthread_barrier_wait(&allocated);
+    while (!rests)
+        fallow_arena_free(arena, fallow_arena_alloc(arena, 64));
+    pthread_barrier_wait(&looked);
+    for (int i = 0; i < RUNS * RUN_BLOCKS; i++)
+        if (i / RUN_BLOCKS % 2 == 0)
+            fallow_arena_free(arena, blocks[i]);
+    return NULL;
+}
+
+static void who_is_stopped_inside_is_waited_for(void) {
+    pthread_t thread;
+    arena = fallow_arena_create("stopped", 0);
+    rests = false;
+    CHECK_EQUAL(pthread_barrier_init(&allocated, NULL, 2), 0);
+    CHECK_EQUAL(pthread_barrier_init(&looked, NULL, 2), 0);
+    CHECK_EQUAL(pthread_create(&thread, NULL, worker, NULL), 0);
+    pthread_barrier_wait(&allocated);
+    CHECK_EQUAL(pthread_kill(thread, SIGUSR1), 0);
+    CHECK_EQUAL(sem_wait(&has_stopped), 0);
+    for (int tick = 0; tick < 25; tick++) {
+        usleep(20000);
+        fallow_tick();
+    }
+    rests = true;
+    CHECK_EQUAL(sem_post(&goes_on), 0);
+    for (int tick = 0; fallow_tick(); tick++) {
+        CHECK(tick < 1000);
+        usleep(20000);
+    }
+    CHECK(arena_figures(arena).ready_bytes < (size_t)RUNS * RUN_BLOCKS * 1024 / 4 * 3);
+    pthread_barrier_wait(&looked);
+    CHECK_EQUAL(pthread_join(thread, NULL), 0);
+    fallow_arena_destroy(arena);
+}
+
+static void sleepers_stopped_inside_are_waited_for(void) {
+    struct sigaction stops = {.sa_handler = stop_here};
+    CHECK_EQUAL(sigaction(SIGUSR1, &stops, NULL), 0);
+    CHECK_EQUAL(sem_init(&has_stopped, 0, 0), 0);
+    CHECK_EQUAL(sem_init(&goes_on, 0, 0), 0);
+    for (int i = 0; i < STOPS; i++)
+        who_is_stopped_inside_is_waited_for();
+}
+
 int main(void) {
     RUN(sleepers_keep_pages_with_live_blocks);
+    RUN(sleepers_stopped_inside_are_waited_for);
     return 0;
 }
