@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * corrupting.c: a malloc that goes wrong, preloaded in tests: a workload that ends well on it does not check its contents. Blocks
- * lie one after another and are never used again, so that nothing but the workload can notice: every fiftieth call changes the
- * first or the last byte of the block before, and calloc of large blocks does not clear.
+ * corrupting.c: a malloc that goes wrong, preloaded in tests: a workload that ends well on it does not check
+ * its contents. Blocks lie one after another and are never used again, so that nothing but the workload can
+ * notice: every fiftieth call changes the first or the last byte of the block before, and calloc of large
+ * blocks does not clear.
  */
 #define _GNU_SOURCE
 #include <stdatomic.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * launch.c: runs a command on an allocator and says what it used. A process of its own between the harness and the
- * command, because the peak resident memory that the kernel reports of a process includes what it was before exec: here
- * that is less than 2 MiB.
+ * launch.c: runs a command on an allocator and says what it used. A process of its own between the harness
+ * and the command, because the peak resident memory that the kernel reports of a process includes what it was
+ * before exec: here that is less than 2 MiB.
  *
  *   launch RESULT-FILE LIBRARY-OR-EMPTY COMMAND ARGUMENTS...
  *
- * Writes: exit status (128 + signal for a signal), seconds, user and system CPU seconds, peak resident KiB, page faults;
- * of the command and of its children that it waited for.
+ * Writes: exit status (128 + signal for a signal), seconds, user and system CPU seconds, peak resident KiB,
+ * page faults; of the command and of its children that it waited for.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* purge.h: the allocator's own call for giving everything back, whichever allocator it is. Needs _GNU_SOURCE. */
+/* purge.h: the allocator's own call for giving everything back, whichever allocator it is. Needs
+ * _GNU_SOURCE. */
 #ifndef PURGE_H
 #define PURGE_H
 

@@ -2,8 +2,9 @@
 /*
  * A back end of one's own: memory from a memfd, shared with another process.
  *
- * Reserved is the file without access; map gives access; unused punches a hole into it, so that the memory goes back for both
- * processes and reads as zero. The interface of osmem checks and counts as for any other back end.
+ * Reserved is the file without access; map gives access; unused punches a hole into it, so that the memory
+ * goes back for both processes and reads as zero. The interface of osmem checks and counts as for any other
+ * back end.
  */
 #define _GNU_SOURCE
 #include <fallow/osmem.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* blocks.h: blocks of a malloc, and the pages that they need at least. Its own bookkeeping lies outside of that malloc. */
+/* blocks.h: blocks of a malloc, and the pages that they need at least. Its own bookkeeping lies outside of
+ * that malloc. */
 #ifndef BLOCKS_H
 #define BLOCKS_H
 
@@ -46,8 +47,8 @@ static inline void sort(uintptr_t *values, size_t n) {
     }
 }
 
-/* The OS pages in which a byte of a block lies, as bytes: no allocator can do better that does not move blocks. *live: the
- * blocks' own bytes. */
+/* The OS pages in which a byte of a block lies, as bytes: no allocator can do better that does not move
+ * blocks. *live: the blocks' own bytes. */
 static inline size_t floor_bytes(const block *blocks, size_t count, size_t *live) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), room = ((size_t)1 << 20), n = 0, pages = 0;
     uintptr_t *touched = outside(room * sizeof *touched);

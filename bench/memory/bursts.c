@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bursts.c: a burst to 512 MiB, then 95 % of it freed in random order, then no call at all: what stays resident?
+ * bursts.c: a burst to 512 MiB, then 95 % of it freed in random order, then no call at all: what stays
+ * resident?
  *
  *   bursts small|kib|mixed SEED owner|sleeper|others|ended SECONDS...
  *
- * small: blocks of 64 bytes; kib: of 1 KiB; mixed: log-uniform from 16 bytes to 64 KiB, and a few from 256 KiB to 4 MiB.
- * Who frees: the thread that allocated; it frees 30 % and sleeps, and another the rest; another all; another, after
- * it has ended. Prints one line: live bytes, the floor (OS pages that hold a byte of a live block, as no allocator can
- * do better that does not move blocks), resident bytes above the base at once and after so many seconds, after an
- * explicit purge by the allocator's own call, and the CPU time used while nothing was done, from one second on.
- * Bookkeeping of its own lies outside the allocator. Works with any malloc: LD_PRELOAD.
+ * small: blocks of 64 bytes; kib: of 1 KiB; mixed: log-uniform from 16 bytes to 64 KiB, and a few from 256
+ * KiB to 4 MiB. Who frees: the thread that allocated; it frees 30 % and sleeps, and another the rest; another
+ * all; another, after it has ended. Prints one line: live bytes, the floor (OS pages that hold a byte of a
+ * live block, as no allocator can do better that does not move blocks), resident bytes above the base at once
+ * and after so many seconds, after an explicit purge by the allocator's own call, and the CPU time used while
+ * nothing was done, from one second on. Bookkeeping of its own lies outside the allocator. Works with any
+ * malloc: LD_PRELOAD.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * busy.c: four threads that have just freed 95 % of what they had, and go on at full speed with a little: when has it gone?
+ * busy.c: four threads that have just freed 95 % of what they had, and go on at full speed with a little:
+ * when has it gone?
  *
  *   busy small|middle MIB SECONDS...
  *
- * Each allocates and touches so many MiB (log-uniform from 16 bytes to 64 KiB), frees 19 blocks in 20 in random order, and from then on
- * replaces one of 2,000 blocks after another, of 16 to 512 bytes (small) or log-uniform from 16 bytes to 16 KiB (middle). Prints
- * what is resident above the base when the last has freed and so many seconds later, and in the end the floor: the OS pages in
- * which a live block lies. No call asks for anything. Any malloc: LD_PRELOAD.
+ * Each allocates and touches so many MiB (log-uniform from 16 bytes to 64 KiB), frees 19 blocks in 20 in
+ * random order, and from then on replaces one of 2,000 blocks after another, of 16 to 512 bytes (small) or
+ * log-uniform from 16 bytes to 16 KiB (middle). Prints what is resident above the base when the last has
+ * freed and so many seconds later, and in the end the floor: the OS pages in which a live block lies. No call
+ * asks for anything. Any malloc: LD_PRELOAD.
  */
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * locks.c: which locks a pair of malloc and free takes, how long each is held, and how many threads such pairs would keep it busy.
+ * locks.c: which locks a pair of malloc and free takes, how long each is held, and how many threads such
+ * pairs would keep it busy.
  *
- * fallow's own sources are in this program, and call the functions below where a lock is taken and dropped (held.h). Each pattern
- * runs in two threads, in an arena that both share, and touches a byte of each OS page of its blocks: once to warm up, once for the
- * processor time of a pair, once with clocks at every lock. What the clocks themselves take is subtracted.
+ * fallow's own sources are in this program, and call the functions below where a lock is taken and dropped
+ * (held.h). Each pattern runs in two threads, in an arena that both share, and touches a byte of each OS page
+ * of its blocks: once to warm up, once for the processor time of a pair, once with clocks at every lock. What
+ * the clocks themselves take is subtracted.
  *
- * A lock is busy for half of the time where so many threads do nothing but this: half the processor time of a pair, over the time for
- * which a pair holds the lock. "own": a lock of a heap or an arena that one thread alone allocates from.
+ * A lock is busy for half of the time where so many threads do nothing but this: half the processor time of a
+ * pair, over the time for which a pair holds the lock. "own": a lock of a heap or an arena that one thread
+ * alone allocates from.
  *
  *     locks [SCALE]      1, if not given; 0.01 is a hundredth of the work
  */

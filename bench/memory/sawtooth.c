@@ -4,10 +4,11 @@
  *
  *   sawtooth pulse|ramp PERIOD_SECONDS TEETH MIB
  *
- * pulse: allocates and touches so many MiB (log-uniform from 16 bytes to 64 KiB) as fast as it can, frees them, and does
- * nothing for the rest of the period. ramp: the same work spread over the period, up in its first half and down in the
- * second. Prints the medians over all teeth but the first two: time at work, CPU time of the whole process, page
- * faults; and the resident memory at the end of a tooth. Any malloc: LD_PRELOAD.
+ * pulse: allocates and touches so many MiB (log-uniform from 16 bytes to 64 KiB) as fast as it can, frees
+ * them, and does nothing for the rest of the period. ramp: the same work spread over the period, up in its
+ * first half and down in the second. Prints the medians over all teeth but the first two: time at work, CPU
+ * time of the whole process, page faults; and the resident memory at the end of a tooth. Any malloc:
+ * LD_PRELOAD.
  */
 #define _GNU_SOURCE
 #include <stdio.h>

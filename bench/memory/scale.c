@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scale.c: what a grant and a step of the scavenger cost in heaps from 64 MiB to 1 TiB, on a simulated system.
+ * scale.c: what a grant and a step of the scavenger cost in heaps from 64 MiB to 1 TiB, on a simulated
+ * system.
  *
- * A heap of each size is filled with up to 100,000 spans of random lengths; half of them are returned at random. Then
- * spans are returned and granted at random, of 64 KiB and of 16 KiB to 1 MiB, and batches scavenged: medians of several
- * rounds, after one that does not count. The time of the simulated system is in it.
+ * A heap of each size is filled with up to 100,000 spans of random lengths; half of them are returned at
+ * random. Then spans are returned and granted at random, of 64 KiB and of 16 KiB to 1 MiB, and batches
+ * scavenged: medians of several rounds, after one that does not count. The time of the simulated system is in
+ * it.
  */
 #define _GNU_SOURCE
 #include "../../tests/lib/one_batch.h"
@@ -39,7 +41,8 @@ static void give(size_t i) {
     spans[i].start = NULL;
 }
 
-/* Returns and grants random spans, of a length or (0) of random ones. Returns the time for one or the other. */
+/* Returns and grants random spans, of a length or (0) of random ones. Returns the time for one or the
+ * other. */
 static double swap_spans(size_t count, size_t pages) {
     double values[ROUNDS + 1];
     for (int round = 0; round <= ROUNDS; round++) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// malloc and free as a program calls them: any allocator by LD_PRELOAD. Names: operation/size or operation/order/size.
+// malloc and free as a program calls them: any allocator by LD_PRELOAD. Names: operation/size or
+// operation/order/size.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

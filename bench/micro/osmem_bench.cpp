@@ -94,8 +94,8 @@ void map_and_unmap(benchmark::State &state) {
     range.count_mappings(state);
 }
 
-// Growth by a step, as the arena's: reserved and mapped by two calls, or prepared in one. What has grown is given back in one
-// piece every 64 steps.
+// Growth by a step, as the arena's: reserved and mapped by two calls, or prepared in one. What has grown is
+// given back in one piece every 64 steps.
 void grow(benchmark::State &state, bool in_one) {
     constexpr int steps = 64;
     std::size_t step = bytes_of(state);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The arena floor's own parts: bitmaps of pages and their summaries. (Transitions: osmem_bench; grants: memory/scale.c.)
+// The arena floor's own parts: bitmaps of pages and their summaries. (Transitions: osmem_bench; grants:
+// memory/scale.c.)
 #include <benchmark/benchmark.h>
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cachelines.c: do blocks of different threads share cache lines by the allocator's doing? (Hoard's cache-thrash and
- * cache-scratch, ASPLOS 2000.) Each thread allocates a small block, writes to it many times, and frees it. scratch: the
- * first block of each thread was allocated, side by side, by the main thread.
+ * cachelines.c: do blocks of different threads share cache lines by the allocator's doing? (Hoard's
+ * cache-thrash and cache-scratch, ASPLOS 2000.) Each thread allocates a small block, writes to it many times,
+ * and frees it. scratch: the first block of each thread was allocated, side by side, by the main thread.
  *
  * Keys: scratch=0 bytes=8 rounds=1000 writes=20000
  */

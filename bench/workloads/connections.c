@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * connections.c: a TLS proxy holds thousands of connections, most of them idle. Each has a small state; an active one also
- * holds a buffer for a TLS record (16 KiB and its frame, which OpenSSL frees in between with SSL_MODE_RELEASE_BUFFERS) and up
- * to eight buffers of 4 KiB (nginx: proxy_buffers 8 4k). Every buffer lives for a random time, log-uniform.
+ * connections.c: a TLS proxy holds thousands of connections, most of them idle. Each has a small state; an
+ * active one also holds a buffer for a TLS record (16 KiB and its frame, which OpenSSL frees in between with
+ * SSL_MODE_RELEASE_BUFFERS) and up to eight buffers of 4 KiB (nginx: proxy_buffers 8 4k). Every buffer lives
+ * for a random time, log-uniform.
  *
  * Keys: threads=2 connections=4000 (a thread) steps=100000 (a thread)
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * containers.c: a map and a list with a million nodes each and a malloc for every node, like std::unordered_map and std::list
- * in libstdc++ (nodes of 32 and 24 bytes). The program fills both in turn, erases most of the map in random order, removes
- * every third node of the list, and fills the map again. Sums must match what was put in.
+ * containers.c: a map and a list with a million nodes each and a malloc for every node, like
+ * std::unordered_map and std::list in libstdc++ (nodes of 32 and 24 bytes). The program fills both in turn,
+ * erases most of the map in random order, removes every third node of the list, and fills the map again. Sums
+ * must match what was put in.
  *
  * Keys: nodes=1m rounds=1
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fragment.c: adversaries of fragmentation. robson: sizes double from step to step, and of each size only so many blocks
- * live on that holes are too small for the next (after J. M. Robson, "Bounds for some functions concerning dynamic storage
- * allocation", JACM 1974). other: every other block is freed and blocks of twice the size are requested.
+ * fragment.c: adversaries of fragmentation. robson: sizes double from step to step, and of each size only so
+ * many blocks live on that holes are too small for the next (after J. M. Robson, "Bounds for some functions
+ * concerning dynamic storage allocation", JACM 1974). other: every other block is freed and blocks of twice
+ * the size are requested.
  *
  * Keys: robson=1 live=64m (bytes) max=16384
  */

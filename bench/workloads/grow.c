@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * grow.c: the same operations on a live heap of any size and by any number of threads, for bench/growth: an operation must not
- * cost more because there is more of everything. The heap, with holes all over, is built first and is no part of the figure:
- * cpu_ns is the CPU time of the whole process for an operation (free, malloc, and the check of the contents).
+ * grow.c: the same operations on a live heap of any size and by any number of threads, for bench/growth: an
+ * operation must not cost more because there is more of everything. The heap, with holes all over, is built
+ * first and is no part of the figure: cpu_ns is the CPU time of the whole process for an operation (free,
+ * malloc, and the check of the contents).
  *
- * Keys: live=16m (bytes of all threads) min=16 max=1k ops=1m (of all threads) threads=1 near=0 (how many of its blocks a thread
- * replaces; 0: all of them) handed=0 (1: each sixteenth block goes to whoever comes next)
+ * Keys: live=16m (bytes of all threads) min=16 max=1k ops=1m (of all threads) threads=1 near=0 (how many of
+ * its blocks a thread replaces; 0: all of them) handed=0 (1: each sixteenth block goes to whoever comes next)
  */
 #include "workload.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.c: four threads parse JSON documents and print them again. The tree is cJSON's: a block for each value, a copy of each
- * name and string; text grows by doubling. Documents have the shape of twitter.json, which JSON benchmarks share
- * (nativejson-benchmark): an array of objects with numbers, short names, strings of up to 140 characters, and objects inside
- * them. The text that comes out must be the text that went in.
+ * json.c: four threads parse JSON documents and print them again. The tree is cJSON's: a block for each
+ * value, a copy of each name and string; text grows by doubling. Documents have the shape of twitter.json,
+ * which JSON benchmarks share (nativejson-benchmark): an array of objects with numbers, short names, strings
+ * of up to 140 characters, and objects inside them. The text that comes out must be the text that went in.
  *
  * Keys: threads=4 documents=150 (a thread) posts=100 (in each)
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * larson.c: a server whose connections outlive its threads (P. Larson and M. Krishnan, "Memory allocation for
- * long-running server applications", ISMM 1998). Each thread replaces random blocks of its own array; after a round the
- * thread ends and a new one takes the array over, so that most blocks are freed by another thread than allocated them.
+ * long-running server applications", ISMM 1998). Each thread replaces random blocks of its own array; after a
+ * round the thread ends and a new one takes the array over, so that most blocks are freed by another thread
+ * than allocated them.
  *
  * Keys: min=10 max=500 slots=1000 (a thread) rounds=20 ops=50000 (a thread and round)
  */

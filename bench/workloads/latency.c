@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * latency.c: how long single operations take: random replacement by some threads, some blocks handed over, each malloc and
- * each free timed by the processor's counter; alone, or beside another thread that makes the allocator work:
+ * latency.c: how long single operations take: random replacement by some threads, some blocks handed over,
+ * each malloc and each free timed by the processor's counter; alone, or beside another thread that makes the
+ * allocator work:
  *
- *   beside=1   it frees a burst that the timed threads have allocated, in random order: what gives memory back has work
- *   beside=2   it calls malloc_trim, or what the allocator has in its place, again and again
- *   beside=3   it starts threads that allocate and free a little, and go
- *   beside=4   it creates, fills and destroys arenas of fallow's; where there are none, this prints nothing
+ *   beside=1 it frees a burst that the timed threads have allocated, in random order: what gives memory back
+ *   has work beside=2 it calls malloc_trim, or what the allocator has in its place, again and again beside=3
+ *   it starts threads that allocate and free a little, and go beside=4 it creates, fills and destroys arenas
+ *   of fallow's; where there are none, this prints nothing
  *
  * Not a row of its own: a clock around every operation is no program.
  *
- * Keys: ops=2000000 (a thread) slots=20000 min=16 max=16k ms=0 (end after so many, in place of ops) burst=256m (of all threads)
- * Prints nanoseconds: malloc and free, p50 p99 p99.9 p99.99 max.
+ * Keys: ops=2000000 (a thread) slots=20000 min=16 max=16k ms=0 (end after so many, in place of ops)
+ * burst=256m (of all threads) Prints nanoseconds: malloc and free, p50 p99 p99.9 p99.99 max.
  */
 #include "../purge.h"
 #include "histogram.h"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * phases.c: threads that allocate in phases of different sizes, pass some blocks to each other, and let some survive into
- * the next phases: what a heap looks like after a program has lived for a while.
+ * phases.c: threads that allocate in phases of different sizes, pass some blocks to each other, and let some
+ * survive into the next phases: what a heap looks like after a program has lived for a while.
  *
- * Keys: phases=10 ops=200000 (a thread and phase) min=16 max=4096 (grows and shrinks with the phase) survivors=10 (%)
+ * Keys: phases=10 ops=200000 (a thread and phase) min=16 max=4096 (grows and shrinks with the phase)
+ * survivors=10 (%)
  */
 #include "workload.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pipeline.c: messages pass through eight stages, a thread each, on fewer cores: every stage frees the message it receives and
- * sends one of another size. This is the shape of staged servers (M. Welsh et al., "SEDA", SOSP 2001) and of dedup and ferret
- * (C. Bienia et al., "The PARSEC benchmark suite", PACT 2008): another thread frees every block, and threads often wait.
+ * pipeline.c: messages pass through eight stages, a thread each, on fewer cores: every stage frees the
+ * message it receives and sends one of another size. This is the shape of staged servers (M. Welsh et al.,
+ * "SEDA", SOSP 2001) and of dedup and ferret (C. Bienia et al., "The PARSEC benchmark suite", PACT 2008):
+ * another thread frees every block, and threads often wait.
  *
  * Keys: threads=8 messages=150000 min=64 max=8k depth=64 (between two stages)
  */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prefork.c: a server fills a cache and then forks its workers so that they share it, as Apache's prefork, Unicorn and gunicorn
- * --preload do. Workers serve requests of their own, and replace a small part of the cache that they inherited. A page that a
- * worker or its allocator writes is shared no longer: the figure private_mib_by_worker says what a worker has to itself at the
- * end (Private_Dirty of smaps_rollup, the mean of all), while the parent and all workers are alive.
+ * prefork.c: a server fills a cache and then forks its workers so that they share it, as Apache's prefork,
+ * Unicorn and gunicorn --preload do. Workers serve requests of their own, and replace a small part of the
+ * cache that they inherited. A page that a worker or its allocator writes is shared no longer: the figure
+ * private_mib_by_worker says what a worker has to itself at the end (Private_Dirty of smaps_rollup, the mean
+ * of all), while the parent and all workers are alive.
  *
  * Keys: workers=4 cache=64m requests=40000 (a worker) replaced=2 (% of the cache, by each worker)
  */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prodcons.c: threads that only allocate hand blocks to threads that only free (C. Lever and D. Boreham, "malloc()
- * performance in a multithreaded Linux environment", USENIX 2000). Blocks travel in batches through bounded queues.
+ * prodcons.c: threads that only allocate hand blocks to threads that only free (C. Lever and D. Boreham,
+ * "malloc() performance in a multithreaded Linux environment", USENIX 2000). Blocks travel in batches through
+ * bounded queues.
  *
- * Keys: min=16 max=256 blocks=2000000 (in all) batch=100 depth=16 (batches in a queue); threads: half of them produce
+ * Keys: min=16 max=256 blocks=2000000 (in all) batch=100 depth=16 (batches in a queue); threads: half of them
+ * produce
  */
 #include "queue.h"
 

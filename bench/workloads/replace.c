@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * replace.c: random replacement in a set of live blocks, of sizes by a Pareto distribution or log-uniform: the plainest
- * picture of a program at work. Each thread has a set of its own.
+ * replace.c: random replacement in a set of live blocks, of sizes by a Pareto distribution or log-uniform:
+ * the plainest picture of a program at work. Each thread has a set of its own.
  *
  * Keys: slots=20000 ops=3000000 min=0 (0: Pareto) max=32768
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sessions.c: a server starts a thread for each connection, as MySQL does without its thread pool: thousands of short
- * threads, a few at a time. Each leaves sessions behind in a table that outlives it by far, and every survivor lies among
- * blocks that its thread has freed.
+ * sessions.c: a server starts a thread for each connection, as MySQL does without its thread pool: thousands
+ * of short threads, a few at a time. Each leaves sessions behind in a table that outlives it by far, and
+ * every survivor lies among blocks that its thread has freed.
  *
  * Keys: threads=4 lives=10000 (threads in all) requests=60 (each) table=20000 (sessions that are kept)
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sparse.c: large tables come from calloc, and the program touches little of them. Hash tables, sieves and matrices rely on
- * this, numpy.zeros by its documentation: memory costs nothing until it is written. Tables come and go among smaller
- * blocks. Memory that was used before must be zero again; an allocator that clears tables by hand, or keeps them resident, shows
- * it in time and peak.
+ * sparse.c: large tables come from calloc, and the program touches little of them. Hash tables, sieves and
+ * matrices rely on this, numpy.zeros by its documentation: memory costs nothing until it is written. Tables
+ * come and go among smaller blocks. Memory that was used before must be zero again; an allocator that clears
+ * tables by hand, or keeps them resident, shows it in time and peak.
  *
  * Keys: tables=32 (live at a time) min=256k max=16m rounds=6000 touched=1 (% of the pages of a table)
  */

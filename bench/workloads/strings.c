@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * strings.c: thousands of strings grow at the same time, a few bytes at a time, as replies and log lines do. They grow by
- * realloc to twice what they need, like the strings of Redis (sds.c). A string that has reached its length is cut to it,
- * checked byte by byte and replaced by a new one.
+ * strings.c: thousands of strings grow at the same time, a few bytes at a time, as replies and log lines do.
+ * They grow by realloc to twice what they need, like the strings of Redis (sds.c). A string that has reached
+ * its length is cut to it, checked byte by byte and replaced by a new one.
  *
  * Keys: threads=2 strings=4000 (a thread) appends=1500000 (a thread) last=16k (the longest)
  */

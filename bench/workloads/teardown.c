@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * teardown.c: a live heap of so many bytes is built and then freed in random order, again and again: frees that find
- * nothing in the cache, as at the end of a request, of a document, of a compilation unit.
+ * teardown.c: a live heap of so many bytes is built and then freed in random order, again and again: frees
+ * that find nothing in the cache, as at the end of a request, of a document, of a compilation unit.
  *
  * Keys: live=32m (bytes) min=16 max=512 rounds=10
  */

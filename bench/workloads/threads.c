@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads.c: short-lived threads, a few at a time, each of which allocates a little and leaves some of it to whoever
- * comes later.
+ * threads.c: short-lived threads, a few at a time, each of which allocates a little and leaves some of it to
+ * whoever comes later.
  *
  * Keys: lives=10000 (threads in all) blocks=200 (each) left=20 (% left behind)
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threadtest.c: each thread allocates a batch of equal blocks and frees them in order, again and again (E. Berger et al.,
- * "Hoard", ASPLOS 2000).
+ * threadtest.c: each thread allocates a batch of equal blocks and frees them in order, again and again (E.
+ * Berger et al., "Hoard", ASPLOS 2000).
  *
  * Keys: bytes=64 batch=10000 rounds=100
  */

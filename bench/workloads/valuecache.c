@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * valuecache.c: a cache of keys and values under least recently used, whose values change in size from epoch to epoch, as
- * those of a key-value server do when what is stored in it changes. Bounded by bytes, so the number of entries follows.
+ * valuecache.c: a cache of keys and values under least recently used, whose values change in size from epoch
+ * to epoch, as those of a key-value server do when what is stored in it changes. Bounded by bytes, so the
+ * number of entries follows.
  *
  * Keys: bytes=64m (of keys and values) ops=1000000 epochs=4
  */

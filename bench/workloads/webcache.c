@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * webcache.c: an LRU cache of web objects, in shards with a lock each that all threads use. Sizes are log-normal, with the
- * parameters measured on web servers, and popularity follows Zipf's law (P. Barford and M. Crovella, "Generating
- * representative web workloads for network and server performance evaluation", SIGMETRICS 1998). The cache is bounded by
- * bytes: a miss allocates, and evicts what another thread may have allocated.
+ * webcache.c: an LRU cache of web objects, in shards with a lock each that all threads use. Sizes are
+ * log-normal, with the parameters measured on web servers, and popularity follows Zipf's law (P. Barford and
+ * M. Crovella, "Generating representative web workloads for network and server performance evaluation",
+ * SIGMETRICS 1998). The cache is bounded by bytes: a miss allocates, and evicts what another thread may have
+ * allocated.
  *
- * Keys: threads=2 ops=150000 (a thread) bytes=64m keys=100000 scale=8 (sizes are those of the paper divided by it)
+ * Keys: threads=2 ops=150000 (a thread) bytes=64m keys=100000 scale=8 (sizes are those of the paper divided
+ * by it)
  */
 #include <math.h>
 

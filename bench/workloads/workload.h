@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * workload.h: what every workload needs: arguments, a generator, blocks that check their own contents, threads, and the
- * one line at the end. A workload does a fixed amount of work, so that its time is its figure; it never asks which
- * allocator serves it.
+ * workload.h: what every workload needs: arguments, a generator, blocks that check their own contents,
+ * threads, and the one line at the end. A workload does a fixed amount of work, so that its time is its
+ * figure; it never asks which allocator serves it.
  *
  *     NAME KEY=VALUE...        each workload's head names its keys; seed=1 and threads=2 are common to all
  */
@@ -58,8 +58,8 @@ static inline size_t log_uniform(uint64_t *state, size_t min, size_t max) {
     return bytes < min ? min : bytes > max ? max : bytes;
 }
 
-/* A Pareto distribution of sizes from 16 bytes (shape 1.1), as measured of programs again and again: most are small,
- * and the few large ones hold much of the memory. */
+/* A Pareto distribution of sizes from 16 bytes (shape 1.1), as measured of programs again and again: most are
+ * small, and the few large ones hold much of the memory. */
 static inline size_t pareto(uint64_t *state, size_t max) {
     uint64_t u = (next_random(state) >> 40) + 1; /* 1 .. 2^24 */
     uint64_t bytes = 16 * ((UINT64_C(1) << 24) / u);
@@ -67,8 +67,8 @@ static inline size_t pareto(uint64_t *state, size_t max) {
 }
 
 /*
- * Blocks of at least 16 bytes know their size and check it when they go; of large ones each page is touched, as a
- * program would.
+ * Blocks of at least 16 bytes know their size and check it when they go; of large ones each page is touched,
+ * as a program would.
  */
 static inline void mark(char *block, size_t bytes) {
     memcpy(block, &bytes, sizeof bytes);
@@ -128,7 +128,8 @@ static inline void begin(char **argv) {
     clock_gettime(CLOCK_MONOTONIC, &started);
 }
 
-/* A figure of the workload's own, besides those that the kernel has of every process: tools/compare shows it by row. */
+/* A figure of the workload's own, besides those that the kernel has of every process: tools/compare shows it
+ * by row. */
 static inline void say_figure(const char *name, double value) {
     printf("figure %s %.6g\n", name, value);
 }

@@ -7,7 +7,8 @@
 //
 //     c++ -std=c++17 documents.cpp $(pkg-config --cflags --libs fallow) -o documents
 //
-//     open TENANT SOFT-KIB HARD-KIB | put TENANT KEY BYTES | get TENANT KEY | delete TENANT KEY | end TENANT | metrics
+//     open TENANT SOFT-KIB HARD-KIB | put TENANT KEY BYTES | get TENANT KEY | delete TENANT KEY | end TENANT
+//     | metrics
 //
 // One command a line on standard input, one line or more (metrics: Prometheus text, to "# EOF") for each on
 // standard output.

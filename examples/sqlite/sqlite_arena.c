@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sqlite_arena.c: SQLite with all of its memory in one arena: it fails with SQLITE_NOMEM at the limit, and goes on.
+ * sqlite_arena.c: SQLite with all of its memory in one arena: it fails with SQLITE_NOMEM at the limit, and
+ * goes on.
  *
  *     cc sqlite_arena.c $(pkg-config --cflags --libs fallow sqlite3) -o sqlite_arena && ./sqlite_arena
  */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tenants.c: a server for many tenants, each a Lua script with a virtual machine of its own whose memory is an arena: bounded,
- * visible, and gone in one call. One pool for each request.
+ * tenants.c: a server for many tenants, each a Lua script with a virtual machine of its own whose memory is
+ * an arena: bounded, visible, and gone in one call. One pool for each request.
  *
  *     cc tenants.c $(pkg-config --cflags --libs fallow libmicrohttpd lua5.4) -o tenants
  *     ./tenants PORT SCRIPTS [LIMIT-MIB] [malloc]
  *
- *     GET    /t/NAME/WHAT    SCRIPTS/NAME.lua is loaded at the first request; its function handle(WHAT) answers
- *     DELETE /t/NAME         the tenant is gone, with all its memory
- *     GET    /metrics        each tenant's memory by state (OpenMetrics)
+ *     GET /t/NAME/WHAT SCRIPTS/NAME.lua is loaded at the first request; its function handle(WHAT) answers
+ *     DELETE /t/NAME the tenant is gone, with all its memory GET /metrics each tenant's memory by state
+ *     (OpenMetrics)
  *
  * With a fourth argument the same server runs on malloc, without limits: for comparison.
  */
@@ -39,7 +39,8 @@ static size_t limit_bytes;
 static bool on_malloc;
 static fallow_arena *requests; /* the pools' */
 
-/* lua_Alloc: all that a virtual machine allocates. Lua collects its garbage and asks again when this fails. */
+/* lua_Alloc: all that a virtual machine allocates. Lua collects its garbage and asks again when this
+ * fails. */
 static void *alloc_for_lua(void *arena, void *block, size_t old_bytes, size_t bytes) {
     if (bytes == 0) {
         fallow_arena_free(arena, block);

@@ -188,17 +188,17 @@ FALLOW_API void fallow_arena_on_limit(fallow_arena *arena, fallow_shed *shed, vo
 /*
  * The same at the soft limit, before anything fails. The function is called once each time the limit is
  * crossed upwards, or lowered below what is in use, and told by how much it is exceeded; what it returns is
- * ignored. Then what exceeds the limit and holds no live block goes back. Where that leaves the limit exceeded,
- * the function is called again once the excess has doubled, but not before the arena has grown by a 32nd of
- * the limit.
+ * ignored. Then what exceeds the limit and holds no live block goes back. Where that leaves the limit
+ * exceeded, the function is called again once the excess has doubled, but not before the arena has grown by a
+ * 32nd of the limit.
  *
- * It runs in fallow_tick; if the program has not called that for a second, in the thread whose request crossed
- * the limit, after the request has been served. In any case it runs before a request is refused, as long as
- * the limit is exceeded and something has been freed since the last time, in the thread of that request, which
- * is then tried again. It never runs in fallow's own thread, nor with a lock held.
+ * It runs in fallow_tick; if the program has not called that for a second, in the thread whose request
+ * crossed the limit, after the request has been served. In any case it runs before a request is refused, as
+ * long as the limit is exceeded and something has been freed since the last time, in the thread of that
+ * request, which is then tried again. It never runs in fallow's own thread, nor with a lock held.
  *
- * A request that would be refused while another thread is in a function of these two kinds, in the same arena,
- * waits for it and is tried again, unless it comes from inside one itself.
+ * A request that would be refused while another thread is in a function of these two kinds, in the same
+ * arena, waits for it and is tried again, unless it comes from inside one itself.
  */
 FALLOW_API void fallow_arena_on_soft_limit(fallow_arena *arena, fallow_shed *shed, void *context);
 

@@ -11,7 +11,8 @@
  *
  * The calls are found by frame pointers, which code compiled with -fno-omit-frame-pointer has. Without them,
  * the profile has the function that called malloc, and its callers as far as the chain holds. `fallow
- * profile` does all this from outside, and reads what is written here; with --unwind it needs no frame pointers.
+ * profile` does all this from outside, and reads what is written here; with --unwind it needs no frame
+ * pointers.
  *
  * Threads: any, at any time.
  */

@@ -5,8 +5,8 @@
  * new counter is its line here and the statement that counts.
  *
  * A counter has a name; GAUGE if it goes up and down, COUNTER if only up; and a sentence for people. Its name
- * says its unit; a figure in seconds is counted in nanoseconds. Counters order nothing: fl_counter_add counts,
- * on slow paths only. (limits.c says in which order it sets limits.)
+ * says its unit; a figure in seconds is counted in nanoseconds. Counters order nothing: fl_counter_add
+ * counts, on slow paths only. (limits.c says in which order it sets limits.)
  *
  * C(X, ...) makes of a line what the includer wants; X is passed on to it.
  */

@@ -127,9 +127,9 @@ static spent spent_by_now(void) {
 /* How long to rest after a tick, which began at `began`; the one before it ended at `before`. If the whole of
  * a tick's time was used: until the guest had half of one core, and so leaves half of it to a program on a
  * single one; time in which others kept it from the processor is rest. If the program does nothing that would
- * notice, a quarter of the work. Where the wall's clock stands in, its own rest looks like the program's work,
- * so that it stays at half. No tick works longer than REST_MAX_NS; if one seems to, an option has meanwhile
- * put another clock in the place of processor time. */
+ * notice, a quarter of the work. Where the wall's clock stands in, its own rest looks like the program's
+ * work, so that it stays at half. No tick works longer than REST_MAX_NS; if one seems to, an option has
+ * meanwhile put another clock in the place of processor time. */
 static uint64_t rest_of(const spent *before, const spent *began, const spent *ended) {
     uint64_t took_ns = ended->now_ns - began->now_ns, worked_ns = ended->guest_ns - began->guest_ns;
     uint64_t others_ns = fl_above(ended->process_ns - before->process_ns, worked_ns);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * growth.h: finds free pages, address-ordered first fit, by the arena's tree; and maps chunks of its regions as
- * these are needed: from None, or Reserved, to Prepared.
+ * growth.h: finds free pages, address-ordered first fit, by the arena's tree; and maps chunks of its regions
+ * as these are needed: from None, or Reserved, to Prepared.
  *
  * A step of growth marks its chunks as growing, drops the arena's lock, asks the system, and publishes the
  * result. That is one system call as a rule, and more where a region is reserved first, where the step is
@@ -20,11 +20,12 @@
 /* Both: the caller holds the arena's lock, which is dropped meanwhile if chunks have to be mapped. Whatever
  * the caller saw before may have changed; the run that they end with is free, and mapped in full. */
 
-/* Finds the lowest free run of so many pages at an alignment; maps what of it is not mapped. Returns its first
- * page; FL_PAGEBITS_NONE if the system has no memory. */
+/* Finds the lowest free run of so many pages at an alignment; maps what of it is not mapped. Returns its
+ * first page; FL_PAGEBITS_NONE if the system has no memory. */
 size_t fl_growth_find(fl_pagearena *arena, size_t pages, size_t alignment, fl_how how);
 
-/* The same for that run and no other. Returns false if its pages are not free, or the system has no memory. */
+/* The same for that run and no other. Returns false if its pages are not free, or the system has no
+ * memory. */
 bool fl_growth_into(fl_pagearena *arena, size_t page, size_t pages);
 
 #endif

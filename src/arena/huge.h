@@ -60,9 +60,9 @@ bool fl_huge_splits(const fl_pagearena *arena, const osmem_range *range);
 /*
  * Returns whether the huge page that a page of a region lies in is to stay as it is while the program is at
  * work: it is whole, as far as is known, and less than a quarter of it could go: what is idle, and so many
- * pages more. To split it costs a miss in the processor's table, or more, for each of its pages, and the system
- * seldom makes it whole again. (As C. Hunter et al., "Beyond malloc efficiency to fleet efficiency", OSDI 2021,
- * prefer whole huge pages.) Caller holds the arena's lock.
+ * pages more. To split it costs a miss in the processor's table, or more, for each of its pages, and the
+ * system seldom makes it whole again. (As C. Hunter et al., "Beyond malloc efficiency to fleet efficiency",
+ * OSDI 2021, prefer whole huge pages.) Caller holds the arena's lock.
  */
 bool fl_huge_is_to_stay(const fl_pagearena *arena, const fl_region *region, size_t page, size_t more_pages);
 

@@ -18,8 +18,8 @@
  * quiet twice as long as the time before, up to ten seconds, until a give-back is not regretted.
  *
  * What is free inside slabs can be churned while the number of pages stands still. So a slab goes by its own
- * quiet: nobody has allocated from it for ten seconds, or, in a quiet moment, for as long as a program at work
- * has to be quiet.
+ * quiet: nobody has allocated from it for ten seconds, or, in a quiet moment, for as long as a program at
+ * work has to be quiet.
  */
 #ifndef FL_PACE_H
 #define FL_PACE_H
@@ -89,8 +89,8 @@ typedef struct fl_work {
     bool goes_on;
 } fl_work;
 
-/* Returns whether it was at work, by the last 300 ms or more that have been looked at; at first, that it is. The
- * CPU time is without upkeep's. */
+/* Returns whether it was at work, by the last 300 ms or more that have been looked at; at first, that it is.
+ * The CPU time is without upkeep's. */
 bool fl_work_look(fl_work *work, uint64_t now_ns, uint64_t process_cpu_ns);
 
 /* The active regime's allowance of CPU time. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pages.c: grants pages where growth.h finds them, and takes them back. It must never touch the memory that it
- * manages.
+ * pages.c: grants pages where growth.h finds them, and takes them back. It must never touch the memory that
+ * it manages.
  */
 #include "pages.h"
 

@@ -39,8 +39,8 @@ bool fl_reservation_grow(fl_reservation *reservation, size_t bytes) {
     bytes = (bytes + reservation->step_bytes - 1) & ~(reservation->step_bytes - 1);
     if (bytes > reservation->bytes)
         return false;
-    /* What an earlier call prepared and could not use comes first: not every system takes one call for what two
-     * have mapped. */
+    /* What an earlier call prepared and could not use comes first: not every system takes one call for what
+     * two have mapped. */
     size_t before = bytes < reservation->prepared_bytes ? bytes : reservation->prepared_bytes;
     return use(reservation, before) && prepare(reservation, bytes) && use(reservation, bytes);
 }

@@ -168,13 +168,13 @@ static void ask_crossed(fl_pagearena *arena, const fl_pagearena *wanting) {
     fl_shed_remind(arena);
 }
 
-/* A little more of a soft limit goes back than exceeds it, so that it is a while until it is crossed again; and
- * that much it grows, at the least, until its shedder is asked again where it stays exceeded. */
+/* A little more of a soft limit goes back than exceeds it, so that it is a while until it is crossed again;
+ * and that much it grows, at the least, until its shedder is asked again where it stays exceeded. */
 #define SHARE_PARTS 32
 
-/* What was freed lies in slabs, and in heaps: as long as it stays Ready, the limit stays exceeded, and nothing
- * crosses it. If it stays so all the same, because what was freed is little, or lies among what is not, the
- * next crossing is where the excess has doubled. */
+/* What was freed lies in slabs, and in heaps: as long as it stays Ready, the limit stays exceeded, and
+ * nothing crosses it. If it stays so all the same, because what was freed is little, or lies among what is
+ * not, the next crossing is where the excess has doubled. */
 static void give_back_above(fl_pagearena *arena) {
     if (!take(&arena->limits.soft_asked))
         return;

@@ -41,8 +41,8 @@ typedef bool fl_shed_function(void *context, size_t bytes);
 void fl_shed_set(fl_pagearena *arena, fl_shed_function *function, void *context);
 
 typedef enum fl_shed_outcome {
-    FL_SHED_NOBODY, /* there is none, it has nothing, it is the one that is asking, or it is busy and the caller
-                       may not wait */
+    FL_SHED_NOBODY, /* there is none, it has nothing, it is the one that is asking, or it is busy and the
+                       caller may not wait */
     FL_SHED_OTHERS, /* it has not been asked: others have freed something meanwhile */
     FL_SHED_ASKED
 } fl_shed_outcome;

@@ -113,12 +113,12 @@ void fl_upkeep_each(fl_upkeep_visit *visit, void *context);
 void fl_upkeep_hurry(bool hurry);
 bool fl_upkeep_is_hurried(void);
 
-/* For the child of a fork, under its locks: the threads that hurried others, or were noting something, are not
- * here. */
+/* For the child of a fork, under its locks: the threads that hurried others, or were noting something, are
+ * not here. */
 void fl_upkeep_fork_child(void);
 
-/* Likewise, for each arena, joined or not: threads that waited in it or wanted pauses are not here, and whoever
- * resets or ends it would wait for them for ever. */
+/* Likewise, for each arena, joined or not: threads that waited in it or wanted pauses are not here, and
+ * whoever resets or ends it would wait for them for ever. */
 void fl_upkeep_fork_child_of(fl_upkeep *upkeep);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copied.h: what `fallow profile --unwind` does while it looks on: takes the copies of stacks out of the process
- * (src/profile/copies.h), wipes them there, and unwinds them; and in the end divides what each site has among
- * the full stacks of its samples.
+ * copied.h: what `fallow profile --unwind` does while it looks on: takes the copies of stacks out of the
+ * process (src/profile/copies.h), wipes them there, and unwinds them; and in the end divides what each site
+ * has among the full stacks of its samples.
  */
 #ifndef FL_COPIED_H
 #define FL_COPIED_H

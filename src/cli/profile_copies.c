@@ -160,8 +160,8 @@ static bool take_all(fl_target *target, bool wanted) {
     return true;
 }
 
-/* One command at a time, by a lock on the open file that goes with the command, however it ends. Who has it may
- * take over what a command left that was killed: its copies are of before, and unwanted. */
+/* One command at a time, by a lock on the open file that goes with the command, however it ends. Who has it
+ * may take over what a command left that was killed: its copies are of before, and unwanted. */
 static bool take_lock(fl_target *target) {
     return flock(memory, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
            fl_target_wrong(target,
@@ -232,8 +232,8 @@ static void count_samples(fl_target *target) {
     }
 }
 
-/* Takes over the calls of a full stack from the first on that the site has, which is the one of malloc. Returns
- * false if frame pointers show more: the copy was too short. */
+/* Takes over the calls of a full stack from the first on that the site has, which is the one of malloc.
+ * Returns false if frame pointers show more: the copy was too short. */
 static bool take_calls(fl_stack *to, const fl_stack *site, const full_stack *full) {
     unsigned from = 0;
     for (unsigned i = 0; i < full->depth && site->depth; i++)

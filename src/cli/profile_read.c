@@ -208,7 +208,8 @@ bool fl_profile_read_target(fl_profile *profile, fl_target *target) {
     return !fl_target_lost(target);
 }
 
-/* Sites whose calls differ only in what was trimmed are the same to people; of one process, addresses tell. */
+/* Sites whose calls differ only in what was trimmed are the same to people; of one process, addresses
+ * tell. */
 static bool are_of_one_site(const fl_stack *a, const fl_stack *b) {
     if (a->site && b->site)
         return a->site == b->site;

@@ -9,7 +9,8 @@
  * (fallow/stats.h, fallow/arena.h) mean the same here.
  *
  * What the library counts stands in ../arena/counters.h: its readers need no more than that list. All other
- * figures are worked out by who reads them, ../malloc/info.c from inside and ../cli/statistics.c from outside.
+ * figures are worked out by who reads them, ../malloc/info.c from inside and ../cli/statistics.c from
+ * outside.
  */
 #ifndef FL_FIGURES_H
 #define FL_FIGURES_H

@@ -139,9 +139,9 @@ static void fork_child_of(fl_heap *heap, const struct fl_thread *self) {
         fl_lock_renew(&heap->lock);
         return;
     }
-    /* Its thread is not in this process, or it has none. If that was in the middle of something, the slabs and
-     * lists are in an unknown state and are given up: what the heap owned stays where it is, and its blocks can
-     * still be freed. */
+    /* Its thread is not in this process, or it has none. If that was in the middle of something, the slabs
+     * and lists are in an unknown state and are given up: what the heap owned stays where it is, and its
+     * blocks can still be freed. */
     if (atomic_load_explicit(&heap->hazard, memory_order_relaxed) || !fl_lock_is_free(&heap->lock)) {
         lose_slabs(heap);
         fl_batches_init(heap);

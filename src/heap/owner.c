@@ -110,8 +110,8 @@ void fl_owner_take_notified_for(fl_heap *heap) {
 /* Settles a slab, now the pusher's, whose owner ended while the slab was on the way to its stack. */
 static void settle_orphan(fl_heap *heap, fl_slab *slab) {
     /* Waits for the heap's release, which takes the slab out of its lists and holds this lock. (Not without
-     * need: the heap is in no list of its arena's any more, so in the child of a fork nobody would find the lock
-     * and make it free.) */
+     * need: the heap is in no list of its arena's any more, so in the child of a fork nobody would find the
+     * lock and make it free.) */
     if (!atomic_load_explicit(&heap->released, memory_order_acquire)) {
         fl_lock_take(&heap->lock);
         fl_lock_drop(&heap->lock);

@@ -91,8 +91,8 @@ static void take_parked(fl_heap *heap, const fl_parked *list, heap_reach reach, 
         }
         if (reach != ALL && !may_hold_idle_unit(slab))
             continue;
-        /* An owner that is inside now cannot come back once it leaves, but unless memory was asked for, that is
-         * left to a later tick. */
+        /* An owner that is inside now cannot come back once it leaves, but unless memory was asked for, that
+         * is left to a later tick. */
         if (reach < IDLE && is_inside(heap, slab))
             heap->arena->pages.left_some = true;
         else if (claim(slab, FL_PARKED, batch))

@@ -150,8 +150,8 @@ unsigned fl_sealed_alignment_shift(const fl_slab *run) {
     return fl_end_alignment_shift(fl_end_code(block_of(run), fl_end_read(contents_end(run))));
 }
 
-/* A freed run some of whose guards stay: nobody can have these pages again. They count as a freed block's that
- * waits, for ever; what lies between goes back. */
+/* A freed run some of whose guards stay: nobody can have these pages again. They count as a freed block's
+ * that waits, for ever; what lies between goes back. */
 static void keep_ends(fl_kept *kept, fl_slab *run) {
     run->seen = true;
     fl_slab *last = fl_large_cut(kept, run);

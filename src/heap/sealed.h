@@ -34,8 +34,8 @@ bool fl_sealed_close(fl_slab *run);
  * it has to be copied. */
 void *fl_sealed_resize(fl_heap *heap, fl_slab *run, void *block, size_t bytes);
 
-/* Returns what an access to an address in a run is, that faulted: to a guard, or to what waits; NULL: neither.
- * Any thread may call it at any time, and may be told wrong. */
+/* Returns what an access to an address in a run is, that faulted: to a guard, or to what waits; NULL:
+ * neither. Any thread may call it at any time, and may be told wrong. */
 const char *fl_sealed_touched(const fl_slab *run, const char *address);
 
 /* Frees a block that was checked, or has waited; the caller then tells the driver. */

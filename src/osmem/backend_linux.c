@@ -347,8 +347,8 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
 #define MADV_GUARD_REMOVE 103
 #endif
 
-/* There are no guards (before Linux 6.13; a filter), or none any more: a filter can come at any time. Protects
- * nothing: two threads may find out at the same time. */
+/* There are no guards (before Linux 6.13; a filter), or none any more: a filter can come at any time.
+ * Protects nothing: two threads may find out at the same time. */
 static _Atomic bool knows_no_guards;
 
 static void note_no_guards(void) {

@@ -70,7 +70,8 @@ static void copy_words(void *to, uintptr_t from, size_t bytes) {
     __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 
-/* Numbers as in the psABI's table for DWARF. What a called function may change is of no use to an unwinder. */
+/* Numbers as in the psABI's table for DWARF. What a called function may change is of no use to an
+ * unwinder. */
 #define STORE_REGISTERS(into)                                         \
     __asm__ volatile("leaq 0f(%%rip), %%rax\n0:\n\t"                  \
                      "movq %%rbx, 24(%0)\n\tmovq %%rbp, 48(%0)\n\t"   \

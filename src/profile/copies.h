@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copies.h: copies of stacks, one a sample, for a program whose functions keep no frame pointers. While `fallow
- * profile PID --unwind` looks on, each sample's registers and the upper part of its stack are copied into a
- * ring. The command takes each copy out, wipes it, and unwinds it by tables that only it reads.
+ * copies.h: copies of stacks, one a sample, for a program whose functions keep no frame pointers. While
+ * `fallow profile PID --unwind` looks on, each sample's registers and the upper part of its stack are copied
+ * into a ring. The command takes each copy out, wipes it, and unwinds it by tables that only it reads.
  *
- * A place is written while it is free, and never over a copy that waits: if all are full, the sample has none.
- * Only the thread's own stack is copied, as far as it is known to end: on another one (of a signal, of a
- * coroutine) nobody can say what lies above, and whether it stays there. Nothing here reads what may not be
+ * A place is written while it is free, and never over a copy that waits: if all are full, the sample has
+ * none. Only the thread's own stack is copied, as far as it is known to end: on another one (of a signal, of
+ * a coroutine) nobody can say what lies above, and whether it stays there. Nothing here reads what may not be
  * there, waits, or asks the system for more than whether pages can be read.
  *
- * Threads: those that hold the profile's lock; and one reader in another process, who sets `reader`, and frees
- * places.
+ * Threads: those that hold the profile's lock; and one reader in another process, who sets `reader`, and
+ * frees places.
  */
 #ifndef FL_COPIES_H
 #define FL_COPIES_H
@@ -57,7 +57,8 @@ static inline bool fl_copies_are_wanted(void) {
 /* Where a process begins to use the library: mostly in its main thread, which is known from then on. */
 void fl_copies_know_main(void);
 
-/* Copies the caller's stack. Returns the copy, whose last step is fl_copies_finish; or NULL if there is none. */
+/* Copies the caller's stack. Returns the copy, whose last step is fl_copies_finish; or NULL if there is
+ * none. */
 fl_copy *fl_copies_take(void);
 void fl_copies_finish(fl_copy *copy);
 

@@ -181,7 +181,8 @@ static bool claim_listed(fl_slab *slab, fl_word word) {
                                                    memory_order_acquire, memory_order_relaxed);
 }
 
-/* For what looks at slabs that may be anybody's: what it reads is a hint, and may be of another slab by then. */
+/* For what looks at slabs that may be anybody's: what it reads is a hint, and may be of another slab by
+ * then. */
 #define HINT __attribute__((no_sanitize("thread")))
 
 /* Enough was freed since the last time; or all of it was, and the system did not let it die then. */

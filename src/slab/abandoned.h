@@ -35,11 +35,12 @@ typedef struct fl_purge_turn {
 fl_slab *fl_slab_claim_listed(fallow_arena *arena, unsigned size_class, fl_purge_turn *turn);
 
 /*
- * Claim the arena's first such slab, of any class, in pages [*page, end) of the window; *page becomes where to
- * go on. For FL_CAUSE_REQUEST, those too that float and may hold an idle unit. At a limit, abandoned slabs of
- * which something was freed since they were last purged; the pages are the arena's, and a slab that somebody
- * has in hand is skipped (scarce.h). If a descriptor has just become another arena's slab with the very word of
- * the one before, it is claimed all the same: the caller settles it. Return NULL if there is none.
+ * Claim the arena's first such slab, of any class, in pages [*page, end) of the window; *page becomes where
+ * to go on. For FL_CAUSE_REQUEST, those too that float and may hold an idle unit. At a limit, abandoned slabs
+ * of which something was freed since they were last purged; the pages are the arena's, and a slab that
+ * somebody has in hand is skipped (scarce.h). If a descriptor has just become another arena's slab with the
+ * very word of the one before, it is claimed all the same: the caller settles it. Return NULL if there is
+ * none.
  */
 fl_slab *fl_slab_claim_in(fl_pagearena *arena, const fl_purge_turn *turn, size_t *page, size_t end);
 fl_slab *fl_slab_claim_at_limit(fl_pagearena *arena, size_t *page, size_t end);

@@ -30,9 +30,9 @@ void fl_large_free(fl_kept *kept, fl_slab *run, void *block);
 void fl_large_give(fl_kept *kept, fl_slab *run, void *block);
 
 #if FL_HARDENED
-/* Returns all pages of a freed run but the first and the last, which are nobody's for ever: the run becomes the
- * first, and the last one's descriptor is returned. Returns NULL, and leaves it as it is, if nothing lies between
- * them or there is no memory for that. */
+/* Returns all pages of a freed run but the first and the last, which are nobody's for ever: the run becomes
+ * the first, and the last one's descriptor is returned. Returns NULL, and leaves it as it is, if nothing lies
+ * between them or there is no memory for that. */
 fl_slab *fl_large_cut(fl_kept *kept, fl_slab *run);
 #endif
 

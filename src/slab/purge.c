@@ -208,7 +208,8 @@ static void purge_claimed(struct fallow_arena *arena, purge_batch *batch, fl_sla
     purge(batch->slab_count - 1, batch, cause);
 }
 
-/* Purges what is worth it in the batch's stretch, unless the time is up. Returns whether all of it was read. */
+/* Purges what is worth it in the batch's stretch, unless the time is up. Returns whether all of it was
+ * read. */
 static bool purge_stretch(struct fallow_arena *arena, purge_batch *batch, const fl_purge_turn *turn,
                           uint64_t deadline_ns) {
     size_t page = batch->page;
@@ -248,7 +249,8 @@ static void spare_ranges(purge_batch *batch, size_t from) {
     batch->range_count = from;
 }
 
-/* Returns at most how much could go of a claimed slab, and of those in the stretch that the turn would claim. */
+/* Returns at most how much could go of a claimed slab, and of those in the stretch that the turn would
+ * claim. */
 static size_t free_bytes_around(const fl_slab *slab, const fl_purge_turn *turn, size_t first, size_t end) {
     fl_word word = atomic_load_explicit(&slab->word, memory_order_relaxed);
     return fl_slab_free_bytes(slab, fl_word_live(word)) +

@@ -72,8 +72,8 @@ typedef struct fl_slab {
 
 _Static_assert(sizeof(fl_slab) == 128, "two cache lines");
 
-/* purged_live until then; where the next purge goes on with what is idle already; and where a purge left it as
- * it was, for the sake of a huge page. */
+/* purged_live until then; where the next purge goes on with what is idle already; and where a purge left it
+ * as it was, for the sake of a huge page. */
 #define FL_NOT_PURGED UINT32_MAX
 #define FL_PURGED_IN_PART (UINT32_MAX - 1)
 #define FL_SPARED (UINT32_MAX - 2)

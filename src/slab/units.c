@@ -206,9 +206,9 @@ static bool may_be_huge(fl_pagearena *arena, const char *page) {
     return huge;
 }
 
-/* Guarded first: that frees the page's memory too, and tells whether there are guards. A guard that can neither
- * be Prepared nor taken off again stays, and its unit counts as Ready: as one that nothing lies in, which goes at
- * the next purge, or with the slab. */
+/* Guarded first: that frees the page's memory too, and tells whether there are guards. A guard that can
+ * neither be Prepared nor taken off again stays, and its unit counts as Ready: as one that nothing lies in,
+ * which goes at the next purge, or with the slab. */
 void fl_slab_guard(fl_slab *slab) {
     char *guard = guard_of(slab);
     uint32_t room = (uint32_t)((size_t)(guard - slab->start) / slab->block_bytes);

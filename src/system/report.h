@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report.h: the line that a signal handler says of an access to memory, too large for its stack: there is one in
- * the process, and one thread at a time has it.
+ * report.h: the line that a signal handler says of an access to memory, too large for its stack: there is one
+ * in the process, and one thread at a time has it.
  *
  * Runs in a signal handler: takes no lock and no memory.
  */
@@ -12,7 +12,8 @@
 #include "line.h"
 
 /* Returns the line, empty, and the caller's until it calls fl_report_end. Others wait, for about a second at
- * most: a thread that does not get it in time was perhaps interrupted while it had it, and has it all the same. */
+ * most: a thread that does not get it in time was perhaps interrupted while it had it, and has it all the
+ * same. */
 fl_line *fl_report_begin(void);
 void fl_report_end(void);
 

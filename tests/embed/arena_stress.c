@@ -39,8 +39,9 @@ static void stress_arena(const stress_plan *plan) {
     while (!stop && fallow_tick())
         ;
     stress_run(&its);
-    /* All is freed and every thread has ended: no slab has been forgotten. (What a tick finds in the middle of a free it leaves for
-     * the next, and where its share of the time is used up, until the arena has been quiet for a moment.) */
+    /* All is freed and every thread has ended: no slab has been forgotten. (What a tick finds in the middle
+     * of a free it leaves for the next, and where its share of the time is used up, until the arena has been
+     * quiet for a moment.) */
     for (int i = 0; i < 5000 && arena_figures(arena).granted_bytes > 0; i++) {
         fallow_tick();
         rest_ms(1);

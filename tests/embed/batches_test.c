@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a thread has freed of other threads' blocks, and has gathered to hand it over together, is free to everybody who asks: to a walk,
- * to who gives back, at a limit, when the thread or the arena has ended, in the child of a fork.
+ * What a thread has freed of other threads' blocks, and has gathered to hand it over together, is free to
+ * everybody who asks: to a walk, to who gives back, at a limit, when the thread or the arena has ended, in
+ * the child of a fork.
  *
  * A second thread frees what it is told to, and sleeps in between, with what it has gathered.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls beside plain allocation and free: arrays, alignment that is kept, blocks of unknown arenas, one arena given back. */
+/* Calls beside plain allocation and free: arrays, alignment that is kept, blocks of unknown arenas, one arena
+ * given back. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -169,7 +170,7 @@ static void one_arena_gives_back_and_no_other(void) {
     fallow_arena_destroy(parent);
 }
 
-/* --- detach ------------------------------------------------------------------------------------------------------------------- */
+/* --- detach --------------------------------------------------------------------------------------------- */
 
 static void *use_in_turn(void *blocks) {
     for (int round = 0; round < 200; round++) {
@@ -183,7 +184,8 @@ static void *use_in_turn(void *blocks) {
     return NULL;
 }
 
-/* Two threads that live, and leave the arena after each use: one heap serves both, and what they have lives on. */
+/* Two threads that live, and leave the arena after each use: one heap serves both, and what they have lives
+ * on. */
 static void threads_leave_arenas(void) {
     static char *blocks[2][200];
     CHECK(fallow_arena_detach(arena));
@@ -204,7 +206,7 @@ static void threads_leave_arenas(void) {
     CHECK_EQUAL(arena_figures(arena).heaps, 0);
 }
 
-/* --- which arenas there are --------------------------------------------------------------------------------------------------- */
+/* --- which arenas there are ----------------------------------------------------------------------------- */
 
 typedef struct census {
     fallow_arena *wanted[3];
@@ -267,7 +269,7 @@ static void arenas_are_listed(void) {
     fallow_arena_destroy(parent);
 }
 
-/* --- figures ------------------------------------------------------------------------------------------------------------------- */
+/* --- figures -------------------------------------------------------------------------------------------- */
 
 static void refusals_say_whose(void) {
     fallow_arena *parent = fallow_arena_create("parent", (size_t)8 << 20);

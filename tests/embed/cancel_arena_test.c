@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A thread whose cancellation is pending uses arenas and pools in all ways: nothing of it is a point where threads are cancelled. */
+/* A thread whose cancellation is pending uses arenas and pools in all ways: nothing of it is a point where
+ * threads are cancelled. */
 #include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas with all options: parents and children, reset, resizing, walking, one thread, policies; many arenas by many threads, and
- * more than a thread keeps heaps in.
+ * Arenas with all options: parents and children, reset, resizing, walking, one thread, policies; many arenas
+ * by many threads, and more than a thread keeps heaps in.
  *
  * Usage: family_test [MANY]
  */
@@ -34,7 +34,8 @@ static size_t fill_up(fallow_arena *arena) {
     return bytes;
 }
 
-/* Three floors: the smallest limit on the way up is the one that holds, and what a child has, its parent has. */
+/* Three floors: the smallest limit on the way up is the one that holds, and what a child has, its parent
+ * has. */
 static void family_limits_nest_and_figures_add_up(void) {
     fallow_arena *root = fallow_arena_create("root", 16 * MIB);
     fallow_arena *middle = below(root, 8 * MIB), *left = below(middle, 6 * MIB), *right = below(middle, 0);
@@ -188,7 +189,8 @@ static void *free_every_fifth(void *arena) {
     return NULL;
 }
 
-/* Every live block once, and nothing else: also where others freed, and where pages inside slabs were given back. */
+/* Every live block once, and nothing else: also where others freed, and where pages inside slabs were given
+ * back. */
 static void family_walk_finds_exactly_the_live_blocks(void) {
     fallow_arena *arena = fallow_arena_create("walk", 0);
     pthread_t thread;
@@ -333,8 +335,9 @@ static size_t slab_bytes(void) {
     return grain_bytes > 65536 ? grain_bytes : 65536;
 }
 
-/* A thread that visits more arenas than it keeps heaps in leaves heaps behind. When ticks have come by, they hold nothing: not
- * what the thread itself freed, nor what is freed when it has left, by it or by another; on request, at once. */
+/* A thread that visits more arenas than it keeps heaps in leaves heaps behind. When ticks have come by, they
+ * hold nothing: not what the thread itself freed, nor what is freed when it has left, by it or by another; on
+ * request, at once. */
 static void family_visited_arenas_keep_nothing(void) {
     fallow_arena *arenas[VISITED];
     void *blocks[VISITED];
@@ -361,7 +364,8 @@ static void family_visited_arenas_keep_nothing(void) {
 
 static fallow_arena *visited[VISITED];
 
-/* Allocates in each, and then frees what it had there the last time; seen so far, blocks have their arena's number in them. */
+/* Allocates in each, and then frees what it had there the last time; seen so far, blocks have their arena's
+ * number in them. */
 static void *visit_all(void *number) {
     unsigned char *last[VISITED] = {NULL};
     for (int round = 0; round < 20; round++)

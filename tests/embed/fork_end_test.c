@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Forks while threads are at work in arenas: the child, in which nobody is, resets them and ends them. Usage: fork_end_test [FORKS] */
+/* Forks while threads are at work in arenas: the child, in which nobody is, resets them and ends them. Usage:
+ * fork_end_test [FORKS] */
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,8 @@ static fallow_arena *arenas[WORKERS];
 static _Atomic int stop;
 static int forks = 300;
 
-/* Slabs that have given parts back end one after the other: what each had that is not there waits for the arena's lock, in no book. */
+/* Slabs that have given parts back end one after the other: what each had that is not there waits for the
+ * arena's lock, in no book. */
 static void *work(void *argument) {
     fallow_arena *arena = *(fallow_arena **)argument;
     void *blocks[BLOCKS];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Forks while another thread's large block is moved by pages: the child finds the arena whole, resets it and uses it.
+ * Forks while another thread's large block is moved by pages: the child finds the arena whole, resets it and
+ * uses it.
  *
  * Usage: fork_move_test [PROCESSES]
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Handles that are used when they are none: each call with NULL, with what never was a handle, after its arena's end, after others have come
- * in its place, after its parent's end; each wrong order of calls. Each stops the process with a line that says what was asked, or does
- * what its header says. In every build.
+ * Handles that are used when they are none: each call with NULL, with what never was a handle, after its
+ * arena's end, after others have come in its place, after its parent's end; each wrong order of calls. Each
+ * stops the process with a line that says what was asked, or does what its header says. In every build.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -30,7 +30,7 @@ static fallow_arena *below(fallow_arena *parent) {
     return fallow_arena_create_with(&(fallow_arena_options){.name = "below", .parent = parent});
 }
 
-/* --- every call that takes an arena ------------------------------------------------------------------------------------------ */
+/* --- every call that takes an arena --------------------------------------------------------------------- */
 
 static void call_alloc(void) {
     CHECK(!fallow_arena_alloc(arena, 100));
@@ -201,7 +201,8 @@ static void ended_handles_stop(void) {
     each_call_stops("does not live");
 }
 
-/* Thousands have been made and ended since, in its very place; the last one lives, and is this thread's last one. */
+/* Thousands have been made and ended since, in its very place; the last one lives, and is this thread's last
+ * one. */
 static void replaced_handles_stop(void) {
     for (unsigned flags = 0; flags <= FALLOW_ARENA_ONE_THREAD; flags++) {
         fallow_arena *other;
@@ -254,7 +255,7 @@ static void null_stops_or_is_something(void) {
     }
 }
 
-/* --- in the middle of something ----------------------------------------------------------------------------------------------- */
+/* --- in the middle of something ------------------------------------------------------------------------- */
 
 static fallow_arena *child;
 
@@ -410,7 +411,7 @@ static void arenas_in_use_stop(void) {
     fallow_arena_destroy(arena);
 }
 
-/* --- pools -------------------------------------------------------------------------------------------------------------------- */
+/* --- pools ---------------------------------------------------------------------------------------------- */
 
 static void pool_child(void) {
     CHECK(!fallow_pool_create_child(pool));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a limit means, against a model: an arena refuses a request only if the OS pages that hold a live block, and those that the
- * request needs, are more than its limit. The model knows the addresses and sizes of live blocks and nothing of fallow. Many
- * threads own what is allocated, and all but one sleep.
+ * What a limit means, against a model: an arena refuses a request only if the OS pages that hold a live
+ * block, and those that the request needs, are more than its limit. The model knows the addresses and sizes
+ * of live blocks and nothing of fallow. Many threads own what is allocated, and all but one sleep.
  *
  * Usage: limit_model_test [STEPS [SEED]]    steps for each number of threads and limit
  */
@@ -35,7 +35,8 @@ static size_t block_count;
 static uint64_t rnd;
 static size_t refusals;
 
-/* Pages with live blocks, and how many each has: a table with open addressing, of which nothing is ever taken out. */
+/* Pages with live blocks, and how many each has: a table with open addressing, of which nothing is ever taken
+ * out. */
 static struct {
     uintptr_t page;
     unsigned live;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A request at the process's limit, while another thread gives back what is idle in another arena: there is room for it, now or
- * in a moment, and it is not refused.
+ * A request at the process's limit, while another thread gives back what is idle in another arena: there is
+ * room for it, now or in a moment, and it is not refused.
  *
  * Usage: limit_race_test [ROUNDS]
  */

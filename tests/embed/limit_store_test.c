@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A document store: four threads put values of 100 bytes to 40 KiB into one arena and evict when they are refused, all at the same time.
- * (One after the other, against a model: limit_model_test.) A thread is never refused while it holds far less than its share, whatever the
- * others hold in their hands; and when all is evicted, the next one has the whole arena.
+ * A document store: four threads put values of 100 bytes to 40 KiB into one arena and evict when they are
+ * refused, all at the same time. (One after the other, against a model: limit_model_test.) A thread is never
+ * refused while it holds far less than its share, whatever the others hold in their hands; and when all is
+ * evicted, the next one has the whole arena.
  *
  * Usage: limit_store_test [VALUES]    by thread
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits as a program meets them: small ones, lowered ones, who refuses, who is asked and when, and what must not fail. */
+/* Limits as a program meets them: small ones, lowered ones, who refuses, who is asked and when, and what must
+ * not fail. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -174,7 +175,8 @@ static bool shed_half(void *context, size_t wanted) {
     return true;
 }
 
-/* Crossed upwards, the soft limit has its shedder asked once: in the program's own thread, though fallow has one. */
+/* Crossed upwards, the soft limit has its shedder asked once: in the program's own thread, though fallow has
+ * one. */
 static void soft_limit_asks_once_each_time(void) {
     static cache it;
     it = (cache){.arena = fallow_arena_create("soft", 0)};
@@ -263,8 +265,8 @@ static void soft_limit_that_comes_late_asks(void) {
     fallow_arena_destroy(arena);
 }
 
-/* Blocks of a page each, whose thread has ended and left slabs that are full: nobody has a heap in that arena any more, and no count
- * says that something has become idle in it. */
+/* Blocks of a page each, whose thread has ended and left slabs that are full: nobody has a heap in that arena
+ * any more, and no count says that something has become idle in it. */
 static void *fill_whole_slabs(void *context) {
     cache *it = context;
     for (it->count = 0; it->count < 160; it->count++)

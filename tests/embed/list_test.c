@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is listed while it comes and goes: arenas (fallow_arena_each), of which nobody sees one that is half made, in the child of a fork
- * neither; pools (fallow_pool_each), with their figures.
+ * What is listed while it comes and goes: arenas (fallow_arena_each), of which nobody sees one that is half
+ * made, in the child of a fork neither; pools (fallow_pool_each), with their figures.
  *
  * Usage: list_test [ROUNDS]
  */
@@ -27,7 +27,7 @@ static int rounds = 5000;
 static _Atomic bool over;
 static _Atomic int made; /* by threads that make and end */
 
-/* --- arenas ------------------------------------------------------------------------------------------------------------------- */
+/* --- arenas --------------------------------------------------------------------------------------------- */
 
 static fallow_arena *family;
 
@@ -117,7 +117,7 @@ static void arenas_are_listed_whole_or_not_at_all(void) {
     fallow_arena_destroy(family);
 }
 
-/* --- pools -------------------------------------------------------------------------------------------------------------------- */
+/* --- pools ---------------------------------------------------------------------------------------------- */
 
 #define SEEN_MAX 64
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A Lua machine in a MiB. It makes tables until its memory is used up, drops them, and makes as many again, and again: what was
- * refused once costs nothing later. Its allocator is fallow_arena_realloc as it is: a block never fails to become smaller.
+ * A Lua machine in a MiB. It makes tables until its memory is used up, drops them, and makes as many again,
+ * and again: what was refused once costs nothing later. Its allocator is fallow_arena_realloc as it is: a
+ * block never fails to become smaller.
  */
 #include <lauxlib.h>
 #include <lualib.h>

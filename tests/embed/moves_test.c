@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Large blocks that realloc moves by pages, as often as a program likes: copies are seen as page faults, and what moves leave
- * behind in /proc/self/maps.
+ * Large blocks that realloc moves by pages, as often as a program likes: copies are seen as page faults, and
+ * what moves leave behind in /proc/self/maps.
  */
 #include <fcntl.h>
 #include <string.h>

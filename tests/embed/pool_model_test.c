@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools by a model: children, clean-ups, marks and rewinds in any order, also made and destroyed by clean-ups. What came before a mark
- * stays, with its contents; what came after it ends once, the last first. And what is not a live pool stops the process.
+ * Pools by a model: children, clean-ups, marks and rewinds in any order, also made and destroyed by
+ * clean-ups. What came before a mark stays, with its contents; what came after it ends once, the last first.
+ * And what is not a live pool stops the process.
  */
 #include <string.h>
 

@@ -127,7 +127,8 @@ static void pool_clean_ups_run_last_first_and_once(void) {
     CHECK(!strcmp(order, "dceba"));
 }
 
-/* Of several that are alike the newest goes; one that moves comes in its new place, and is gone from the old one. */
+/* Of several that are alike the newest goes; one that moves comes in its new place, and is gone from the old
+ * one. */
 static void pool_clean_ups_are_cancelled_and_moved(void) {
     fallow_pool *pool = fallow_pool_create(NULL), *other = fallow_pool_create(NULL);
     static char a[] = "a", b[] = "b", c[] = "c";
@@ -161,7 +162,8 @@ static void pool_clean_ups_are_cancelled_and_moved(void) {
     CHECK(!strcmp(order, "acba"));
 }
 
-/* What was there before the mark is whole after any number of rewinds, and nothing is held that came later. */
+/* What was there before the mark is whole after any number of rewinds, and nothing is held that came
+ * later. */
 static void pool_mark_and_rewind(void) {
     uint64_t random = 5;
     fallow_arena *arena = fallow_arena_create("rewound", 0);

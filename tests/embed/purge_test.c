@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pages inside slabs: what no live block touches goes back to the system, what lives is not touched, and purged slabs
- * are used again. What is resident is the kernel's word (mincore).
+ * Pages inside slabs: what no live block touches goes back to the system, what lives is not touched, and
+ * purged slabs are used again. What is resident is the kernel's word (mincore).
  */
 #include <pthread.h>
 #include <string.h>
@@ -242,7 +242,8 @@ static void purge_refused_loses_no_block(void) {
     fallow_arena_destroy(arena);
 }
 
-/* A system with a commit step that says no: a slab that was purged and has become empty is not lost by it, nor its arena's end. */
+/* A system with a commit step that says no: a slab that was purged and has become empty is not lost by it,
+ * nor its arena's end. */
 static bool refuses_commit;
 
 static osmem_result commit(void *context, void *start, size_t bytes) {
@@ -340,8 +341,8 @@ static void work_and_tick(int ticks) {
     }
 }
 
-/* An eighth is idle: too little to split huge pages for while the program is at work. Ticks have something left
- * until it rests, and then that goes. */
+/* An eighth is idle: too little to split huge pages for while the program is at work. Ticks have something
+ * left until it rests, and then that goes. */
 static void purge_of_huge_pages_waits_for_a_rest(void) {
     arena = fallow_arena_create("huge", 0);
     count = BLOCKS_MAX;
@@ -378,7 +379,8 @@ static void drop_small(size_t part, size_t parts) {
             fallow_arena_free(arena, small_blocks[i]);
 }
 
-/* One tick looks at no more than a few purged slabs; it says so as long as it has not looked at all since the last free. */
+/* One tick looks at no more than a few purged slabs; it says so as long as it has not looked at all since the
+ * last free. */
 static void purge_ticks_look_at_all(void) {
     CHECK((arena = fallow_arena_create("ticks", 0)) != NULL);
     CHECK((small_blocks = malloc(SMALL_BLOCKS * sizeof *small_blocks)) != NULL);

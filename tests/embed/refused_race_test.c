@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One thread asks an arena for more than the system gives, in every way that there is to ask; others map, fill, check and
- * unmap memory of their own meanwhile, which has nothing to do with fallow. What is refused is nobody's loss: not the arena's,
- * and not a stranger's, whose new mapping lies just where the arena had tried to be. (Before Linux 6.12 a refused
- * mmap(MAP_FIXED) had already unmapped what lay there.)
+ * One thread asks an arena for more than the system gives, in every way that there is to ask; others map,
+ * fill, check and unmap memory of their own meanwhile, which has nothing to do with fallow. What is refused
+ * is nobody's loss: not the arena's, and not a stranger's, whose new mapping lies just where the arena had
+ * tried to be. (Before Linux 6.12 a refused mmap(MAP_FIXED) had already unmapped what lay there.)
  *
  * Usage: refused_race_test [REFUSALS [SEED]]
  */

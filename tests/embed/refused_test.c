@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every path of arenas and pools with the n-th request of memory refused, for n = 1, 2, … until none is: nothing is lost, the
- * figures are exact, and a neighbour is untouched. (SQLite's out-of-memory sweep, on the arena's back end.)
+ * Every path of arenas and pools with the n-th request of memory refused, for n = 1, 2, … until none is:
+ * nothing is lost, the figures are exact, and a neighbour is untouched. (SQLite's out-of-memory sweep, on the
+ * arena's back end.)
  */
 #include <errno.h>
 #include <string.h>

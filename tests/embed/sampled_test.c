@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The profile in arenas: what its books hold at most, blocks that change their size, and arenas at their limit. */
+/* The profile in arenas: what its books hold at most, blocks that change their size, and arenas at their
+ * limit. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -40,7 +41,8 @@ static fallow_arena *arena_of(const char *name, size_t limit_bytes) {
     return arena;
 }
 
-/* 2000 blocks of 192 KiB, in samples of 1 MiB, made smaller where they are: 6 widths of the estimate are 35 %. */
+/* 2000 blocks of 192 KiB, in samples of 1 MiB, made smaller where they are: 6 widths of the estimate are 35
+ * %. */
 static void sampled_blocks_that_shrink_count_for_all_of_them(void) {
     enum { BLOCKS = 2000 };
     static void *blocks[BLOCKS];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas that go to another parent: what they have counts there, at one moment, or nothing changes; beside threads that use them, and in the
- * child of a fork.
+ * Arenas that go to another parent: what they have counts there, at one moment, or nothing changes; beside
+ * threads that use them, and in the child of a fork.
  *
  * Usage: set_parent_test [ROUNDS]
  */
@@ -254,7 +254,7 @@ static void nobody_is_below_himself(void) {
     fallow_arena_destroy(grandchild);
 }
 
-/* --- beside threads ----------------------------------------------------------------------------------------------------------- */
+/* --- beside threads ------------------------------------------------------------------------------------- */
 
 #define LIMIT (4 * MIB)
 #define USERS 3
@@ -385,7 +385,8 @@ static void beside_threads_that_use_them(void) {
     fallow_arena_destroy(moving);
 }
 
-/* More below it than a checking build has in mind of locks; ThreadSanitizer has room for no more (docs/embedding.md). */
+/* More below it than a checking build has in mind of locks; ThreadSanitizer has room for no more
+ * (docs/embedding.md). */
 #ifdef __SANITIZE_THREAD__
 #define HUNDREDS 50
 #else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shedders as a program meets them: at the soft limit of a program that never ticks, where they free too little or nothing, and where
- * another thread is in want while one is at work.
+ * Shedders as a program meets them: at the soft limit of a program that never ticks, where they free too
+ * little or nothing, and where another thread is in want while one is at work.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -69,8 +69,8 @@ static bool put(kind how, size_t bytes) {
     return true;
 }
 
-/* Everything can be freed at any time: so little more is ever Ready than the soft limit and one request, whatever is asked for, and
- * nothing is refused. */
+/* Everything can be freed at any time: so little more is ever Ready than the soft limit and one request,
+ * whatever is asked for, and nothing is refused. */
 static void soft_limit_holds_without_ticks(void) {
     static const size_t sizes[] = {100, 1000, 30000, 300000, 1500000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -91,8 +91,8 @@ static void soft_limit_holds_without_ticks(void) {
             }
 }
 
-/* A shedder that frees little leaves the limit exceeded. It is asked again when the excess has doubled: not at every request, and not
- * never. */
+/* A shedder that frees little leaves the limit exceeded. It is asked again when the excess has doubled: not
+ * at every request, and not never. */
 static void soft_limit_asks_again_while_it_is_exceeded(void) {
     for (size_t at_most = 0; at_most <= 1; at_most++) {
         start(0, at_most);
@@ -104,8 +104,8 @@ static void soft_limit_asks_again_while_it_is_exceeded(void) {
     }
 }
 
-/* The program ticks no more, or not often enough: as long as the soft limit is exceeded and its shedder has something, nothing is
- * refused. */
+/* The program ticks no more, or not often enough: as long as the soft limit is exceeded and its shedder has
+ * something, nothing is refused. */
 static void soft_shedder_is_asked_as_long_as_it_helps(void) {
     start(HARD_BYTES, 300);
     fallow_arena_on_soft_limit(it.arena, shed, NULL);
@@ -162,7 +162,8 @@ static void *ask_beside(void *unused) {
     return block;
 }
 
-/* While a shedder is at work, another thread comes to the limit: it waits, and has its share. Nobody is asked twice. */
+/* While a shedder is at work, another thread comes to the limit: it waits, and has its share. Nobody is asked
+ * twice. */
 static void who_comes_while_a_shedder_works_is_served(void) {
     for (int soft = 0; soft <= 1; soft++)
         for (int round = 0; round < 3; round++) {

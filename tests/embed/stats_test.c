@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the statistics say of an arena is what the program has of it: after random work of many threads that free each other's
- * blocks, and have ended or not; and nearly so while they are at it. */
+/* What the statistics say of an arena is what the program has of it: after random work of many threads that
+ * free each other's blocks, and have ended or not; and nearly so while they are at it. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>

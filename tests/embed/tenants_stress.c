@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * 32 threads that create, allocate in, free across, reset and destroy arenas, with parents and children and pools in them,
- * for so many seconds, after half as many to begin with; contents checked; at the end, memory is where it was then.
+ * 32 threads that create, allocate in, free across, reset and destroy arenas, with parents and children and
+ * pools in them, for so many seconds, after half as many to begin with; contents checked; at the end, memory
+ * is where it was then.
  *
  * Usage: tenants_stress [SECONDS [SEED]]
  */
@@ -109,7 +110,8 @@ static void use(tenant *it, uint64_t *random) {
         use_pool(it->arena, random);
 }
 
-/* A heap of each thread in each tenant at once: a machine that is slow would not come as far in a few seconds. */
+/* A heap of each thread in each tenant at once: a machine that is slow would not come as far in a few
+ * seconds. */
 static void visit_all(void) {
     for (int i = 0; i < TENANTS; i++) {
         pthread_rwlock_rdlock(&tenants[i].lock);
@@ -148,7 +150,8 @@ int main(int argc, char **argv) {
     long seconds = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
     seed = check_seed(argc - 1, argv + 1);
     size_t base = 0;
-    /* The first two for what is there once and for all, of which a loaded machine may not bring about all at once. */
+    /* The first two for what is there once and for all, of which a loaded machine may not bring about all at
+     * once. */
     for (int round = 0; round < 3; round++) {
         end_time = time(NULL) + (round == 2 ? seconds : (seconds + 1) / 2);
         for (int i = 0; i < 4; i++)

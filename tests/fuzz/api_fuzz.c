@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzz target over arenas: a sequence of calls, by two threads in turn, against a model that knows each block's place, size and
- * contents and each arena's limit and parent. No two blocks overlap; contents and alignments are as promised; statistics and walks
- * are the model's to the byte; and a request fails only where the OS pages with live blocks, and those that it needs, are more than
- * a limit: that of the arena which fallow_arena_last_refusal names.
+ * A fuzz target over arenas: a sequence of calls, by two threads in turn, against a model that knows each
+ * block's place, size and contents and each arena's limit and parent. No two blocks overlap; contents and
+ * alignments are as promised; statistics and walks are the model's to the byte; and a request fails only
+ * where the OS pages with live blocks, and those that it needs, are more than a limit: that of the arena
+ * which fallow_arena_last_refusal names.
  */
 #include <errno.h>
 #include <pthread.h>

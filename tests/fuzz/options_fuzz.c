@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzz target over the text of FALLOW_OPTIONS, and over fallow_option_set: what is set and what is reported,
- * against a reader of its own, which cuts the text up first and looks at it then. What an option does is left out.
+ * A fuzz target over the text of FALLOW_OPTIONS, and over fallow_option_set: what is set and what is
+ * reported, against a reader of its own, which cuts the text up first and looks at it then. What an option
+ * does is left out.
  */
 #include <ctype.h>
 #include <stddef.h>
@@ -132,7 +133,8 @@ static void compare(void) {
     FL_OPTIONS(COMPARE)
 }
 
-/* What a text is likely to be made of: names that exist, and pieces of values, for bytes that are no text of their own. */
+/* What a text is likely to be made of: names that exist, and pieces of values, for bytes that are no text of
+ * their own. */
 static size_t piece(char *out, size_t room, unsigned byte) {
     static const char *const pieces[] = {":",  ",", "0", "1", "k", "t", "18446744073709551615", "16777216",
                                          "/a", "g", ";", "=", "M", " ", "00000000000000000000", "-"};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzz target over the lives of pools, against a model: a tree of pools with objects, children, clean-ups, limits and marks. What
- * a rewind, a reset or an end takes with it, and in which order clean-ups are called; that all else stays as it was; what is used
- * and held; and that only a limit refuses.
+ * A fuzz target over the lives of pools, against a model: a tree of pools with objects, children, clean-ups,
+ * limits and marks. What a rewind, a reset or an end takes with it, and in which order clean-ups are called;
+ * that all else stays as it was; what is used and held; and that only a limit refuses.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -50,7 +50,8 @@ static void clean_up(void *context) {
     called[called_count++] = (unsigned)(uintptr_t)context;
 }
 
-/* Near a limit a chunk is no longer than it must be: whole pages for the object and what describes the chunk. */
+/* Near a limit a chunk is no longer than it must be: whole pages for the object and what describes the
+ * chunk. */
 static bool may_refuse(const model *it, size_t bytes) {
     size_t chunk = (bytes + CHUNK_BYTES + DESCRIPTION_BYTES) / CHUNK_BYTES * CHUNK_BYTES;
     return (it->limit && fallow_pool_held_bytes(it->pool) + chunk > it->limit) ||

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fuzz target over traces, as `fallow replay` reads them: an input is a file, or what stands between the header and the end
- * of one. It is refused, or what is made of it is what a reader of its own finds, which keeps all blocks in a list.
+ * A fuzz target over traces, as `fallow replay` reads them: an input is a file, or what stands between the
+ * header and the end of one. It is refused, or what is made of it is what a reader of its own finds, which
+ * keeps all blocks in a list.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -94,7 +94,8 @@ static void *free_of_second(void *unused) {
     return NULL;
 }
 
-/* Four slabs of one class: the first with some free, the second notified of, the third full, the fourth current. */
+/* Four slabs of one class: the first with some free, the second notified of, the third full, the fourth
+ * current. */
 static void park(void) {
     per_slab = capacity_for(2048);
     CHECK(4 * per_slab <= 1024);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_main.h: what runs a fuzz target: libFuzzer, or where there is none, this: the files named, then a number of
- * random inputs. And how a target reads its input.
+ * fuzz_main.h: what runs a fuzz target: libFuzzer, or where there is none, this: the files named, then a
+ * number of random inputs. And how a target reads its input.
  */
 #ifndef FUZZ_MAIN_H
 #define FUZZ_MAIN_H

@@ -16,8 +16,8 @@
 #define ALLOW(name) \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* These two, which may be the same, from here on with an error, in the calling thread and those that it makes.
- * False: no filters here. */
+/* These two, which may be the same, from here on with an error, in the calling thread and those that it
+ * makes. False: no filters here. */
 static inline bool refuse_calls(long call, long other, int error) {
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),

@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Sanitizers keep memory of their own for every thread and block: what is resident then says nothing of us. */
+/* Sanitizers keep memory of their own for every thread and block: what is resident then says nothing of
+ * us. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RESIDENT_IS_OURS 0
 #elif defined(__has_feature)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rules.c: runs the test program that it is linked into under the rules of another system: RULES=windows:65536, a name
- * and an OS page. A simulated system stands in for the real one, with the real one's memory behind it (osmem_sim.h). At the
- * end no call may have broken a rule, and the ledger must say what the simulated system says.
+ * rules.c: runs the test program that it is linked into under the rules of another system:
+ * RULES=windows:65536, a name and an OS page. A simulated system stands in for the real one, with the real
+ * one's memory behind it (osmem_sim.h). At the end no call may have broken a rule, and the ledger must say
+ * what the simulated system says.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,8 @@ static const struct {
     osmem_sim_config config;
 } systems[] = {
     {"linux", {.real = true}},
-    /* VirtualAlloc: 64 KiB apart, nothing spans two reservations, a commit step, decommitted memory faults. */
+    /* VirtualAlloc: 64 KiB apart, nothing spans two reservations, a commit step, decommitted memory
+     * faults. */
     {"windows", {.real = true, .reserve_bytes = 65536, .reservations_apart = true, .prepared_faults = true}},
     /* WebAssembly: what was reserved stays. */
     {"neverfrees", {.real = true, .never_frees = true}},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim_arena.h: arenas of pages on a simulated system, of any page size and with any budget. A sim has addresses of
- * its own; the back end made here shifts them to where fallow's window lies.
+ * sim_arena.h: arenas of pages on a simulated system, of any page size and with any budget. A sim has
+ * addresses of its own; the back end made here shifts them to where fallow's window lies.
  */
 #ifndef SIM_ARENA_H
 #define SIM_ARENA_H
@@ -61,7 +61,8 @@ SIM_CALL(huge_page)
 SIM_CALL(no_huge_page)
 SIM_CALL(collapse)
 
-/* Where the window had to be reserved as a whole (under ThreadSanitizer), its addresses are not the sim's to give. */
+/* Where the window had to be reserved as a whole (under ThreadSanitizer), its addresses are not the sim's to
+ * give. */
 static void sim_skip_unless_possible(void) {
     if (fl_window_pages_max() < ((size_t)1 << 43) >> FL_PAGE_SHIFT) {
         printf("skipped: the window is reserved whole\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a program makes of pages in its own blocks (guards, locks, not for children) stays there: blocks that it gets later
- * are as any others.
+ * What a program makes of pages in its own blocks (guards, locks, not for children) stays there: blocks that
+ * it gets later are as any others.
  */
 #include <malloc.h>
 #include <stdlib.h>

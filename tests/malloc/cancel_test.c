@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread whose cancellation is pending does everything that the family offers: none of it is a point where threads are
- * cancelled, whatever fallow does meanwhile (reads what the container says, gives memory back, starts its thread, forks with
- * the program, writes figures at exit). errno is kept on the way.
+ * A thread whose cancellation is pending does everything that the family offers: none of it is a point where
+ * threads are cancelled, whatever fallow does meanwhile (reads what the container says, gives memory back,
+ * starts its thread, forks with the program, writes figures at exit). errno is kept on the way.
  *
  * The program runs itself once for each set of options.
  */

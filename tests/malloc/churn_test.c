@@ -91,7 +91,8 @@ static void churn_keeps_its_pages(void) {
     CHECK(came < churned_bytes / PART);
 }
 
-/* Of every sixteen objects one lives on. (It takes up to ten seconds, if it was given back in vain before.) */
+/* Of every sixteen objects one lives on. (It takes up to ten seconds, if it was given back in vain
+ * before.) */
 static void churn_ends_and_memory_goes(void) {
     size_t base = resident_bytes(), left = base;
     for (; oldest < newest; oldest++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that stays within its container only if idle memory goes back before it grows: half of what it has freed
- * lies in holes too small for what it asks for next. Run by container.sh in a group of 256 MiB.
+ * A program that stays within its container only if idle memory goes back before it grows: half of what it
+ * has freed lies in holes too small for what it asks for next. Run by container.sh in a group of 256 MiB.
  */
 #include <stdlib.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What test suites of C libraries ask of malloc beyond one call after the other: failures of the whole aligned family at every
- * alignment, counts that move with blocks, threads that wait for each other's blocks, and storms of signals whose handlers fork.
+ * What test suites of C libraries ask of malloc beyond one call after the other: failures of the whole
+ * aligned family at every alignment, counts that move with blocks, threads that wait for each other's blocks,
+ * and storms of signals whose handlers fork.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -18,7 +19,8 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-/* From the largest that a pointer difference can be, upwards; with each, what alignment and rounding take beyond the end. */
+/* From the largest that a pointer difference can be, upwards; with each, what alignment and rounding take
+ * beyond the end. */
 static void aligned_too_much_is_enomem_for_every_alignment(void) {
     for (size_t alignment = 16; alignment <= SIZE_MAX / 4; alignment *= 2) {
         const size_t sizes[] = {SIZE_MAX,

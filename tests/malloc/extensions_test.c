@@ -12,7 +12,8 @@
 #include "../lib/check.h"
 #include "../lib/resident.h"
 
-/* Names that this C library does not have, or has for old programs only: found as such a program finds them. */
+/* Names that this C library does not have, or has for old programs only: found as such a program finds
+ * them. */
 typedef void free_type(void *block);
 typedef void free_sized_type(void *block, size_t bytes);
 typedef void free_aligned_sized_type(void *block, size_t alignment, size_t bytes);
@@ -57,7 +58,8 @@ static void extensions_mallinfo_follows_the_heap(void) {
     CHECK(mallinfo2().uordblks <= before.uordblks + MIB);
 }
 
-/* By what may be used of each block, to the byte, of every size; with others' frees, and slabs from which pages have gone. */
+/* By what may be used of each block, to the byte, of every size; with others' frees, and slabs from which
+ * pages have gone. */
 static void *free_every_other(void *blocks) {
     for (int i = 0; i < 20000; i += 2) {
         free(((char **)blocks)[i]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fork while other threads allocate: the child allocates, frees what it inherited, makes threads, and ends. */
+/* fork while other threads allocate: the child allocates, frees what it inherited, makes threads, and
+ * ends. */
 #include <pthread.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -118,7 +119,8 @@ static void fork_in_a_storm(void) {
     CHECK_EQUAL(pthread_join(owner, NULL), 0);
 }
 
-/* Slabs are in the scavenger's hands when the process forks: the child frees and allocates among them all the same. */
+/* Slabs are in the scavenger's hands when the process forks: the child frees and allocates among them all the
+ * same. */
 #define SPREAD 20000
 static char *spread[SPREAD];
 static pthread_barrier_t spread_out;
@@ -150,7 +152,8 @@ static void fork_while_slabs_are_claimed(void) {
     for (int round = 0; round < 3; round++) {
         CHECK_EQUAL(pthread_create(&owner, NULL, spread_and_sleep, NULL), 0);
         pthread_barrier_wait(&spread_out);
-        /* For half a second and more: the scavenger believes in quiet after 300 ms, and then takes the owner's slabs. */
+        /* For half a second and more: the scavenger believes in quiet after 300 ms, and then takes the
+         * owner's slabs. */
         for (int tries = 0; tries < 50; tries++) {
             fflush(stdout);
             pid_t child = fork();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks that travel between threads: what others free comes back to be used, whoever sleeps, ends, or never allocates. */
+/* Blocks that travel between threads: what others free comes back to be used, whoever sleeps, ends, or never
+ * allocates. */
 #include <pthread.h>
 #include <string.h>
 
@@ -51,8 +52,8 @@ static void frees_by_a_thread_that_never_allocates(void) {
     free_all();
 }
 
-/* One block is freed in a full slab and one is allocated, over and over, all over the heap: the block that was freed is what
- * is found, not new memory. */
+/* One block is freed in a full slab and one is allocated, over and over, all over the heap: the block that
+ * was freed is what is found, not new memory. */
 static void frees_alternating_on_full_slabs(void) {
     uint64_t random = 3;
     fill_all();

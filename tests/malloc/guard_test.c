@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sampled blocks between inaccessible pages (option guard_sampling): each mistake in a process of its own, which begins anew under the
- * option, and is seen by its signal and by what it says; and all that is no mistake.
+ * Sampled blocks between inaccessible pages (option guard_sampling): each mistake in a process of its own,
+ * which begins anew under the option, and is seen by its signal and by what it says; and all that is no
+ * mistake.
  */
 #include <dlfcn.h>
 #include <malloc.h>
@@ -539,7 +540,8 @@ static void all_is_well(void) {
     freed_ones_wait();
 }
 
-/* Of pairs of malloc and free that never leave the fast path without the option: how many blocks are sampled. */
+/* Of pairs of malloc and free that never leave the fast path without the option: how many blocks are
+ * sampled. */
 static size_t sampled_of(size_t pairs) {
     size_t sampled = 0;
     void *usual = NULL;

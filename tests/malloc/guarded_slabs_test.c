@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The hardened library's guard pages between slabs, from outside: which OS pages among a program's blocks cannot be read. */
+/* The hardened library's guard pages between slabs, from outside: which OS pages among a program's blocks
+ * cannot be read. */
 #include <malloc.h>
 #include <stdbool.h>
 #include <string.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fallow's own thread is a guest in the program: normal policy and all processors, whoever brought it; no number of the
- * program's descriptors; room for the program's thread-local storage; gone when main ends by pthread_exit. The program's own
- * threads open nothing after start. And with address randomization switched off, addresses are the same in each run.
+ * fallow's own thread is a guest in the program: normal policy and all processors, whoever brought it; no
+ * number of the program's descriptors; room for the program's thread-local storage; gone when main ends by
+ * pthread_exit. The program's own threads open nothing after start. And with address randomization switched
+ * off, addresses are the same in each run.
  *
- * The program runs itself once for each scene. What the kernel is asked is seen by a thread that answers for the filter of
- * system calls of all others.
+ * The program runs itself once for each scene. What the kernel is asked is seen by a thread that answers for
+ * the filter of system calls of all others.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Huge pages, as the kernel counts them: a small program has none, a large one has them where it grows, and what is freed goes back
- * whatever it lay in.
+ * Huge pages, as the kernel counts them: a small program has none, a large one has them where it grows, and
+ * what is freed goes back whatever it lay in.
  *
  * Usage: huge_test [none]   none: with huge_pages:0
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Arenas in a program that malloc serves: what they leave idle goes back by itself, though none has much of it. */
+/* Arenas in a program that malloc serves: what they leave idle goes back by itself, though none has much of
+ * it. */
 #include "../lib/check.h"
 #include "../lib/resident.h"
 #include "fallow/fallow.h"

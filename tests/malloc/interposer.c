@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interposer.c: a library that replaces functions of the C library, as libfaketime, fakeroot and their like do: it allocates
- * whenever it is entered. Preloaded before fallow it ends the process, with a line, where fallow has called one of them.
+ * interposer.c: a library that replaces functions of the C library, as libfaketime, fakeroot and their like
+ * do: it allocates whenever it is entered. Preloaded before fallow it ends the process, with a line, where
+ * fallow has called one of them.
  */
 #include <dlfcn.h>
 #include <errno.h>

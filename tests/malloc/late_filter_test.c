@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A filter of system calls that comes late, when memory is already as it could not be made any more: a call that is refused from then on
- * costs memory, and nothing else. Each filter in a process of its own. For the hardened library above all, which undoes what it has done to
- * its pages.
+ * A filter of system calls that comes late, when memory is already as it could not be made any more: a call
+ * that is refused from then on costs memory, and nothing else. Each filter in a process of its own. For the
+ * hardened library above all, which undoes what it has done to its pages.
  */
 #include <errno.h>
 #include <malloc.h>

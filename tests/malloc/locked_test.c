@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs that lock their memory: nothing storms, nothing is lost, and a small limit is used up before malloc says no. */
+/* Programs that lock their memory: nothing storms, nothing is lost, and a small limit is used up before
+ * malloc says no. */
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs whose own words look like what the library writes into free blocks are as right as any: nothing may stop them. Whatever
- * stands in a block just freed, the program writes into its live ones, with the address of another live block behind it, as a list
- * of free blocks would have it; and others free, resize and measure that one while the owner hands out blocks and fills them.
+ * Programs whose own words look like what the library writes into free blocks are as right as any: nothing
+ * may stop them. Whatever stands in a block just freed, the program writes into its live ones, with the
+ * address of another live block behind it, as a list of free blocks would have it; and others free, resize
+ * and measure that one while the owner hands out blocks and fills them.
  */
 #include <malloc.h>
 #include <pthread.h>

@@ -120,8 +120,8 @@ static void inside_a_small_block_by_another_thread(void) {
     pthread_join(thread, NULL);
 }
 
-/* No misuse: what stands in a free block is in live ones as well, because the program writes it there, of several sizes; and they are
- * freed, by other threads too. */
+/* No misuse: what stands in a free block is in live ones as well, because the program writes it there, of
+ * several sizes; and they are freed, by other threads too. */
 static void free_blocks_look_alike(void) {
     static const size_t sizes[] = {24, 100, 1000, 5000, 50000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* pagesize_liar.c: a library whose sysconf says that OS pages are as large as PAGE_BYTES says; preloaded before fallow. */
+/* pagesize_liar.c: a library whose sysconf says that OS pages are as large as PAGE_BYTES says; preloaded
+ * before fallow. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <unistd.h>

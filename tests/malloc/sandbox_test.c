@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls that malloc makes, by a filter that ends the process at any other: with background_thread:0,container:0 nothing but
- * what memory needs, ever after start; else the same until much is idle.
+ * System calls that malloc makes, by a filter that ends the process at any other: with
+ * background_thread:0,container:0 nothing but what memory needs, ever after start; else the same until much
+ * is idle.
  */
 #include <errno.h>
 #include <linux/audit.h>

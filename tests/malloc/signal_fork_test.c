@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ways to make a process that deadlock other allocators: fork while others hold the locks of stdio, fork and _Fork from a signal
- * handler that has interrupted malloc, exit from one; vfork and posix_spawn from many threads. Each in a process of its own.
+ * Ways to make a process that deadlock other allocators: fork while others hold the locks of stdio, fork and
+ * _Fork from a signal handler that has interrupted malloc, exit from one; vfork and posix_spawn from many
+ * threads. Each in a process of its own.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -74,7 +75,8 @@ static void fork_while_others_hold_stdio(void) {
         CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
 }
 
-/* A signal comes at some moment while this thread is in malloc and free, in slow paths too; the next when it is there again. */
+/* A signal comes at some moment while this thread is in malloc and free, in slow paths too; the next when it
+ * is there again. */
 static _Atomic int forks;
 static timer_t timer;
 static pid_t first_process;

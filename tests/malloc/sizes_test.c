@@ -10,7 +10,8 @@
 
 #define CLASSED_MAX ((size_t)128 << 10)
 
-/* 16 bytes up to 128; an eighth to 16 KiB; a quarter to 128 KiB; above, whole pages of 16 KiB, or the system's if larger. */
+/* 16 bytes up to 128; an eighth to 16 KiB; a quarter to 128 KiB; above, whole pages of 16 KiB, or the
+ * system's if larger. */
 static size_t waste_allowed(size_t bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return bytes <= 128           ? 15

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How much stack malloc and its family need at most, on slow paths too: every call runs on a stack of its own that is painted
- * before and looked at after it. What is not measured: the making of fallow's own thread, and reports that end the process.
+ * How much stack malloc and its family need at most, on slow paths too: every call runs on a stack of its own
+ * that is painted before and looked at after it. What is not measured: the making of fallow's own thread, and
+ * reports that end the process.
  *
  * And threads with the least stack that there is run through slow paths, fallow's thread started on the way.
  *
- * The program runs itself once for each set of options. The figure is that of fallow as it is built for use: with assertions
- * or without optimization it is printed and not judged.
+ * The program runs itself once for each set of options. The figure is that of fallow as it is built for use:
+ * with assertions or without optimization it is printed and not judged.
  */
 #include <malloc.h>
 #include <pthread.h>

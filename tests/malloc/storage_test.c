@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * glibc keeps the stacks of threads that have ended, 40 MiB of them; pthread_join of one more lets go of others, and frees their
- * storage, with the lock held that pthread_create takes. So much is freed here at that place that it is worth a thread of fallow's
- * own: none may be started there. (Where one is, the test hangs, with all signals blocked, until it is killed.)
+ * glibc keeps the stacks of threads that have ended, 40 MiB of them; pthread_join of one more lets go of
+ * others, and frees their storage, with the lock held that pthread_create takes. So much is freed here at
+ * that place that it is worth a thread of fallow's own: none may be started there. (Where one is, the test
+ * hangs, with all signals blocked, until it is killed.)
  *
  * Usage: storage_test LIBRARY   thread_storage.c's
  */

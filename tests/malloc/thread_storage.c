@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* thread_storage.c: a library that is loaded late, with much storage for each thread: from malloc, at a thread's first use. */
+/* thread_storage.c: a library that is loaded late, with much storage for each thread: from malloc, at a
+ * thread's first use. */
 static __thread char storage[1 << 20];
 
 void touch_storage(void) {

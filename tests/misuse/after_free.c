@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* after_free.c: writes to blocks that are free, and reads of them. glibc finds writes that damage its links, and everything that was a
- * mapping of its own; who reads what is still there is found only by making it inaccessible. */
+/* after_free.c: writes to blocks that are free, and reads of them. glibc finds writes that damage its links,
+ * and everything that was a mapping of its own; who reads what is still there is found only by making it
+ * inaccessible. */
 #include "misuse.h"
 
 static void written(size_t bytes, size_t from, size_t length) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bad_free.c: what is freed is not the start of a block. glibc goes by what stands in front of it; allocators that know where blocks
- * start need no luck. */
+/* bad_free.c: what is freed is not the start of a block. glibc goes by what stands in front of it; allocators
+ * that know where blocks start need no luck. */
 #include <sys/mman.h>
 
 #include "misuse.h"

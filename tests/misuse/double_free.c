@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* double_free.c: a block is freed that is free already. glibc finds most of those that are small (by a key in the block, while that
- * stands there) and all that were mappings of their own; allocators with bits of what lives beside the heap find nearly all. */
+/* double_free.c: a block is freed that is free already. glibc finds most of those that are small (by a key in
+ * the block, while that stands there) and all that were mappings of their own; allocators with bits of what
+ * lives beside the heap find nearly all. */
 #include "misuse.h"
 
 static void twice_at_once(size_t bytes, size_t extent) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* mismatch.cpp: C++'s delete is told another size or alignment than new was, or of what is no object of its own. Most allocators
- * believe what they are told; some check, and glibc never hears of it. */
+/* mismatch.cpp: C++'s delete is told another size or alignment than new was, or of what is no object of its
+ * own. Most allocators believe what they are told; some check, and glibc never hears of it. */
 #include <new>
 
 #include "misuse.h"

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * misuse.c: commits each misuse in a process of its own, and says what came of it. With any malloc: that which is preloaded.
+ * misuse.c: commits each misuse in a process of its own, and says what came of it. With any malloc: that
+ * which is preloaded.
  *
  *   misuse                  each case, and a table of how many of each kind were found
  *   misuse table            the table alone
- *   misuse check FILE       stops where a case comes out otherwise than FILE says, for better or for worse; then the table
- *   misuse better FILE      the same, but a case may come out better (for builds with more checks)
- *   misuse outcomes         the lines of such a file; where chance decides, somebody joins several by a bar: stopped|unnoticed
- *   misuse run CASE         one case, in this process
+ *   misuse check FILE stops where a case comes out otherwise than FILE says, for better or for worse; then
+ *   the table misuse better FILE the same, but a case may come out better (for builds with more checks)
+ *   misuse outcomes the lines of such a file; where chance decides, somebody joins several by a bar:
+ *   stopped|unnoticed misuse run CASE one case, in this process
  *
  * Where a line says "at-least N", so many have to be found in all.
  *
- * Outcomes: "stopped": SIGABRT, and one line that begins with "fallow: "; "aborted": the same without that line, as other
- * allocators do; "explained": any other signal, after such a line; "faulted": without it; "refused": the call failed as it should;
- * "unnoticed". All but the last are found.
+ * Outcomes: "stopped": SIGABRT, and one line that begins with "fallow: "; "aborted": the same without that
+ * line, as other allocators do; "explained": any other signal, after such a line; "faulted": without it;
+ * "refused": the call failed as it should; "unnoticed". All but the last are found.
  */
 #include "misuse.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * misuse.h: what a case of misuse is, and what the cases share. A case makes one mistake with malloc's memory, in a process of its
- * own, goes on as a program would that does not know of it, and returns. It must never depend on what an allocator keeps where:
- * sizes are measured from malloc_usable_size, so that no case is within its rights on one allocator and a mistake on another.
+ * misuse.h: what a case of misuse is, and what the cases share. A case makes one mistake with malloc's
+ * memory, in a process of its own, goes on as a program would that does not know of it, and returns. It must
+ * never depend on what an allocator keeps where: sizes are measured from malloc_usable_size, so that no case
+ * is within its rights on one allocator and a mistake on another.
  */
 #ifndef MISUSE_H
 #define MISUSE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* overflow.c: writes behind the end of a block, and before its start. glibc finds what hits the sizes between blocks, once it looks at
- * them; allocators whose blocks lie bare find what hits free ones; guard pages, what leaves a large one. */
+/* overflow.c: writes behind the end of a block, and before its start. glibc finds what hits the sizes between
+ * blocks, once it looks at them; allocators whose blocks lie bare find what hits free ones; guard pages, what
+ * leaves a large one. */
 #include "misuse.h"
 
 static char *write_behind(char *block, size_t extent) {
@@ -101,8 +102,8 @@ static void of_an_aligned_one(size_t bytes, size_t extent) {
     goes_on(bytes);
 }
 
-/* The lowest of many blocks, which fill twice the extent from there on, or the highest, and no later call of malloc's or free's that
- * could look at what was done. */
+/* The lowest of many blocks, which fill twice the extent from there on, or the highest, and no later call of
+ * malloc's or free's that could look at what was done. */
 static char *at_an_end_of_many(size_t bytes, size_t extent, bool lowest) {
     char *end = NULL;
     for (size_t i = 0; i < 2 * extent / bytes; i++) {

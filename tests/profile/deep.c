@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* deep.c: a known leak through five functions, for a program whose functions keep no frame pointers. It leaks on, until it is ended; by its
- * argument, where: in main's thread, or in one with a stack of 16 KiB (thread); many short ones that end at once (short), on a signal's stack
- * (signal), on a coroutine's (coroutine); main beside a child of its own, forked again and again (fork). It says so when it has begun. A secret lies on its
- * stack. */
+/* deep.c: a known leak through five functions, for a program whose functions keep no frame pointers. It leaks
+ * on, until it is ended; by its argument, where: in main's thread, or in one with a stack of 16 KiB (thread);
+ * many short ones that end at once (short), on a signal's stack (signal), on a coroutine's (coroutine); main
+ * beside a child of its own, forked again and again (fork). It says so when it has begun. A secret lies on
+ * its stack. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
@@ -19,7 +20,8 @@
 static void *volatile last;
 static volatile int one = 1;
 
-/* Each has work behind its call, and a local buffer, so that no call is a jump and no two frames are alike. */
+/* Each has work behind its call, and a local buffer, so that no call is a jump and no two frames are
+ * alike. */
 static __attribute__((noinline)) void fifth(size_t bytes) {
     volatile char secret[48];
     for (int i = 0; i < 48; i++)

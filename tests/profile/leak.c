@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* leak.c: a known leak, in C: one line allocates what is kept, another one what is freed. By the name of its second argument: how. */
+/* leak.c: a known leak, in C: one line allocates what is kept, another one what is freed. By the name of its
+ * second argument: how. */
 #include "leaks.h"
 
 #include <string.h>

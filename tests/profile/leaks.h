@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaks.h: what the programs of profile_test.sh do, in C and in C++: they keep one block of KEPT_BYTES in a hundred rounds, and have
- * allocated and freed one of PAIR_BYTES in each. With an argument, slowly and for long, until they are ended.
+ * leaks.h: what the programs of profile_test.sh do, in C and in C++: they keep one block of KEPT_BYTES in a
+ * hundred rounds, and have allocated and freed one of PAIR_BYTES in each. With an argument, slowly and for
+ * long, until they are ended.
  */
 #include <stdio.h>
 #include <stdlib.h>

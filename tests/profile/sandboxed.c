@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sandboxed.c: a program that ends if it makes a call which memory does not need, with callers on other pages of its stack. */
+/* sandboxed.c: a program that ends if it makes a call which memory does not need, with callers on other pages
+ * of its stack. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

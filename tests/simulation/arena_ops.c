@@ -27,7 +27,8 @@ static bool shed(void *context, size_t bytes) {
     return freed > 0;
 }
 
-/* At a soft limit: whoever makes a tick, or has crossed it. Of an arena that somebody has to himself, nothing is freed. */
+/* At a soft limit: whoever makes a tick, or has crossed it. Of an arena that somebody has to himself, nothing
+ * is freed. */
 static bool shed_softly(void *context, size_t bytes) {
     slot *it = context;
     it->soft_asked++;

@@ -130,8 +130,8 @@ static bool evict_one(worker *self, int arena) {
     return old != NULL;
 }
 
-/* A cache that is full, of all workers: each value that is refused takes the place of others. Now and then many go, so that the arena is far
- * from its limit when somebody looks. */
+/* A cache that is full, of all workers: each value that is refused takes the place of others. Now and then
+ * many go, so that the arena is far from its limit when somebody looks. */
 void op_evict(worker *self) {
     static const size_t most[] = {800, 2000, 2000, 6000};
     int arena = ops_arena_small();

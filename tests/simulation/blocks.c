@@ -113,7 +113,8 @@ block *blocks_put_back(const block *was, void *start, size_t bytes) {
     check_apart(start, bytes);
     sim_memory_own(start, bytes);
     size_t stretch = stretch_of(was->bytes);
-    /* Of a longer block the last bytes were written, of a shorter one they were not: only what both have in common. */
+    /* Of a longer block the last bytes were written, of a shorter one they were not: only what both have in
+     * common. */
     const char *wrong = NULL;
     for (size_t at = 0; at < 16 && at < moved.bytes; at++)
         if ((unsigned char)moved.start[at] != (unsigned char)(moved.pattern * 31 + at))

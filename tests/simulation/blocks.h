@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * blocks.h: what the simulated program holds: every live block, with what was written into it. No two may overlap, and each
- * keeps its contents until the program frees it.
+ * blocks.h: what the simulated program holds: every live block, with what was written into it. No two may
+ * overlap, and each keeps its contents until the program frees it.
  */
 #ifndef BLOCKS_H
 #define BLOCKS_H
@@ -20,7 +20,8 @@ typedef struct block {
     const void *pool; /* it is an object of this pool: not freed alone */
 } block;
 
-/* A new block is at hand: it is aligned, overlaps no other, and is written to from here on. NULL: no room to remember it. */
+/* A new block is at hand: it is aligned, overlaps no other, and is written to from here on. NULL: no room to
+ * remember it. */
 block *blocks_add(void *start, size_t bytes, size_t alignment, int arena, int owner);
 
 /* As it was left. */

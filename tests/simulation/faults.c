@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.c: a back end in front of the simulated system's: every call of it is a point, empties the caller's store buffer (it
- * would be a system call), and may be refused. Locks under which a call is forbidden are looked at here.
+ * faults.c: a back end in front of the simulated system's: every call of it is a point, empties the caller's
+ * store buffer (it would be a system call), and may be refused. Locks under which a call is forbidden are
+ * looked at here.
  */
 #include "faults.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * faults.h: the simulated system for memory (osmem_sim.h, under the rules of one system or another), which refuses when the
- * seed says, or at the n-th call exactly.
+ * faults.h: the simulated system for memory (osmem_sim.h, under the rules of one system or another), which
+ * refuses when the seed says, or at the n-th call exactly.
  */
 #ifndef FAULTS_H
 #define FAULTS_H
@@ -11,7 +11,8 @@
 #include "../../src/osmem/osmem_sim.h"
 #include "world.h"
 
-/* Makes the system that the seed draws, and lets it stand in for the real one. `plain`: Linux as it usually is. */
+/* Makes the system that the seed draws, and lets it stand in for the real one. `plain`: Linux as it usually
+ * is. */
 void sim_system_begin(bool plain);
 
 /* Refuses from here on, as the seed has drawn; no longer. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c: lives, each in a process of its own: one seed, many, or a sweep of refusals. tools/simulate is the way to call it.
+ * main.c: lives, each in a process of its own: one seed, many, or a sweep of refusals. tools/simulate is the
+ * way to call it.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory.c: every access of the sources under test: a point at which the seed may switch, and then the access itself, in
- * sequence or through a store buffer.
+ * memory.c: every access of the sources under test: a point at which the seed may switch, and then the access
+ * itself, in sequence or through a store buffer.
  *
- * The compiler calls __tsan_… before each plain access, and in place of each atomic one. A plain store happens after its
- * call; at the thread's next call it is undone and put into the thread's buffer, which is as good as not having happened,
- * since nobody else has run in between.
+ * The compiler calls __tsan_… before each plain access, and in place of each atomic one. A plain store
+ * happens after its call; at the thread's next call it is undone and put into the thread's buffer, which is
+ * as good as not having happened, since nobody else has run in between.
  *
- * What is on its way leaves when the seed says: in order (total store order, as on x86), or in any order that keeps stores to
- * the same place in theirs, and a release behind all that came before it (weak stores; loads still happen at once). A thread
- * sees its own stores. A change (exchange, compare and swap, …) with release, a lock dropped, a call of the system and a fence
- * empty the buffer.
+ * What is on its way leaves when the seed says: in order (total store order, as on x86), or in any order that
+ * keeps stores to the same place in theirs, and a release behind all that came before it (weak stores; loads
+ * still happen at once). A thread sees its own stores. A change (exchange, compare and swap, …) with release,
+ * a lock dropped, a call of the system and a fence empty the buffer.
  */
 #include "memory.h"
 
@@ -171,7 +171,7 @@ void sim_memory_own(const void *start, size_t bytes) {
     see_own((uintptr_t)start, bytes);
 }
 
-/* --- plain accesses --------------------------------------------------------------------------------------------------------- */
+/* --- plain accesses ------------------------------------------------------------------------------------- */
 
 static inline void before_read(sim_kind kind, const volatile void *address, size_t bytes, const void *place) {
     if (!hears())
@@ -223,7 +223,7 @@ void __tsan_init(void);
 void __tsan_init(void) {
 }
 
-/* --- copies -------------------------------------------------------------------------------------------------------------------- */
+/* --- copies --------------------------------------------------------------------------------------------- */
 
 void *__wrap_memcpy(void *to, const void *from, size_t bytes);
 void *__wrap_memmove(void *to, const void *from, size_t bytes);
@@ -231,8 +231,8 @@ void *__wrap_memset(void *to, int byte, size_t bytes);
 
 #define SMALL_COPY_BYTES 64
 
-/* A small copy goes by the buffer, like the stores that it is made of; a long one is seen at once, in its place in the order.
- * True: it is in the buffer. */
+/* A small copy goes by the buffer, like the stores that it is made of; a long one is seen at once, in its
+ * place in the order. True: it is in the buffer. */
 static bool before_copy(void *to, const void *from, size_t bytes, const void *place) {
     if (!hears())
         return false;
@@ -281,7 +281,7 @@ void *__wrap_memset(void *to, int byte, size_t bytes) {
     return push_copy(to, value, bytes);
 }
 
-/* --- atomic accesses ------------------------------------------------------------------------------------------------------------ */
+/* --- atomic accesses ------------------------------------------------------------------------------------ */
 
 static inline bool releases(int order) {
     return order == memory_order_release || order == memory_order_acq_rel || order == memory_order_seq_cst;
@@ -374,7 +374,7 @@ void __tsan_atomic_signal_fence(int order) {
     (void)order;
 }
 
-/* --- thread-local variables -------------------------------------------------------------------------------------------------------- */
+/* --- thread-local variables ----------------------------------------------------------------------------- */
 
 void *__emutls_get_address(sim_emutls *variable);
 

@@ -10,12 +10,14 @@
 /* Draws how memory behaves. */
 void sim_memory_begin(void);
 
-/* All that a thread has stored is seen by everybody from now on (a release); of all threads (a fence in each). */
+/* All that a thread has stored is seen by everybody from now on (a release); of all threads (a fence in
+ * each). */
 void sim_memory_release(sim_thread *thread);
 
 void sim_memory_release_all(void);
 
-/* A plain store that was about to happen has happened: what does not come from the sources under test looks at memory next. */
+/* A plain store that was about to happen has happened: what does not come from the sources under test looks
+ * at memory next. */
 void sim_memory_settle(void);
 
 /* The caller's program is about to use these bytes itself: its own stores to them come first. */

@@ -63,8 +63,8 @@ static size_t live_page_bytes(int arena) {
     return pages * page_bytes;
 }
 
-/* What a limit means (tests/embed/limit_model_test.c): of one arena, asked by a thread that was alone, and where no fence fails. (Who is
- * about to free a block has entered the arena, and taken it off the books.) */
+/* What a limit means (tests/embed/limit_model_test.c): of one arena, asked by a thread that was alone, and
+ * where no fence fails. (Who is about to free a block has entered the arena, and taken it off the books.) */
 void ops_refused_at_limit(int arena, size_t bytes) {
     size_t limit = arena > 0 ? slots[arena].limit_bytes : 0;
     if (!limit || has_family(arena) || program_has_pools(arena) || the_program.process_limit_bytes ||
@@ -86,8 +86,9 @@ void ops_call(const char *name, int arena, size_t bytes) {
     sim_note("%s, arena %d (%p), %zu bytes", name, arena, (void *)slots[arena].arena, bytes);
 }
 
-/* The child of a signal handler's fork comes to the end of what was interrupted. More is not asked of it: who was interrupted with
- * a lock cannot wait for those who wait for it, so that what other threads had in hand may be half done there. */
+/* The child of a signal handler's fork comes to the end of what was interrupted. More is not asked of it: who
+ * was interrupted with a lock cannot wait for those who wait for it, so that what other threads had in hand
+ * may be half done there. */
 void ops_look_if_child(void) {
     if (sim.is_child && !the_program.child_looks)
         _exit(0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops.h: what the operations that workers draw are made of. An operation enters its arena (program.h), says what it calls by
- * ops_call and ops_return, and tells the blocks (blocks.h) what it got.
+ * ops.h: what the operations that workers draw are made of. An operation enters its arena (program.h), says
+ * what it calls by ops_call and ops_return, and tells the blocks (blocks.h) what it got.
  */
 #ifndef OPS_H
 #define OPS_H
@@ -11,7 +11,8 @@
 /* One of the sizes of this life, or a little less. */
 size_t ops_a_size(void);
 
-/* A call of the library begins and ends. At its end no lock is held, and now and then the books are looked at. */
+/* A call of the library begins and ends. At its end no lock is held, and now and then the books are looked
+ * at. */
 void ops_call(const char *name, int arena, size_t bytes);
 void ops_return(const void *result);
 

@@ -64,8 +64,8 @@ static void audit(const slot *it) {
                 (void)fl_audit_parked(heap);
 }
 
-/* Regions' bits and what the process counts of them change together, under their arena's lock; where a region comes or leaves, in the
- * hands of who holds another one of the arena's, or ends it. */
+/* Regions' bits and what the process counts of them change together, under their arena's lock; where a region
+ * comes or leaves, in the hands of who holds another one of the arena's, or ends it. */
 static bool are_still(const fl_pagearena *pages) {
     return is_free(&pages->lock) && is_free(&pages->ground_lock) && is_free(&pages->upkeep.lock);
 }
@@ -120,8 +120,8 @@ static bool nobody_gives_back(void) {
     return true;
 }
 
-/* What limits go by: an arena counts what it and those below it have, and nothing else. (In the child of a fork, one that was being ended
- * may be below it as well.) */
+/* What limits go by: an arena counts what it and those below it have, and nothing else. (In the child of a
+ * fork, one that was being ended may be below it as well.) */
 static void check_families(void) {
     for (int i = 1; i < ARENAS_MAX && !sim.is_child; i++) {
         size_t bytes = 0;
@@ -135,7 +135,8 @@ static void check_families(void) {
     }
 }
 
-/* The shedder of a soft limit has been asked since the arena was last below it, or the next tick sees that it must be. */
+/* The shedder of a soft limit has been asked since the arena was last below it, or the next tick sees that it
+ * must be. */
 static void check_soft_shedders(void) {
     for (slot *it = slots; it < slots + ARENAS_MAX; it++) {
         const fl_limits *limits = it->arena ? &it->inside->pages.limits : NULL;
@@ -171,8 +172,8 @@ static uint64_t idle_units(const fl_slab *slab) {
     return idle;
 }
 
-/* At a limit, who wants memory finds each idle page of slabs that nobody owns: something has changed there, and what is known of the
- * slab allows it. */
+/* At a limit, who wants memory finds each idle page of slabs that nobody owns: something has changed there,
+ * and what is known of the slab allows it. */
 static void check_found(const fallow_arena *arena, const fl_slab *slab) {
     uint64_t idle = idle_units(slab);
     uint32_t live = fl_word_live(slab->word);
@@ -194,7 +195,8 @@ static void check_given(const fallow_arena *arena, const fl_slab *slab) {
                  slab->purged_live);
 }
 
-/* Looks at each slab that nobody owns. (What the system does not take back, as some do, stays and is said once.) */
+/* Looks at each slab that nobody owns. (What the system does not take back, as some do, stays and is said
+ * once.) */
 static void check_abandoned(const fallow_arena *arena,
                             void check(const fallow_arena *arena, const fl_slab *slab)) {
     for (const fl_region *region = arena->pages.regions; region; region = region->next)

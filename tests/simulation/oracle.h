@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oracle.h: what must be true at any moment, between operations, when everybody stands still, and at the end. Each look stops
- * the life at the first thing that is not.
+ * oracle.h: what must be true at any moment, between operations, when everybody stands still, and at the end.
+ * Each look stops the life at the first thing that is not.
  */
 #ifndef ORACLE_H
 #define ORACLE_H
@@ -17,13 +17,15 @@ void oracle_full(void);
 /* Nobody is in an operation. */
 void oracle_quiet(void);
 
-/* All that can go has just been asked for, by a thread that nobody disturbed: no slab without an owner has an idle page. */
+/* All that can go has just been asked for, by a thread that nobody disturbed: no slab without an owner has an
+ * idle page. */
 void oracle_given_back(void);
 
 /* All threads have ended, all was freed and given back. */
 void oracle_end(void);
 
-/* The caller must not hold the lock of any arena's pages: it is about to make a call of the system that may take long. */
+/* The caller must not hold the lock of any arena's pages: it is about to make a call of the system that may
+ * take long. */
 void oracle_no_pages_lock(const char *what);
 
 #endif

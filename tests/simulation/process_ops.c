@@ -31,7 +31,8 @@ void op_tick(worker *self) {
     ops_return(NULL);
 }
 
-/* With means that sample every block, some, and hardly any; and the wish of another process, which is followed later. */
+/* With means that sample every block, some, and hardly any; and the wish of another process, which is
+ * followed later. */
 void op_profile(worker *self) {
     (void)self;
     unsigned shift = (unsigned)sim_below(SIM_WORK, 24);
@@ -78,8 +79,9 @@ void op_more_threads(worker *self) {
         sim_thread_new(program_worker, other, false);
 }
 
-/* The child is alone in them, whoever was in the middle of something. One that was being destroyed is gone, whatever is left of it; of one
- * that was on its way to another parent, the program does not know which it has. */
+/* The child is alone in them, whoever was in the middle of something. One that was being destroyed is gone,
+ * whatever is left of it; of one that was on its way to another parent, the program does not know which it
+ * has. */
 static void leave_arenas(void) {
     for (int i = 1; i < ARENAS_MAX; i++)
         if (slots[i].ends)

@@ -19,8 +19,8 @@ static unsigned running;
 static bool pause_wanted;
 static unsigned paused;
 
-/* Of few sizes, so that slabs fill and drain: of many blocks each, and of sixteen down to two; runs that a heap keeps when they
- * are freed; and those that fill a region, or are longer. */
+/* Of few sizes, so that slabs fill and drain: of many blocks each, and of sixteen down to two; runs that a
+ * heap keeps when they are freed; and those that fill a region, or are longer. */
 static const size_t small[] = {16, 48, 512, 1024, 2048, 4096};
 static const size_t middle[] = {4096, 8192, 16384, 24576, 32768, 65536, 98304, 131072};
 static const size_t large[] = {65536, 131072, 140000, 200000, 260000, 600000};
@@ -66,7 +66,7 @@ worker *program_new_worker(unsigned operations) {
     return it;
 }
 
-/* --- standing still --------------------------------------------------------------------------------------------------------------- */
+/* --- standing still ------------------------------------------------------------------------------------- */
 
 static void look_if_all_stand(void) {
     if (!pause_wanted || paused < running)
@@ -89,7 +89,7 @@ void program_pause_if_wanted(void) {
     paused--;
 }
 
-/* --- workers ------------------------------------------------------------------------------------------------------------------------ */
+/* --- workers -------------------------------------------------------------------------------------------- */
 
 /* What it holds is for others to free. */
 static void leave_blocks(const worker *self) {
@@ -148,7 +148,7 @@ void *program_clean_up(void *unused) {
     return NULL;
 }
 
-/* --- arenas ------------------------------------------------------------------------------------------------------------------------- */
+/* --- arenas --------------------------------------------------------------------------------------------- */
 
 bool arena_is_below(int which, int above) {
     while (which > 0 && which != above)
@@ -177,7 +177,8 @@ bool arena_enter_alone(int which) {
     for (int i = 1; i < ARENAS_MAX; i++)
         if (slots[i].arena && arena_is_below(i, which))
             slots[i].exclusive = true;
-    sim_memory_release_all(); /* the program has a lock, or has joined the others: what they have done is seen */
+    /* The program has a lock, or has joined the others: what they have done is seen. */
+    sim_memory_release_all();
     return true;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.h: the simulated program: workers that draw operations of the public API, the arenas and pools that they share, and
- * the rules that a program has to keep (an arena that is destroyed is used by nobody, and so on).
+ * program.h: the simulated program: workers that draw operations of the public API, the arenas and pools that
+ * they share, and the rules that a program has to keep (an arena that is destroyed is used by nobody, and so
+ * on).
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H
@@ -32,8 +33,7 @@ typedef struct slot {
     int parent;           /* a slot; -1: none */
     int users;            /* operations that are under way in it */
     bool exclusive;       /* for one of them alone */
-    bool
-        half_done; /* in the child of a fork: another thread was in it alone; nobody may look into it before it ends */
+    bool half_done;       /* in a fork's child: another thread was in it alone; hands off until it ends */
     bool one_thread;
     bool ends;             /* it is being destroyed */
     bool stays;            /* until all stand still: somebody may be at its limit who is below it no more */

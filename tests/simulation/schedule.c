@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * schedule.c: coroutines and the strategies by which the seed switches between them. It knows nothing of what they do.
+ * schedule.c: coroutines and the strategies by which the seed switches between them. It knows nothing of what
+ * they do.
  *
  *   uniform      after a geometrically distributed number of points, anybody who can run
- *   priorities   the highest priority runs; at a few points, drawn beforehand, who runs falls below all others (PCT:
- *                Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", 2010)
+ *   priorities the highest priority runs; at a few points, drawn beforehand, who runs falls below all others
+ *   (PCT:
+ *                Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs",
+ *                2010)
  *   long runs    one thread alone for a number of points whose logarithm is uniform, then another
- *   places       long runs; and who comes by one of a few places in the program, drawn beforehand, is held there while
+ *   places long runs; and who comes by one of a few places in the program, drawn beforehand, is held there
+ *   while
  *                others run: what is rare in time is as likely as what is common
  */
 #include "schedule.h"
@@ -42,7 +46,7 @@ static struct {
     int record;
 } schedule = {.record = -1};
 
-/* --- coroutines ------------------------------------------------------------------------------------------------------- */
+/* --- coroutines ----------------------------------------------------------------------------------------- */
 
 /* Saves what the ABI lets a function keep, changes stacks, and returns there. */
 void sim_change_stack(void **from, void *to);
@@ -121,7 +125,7 @@ void sim_become_first(void) {
     sim.self = thread;
 }
 
-/* --- the clock, waiting ------------------------------------------------------------------------------------------------- */
+/* --- the clock, waiting --------------------------------------------------------------------------------- */
 
 uint64_t sim_now_ns(void) {
     return UINT64_C(1000000000) + sim.step * NS_A_STEP + sim.jumped_ns;
@@ -131,7 +135,8 @@ uint64_t sim_own_ns(void) {
     return sim.self ? sim.self->steps * NS_A_STEP : 0;
 }
 
-/* Who waits for a lock with a limit of time waits as if nothing had happened: no thread holds one for so long. */
+/* Who waits for a lock with a limit of time waits as if nothing had happened: no thread holds one for so
+ * long. */
 void sim_jump_ns(uint64_t duration_ns) {
     sim.jumped_ns += duration_ns;
     for (unsigned i = 0; i < sim.threads; i++)
@@ -184,7 +189,7 @@ static void pass_time(void) {
         sim.jumped_ns += next_ns - sim_now_ns();
 }
 
-/* --- who is next ---------------------------------------------------------------------------------------------------------- */
+/* --- who is next ---------------------------------------------------------------------------------------- */
 
 static sim_thread *highest(sim_thread **threads, size_t count) {
     sim_thread *best = threads[0];
@@ -358,7 +363,7 @@ void sim_op_end(void) {
     self->op = NULL;
 }
 
-/* --- the draw --------------------------------------------------------------------------------------------------------------- */
+/* --- the draw ------------------------------------------------------------------------------------------- */
 
 static void draw_changes(void) {
     schedule.depth = 1 + (unsigned)sim_below(SIM_SCHEDULE, 5);

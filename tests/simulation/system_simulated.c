@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * system_simulated.c: src/system/system.h and its like, of the world. The clock is the world's, files there are none, and what the system
- * can refuse (a thread, the fence in every thread) it refuses when the seed says.
+ * system_simulated.c: src/system/system.h and its like, of the world. The clock is the world's, files there
+ * are none, and what the system can refuse (a thread, the fence in every thread) it refuses when the seed
+ * says.
  */
 #include "../../src/system/system.h"
 
@@ -104,8 +105,9 @@ bool fl_system_has_fence(void) {
     return true;
 }
 
-/* First the caller's own, as membarrier has it (membarrier_private_expedited in the kernel's source), so that what it has stored is there when
- * others come out of theirs; then one thread after the other, as their processors are interrupted; they go on meanwhile. */
+/* First the caller's own, as membarrier has it (membarrier_private_expedited in the kernel's source), so that
+ * what it has stored is there when others come out of theirs; then one thread after the other, as their
+ * processors are interrupted; they go on meanwhile. */
 bool fl_system_fence_everywhere(void) {
     POINT();
     if (sim_fault_of_fence())

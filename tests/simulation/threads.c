@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * threads.c: pthread_…, which the linker leads here (`--wrap`), on the threads of the world. A lock's owner stands in the
- * pthread_mutex_t itself, where glibc keeps it too, so that initialising one as text makes a free one here as well.
+ * threads.c: pthread_…, which the linker leads here (`--wrap`), on the threads of the world. A lock's owner
+ * stands in the pthread_mutex_t itself, where glibc keeps it too, so that initialising one as text makes a
+ * free one here as well.
  */
 #include "threads.h"
 
@@ -25,7 +26,7 @@ static unsigned handler_count;
 static void (*destructors[SIM_KEYS_MAX])(void *);
 static unsigned key_count;
 
-/* --- locks -------------------------------------------------------------------------------------------------------------------- */
+/* --- locks ---------------------------------------------------------------------------------------------- */
 
 static int owner_number(const sim_thread *thread) {
     return (int)thread->id + 1;
@@ -59,7 +60,8 @@ static bool is_ignored(void) {
     return !sim.self || sim.deaf;
 }
 
-/* A second from when it begins to wait: between that and the look at the clock, the world's may have jumped. */
+/* A second from when it begins to wait: between that and the look at the clock, the world's may have
+ * jumped. */
 static uint64_t in_a_second(void) {
     return sim_now_ns() + UINT64_C(1000000000);
 }
@@ -119,7 +121,7 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex) {
     before(mutex, HERE, SIM_UNLOCK);
     sim_memory_release(sim.self);
     if (mutex->__data.__owner != owner_number(sim.self)) {
-        if (!sim.is_child) /* there, who was interrupted by the fork's signal drops a lock that is new meanwhile */
+        if (!sim.is_child) /* there, who was interrupted by the fork's signal drops a new lock */
             sim_fail("a lock is dropped by who does not hold it");
         return EPERM;
     }
@@ -135,7 +137,7 @@ int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t 
     return 0;
 }
 
-/* --- once ------------------------------------------------------------------------------------------------------------------------ */
+/* --- once ----------------------------------------------------------------------------------------------- */
 
 enum { FRESH, BEGUN, DONE };
 
@@ -155,7 +157,7 @@ int __wrap_pthread_once(pthread_once_t *once, void (*body)(void)) {
     return 0;
 }
 
-/* --- threads and their keys -------------------------------------------------------------------------------------------------------- */
+/* --- threads and their keys ----------------------------------------------------------------------------- */
 
 pthread_t __wrap_pthread_self(void);
 int __wrap_pthread_key_create(pthread_key_t *key, void (*destructor)(void *));
@@ -194,7 +196,7 @@ void sim_keys_end(void) {
         }
 }
 
-/* --- fork ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- fork ----------------------------------------------------------------------------------------------- */
 
 int __wrap_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
@@ -218,7 +220,8 @@ bool sim_fork(void) {
     sim.self->interrupted = true;
     for (unsigned i = handler_count; i-- > 0;)
         handlers[i].prepare();
-    sim_memory_release_all(); /* a kernel that forks has interrupted everybody: nothing is on its way any more */
+    /* A kernel that forks has interrupted everybody: nothing is on its way any more. */
+    sim_memory_release_all();
     pid_t child = fork();
     if (child < 0)
         sim_fail("no process for a fork");

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * world.h: the simulated world in which fallow's shipped sources run: threads that are coroutines, memory with store buffers,
- * locks, a clock and a system for memory that may refuse. Everything in it follows from one seed; one kernel thread runs it all.
+ * world.h: the simulated world in which fallow's shipped sources run: threads that are coroutines, memory
+ * with store buffers, locks, a clock and a system for memory that may refuse. Everything in it follows from
+ * one seed; one kernel thread runs it all.
  *
- * The compiler turns every access of the sources under test into a call (`-fsanitize=thread`, memory.c), the linker every
- * call of pthread_… (`--wrap`, threads.c), and the floors below osmem are replaced (system_simulated.c, faults.c). The
- * world's own files are compiled without that: what they do happens at one moment.
+ * The compiler turns every access of the sources under test into a call (`-fsanitize=thread`, memory.c), the
+ * linker every call of pthread_… (`--wrap`, threads.c), and the floors below osmem are replaced
+ * (system_simulated.c, faults.c). The world's own files are compiled without that: what they do happens at
+ * one moment.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -19,7 +21,8 @@ typedef enum sim_stream { SIM_SCHEDULE, SIM_MEMORY, SIM_FAULTS, SIM_WORK, SIM_ST
 
 uint64_t sim_random(sim_stream stream);
 
-/* Below `limit`, which is not 0. True with a chance of 1 to `to`; of so many in 65536. A number whose logarithm is uniform. */
+/* Below `limit`, which is not 0. True with a chance of 1 to `to`; of so many in 65536. A number whose
+ * logarithm is uniform. */
 static inline uint64_t sim_below(sim_stream stream, uint64_t limit) {
     return sim_random(stream) % limit;
 }
@@ -131,7 +134,8 @@ void sim_begin(uint64_t seed);
 /* The seed has failed: says why, shows the log if there is one, and ends the process. */
 _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A life that takes so much CPU time hangs where there is no point: SIGPROF. For the process alone, not for its children. */
+/* A life that takes so much CPU time hangs where there is no point: SIGPROF. For the process alone, not for
+ * its children. */
 void sim_watch_time(void);
 
 /* A line of the log that is no access: what an operation is asked and returns. */
@@ -139,10 +143,12 @@ void sim_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sim_log(sim_kind kind, const void *address, const void *place);
 void sim_log_show(int descriptor);
 
-/* schedule.c: what is due at this step; at_place: the caller is at one of the places that the seed has drawn. */
+/* schedule.c: what is due at this step; at_place: the caller is at one of the places that the seed has
+ * drawn. */
 void sim_event(bool at_place);
 
-/* Places in the program, as classes of which one is drawn: some of all the thousands, or of those of changes, locks and calls. */
+/* Places in the program, as classes of which one is drawn: some of all the thousands, or of those of changes,
+ * locks and calls. */
 #define SIM_PLACE_BITS_ALL 9
 #define SIM_PLACE_BITS_CALLS 6
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All of it at once, for as long as is asked: threads that come and go, blocks of every function of malloc's family handed between
- * them, arenas with limits and pools that live for a moment, forks, and for a part of the time system calls for memory that are
- * refused. Contents are looked at when a block goes. When all has ended, what is resident is what it was after the first round,
- * as the kernel says.
+ * All of it at once, for as long as is asked: threads that come and go, blocks of every function of malloc's
+ * family handed between them, arenas with limits and pools that live for a moment, forks, and for a part of
+ * the time system calls for memory that are refused. Contents are looked at when a block goes. When all has
+ * ended, what is resident is what it was after the first round, as the kernel says.
  *
  * Usage: soak [SECONDS [SEED]]
  */
@@ -188,7 +188,8 @@ static void *live(void *seed) {
     return NULL;
 }
 
-/* Every third round the process's hard limit is in the way, every other third the system's refusals: no address space more. */
+/* Every third round the process's hard limit is in the way, every other third the system's refusals: no
+ * address space more. */
 static void limit(unsigned round) {
     struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
     short_of_memory = round % 3 != 0;

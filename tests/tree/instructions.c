@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Does one operation so many times; two runs under callgrind differ by what it costs. See instructions_test.sh. */
+/* Does one operation so many times; two runs under callgrind differ by what it costs. See
+ * instructions_test.sh. */
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -33,8 +34,8 @@ static void live_and_end(void) {
 int main(int argc, char **argv) {
     if (argc != 3)
         return 2;
-    /* A digit, so that choosing costs the same for all: 0 nothing, 1 malloc and free, 2 calloc and free, 3 realloc, 4 a
-     * thread's life, 5 aligned_alloc and free. */
+    /* A digit, so that choosing costs the same for all: 0 nothing, 1 malloc and free, 2 calloc and free, 3
+     * realloc, 4 a thread's life, 5 aligned_alloc and free. */
     int operation = atoi(argv[1]);
     long n = atol(argv[2]);
     char *grown = malloc(64);

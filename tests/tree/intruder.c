@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * intruder.c: preloaded into a command that looks at processes, it sends process INTRUDER_PROCESS the signal
- * INTRUDER_SIGNAL before the command opens the file of /proc named INTRUDER_FILE for the INTRUDER_TURNth time, and
- * waits until that process is another program, or none: what may happen at any moment happens at this one.
+ * INTRUDER_SIGNAL before the command opens the file of /proc named INTRUDER_FILE for the INTRUDER_TURNth
+ * time, and waits until that process is another program, or none: what may happen at any moment happens at
+ * this one.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * observed_oddly.c: a process that is odd in the way that its first argument names, for others to look into. Says
- * that it is ready, and waits until it is killed.
+ * observed_oddly.c: a process that is odd in the way that its first argument names, for others to look into.
+ * Says that it is ready, and waits until it is killed.
  */
 #include <dlfcn.h>
 #include <fallow/fallow.h>

@@ -105,6 +105,15 @@ found=$(find src -name '*.[ch]' -exec awk 'END { if (NR > 500) print FILENAME, N
 [ -z "$found" ] || fail "longer than 500 lines: $found"
 passed $before tree_files
 
+before=$failed # Lines fit a window; but tables, and what a program is given or prints, stay as they are.
+found=$(find src include tests examples bench packaging -name '*.[ch]' -o -name '*.cpp' -o -name '*.map' |
+  LC_ALL=C.UTF-8 xargs grep -nHE '^.{111}' | cut -c1-120)
+[ -z "$found" ] || fail "longer than 110 columns: $found"
+found=$(find ./*.md bench docs examples src tests -name '*.md' | LC_ALL=C.UTF-8 xargs grep -nHE '^.{131}' |
+  grep -vE '^[^:]*:[0-9]*:( *\||    )' | cut -c1-120)
+[ -z "$found" ] || fail "longer than 130 columns: $found"
+passed $before tree_lines
+
 before=$failed # The formatter's settings hold for every file.
 if command -v clang-format >/dev/null; then
   find src include tests examples bench -name '*.[ch]' -o -name '*.cpp' | xargs clang-format --dry-run -Werror 2>&1 | head -20 |

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Advice on huge pages, on a simulated system that makes them by itself: which regions are to have none, which are to have them,
- * when that changes, and how many regions are advised at most. The link puts the answer below in the system's place (meson.build).
+ * Advice on huge pages, on a simulated system that makes them by itself: which regions are to have none,
+ * which are to have them, when that changes, and how many regions are advised at most. The link puts the
+ * answer below in the system's place (meson.build).
  */
 #include <string.h>
 
@@ -75,7 +76,8 @@ static void give_back(void) {
 
 #define HALF (FL_REGION_PAGES / 2)
 
-/* A small arena wants none, to the end of the region in which it stops to be small; steps of growth end there. */
+/* A small arena wants none, to the end of the region in which it stops to be small; steps of growth end
+ * there. */
 static void advice_ends_with_the_small_arena(void) {
     start();
     CHECK(fl_region_of(grant(1))->small);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The audits of a checking build: sound books pass, after a mix of everything; and each kind of entry, damaged in a process of
- * its own, is found and named.
+ * The audits of a checking build: sound books pass, after a mix of everything; and each kind of entry,
+ * damaged in a process of its own, is found and named.
  */
 #include <pthread.h>
 #include <signal.h>

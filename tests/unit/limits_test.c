@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Limits of an arena and of the process: idle memory goes first, then the shedder is asked, then the request fails and
- * nothing is lost. On simulated systems, so that what is resident is the sim's word.
+ * Limits of an arena and of the process: idle memory goes first, then the shedder is asked, then the request
+ * fails and nothing is lost. On simulated systems, so that what is resident is the sim's word.
  */
 #include <string.h>
 
@@ -68,7 +68,8 @@ static void limits_hard_of_an_arena(void) {
     end();
 }
 
-/* A page is wanted of a limit under which much lies idle: a 32nd of it goes at once, so that the next pages need not ask. */
+/* A page is wanted of a limit under which much lies idle: a 32nd of it goes at once, so that the next pages
+ * need not ask. */
 static void limits_fair_share_goes_at_once(void) {
     static fl_pagearena below;
     bool zeroed;
@@ -252,7 +253,8 @@ static void limits_lowered_below_what_the_system_keeps(void) {
     end();
 }
 
-/* The system says neither yes nor "no memory" (a sandbox): that is a refusal, and not asked for everywhere else. */
+/* The system says neither yes nor "no memory" (a sandbox): that is a refusal, and not asked for everywhere
+ * else. */
 static void limits_system_refuses_for_another_reason(void) {
     static const osmem_result results[] = {OSMEM_UNSUPPORTED, OSMEM_INVALID, OSMEM_KEPT};
     for (size_t i = 0; i < 3; i++) {
@@ -268,7 +270,8 @@ static void limits_system_refuses_for_another_reason(void) {
     }
 }
 
-/* Less than a chunk can be had: what is asked for is, in steps, until that is no more; and all of it comes back. */
+/* Less than a chunk can be had: what is asked for is, in steps, until that is no more; and all of it comes
+ * back. */
 static void limits_less_than_a_chunk(void) {
     start((osmem_sim_config){.overcommit = OSMEM_SIM_STRICT, .commit_limit_bytes = 3 * MIB});
     char *v[12];
@@ -315,8 +318,8 @@ static void limits_no_more_mappings_to_be_had(void) {
     end();
 }
 
-/* While an arena is scarce, what changes in it is noted; once it is not, nobody knows any more that nothing has changed since a
- * give-back for its limit, or for the process's, came to its end. */
+/* While an arena is scarce, what changes in it is noted; once it is not, nobody knows any more that nothing
+ * has changed since a give-back for its limit, or for the process's, came to its end. */
 static void limits_nothing_is_exhausted_that_is_not_watched(void) {
     start((osmem_sim_config){0});
     fl_limits_set(&one, 0, 8 * MIB);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which blocks of a slab are free, which live, which OS pages each touches: slabs of every size class, made by hand, against a
- * slow model byte by byte. And lists that are damaged: the process stops.
+ * Which blocks of a slab are free, which live, which OS pages each touches: slabs of every size class, made
+ * by hand, against a slow model byte by byte. And lists that are damaged: the process stops.
  */
 #include "../../src/slab/arenas.h"
 #include "../../src/slab/liveblocks.h"
@@ -72,7 +72,8 @@ static void liveblocks_units_of_every_block(void) {
     }
 }
 
-/* What each block is; the free ones are linked in an order of chance, some by the owner and some by others. Returns the head. */
+/* What each block is; the free ones are linked in an order of chance, some by the owner and some by others.
+ * Returns the head. */
 static uint32_t deal(fl_slab *slab, uint64_t *random) {
     void *pushed = fl_list_end(slab);
     slab->carved = 1 + (uint32_t)check_random(random) % slab->capacity;

@@ -88,7 +88,8 @@ static void lock_right_order_is_silent(void) {
         fl_lock_drop(&sheds[i]);
 }
 
-/* What is left in the child of a handler's fork that came between having a lock and writing that down: free, with an owner. */
+/* What is left in the child of a handler's fork that came between having a lock and writing that down: free,
+ * with an owner. */
 static void lock_that_is_free_is_had_whoever_it_names(void) {
 #if defined(__GLIBC__) && !defined(__SANITIZE_THREAD__)
     fl_lock lock;
@@ -194,8 +195,8 @@ static void fork_in_handler(int number) {
     child_of_handler = fork();
 }
 
-/* In the child all are new, the one that its thread was interrupted with too, and going on with it does no harm; in the parent
- * that one is as it was. */
+/* In the child all are new, the one that its thread was interrupted with too, and going on with it does no
+ * harm; in the parent that one is as it was. */
 static void fork_in_a_handler_leaves_what_was_interrupted(void) {
     CHECK(signal(SIGUSR1, fork_in_handler) != SIG_ERR);
     for (unsigned i = FL_LOCK_THREADS; i < LOCKS; i++) {
@@ -229,9 +230,10 @@ static unsigned closed(void) {
     return count;
 }
 
-/* A fork inside another's preparation, as a signal handler could bring it about: for others all stays closed, and who forks may
- * use the heap. This handler was registered before fallow's, hence runs when that has closed all. (The thread that looks has
- * no thread-local storage of its own to be made: that is had before.) */
+/* A fork inside another's preparation, as a signal handler could bring it about: for others all stays closed,
+ * and who forks may use the heap. This handler was registered before fallow's, hence runs when that has
+ * closed all. (The thread that looks has no thread-local storage of its own to be made: that is had
+ * before.) */
 static int forks;
 static unsigned closed_inside, closed_after, stuck_inside;
 
@@ -296,7 +298,8 @@ static void fork_waits_for_who_holds_a_lock_long(void) {
     CHECK_EQUAL(pthread_join(other, NULL), 0);
 }
 
-/* One forks and finds a lock held by another, which a signal handler has interrupted that forks as well: both are done soon. */
+/* One forks and finds a lock held by another, which a signal handler has interrupted that forks as well: both
+ * are done soon. */
 static void fork_lets_who_was_interrupted_pass(void) {
     pthread_t other;
     stop = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of options and who reads it: values by kind, what holds when nothing is set, texts of the environment. Whether an
- * option does what it says is for tests/malloc; here what is applied is only written down.
+ * The table of options and who reads it: values by kind, what holds when nothing is set, texts of the
+ * environment. Whether an option does what it says is for tests/malloc; here what is applied is only written
+ * down.
  */
 #include <string.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every system call of the Linux back end refused, with every errno that it can give: the result is the one that osmem.h
- * promises, the ledger says what /proc/self/maps says, and contents that should stay have stayed. Each case is a child with
- * a filter on its system calls that knows the test's range by its length.
+ * Every system call of the Linux back end refused, with every errno that it can give: the result is the one
+ * that osmem.h promises, the ledger says what /proc/self/maps says, and contents that should stay have
+ * stayed. Each case is a child with a filter on its system calls that knows the test's range by its length.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -22,7 +22,8 @@
 static size_t page, bytes;
 static osmem_stat stat;
 
-/* Answers a call with an errno where one of its arguments has a value; with `always`, whatever its arguments are. */
+/* Answers a call with an errno where one of its arguments has a value; with `always`, whatever its arguments
+ * are. */
 typedef struct refusal {
     int call;
     unsigned argument;

@@ -173,7 +173,8 @@ static void osmem_memory_and_addresses_run_out(void) {
     osmem_sim_destroy(sim);
 }
 
-/* In a child: madvise and process_madvise answer ENOSYS, as in a sandbox. Memory stays, and nothing else happens. */
+/* In a child: madvise and process_madvise answer ENOSYS, as in a sandbox. Memory stays, and nothing else
+ * happens. */
 static void osmem_without_madvise(void) {
     fflush(stdout);
     pid_t child = fork();

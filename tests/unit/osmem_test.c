@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each move between the states, on the back ends linux and posix, with the kernel asked what it made of it. */
+/* Each move between the states, on the back ends linux and posix, with the kernel asked what it made of
+ * it. */
 #include "fallow/osmem.h"
 
 #include <errno.h>
@@ -215,7 +216,8 @@ static void osmem_exactly_there_or_not_at_all(void) {
     expect_bytes(0, 0, 0);
 }
 
-/* Growth by a step is one mapping with what was there, and reserving and mapping is one call less than apart. */
+/* Growth by a step is one mapping with what was there, and reserving and mapping is one call less than
+ * apart. */
 static void osmem_growth_in_one_call(void) {
     if (backend != osmem_backend_system())
         return;
@@ -486,7 +488,8 @@ static void osmem_ledger_underflow_is_found(void) {
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
-/* Pages move, bytes are not copied: what was resident at one place is at the other, with the same contents. */
+/* Pages move, bytes are not copied: what was resident at one place is at the other, with the same
+ * contents. */
 static void osmem_move_takes_pages_along(void) {
     size_t bytes = 512 * page;
     char *v = osmem_alloc(4 * bytes, &heap), *from = v, *to = v + 2 * bytes;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that grant, grow, return, give back and end arenas of pages on a system that refuses at random, in every way that it
- * may: no memory, taken, kept (half of it gone), lost, not freed. Contents stay, what is said to be zero is, and in the end the
- * arena's books, the ledger and what is left agree. Usage: pages_refused_stress [SECONDS [SEED]]
+ * Threads that grant, grow, return, give back and end arenas of pages on a system that refuses at random, in
+ * every way that it may: no memory, taken, kept (half of it gone), lost, not freed. Contents stay, what is
+ * said to be zero is, and in the end the arena's books, the ledger and what is left agree. Usage:
+ * pages_refused_stress [SECONDS [SEED]]
  */
 #include <pthread.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The page allocator on simulated systems with OS pages of 4, 16 and 64 KiB: where grants lie (after the scenarios of
- * the Go runtime's page allocator tests), exhaustion, refusals by the system, and random runs against the sim's own
- * record of what is resident. Positions and lengths are in grains: the larger of 16 KiB and the OS page.
+ * The page allocator on simulated systems with OS pages of 4, 16 and 64 KiB: where grants lie (after the
+ * scenarios of the Go runtime's page allocator tests), exhaustion, refusals by the system, and random runs
+ * against the sim's own record of what is resident. Positions and lengths are in grains: the larger of 16 KiB
+ * and the OS page.
  */
 #include <pthread.h>
 #include <string.h>
@@ -50,7 +51,8 @@ static void give(char *base, size_t first, size_t grains) {
     fl_pages_return(&arena, base + (first * GRAIN << FL_PAGE_SHIFT), grains * GRAIN);
 }
 
-/* What is free in an arena that is otherwise full, and where requests must land. In grains; 1/4 regions as R4. */
+/* What is free in an arena that is otherwise full, and where requests must land. In grains; 1/4 regions as
+ * R4. */
 #define NO SIZE_MAX
 #define R4 (REGION / 4)
 typedef struct request {
@@ -274,8 +276,8 @@ static void pages_sim_somebody_else_sits_there(void) {
     sim_end(&sys);
 }
 
-/* Random grants, returns and scavenging: what is granted is resident, what was scavenged is not, no page is granted
- * twice, and the ledger is the sim's own record. */
+/* Random grants, returns and scavenging: what is granted is resident, what was scavenged is not, no page is
+ * granted twice, and the ledger is the sim's own record. */
 static void pages_sim_random(void) {
     enum { LIVE = 100 };
     struct {

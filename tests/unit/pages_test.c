@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Grants of pages: where they lie, what the kernel holds for them, limits, and random runs against a model. */
+/* Grants of pages: where they lie, what the kernel holds for them, limits, and random runs against a
+ * model. */
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,7 +174,8 @@ static void pages_refused_end_is_tried_again(void) {
     CHECK_EQUAL(resident_pages(v, 100), 0);
     size_t kept = osmem_stat_read(&fl_stat_meta, NULL).prepared;
     CHECK(kept >= FL_CHUNK_BYTES);
-    /* Nobody of another back end is given it; who is of this one takes it as it is, and then there is no need to map. */
+    /* Nobody of another back end is given it; who is of this one takes it as it is, and then there is no need
+     * to map. */
     start_arena(0);
     char *w = grant(1, 1);
     CHECK(fl_region_of(w) != fl_region_of(v));
@@ -219,7 +221,8 @@ static bool has_flag(const char *address, const char *flag) {
     return found;
 }
 
-/* Where the system makes huge pages by itself, a small arena wants none; a large one leaves it to the system. */
+/* Where the system makes huge pages by itself, a small arena wants none; a large one leaves it to the
+ * system. */
 static void pages_small_arena_wants_no_huge_pages(void) {
     start_arena(0);
     fl_system_follow_huge_pages();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fallow's own tables grow piece by piece, also where each piece is a mapping of its own and some calls are refused. */
+/* fallow's own tables grow piece by piece, also where each piece is a mapping of its own and some calls are
+ * refused. */
 #include "../../src/arena/reservation.h"
 #include "../../src/osmem/osmem_sim.h"
 #include "../lib/check.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The word of a slab: its fields, which pushes change its state, and what is live after any number of them. */
+/* The word of a slab: its fields, which pushes change its state, and what is live after any number of
+ * them. */
 #include "../../src/slab/slabword.h"
 
 #include "../lib/check.h"

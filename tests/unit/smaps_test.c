@@ -29,7 +29,8 @@ static void smaps_of_a_range_are_summed_up(void) {
     fl_smaps_free(&smaps);
 }
 
-/* The kernel has written the first three, has gone on behind them, and finds one mapping in place of the last two. */
+/* The kernel has written the first three, has gone on behind them, and finds one mapping in place of the last
+ * two. */
 static void smaps_that_have_grown_together_count_once(void) {
     parse("20000-30000 rw-p 00000000 00:00 0\nRss: 4 kB\n"
           "30000-40000 rw-p 00000000 00:00 0\nRss: 8 kB\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The spans that a heap keeps: what is taken is what was put, they are never more than 2 MiB and a long one, and nothing is lost. */
+/* The spans that a heap keeps: what is taken is what was put, they are never more than 2 MiB and a long one,
+ * and nothing is lost. */
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>

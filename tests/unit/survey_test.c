@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The walk over tables that somebody has written over: what it shows stays within the bounds of the survey. */
+/* The walk over tables that somebody has written over: what it shows stays within the bounds of the
+ * survey. */
 #include "../../src/cli/survey.h"
 
 #include <unistd.h>

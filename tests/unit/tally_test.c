@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tally of a slab at a limit, for slabs of every size class, made by hand: against a model that counts each unit's live blocks, over
- * random takes and frees; and when nothing is known.
+ * The tally of a slab at a limit, for slabs of every size class, made by hand: against a model that counts
+ * each unit's live blocks, over random takes and frees; and when nothing is known.
  */
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is said of a process whose root this command does not know, and of one that ends or becomes another. */
+/* What is said of a process whose root this command does not know, and of one that ends or becomes
+ * another. */
 #define _GNU_SOURCE
 #include "../../src/cli/target.h"
 

@@ -191,7 +191,8 @@ static bool is_any(const fl_upkeep *it, const void *context) {
     return it >= arenas;
 }
 
-/* Ticks, give-backs of one and of all, and notes, all at once: nobody meets another in an arena, and nothing that is noted last stays behind. */
+/* Ticks, give-backs of one and of all, and notes, all at once: nobody meets another in an arena, and nothing
+ * that is noted last stays behind. */
 static void *bustle(void *seed) {
     uint64_t random = (uintptr_t)seed;
     while (!atomic_load(&stop)) {
@@ -251,7 +252,8 @@ static void be_a_child(void) {
     fl_upkeep_fork_child();
 }
 
-/* The child of a signal handler's fork goes on where the handler came in: in the middle of upkeep, of a pause, of a fork. */
+/* The child of a signal handler's fork goes on where the handler came in: in the middle of upkeep, of a
+ * pause, of a fork. */
 static void upkeep_goes_on_in_a_child(void) {
     size_t whose[COUNT];
     join_all();

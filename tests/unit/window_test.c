@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The window: which regions are taken and how they come back, the entries of its table, memory for bookkeeping. Nothing is mapped
- * in a region here; what "is kept" of one is only said.
+ * The window: which regions are taken and how they come back, the entries of its table, memory for
+ * bookkeeping. Nothing is mapped in a region here; what "is kept" of one is only said.
  */
 #include "../../src/arena/window.h"
 
@@ -80,7 +80,8 @@ static void window_regions_come_clean(void) {
     give(region, 1);
 }
 
-/* What the system did not take back is for the same back end alone, and can be tried again in the order in which it came. */
+/* What the system did not take back is for the same back end alone, and can be tried again in the order in
+ * which it came. */
 static void window_keeps_what_is_still_mapped(void) {
     fl_region *first = take(4);
     first[0].mapped = first[2].mapped = 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_faults.c: one mistake with memory of fallow's for each name, or none, for a checker to say what it is. Usage: faults NAME;
- * faults --list has all of them, each with the kind of its mistake (checkers.sh), or "clean".
+ * memory_faults.c: one mistake with memory of fallow's for each name, or none, for a checker to say what it
+ * is. Usage: faults NAME; faults --list has all of them, each with the kind of its mistake (checkers.sh), or
+ * "clean".
  */
 #include "memory_faults.h"
 
