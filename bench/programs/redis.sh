@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# redis-server under redis-benchmark. Debian's binary is linked with jemalloc and calls plain malloc; naming any library
-# first in the search makes its malloc the one that serves, so all allocators are preloaded into the same binary: for the
-# system's, the C library itself. $COMPARE_PRELOAD is the library, or empty.
+# redis-server under redis-benchmark. Debian's binary is linked with jemalloc and calls plain malloc; naming
+# any library first in the search makes its malloc the one that serves, so all allocators are preloaded into
+# the same binary: for the system's, the C library itself. $COMPARE_PRELOAD is the library, or empty.
 set -u
 folder=$(mktemp -d) && cd "$folder" || exit 1
 trap 'rm -rf "$folder"' EXIT

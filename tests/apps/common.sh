@@ -29,10 +29,12 @@ same() {
   (cd fallow && export LD_PRELOAD=$library && "$@") >fallow.out 2>fallow.err </dev/null
   fallow_status=$?
   if [ "$plain_status" != 0 ]; then
-    echo "failed ${name}_$label: fails without fallow too ($plain_status)"; tail -5 plain.err plain.out; exit 1
+    echo "failed ${name}_$label: fails without fallow too ($plain_status)"
+    tail -5 plain.err plain.out; exit 1
   fi
   if [ "$fallow_status" != 0 ] || ! cmp -s plain.out fallow.out; then
-    echo "failed ${name}_$label: status $fallow_status"; diff plain.out fallow.out | head -20; tail -5 fallow.err; exit 1
+    echo "failed ${name}_$label: status $fallow_status"
+    diff plain.out fallow.out | head -20; tail -5 fallow.err; exit 1
   fi
   if [ ! -s plain.out ]; then
     echo "failed ${name}_$label: no output to compare"; exit 1
@@ -42,4 +44,5 @@ same() {
 }
 
 # The library is really in the process.
-on_fallow grep -q 'r-xp.*libfallow-malloc' /proc/self/maps || { echo "failed: the library is not preloaded"; exit 1; }
+on_fallow grep -q 'r-xp.*libfallow-malloc' /proc/self/maps ||
+  { echo "failed: the library is not preloaded"; exit 1; }

@@ -11,12 +11,19 @@ c_work() {
   done
 }
 cpp_work() {
-  printf '#include <algorithm>\n#include <functional>\n#include <iostream>\n#include <map>\n#include <regex>\n#include <string>\n#include <vector>\n
-  int main() { std::map<std::string, std::vector<int>> m; std::regex r("(a|b)*c"); for (int i = 0; i < 99; i++) m[std::to_string(i)].push_back(i);
-  std::function<int(int)> f = [&](int x) { return int(m.size()) + x; }; std::cout << f(std::regex_match("abc", r)) << "\\n"; }\n' >big.cpp
+  printf '#include <algorithm>\n#include <functional>\n#include <iostream>\n#include <map>
+#include <regex>\n#include <string>\n#include <vector>\n
+  int main() { std::map<std::string, std::vector<int>> m; std::regex r("(a|b)*c");
+  for (int i = 0; i < 99; i++) m[std::to_string(i)].push_back(i);
+  std::function<int(int)> f = [&](int x) { return int(m.size()) + x; };
+  std::cout << f(std::regex_match("abc", r)) << "\\n"; }\n' >big.cpp
   g++ -std=c++17 -O2 big.cpp -o big && sha256sum <big && ./big
 }
 clang_work() { sed -e 's/gcc -std/clang -std/' <(declare -f c_work) >clang.sh && . ./clang.sh && c_work; }
 same c_objects c_work
-if command -v clang >/dev/null; then same clang_objects clang_work; else echo "skipped compilers_clang_objects: no clang on this machine"; fi
+if command -v clang >/dev/null; then
+  same clang_objects clang_work
+else
+  echo "skipped compilers_clang_objects: no clang on this machine"
+fi
 same cpp_program cpp_work

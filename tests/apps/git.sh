@@ -12,7 +12,8 @@ work() {
     for f in $(seq 1 20); do seq "$i" $((i * f % 700 + 200)) >"file$f"; done
     git add . && git commit -qm "change $i" || return 1
   done
-  cd .. && git clone -q one two && cd two && git gc -q --aggressive && git fsck --full --strict && git log --format='%H %s' | cat
+  cd .. && git clone -q one two && cd two && git gc -q --aggressive && git fsck --full --strict &&
+    git log --format='%H %s' | cat
   git rev-list --objects --all | sort | sha256sum
 }
 same clone_and_gc work

@@ -28,10 +28,16 @@ if ! $python -c 'import test.test_json' 2>/dev/null; then
   exit 0
 fi
 # Of a test run the result is compared; times and the order of threads' output differ in any two runs.
-for module in test_json test_dict test_list test_threading test_subprocess test_asyncio test_multiprocessing_fork; do
+for module in test_json test_dict test_list test_threading test_subprocess test_asyncio \
+  test_multiprocessing_fork; do
   # The last three take minutes: only where all of it is asked for.
-  case $module in test_subprocess | test_asyncio | test_multiprocessing_fork) [ "${APPS:-}" = all ] || continue ;; esac
-  own() { PYTHONMALLOC=$1 $python -m unittest "test.$module" 2>&1 | grep -E '^(OK|FAILED|Ran)' | sed 's/ in .*s$//'; }
+  case $module in
+    test_subprocess | test_asyncio | test_multiprocessing_fork) [ "${APPS:-}" = all ] || continue ;;
+  esac
+  own() {
+    PYTHONMALLOC=$1 $python -m unittest "test.$module" 2>&1 | grep -E '^(OK|FAILED|Ran)' |
+      sed 's/ in .*s$//'
+  }
   same "${module}_malloc" own malloc
   grep -q '^OK' plain.out || { echo "failed: $module is not OK"; exit 1; }
   [ "${APPS:-}" != all ] || same "${module}_pymalloc" own pymalloc

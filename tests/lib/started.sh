@@ -26,5 +26,9 @@ says() { # name, wanted status, pattern, arguments
   shift 3
   said=$("$@" 2>&1)
   status=$?
-  if [ "$status" = "$wanted" ] && grep -qE "$pattern" <<<"$said"; then echo "ok $name"; else fail "$name: status $status, said: $said"; fi
+  if [ "$status" = "$wanted" ] && grep -qE "$pattern" <<<"$said"; then
+    echo "ok $name"
+  else
+    fail "$name: status $status, said: $said"
+  fi
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# OS pages of every size that systems have: fallow starts, and programs do what they do. Usage: pagesize.sh LIBRARY LIAR PROGRAM...
+# OS pages of every size that systems have: fallow starts, and programs do what they do.
+# Usage: pagesize.sh LIBRARY LIAR PROGRAM...
 set -u
 library=$1 liar=$2
 shift 2

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# To be sourced: what tests of `fallow record` and `fallow replay` share. They work in a folder of their own, which goes with them.
+# To be sourced: what tests of `fallow record` and `fallow replay` share. They work in a folder of their
+# own, which goes with them.
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1

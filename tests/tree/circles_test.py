@@ -3,8 +3,9 @@
 
     circles_test.py SOURCE LIBRARY.a...
 
-A file is a source with the header of its name. It fails where files use each other in a circle, inside a floor or between floors, and
-where a function stands in a header that is another file's. (system.h is also system_linux.c's: a file for each system.)
+A file is a source with the header of its name. It fails where files use each other in a circle, inside a
+floor or between floors, and where a function stands in a header that is another file's. (system.h is also
+system_linux.c's: a file for each system.)
 """
 import collections
 import os
@@ -14,8 +15,10 @@ import sys
 
 
 def symbols(library, source):
-    """Yields (file, symbol, defined) for each file of the library; file: 'floor/name', from the name of the object."""
-    listed = subprocess.run(["nm", "-o", "-P", "--no-sort", library], capture_output=True, text=True, check=True).stdout
+    """Yields (file, symbol, defined) for each file of the library; file: 'floor/name', from
+    the name of the object."""
+    listed = subprocess.run(["nm", "-o", "-P", "--no-sort", library], capture_output=True,
+                            text=True, check=True).stdout
     for line in listed.splitlines():
         match = re.match(r".*\[src_([a-z]+)_(\w+)\.c\.o\]: (\S+) (\S)", line)
         if match:
@@ -96,7 +99,8 @@ def strangers(source, home):
                 continue
             header = f"{os.path.basename(folder)}/{name[:-2]}"
             with open(os.path.join(folder, name), encoding="utf-8") as text:
-                for symbol in re.findall(r"^(?!typedef|static|#|\s|/)[^\n;{}]*?\b(fl_\w+)\([^;{]*\)[^;{]*;", text.read(), re.M):
+                for symbol in re.findall(r"^(?!typedef|static|#|\s|/)[^\n;{}]*?\b(fl_\w+)\([^;{]*\)[^;{]*;",
+                                         text.read(), re.M):
                     if symbol in home and not is_own(header, home[symbol]):
                         yield f"{symbol} stands in {header}.h and is {home[symbol]}.c's"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What documents name is there: the files that they link to or call by name, functions, paths. And each file of a floor stands in
-the floor's README. Usage: docs_test.py SOURCE"""
+"""What documents name is there: the files that they link to or call by name, functions, paths. And each file
+of a floor stands in the floor's README. Usage: docs_test.py SOURCE"""
 import os
 import re
 import subprocess
@@ -18,14 +18,18 @@ def tracked():
     listed = subprocess.run(["git", "-C", root, "ls-files"], capture_output=True, text=True)
     if listed.returncode == 0 and listed.stdout:
         return listed.stdout.splitlines()
-    return [os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root) for name in names]
+    return [os.path.relpath(os.path.join(folder, name), root)
+            for folder, _, names in os.walk(root) for name in names]
 
 
 files = tracked()
-documents = [name for name in files if re.fullmatch(r"(docs/[^/]*|src/.*/README|README|CONTRIBUTING|SECURITY)\.md|README\.md", name)]
+documents = [name for name in files
+             if re.fullmatch(r"(docs/[^/]*|src/.*/README|README|CONTRIBUTING|SECURITY)\.md|README\.md", name)]
 names = {os.path.basename(name) for name in files}
 sources = "\n".join(open(os.path.join(root, name), encoding="utf-8", errors="replace").read()
-                    for name in files if re.match(r"(src|include|tests|bench|tools|packaging|examples)/", name) and not name.endswith(".md"))
+                    for name in files
+                    if re.match(r"(src|include|tests|bench|tools|packaging|examples)/", name) and
+                    not name.endswith(".md"))
 words = set(re.findall(r"\b(?:fl|fallow|osmem)_[a-z_0-9]+\b", sources))
 seeded_bugs = {os.path.basename(name)[:-6] for name in files if name.endswith(".patch")}
 
@@ -45,7 +49,8 @@ for document in documents:
         if name not in words | FOREIGN_NAMES | seeded_bugs:
             wrong.append(f"{document}: the name {name}")
 
-readmes = {os.path.dirname(name): open(os.path.join(root, name), encoding="utf-8").read() for name in files if re.fullmatch(r"src/\w+/README\.md", name)}
+readmes = {os.path.dirname(name): open(os.path.join(root, name), encoding="utf-8").read() for name in files
+           if re.fullmatch(r"src/\w+/README\.md", name)}
 for name in files:
     if re.fullmatch(r"src/\w+/\w+\.[ch]", name):
         stem = os.path.basename(name)[:-2]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# spin goes through every interleaving of the models in tests/model, and finds the bugs that are seeded in them. The models take turns, as what
-# is costly does in tools/test: a third of them by day. With MODELS=all, every one; and slabword after a fork, which has fifty million states.
+# spin goes through every interleaving of the models in tests/model, and finds the bugs that are seeded in
+# them. The models take turns, as what is costly does in tools/test: a third of them by day. With MODELS=all,
+# every one; and slabword after a fork, which has fifty million states.
 set -u
 models=$1/tests/model
 cc=$(command -v clang || command -v cc) # half a minute sooner
@@ -17,7 +18,8 @@ explore() { # how much the compiler is to optimize, model, options: prints spin'
   spin -a "$@" "$models/$model.pml" >spin.out 2>&1 || { cat spin.out >&2; exit 1; }
   "$cc" -O$level -DSAFETY -DCOLLAPSE -DMEMLIM=4096 -w pan.c -o pan || exit 1
   ./pan -m200000 -n >pan.out 2>&1
-  grep -qE 'max search depth too small|out of memory|memory bound' pan.out && { echo "incomplete: $*"; exit 1; }
+  grep -qE 'max search depth too small|out of memory|memory bound' pan.out &&
+    { echo "incomplete: $*"; exit 1; }
   sed -n 's/.*errors: \([0-9]*\).*/\1/p' pan.out
 }
 
@@ -27,7 +29,11 @@ holds() { # model, name of the case, options
   local errors states
   errors=$(explore 2 "$1" "${@:3}")
   states=$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' pan.out)
-  if [ "$errors" = 0 ]; then echo "ok model_$1_$2 ($states states)"; else echo "failed: $1 has errors: $2"; cat pan.out; failed=1; fi
+  if [ "$errors" = 0 ]; then
+    echo "ok model_$1_$2 ($states states)"
+  else
+    echo "failed: $1 has errors: $2"; cat pan.out; failed=1
+  fi
 }
 
 for model in slabword hazard regions batches upkeep; do

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# `fallow stats` and `fallow map` of a process: held against what the program says it has, and against the kernel.
+# `fallow stats` and `fallow map` of a process: held against what the program says it has,
+# and against the kernel.
 import json, os, random, re, signal, subprocess, sys, time
 import xml.etree.ElementTree
 
@@ -68,9 +69,11 @@ def resting():
         assert process[name] == sum(arena[name] for arena in figures["arenas"]), name
         if name not in ("live_bytes", "live_blocks"):
             assert process[name] == sum(of[name] for of in figures["classes"]), name
-    assert process["live_bytes"] - process["large_bytes"] == sum(of["live_bytes"] for of in figures["classes"])
+    assert (process["live_bytes"] - process["large_bytes"] ==
+            sum(of["live_bytes"] for of in figures["classes"]))
     assert sum(heap["slabs"] for heap in figures["heaps"]) <= process["slabs"]
-    assert sum(cause["given_bytes"] for cause in figures["causes"]) == sum(a["given_bytes"] for a in figures["arenas"])
+    assert (sum(cause["given_bytes"] for cause in figures["causes"]) ==
+            sum(a["given_bytes"] for a in figures["arenas"]))
     if "keeps" in sys.argv:  # what the program's threads have freed is still there
         assert process["idle_bytes"] > 0 and process["span_bytes"] > 0, process
         assert process["span_bytes"] == sum(heap["span_bytes"] for heap in figures["heaps"]), process
@@ -78,12 +81,14 @@ def resting():
         assert process["mappings"] > 200 and process["reserved_bytes"] > 1 << 20, process
     # The kernel's. fallow's mappings lie apart from all others, and have no file.
     base = int(re.search(r"^([0-9a-f]{9,}) ", run("map")[1], re.M)[1], 16)
-    ours = [m for m in smaps() if abs(m[0] - base) < 1 << 40 and not m[2].startswith(("/", "[heap]", "[stack]"))]
+    ours = [m for m in smaps()
+            if abs(m[0] - base) < 1 << 40 and not m[2].startswith(("/", "[heap]", "[stack]"))]
     assert process["mappings"] == len(ours), (process["mappings"], ours)
     assert process["resident_bytes"] == sum(m[3]["Rss"] for m in ours)
     assert process["process_resident_bytes"] == sum(m[3]["Rss"] for m in smaps())
     mapped = sum(m[1] for m in ours)
-    assert process["ready_bytes"] + process["prepared_bytes"] + process["reserved_bytes"] == mapped, (process, mapped)
+    assert (process["ready_bytes"] + process["prepared_bytes"] + process["reserved_bytes"] == mapped), (
+        process, mapped)
     text = run("map")[1]
     assert "difference: 0 bytes\n" in text, text
     assert f"{mapped / (1 << 20):.3f} MiB  in {len(ours)} mappings" in text, (mapped, text)
@@ -95,8 +100,9 @@ def resting():
     compared = 0
     for group, (prefix, names) in labels.items():
         for row in [figures[group]] if group == "process" else figures[group]:
-            quoted = ",".join(f'{name}="{json.dumps(row[name])[1:-1] if isinstance(row[name], str) else row[name]}"'
-                              for name in names)
+            quoted = ",".join(
+                f'{name}="{json.dumps(row[name])[1:-1] if isinstance(row[name], str) else row[name]}"'
+                for name in names)
             for name, value in row.items():
                 if name in names:
                     continue
@@ -138,13 +144,16 @@ def busy():
         now = arena["live_bytes"], arena["live_blocks"]
         first = first or now
         assert now == first and now[1] == 20000, (now, first)
-        assert sum(process[name] for name in READY) <= process["ready_peak_bytes"] + process["prepared_bytes"] + (64 << 20)
+        assert (sum(process[name] for name in READY) <=
+                process["ready_peak_bytes"] + process["prepared_bytes"] + (64 << 20))
         assert 20000 <= process["live_blocks"] < 10**7
         assert process["live_bytes"] <= process["ready_peak_bytes"]
-        assert all(of["live_blocks"] * of["block_bytes"] == of["live_bytes"] for of in figures["classes"] if of["decommitted_bytes"] == 0)
+        assert all(of["live_blocks"] * of["block_bytes"] == of["live_bytes"] for of in figures["classes"]
+                   if of["decommitted_bytes"] == 0)
         code, out, err = run("map")
         assert code == 0, err
-        on_map, in_mappings = (float(re.search(rf"^  {side} +(\S+) MiB", out, re.M)[1]) for side in ("the map", "the kernel"))
+        on_map, in_mappings = (float(re.search(rf"^  {side} +(\S+) MiB", out, re.M)[1])
+                               for side in ("the map", "the kernel"))
         difference = int(re.search(r"difference: (\d+) bytes", out)[1]) / (1 << 20)
         # No page is on it twice: else more would be common to both sides than one of them has.
         assert abs(on_map - in_mappings) - 0.01 <= difference <= on_map + in_mappings + 0.01, out
@@ -166,7 +175,8 @@ def many():
     assert {row[3] for row in rows} - {-1} == set(figures)
     for (number, _), (live, *_) in zip(listed, groups):
         assert live == figures[number]["live_bytes"], (number, live)
-    assert len(groups) == 2001 and groups[2000][0] == sum(figures[number]["live_bytes"] for number in sorted(figures)[2000:])
+    assert (len(groups) == 2001 and
+            groups[2000][0] == sum(figures[number]["live_bytes"] for number in sorted(figures)[2000:]))
     print("ok observe_many_arenas")
 
 
@@ -176,12 +186,14 @@ def told_by_itself(path):
         os.remove(path)
     os.kill(pid, signal.SIGUSR1)
     until = time.monotonic() + 60
-    while not (os.path.exists(path) and open(path).read().endswith("</malloc>\n")) and time.monotonic() < until:
+    while (not (os.path.exists(path) and open(path).read().endswith("</malloc>\n")) and
+           time.monotonic() < until):
         time.sleep(0.02)
     its = xml.etree.ElementTree.parse(path).getroot().find("fallow")
     rows = {kind: [{name: value if name in ("name", "cause") else float(value) for name, value in row.items()}
                    for row in its.iter(kind)] for kind in ("process", "arena", "class", "given")}
-    return {"process": rows["process"][0], "arenas": rows["arena"], "classes": rows["class"], "causes": rows["given"]}
+    return {"process": rows["process"][0], "arenas": rows["arena"], "classes": rows["class"],
+            "causes": rows["given"]}
 
 
 def rollup():
@@ -189,7 +201,8 @@ def rollup():
 
 
 def agree():
-    """Four threads at work: every format has the same figures, and they agree with each other and with the kernel."""
+    """Four threads at work: every format has the same figures, and they agree with each
+    other and with the kernel."""
     mib = 1 << 20
     for turn in range(5):
         before = rollup()
@@ -197,32 +210,37 @@ def agree():
         own = told_by_itself(sys.argv[4])
         after = rollup()
         process = figures["process"]
-        of_metrics = {name.removeprefix("fallow_").removesuffix("_total"): value for (name, labels), value in samples.items() if not labels}
+        of_metrics = {name.removeprefix("fallow_").removesuffix("_total"): value
+                      for (name, labels), value in samples.items() if not labels}
         assert set(of_metrics) == set(process)
         kernels = [name for name in process if name not in own["process"]]
-        assert kernels == ["resident_bytes", "lazy_free_bytes", "huge_bytes", "swapped_bytes", "locked_bytes", "mappings",
-                           "process_resident_bytes", "faults"], kernels
+        assert kernels == ["resident_bytes", "lazy_free_bytes", "huge_bytes", "swapped_bytes", "locked_bytes",
+                           "mappings", "process_resident_bytes", "faults"], kernels
         assert [set(row) for row in own["arenas"][:1]] == [set(row) for row in figures["arenas"][:1]]
         assert [set(row) for row in own["classes"][:1]] == [set(row) for row in figures["classes"][:1]]
         assert [row["cause"] for row in own["causes"]] == [row["cause"] for row in figures["causes"]]
         # What nobody changes is the same in all of them.
         one = known(figures)
-        for name in ("live_bytes", "live_blocks", "large_bytes", "large_blocks", "slabs", "slab_bytes", "decommitted_bytes", "hard_limit_bytes"):
+        for name in ("live_bytes", "live_blocks", "large_bytes", "large_blocks", "slabs", "slab_bytes",
+                     "decommitted_bytes", "hard_limit_bytes"):
             label = '{number="%d",name="known"}' % one["number"]
-            assert known(own)[name] == one[name] == samples["fallow_arena_" + name, label], (name, known(own), one)
+            assert known(own)[name] == one[name] == samples["fallow_arena_" + name, label], (
+                name, known(own), one)
         assert re.search(r"^%d known " % one["number"], table, re.M)
         # What they change differs by what happens between two looks.
         for name in ("ready_bytes", "live_bytes", "meta_bytes", "pool_bytes", "slab_bytes"):
             all_say = process[name], of_metrics[name], own["process"][name]
             assert max(all_say) - min(all_say) < 64 * mib, (name, all_say)
             unit, value = re.search(rf"^{name} +([\d.]+) (\w+)", table, re.M).group(2, 1)
-            assert abs(float(value) * {"B": 1, "KiB": 1024, "MiB": mib, "GiB": 1 << 30}[unit] - process[name]) < 64 * mib
+            assert abs(float(value) * {"B": 1, "KiB": 1024, "MiB": mib, "GiB": 1 << 30}[unit] -
+                       process[name]) < 64 * mib
         for it in (process, own["process"]):
             assert abs(it["ready_bytes"] - sum(it[name] for name in READY)) < 64 * mib, it
         # Counters only go up: in malloc's arena, which lives on.
         assert own["arenas"][0]["grown_bytes"] >= figures["arenas"][0]["grown_bytes"] > 0
         # The kernel has no more than that.
-        assert min(before, after) - 64 * mib < process["process_resident_bytes"] < max(before, after) + 64 * mib, (before, process, after)
+        assert (min(before, after) - 64 * mib < process["process_resident_bytes"] <
+                max(before, after) + 64 * mib), (before, process, after)
         assert process["resident_bytes"] <= process["process_resident_bytes"]
         assert process["resident_bytes"] < process["ready_bytes"] + 64 * mib
         assert process["process_resident_bytes"] - process["resident_bytes"] < 32 * mib  # code and stacks
@@ -230,18 +248,21 @@ def agree():
 
 
 def garbled():
-    """The tables of a process that is stopped are written over, again and again: the command says something, or that it cannot."""
+    """The tables of a process that is stopped are written over, again and again: the command says
+    something, or that it cannot."""
     os.kill(pid, signal.SIGSTOP)
     base = int(re.search(r"^([0-9a-f]{9,}) ", run("map")[1], re.M)[1], 16)
     tables = [m for m in smaps() if base - (1 << 40) < m[0] < base and m[3]["Rss"]]
     words = [line.split() for line in open(f"/proc/{pid}/maps")]
     data = [[int(at, 16) for at in w[0].split("-")] for w in words if w[1] == "rw-p" and "libfallow" in w[-1]]
     assert tables and data
-    data += [at for at in ([int(at, 16) for at in w[0].split("-")] for w in words) if at[0] == data[0][1]]  # .bss
+    data += [at for at in ([int(at, 16) for at in w[0].split("-")] for w in words)
+             if at[0] == data[0][1]]  # .bss
     dice, said = random.Random(7), set()
 
     def write_over(memory, start, size):
-        garbage = [dice.randbytes(8), bytes(8), b"\xff" * 8, (start + dice.randrange(size)).to_bytes(8, "little")]
+        garbage = [dice.randbytes(8), bytes(8), b"\xff" * 8,
+                   (start + dice.randrange(size)).to_bytes(8, "little")]
         memory.seek(start + dice.randrange(size // 8) * 8)
         memory.write(dice.choice(garbage))
 

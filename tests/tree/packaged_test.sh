@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Every example is built from fallow as others get it, and run: installed, by pkg-config and by CMake; as a meson subproject, by the
-# wrap. What find_package answers to versions; vcpkg's port, on a stand-in for vcpkg. No network: archives lie where a
-# download would have put them.
+# Every example is built from fallow as others get it, and run: installed, by pkg-config and by CMake; as a
+# meson subproject, by the wrap. What find_package answers to versions; vcpkg's port, on a stand-in for vcpkg.
+# No network: archives lie where a download would have put them.
 set -u
 source=$1 build=$2
 place=$(mktemp -d)
@@ -42,7 +42,8 @@ served() {
   exec 4<>"/dev/tcp/127.0.0.1/$port"
   printf '%b' "$get\r\n${get}Host: here\r\n\r\nGET /nothing HTTP/1.1\r\n\r\n" >&4
   timeout 20 sed -u '/there is/q' <&4 >three
-  [ "$(grep -c '^apple,fig,pear$' three)" = 2 ] && grep -q '^HTTP/1.1 404 ' three || fail "$1 does not answer three at once: $(cat three)"
+  [ "$(grep -c '^apple,fig,pear$' three)" = 2 ] && grep -q '^HTTP/1.1 404 ' three ||
+    fail "$1 does not answer three at once: $(cat three)"
   printf 'GET /sort/left' >&4 # and no more of it
   exec 5<>"/dev/tcp/127.0.0.1/$port"
   { printf 'GET /sort/'; head -c 600000 /dev/zero | tr '\0' x; } >&5 2>/dev/null
@@ -50,7 +51,8 @@ served() {
   exec 5>&-
   [ "$(answer "$get\r\n")" = apple,fig,pear ] || fail "$1 does not go on"
   for _ in $(seq 100); do [ "$(ls /proc/$server/fd | wc -l)" = $((files + 1)) ] && break; sleep 0.05; done
-  [ "$(ls /proc/$server/fd | wc -l)" = $((files + 1)) ] || fail "$1 has $(ls /proc/$server/fd | wc -l) files, one of them a connection's"
+  [ "$(ls /proc/$server/fd | wc -l)" = $((files + 1)) ] ||
+    fail "$1 has $(ls /proc/$server/fd | wc -l) files, one of them a connection's"
   kill $server && wait $server || fail "$1 ended with $?"
   server=
   exec 4>&-
@@ -72,14 +74,17 @@ stored() {
   echo metrics >&"${store[1]}"
   timeout 60 sed -u '/^# EOF/q' <&"${store[0]}" >metrics
   [ "$(figure _evicted_total big '')" -gt 400 ] && [ "$(figure _evicted_total small '')" = 0 ] &&
-    [ "$(figure _refused_total big '')" = 1 ] && [ "$(figure _memory_bytes big ',state="ready"')" -le $((16 << 20)) ] ||
+    [ "$(figure _refused_total big '')" = 1 ] &&
+    [ "$(figure _memory_bytes big ',state="ready"')" -le $((16 << 20)) ] ||
     fail "$1: $(cat metrics)"
-  ! grep -vE '^(# TYPE [a-z_]+ (gauge|counter)|[a-z_]+\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\} [0-9]+|# EOF)$' metrics || fail "$1: no Prometheus text"
+  ! grep -vE '^(# TYPE [a-z_]+ (gauge|counter)|[a-z_]+\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\} [0-9]+|# EOF)$' \
+    metrics || fail "$1: no Prometheus text"
   before=$(awk '/^Rss/ { print $2 }' /proc/$pid/smaps_rollup)
   ask put big kept 6000000
   ask end big && [ "$reply" = ended ] || fail "$1 does not end a tenant"
   after=$(awk '/^Rss/ { print $2 }' /proc/$pid/smaps_rollup)
-  [ "$before" -gt "$after" ] && ask get small one && [ "$reply" = "1000 bytes" ] || fail "$1: resident $before KiB, then $after"
+  [ "$before" -gt "$after" ] && ask get small one && [ "$reply" = "1000 bytes" ] ||
+    fail "$1: resident $before KiB, then $after"
   local end=${store[1]}
   exec {end}>&-
   wait "$pid" || fail "$1 ended with $?"
@@ -96,7 +101,8 @@ all_run() {
     "$2/tenants" $((20000 + $$ % 20000)) "$source/examples/tenants/scripts" 16 >tenants.log 2>&1 &
     server=$! port=$((20000 + $$ % 20000))
     for _ in $(seq 200); do (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.05; done
-    answer 'GET /metrics HTTP/1.0\r\n\r\n' | grep -q '^# TYPE tenant_memory_bytes' || fail "$2/tenants does not answer: $(cat tenants.log)"
+    answer 'GET /metrics HTTP/1.0\r\n\r\n' | grep -q '^# TYPE tenant_memory_bytes' ||
+      fail "$2/tenants does not answer: $(cat tenants.log)"
     kill $server && wait $server || fail "$2/tenants ended with $?"
     server=
   fi
@@ -114,7 +120,8 @@ export LD_LIBRARY_PATH=$library
     [ -z "$more" ] || pkg-config --exists $more || continue
     compiler="cc -std=c11 -D_POSIX_C_SOURCE=200809L"
     [ "${file##*.}" = c ] || compiler="c++ -std=c++17"
-    run $compiler -Wall -Wextra -Werror "$file" $flags ${more:+$(pkg-config --cflags --libs $more)} -lpthread -o "pkg/$name"
+    run $compiler -Wall -Wextra -Werror "$file" $flags ${more:+$(pkg-config --cflags --libs $more)} \
+      -lpthread -o "pkg/$name"
   done
 ) || exit 1
 all_run pkg_config pkg
@@ -170,7 +177,8 @@ fi
 
 # A project with the wrap; the archive is what meson dist would make of the tree.
 mkdir -p wrapped/subprojects/packagecache
-tar -C "$source" -czf "wrapped/subprojects/packagecache/fallow-$version.tar.gz" --transform "s#^#fallow-$version/#" \
+tar -C "$source" -czf "wrapped/subprojects/packagecache/fallow-$version.tar.gz" \
+  --transform "s#^#fallow-$version/#" \
   LICENSE meson.build meson_options.txt bench examples include packaging src tests tools
 cp -r "$source/examples" wrapped/
 sed -e "s/@version@/$version/g" -e "s#@url@#https://fallow.example#" \
@@ -186,14 +194,17 @@ unset PKG_CONFIG_PATH
 run meson setup wrapped/build wrapped --werror --wrap-mode=nodownload --force-fallback-for=fallow
 meson introspect --targets wrapped/build | python3 -c '
 import json, sys
-names = {(it["name"], it["type"].split()[0]) for it in json.load(sys.stdin) if "subprojects" in it["defined_in"]}
-sys.exit(names != {("fallow", "static"), ("fallow", "shared"), ("fallow-malloc", "static"), ("fallow-malloc", "shared")} and str(names))
+names = {(it["name"], it["type"].split()[0]) for it in json.load(sys.stdin)
+         if "subprojects" in it["defined_in"]}
+sys.exit(names != {("fallow", "static"), ("fallow", "shared"), ("fallow-malloc", "static"),
+                   ("fallow-malloc", "shared")} and str(names))
 ' || fail "the subproject builds other things than the libraries"
 run ninja -C wrapped/build $(cd wrapped/build && meson introspect --targets | python3 -c '
 import json, sys
 print(*("examples/" + it["name"] for it in json.load(sys.stdin) if it["type"] == "executable"))')
 (unset LD_LIBRARY_PATH; all_run wrap wrapped/build/examples) || exit 1
-ldd wrapped/build/examples/request | grep -q "$place.*libfallow" || fail "the subproject's libfallow is not what is linked with"
+ldd wrapped/build/examples/request | grep -q "$place.*libfallow" ||
+  fail "the subproject's libfallow is not what is linked with"
 run meson configure wrapped/build -Dfallow:default_library=static
 run ninja -C wrapped/build examples/request
 ! ldd wrapped/build/examples/request | grep -q libfallow || fail "the subproject's libfallow is not linked in"
@@ -202,18 +213,21 @@ echo "ok wrap_static"
 
 if command -v cmake >/dev/null; then
   port=$source/packaging/vcpkg
-  [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' "$port/vcpkg.json")" = "$version" ] || fail "vcpkg.json has another version"
+  [ "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["version"])' "$port/vcpkg.json")" = \
+    "$version" ] || fail "vcpkg.json has another version"
   for linkage in static dynamic; do
-    run cmake -DPORT_DIR="$port" -DSOURCE="$source" -DBUILT="$build" -DHERE="$place/vcpkg-$linkage" -DVERSION="$version" -DLINKAGE=$linkage \
-      -P "$source/tests/tree/vcpkg_stand_in.cmake"
+    run cmake -DPORT_DIR="$port" -DSOURCE="$source" -DBUILT="$build" -DHERE="$place/vcpkg-$linkage" \
+      -DVERSION="$version" -DLINKAGE=$linkage -P "$source/tests/tree/vcpkg_stand_in.cmake"
     packages=$place/vcpkg-$linkage/packages
     run cmake -S "$source/examples" -B "vcpkg-$linkage/build" -DCMAKE_PREFIX_PATH="$packages"
     run cmake --build "vcpkg-$linkage/build" --target request
     run "vcpkg-$linkage/build/request"
-    found=$(cd "$packages" && find . -type f -o -type l | sort | sed 's#^\./##' | grep -vE '^(include/fallow/|share/(man|fallow)/)' | paste -sd' ')
+    found=$(cd "$packages" && find . -type f -o -type l | sort | sed 's#^\./##' |
+      grep -vE '^(include/fallow/|share/(man|fallow)/)' | paste -sd' ')
     if [ $linkage = static ]; then kind=.a; else kind=.so; fi
     ! grep -oE 'lib/libfallow[^ ]*' <<<"$found" | grep -vE "\\$kind(\\.0)?$" || fail "vcpkg, $linkage: $found"
-    [ -f "$packages/share/fallow/fallow-config.cmake" ] && [ -f "$packages/share/fallow/copyright" ] && [ -f "$packages/share/fallow/usage" ] ||
+    [ -f "$packages/share/fallow/fallow-config.cmake" ] && [ -f "$packages/share/fallow/copyright" ] &&
+      [ -f "$packages/share/fallow/usage" ] ||
       fail "vcpkg, $linkage: $(ls "$packages/share/fallow")"
   done
   echo "ok vcpkg_port"

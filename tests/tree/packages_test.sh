@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# tools/packages where there is no root, no sudo, a held package lock, no such package: each ends well, or with one line. The package
-# system is a stand-in, so that nothing is installed and nobody waits.
+# tools/packages where there is no root, no sudo, a held package lock, no such package: each ends well, or
+# with one line. The package system is a stand-in, so that nothing is installed and nobody waits.
 set -u
 source=$1
 place=$(mktemp -d)
@@ -39,7 +39,8 @@ shift
 printf '%s\n' "$@" >>installed
 E2
 
-# packages HELD WORDS...: its status; on a machine that has the package here, and a lock that is held so many times.
+# packages HELD WORDS...: its status; on a machine that has the package here, and a lock that
+# is held so many times.
 packages() {
   echo here >installed
   echo "$1" >held
@@ -55,16 +56,20 @@ packages 0 here -- here && lines 0 && [ ! -s asked ] || fail "asks where nothing
 packages 0 here one two -- three || fail "does not install"
 [ "$(paste -sd' ' installed)" = "here one two three" ] || fail "installs something else: $(cat installed)"
 packages 0 here -- nowhere three nowhere-too || fail "an absent wanted one is an error"
-grep -qx 'left out, as they are not to be had: nowhere nowhere-too' said && grep -qx three installed || fail "wanted ones"
+grep -qx 'left out, as they are not to be had: nowhere nowhere-too' said && grep -qx three installed ||
+  fail "wanted ones"
 packages 0 nowhere -- three && fail "goes on without a needed one"
 tail -1 said | grep -qx 'fallow: could not install: nowhere' || fail "an absent needed one"
 passed $before packages_are_installed
 
 before=$failed
 WHO=1000 packages 0 here one two -- three && fail "goes on without root"
-lines 1 && grep -qx 'fallow: there is neither root nor sudo here, and these packages are needed: one two' said || fail "without root"
+lines 1 &&
+  grep -qx 'fallow: there is neither root nor sudo here, and these packages are needed: one two' said ||
+  fail "without root"
 WHO=1000 packages 0 here -- one two || fail "stops for wanted ones"
-lines 1 && grep -qx 'left out, as there is neither root nor sudo here: one two' said || fail "without root, wanted"
+lines 1 && grep -qx 'left out, as there is neither root nor sudo here: one two' said ||
+  fail "without root, wanted"
 stand_in sudo <<<'[ "$1" = -n ] && exit 1; exec "$@"'
 WHO=1000 packages 0 one && fail "asks for a password where nobody answers"
 lines 1 || fail "with a sudo that asks"
@@ -74,11 +79,16 @@ passed $before packages_without_root
 
 before=$failed
 packages 3 here one -- two || fail "does not wait"
-[ "$(grep -c 'holds the package lock' said)" = 1 ] && [ "$(paste -sd' ' slept)" = "2 2 2" ] && grep -qx two installed || fail "a lock that is let go"
+[ "$(grep -c 'holds the package lock' said)" = 1 ] && [ "$(paste -sd' ' slept)" = "2 2 2" ] &&
+  grep -qx two installed || fail "a lock that is let go"
 packages 1000 here one -- two && fail "goes on without a needed one"
-tail -1 said | grep -qx 'fallow: another program holds the package lock, and these packages are needed: one' && lines 3 || fail "a lock that is held"
-[ "$("$bash" bin/date)" = 63 ] || fail "waits for another time than a minute, and once more asking: $("$bash" bin/date)"
+tail -1 said |
+  grep -qx 'fallow: another program holds the package lock, and these packages are needed: one' && lines 3 ||
+  fail "a lock that is held"
+[ "$("$bash" bin/date)" = 63 ] ||
+  fail "waits for another time than a minute, and once more asking: $("$bash" bin/date)"
 packages 1000 here -- one two || fail "stops for wanted ones"
-tail -1 said | grep -qx 'left out, as another program holds the package lock: one two' && lines 3 || fail "a lock that is held, wanted"
+tail -1 said | grep -qx 'left out, as another program holds the package lock: one two' && lines 3 ||
+  fail "a lock that is held, wanted"
 passed $before packages_behind_a_lock
 exit $failed

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Lives of processes that need programs and libraries of their own: before main and after exit, many libraries with much
-# thread-local storage, static programs, a program with a malloc of its own, a new user namespace.
+# Lives of processes that need programs and libraries of their own: before main and after exit, many libraries
+# with much thread-local storage, static programs, a program with a malloc of its own, a new user namespace.
 set -u
 source=$1 build=$2
 preload=$build/libfallow-malloc.so
@@ -11,7 +11,8 @@ cd "$place" || exit 1
 fail() { echo "failed: $*"; exit 1; }
 compile() { gcc -O1 -fno-builtin -D_GNU_SOURCE "$@" || fail "does not compile: $*"; }
 
-# Constructors of other libraries run before ours has been constructed, their destructors after ours has ended.
+# Constructors of other libraries run before ours has been constructed, their destructors
+# after ours has ended.
 cat >early.c <<'C'
 #include <pthread.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ cat >exiting.c <<'C'
 int early(void);
 static void at_exit(void) { for (int i = 1; i < 2000; i++) free(memset(malloc(i * 7), 1, i * 7)); }
 static void *runs_on(void *n) { for (;;) free(memset(malloc(777), 1, 777)); return n; }
-int main(void) { pthread_t t; atexit(at_exit); pthread_create(&t, 0, runs_on, 0); return early() == 3 ? 7 : 1; }
+int main(void) {
+    pthread_t t; atexit(at_exit); pthread_create(&t, 0, runs_on, 0); return early() == 3 ? 7 : 1; }
 C
 compile -shared -fPIC early.c -o libearly.so
 compile exiting.c -o exiting -L. -learly -Wl,-rpath,"$place"
@@ -70,7 +72,8 @@ int main(int argc, char **argv) {
     for (int round = 0; round < 3; round++) {
         void *it = dlopen(argv[1], RTLD_NOW);
         if (!it) return puts(dlerror()), 1;
-        void *(*create)(const char *, size_t) = (void *(*)(const char *, size_t))dlsym(it, "fallow_arena_create");
+        void *(*create)(const char *, size_t) =
+            (void *(*)(const char *, size_t))dlsym(it, "fallow_arena_create");
         void *(*alloc)(void *, size_t) = (void *(*)(void *, size_t))dlsym(it, "fallow_arena_alloc");
         void (*destroy)(void *) = (void (*)(void *))dlsym(it, "fallow_arena_destroy");
         void *arena = create("late", 0);
@@ -94,7 +97,10 @@ cat >plain.c <<'C'
 #include <string.h>
 #include <unistd.h>
 #include <sys/wait.h>
-static void *body(void *n) { for (int i = 1; i < 3000; i++) free(memset(malloc(i * 11), 1, i * 11)); return n; }
+static void *body(void *n) {
+    for (int i = 1; i < 3000; i++) free(memset(malloc(i * 11), 1, i * 11));
+    return n;
+}
 int main(void) {
     pthread_t t[4];
     for (int i = 0; i < 4; i++) pthread_create(&t[i], 0, body, 0);
@@ -105,7 +111,8 @@ int main(void) {
 }
 C
 for mode in "-static -no-pie" "-static-pie -fPIE" "-no-pie" "-pie -fPIE"; do
-  compile $mode plain.c -o plain -Wl,--whole-archive "$build/libfallow-malloc.a" -Wl,--no-whole-archive -lpthread
+  compile $mode plain.c -o plain -Wl,--whole-archive "$build/libfallow-malloc.a" \
+    -Wl,--no-whole-archive -lpthread
   ./plain
   [ $? = 7 ] || fail "linked with $mode"
 done
@@ -126,14 +133,17 @@ int main() {
     try { sink = new char[huge]; } catch (const std::bad_alloc &) { caught++; }
     if ((sink = new (std::nothrow) char[huge])) return 1;
     std::set_new_handler(handle);
-    try { sink = (char *)operator new(huge, std::align_val_t(64)); } catch (const std::bad_alloc &) { caught++; }
+    try { sink = (char *)operator new(huge, std::align_val_t(64)); }
+    catch (const std::bad_alloc &) { caught++; }
     sink = new char[100];
     return caught == 2 && handled == 3 && malloc_usable_size(sink) == 112 ? 7 : 2;
 }
 C
   for mode in "-static" "-static-libstdc++ -static-libgcc" ""; do
-    for archive in "$build/libfallow-malloc.a" "-Wl,--whole-archive $build/libfallow-malloc.a -Wl,--no-whole-archive"; do
-      g++ -std=c++17 -O1 $mode failing.cpp -o failing $archive -lpthread || fail "C++ does not link with $mode, $archive"
+    for archive in "$build/libfallow-malloc.a" \
+      "-Wl,--whole-archive $build/libfallow-malloc.a -Wl,--no-whole-archive"; do
+      g++ -std=c++17 -O1 $mode failing.cpp -o failing $archive -lpthread ||
+        fail "C++ does not link with $mode, $archive"
       ./failing
       [ $? = 7 ] || fail "new that fails, linked with $mode, $archive"
     done
@@ -164,7 +174,8 @@ for order in "fallow fallow-malloc" "fallow-malloc fallow"; do
   said=$(./both 2>&1)
   case "$?,$first,$said" in
   7,fallow-malloc,) ;;
-  *,fallow,*"libfallow comes before libfallow-malloc"*"link libfallow-malloc first"*) ;; # two heaps, and it says so
+  # Two heaps, and it says so.
+  *,fallow,*"libfallow comes before libfallow-malloc"*"link libfallow-malloc first"*) ;;
   *) fail "both libraries, $order: $said" ;;
   esac
 done
@@ -177,10 +188,18 @@ cat >own.c <<'C'
 #include <string.h>
 static char heap[1 << 24] __attribute__((aligned(16)));
 static size_t used, calls;
-void *malloc(size_t n) { char *p = heap + used + 16; used += (n + 47) & ~(size_t)15; *(size_t *)(p - 16) = n; calls++; return p; }
+void *malloc(size_t n) {
+    char *p = heap + used + 16;
+    used += (n + 47) & ~(size_t)15; *(size_t *)(p - 16) = n; calls++;
+    return p;
+}
 void free(void *p) { if (p && ((char *)p < heap || (char *)p > heap + sizeof heap)) __builtin_trap(); }
 void *calloc(size_t a, size_t b) { return memset(malloc(a * b), 0, a * b); }
-void *realloc(void *p, size_t n) { void *q = malloc(n); if (p) { size_t m = *(size_t *)((char *)p - 16); memcpy(q, p, m < n ? m : n); } return q; }
+void *realloc(void *p, size_t n) {
+    void *q = malloc(n);
+    if (p) { size_t m = *(size_t *)((char *)p - 16); memcpy(q, p, m < n ? m : n); }
+    return q;
+}
 int main(void) {
     char *line = 0, *copy; size_t n = 0;
     FILE *f = fopen("/proc/self/maps", "r");
@@ -224,10 +243,12 @@ static void handler() { if (++asked == 3) std::set_new_handler(nullptr); }
 extern "C" int plugin() {
     volatile std::size_t too_much = std::size_t(1) << 50;
     try { delete[] new char[too_much]; return 1; } catch (const std::bad_alloc &) { std::puts("thrown"); }
-    try { operator delete(operator new(too_much, std::align_val_t(64)), std::align_val_t(64)); return 1; } catch (const std::bad_alloc &) { std::puts("thrown aligned"); }
+    try { operator delete(operator new(too_much, std::align_val_t(64)), std::align_val_t(64)); return 1; }
+    catch (const std::bad_alloc &) { std::puts("thrown aligned"); }
     if (new (std::nothrow) char[too_much]) return 1;
     std::set_new_handler(handler);
-    try { delete[] new char[too_much]; return 1; } catch (const std::bad_alloc &) { std::printf("asked %d times\n", asked); }
+    try { delete[] new char[too_much]; return 1; }
+    catch (const std::bad_alloc &) { std::printf("asked %d times\n", asked); }
     return 7;
 }
 C
@@ -244,11 +265,13 @@ compile -o host host.c -ldl
 for flags in "" -static-libstdc++; do
   g++ -std=c++17 -O1 -shared -fPIC $flags -o plugin.so plugin.cpp || fail "the plugin does not compile"
   LD_PRELOAD=$preload ./host >host.out 2>&1
-  [ $? = 7 ] && [ "$(paste -sd, host.out)" = "thrown,thrown aligned,asked 3 times" ] || fail "new in a plug-in of C++ ($flags): $(cat host.out)"
+  [ $? = 7 ] && [ "$(paste -sd, host.out)" = "thrown,thrown aligned,asked 3 times" ] ||
+    fail "new in a plug-in of C++ ($flags): $(cat host.out)"
 done
 echo "ok processes_new_in_a_plugin_of_cxx"
 
-# Handlers of fork that another library has registered before us allocate in all three places; one joins a thread that does.
+# Handlers of fork that another library has registered before us allocate in all three places; one
+# joins a thread that does.
 cat >forks.c <<'C'
 #include <pthread.h>
 #include <stdlib.h>
@@ -291,6 +314,7 @@ compile -shared -fPIC -o libforks.so forks.c
 compile -o forking forking.c -L. -lforks -Wl,-rpath,.
 for where in 1 2 4 7 9 15; do
   LD_PRELOAD=$preload ./forking $where || fail "handlers of fork that allocate ($where)"
-  "$build/fallow" record -o forking.trace -- ./forking $where || fail "handlers of fork that allocate, recorded ($where)"
+  "$build/fallow" record -o forking.trace -- ./forking $where ||
+    fail "handlers of fork that allocate, recorded ($where)"
 done
 echo "ok processes_handlers_of_fork_registered_before_ours"

@@ -1,30 +1,35 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The examples that need other libraries, from an installed fallow with nothing but pkg-config; and the tenants server under
-# load with a hostile tenant: that one is refused, the others are served, and evicting it gives its memory back.
+# The examples that need other libraries, from an installed fallow with nothing but pkg-config; and the
+# tenants server under load with a hostile tenant: that one is refused, the others are served, and evicting it
+# gives its memory back.
 set -u
 source=$1 build=$2
 for need in curl wrk pkg-config; do
   command -v $need >/dev/null || { echo "skipped tenants: no $need on this machine"; exit 77; }
 done
-pkg-config --exists libmicrohttpd lua5.4 sqlite3 || { echo "skipped tenants: no libmicrohttpd, lua5.4 or sqlite3 to build with"; exit 77; }
+pkg-config --exists libmicrohttpd lua5.4 sqlite3 ||
+  { echo "skipped tenants: no libmicrohttpd, lua5.4 or sqlite3 to build with"; exit 77; }
 place=$(mktemp -d)
 server=
 trap '[ -n "$server" ] && kill $server; rm -rf "$place"' EXIT
 DESTDIR=$place/root meson install -C "$build" --no-rebuild --quiet || exit 1
 library=$(dirname "$(find "$place/root" -name libfallow.so)")
-fallow_flags=$(PKG_CONFIG_PATH=$library/pkgconfig PKG_CONFIG_SYSROOT_DIR=$place/root pkg-config --cflags --libs fallow)
+fallow_flags=$(PKG_CONFIG_PATH=$library/pkgconfig PKG_CONFIG_SYSROOT_DIR=$place/root \
+  pkg-config --cflags --libs fallow)
 export LD_LIBRARY_PATH=$library
 
 fail() { echo "failed: $*"; cat "$place/server.log" 2>/dev/null; exit 1; }
 
-cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror "$source/examples/sqlite/sqlite_arena.c" $fallow_flags $(pkg-config --cflags --libs sqlite3) -o "$place/sqlite_arena" ||
+cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror "$source/examples/sqlite/sqlite_arena.c" \
+  $fallow_flags $(pkg-config --cflags --libs sqlite3) -o "$place/sqlite_arena" ||
   fail "examples/sqlite does not build"
 "$place/sqlite_arena" >"$place/sqlite.out" || fail "examples/sqlite: $(cat "$place/sqlite.out")"
 grep -q 'SQLite says: out of memory' "$place/sqlite.out" || fail "SQLite met no limit"
 echo "ok example_sqlite_meets_its_limit_and_goes_on"
 
-cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror "$source/examples/tenants/tenants.c" $fallow_flags $(pkg-config --cflags --libs libmicrohttpd lua5.4) -lpthread -o "$place/tenants" ||
+cc -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror "$source/examples/tenants/tenants.c" \
+  $fallow_flags $(pkg-config --cflags --libs libmicrohttpd lua5.4) -lpthread -o "$place/tenants" ||
   fail "examples/tenants does not build"
 port=$((20000 + $$ % 20000))
 at=http://127.0.0.1:$port

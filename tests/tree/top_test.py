@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`fallow top` in a pseudo-terminal of 80 and of 200 columns, its keys, and the end of the process that it shows.
+"""`fallow top` in a pseudo-terminal of 80 and of 200 columns, its keys, and the end of the
+process that it shows.
 
 Usage: top_test.py FALLOW OBSERVED
 """
@@ -65,10 +66,12 @@ def contrast(colour, background):
 
 
 def check_colours(name, raw):
-    """What is coloured can be read on white and on black, which 3 : 1 is enough for; and no colour is the user's to choose."""
+    """What is coloured can be read on white and on black, which 3 : 1 is enough for; and no
+    colour is the user's to choose."""
     colours = [int(n) for n in re.findall(r"38;5;(\d+)m", raw)]
     check(f"{name}_has_colours", len(set(colours)) >= 3, raw)
-    check(f"{name}_colours_are_nobodys_own", not re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])(?:;\d+)*m", re.sub(r"[34]8;5;\d+", "", raw)), raw)
+    check(f"{name}_colours_are_nobodys_own",
+          not re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])(?:;\d+)*m", re.sub(r"[34]8;5;\d+", "", raw)), raw)
     for colour in sorted(set(colours)):
         least = min(contrast(colour, [grey] * 3) for grey in (255, 0))
         check(f"{name}_colour_{colour}_on_white_and_on_black", colour >= 16 and least >= 3, least)
@@ -89,7 +92,8 @@ for columns in (80, 200):
     check(f"once_{columns}_columns", told.returncode == 0 and max(map(len, lines)) <= columns, told)
     check(f"once_{columns}_names_the_process", lines[0].startswith(f"process {number} (observed)"), lines[0])
     bar = [line for line in lines if line.startswith("[")]
-    check(f"once_{columns}_has_a_bar", len(bar) == 1 and len(bar[0]) == columns and "#" in bar[0] and "+" in bar[0], bar)
+    check(f"once_{columns}_has_a_bar",
+          len(bar) == 1 and len(bar[0]) == columns and "#" in bar[0] and "+" in bar[0], bar)
     rows = [i for i, line in enumerate(lines) if line.startswith("arenas")]
     events = [i for i, line in enumerate(lines) if re.search(r"ago +event +bytes", line)]
     check(f"once_{columns}_has_arenas", any(re.match(r" +0 malloc .*MiB", line) for line in lines), lines)
@@ -99,7 +103,9 @@ for columns in (80, 200):
 
 
     screen = Screen(["top", number], columns)
-    check(f"screen_{columns}_shows", screen.wait_for(rf"process {number} \(observed\).*Ready.*malloc.*known.*grant.*q quit"), screen.text)
+    check(f"screen_{columns}_shows",
+          screen.wait_for(rf"process {number} \(observed\).*Ready.*malloc.*known.*grant.*q quit"),
+          screen.text)
     check_colours(f"screen_{columns}", screen.raw)
     for _ in range(6):
         screen.press("s")
@@ -120,7 +126,8 @@ rests = subprocess.Popen([observed], stdout=subprocess.PIPE)
 rests.stdout.readline()
 for columns in (80, 200):
     told = once(columns, str(rests.pid)).stdout
-    check(f"once_{columns}_has_names_of_18_letters", re.search(r"""^ +\d+ a "thread's" <own>\W""", told, re.M) is not None, told)
+    check(f"once_{columns}_has_names_of_18_letters",
+          re.search(r"""^ +\d+ a "thread's" <own>\W""", told, re.M) is not None, told)
 rests.kill()
 
 # The list, and from it to a process.
@@ -134,21 +141,27 @@ check("list_quits", screen.end() == 0)
 told = json.loads(subprocess.run([fallow, "stats", "--json", number], capture_output=True, text=True).stdout)
 events = told["events"]
 numbers = [event["number"] for event in events]
-check("events_in_order", numbers == sorted(set(numbers)) and numbers[0] >= 1 and len(events) <= 2048, numbers[:3])
+check("events_in_order",
+      numbers == sorted(set(numbers)) and numbers[0] >= 1 and len(events) <= 2048, numbers[:3])
 check("events_few_are_dropped", numbers[-1] - numbers[0] + 1 <= len(events) + 20, len(events))
-check("events_are_recent", all(told["time"] - 600 < event["time"] < told["time"] + 2 for event in events), events[-1])
+check("events_are_recent",
+      all(told["time"] - 600 < event["time"] < told["time"] + 2 for event in events), events[-1])
 # The ring holds less than a second of this program's, and that may be grants alone.
 seen = list(events)
 for _ in range(50):
     if any(event["microseconds"] for event in seen if event["event"] == "give_back"):
         break
     time.sleep(0.2)
-    seen += json.loads(subprocess.run([fallow, "stats", "--json", number], capture_output=True, text=True).stdout)["events"]
+    seen += json.loads(subprocess.run([fallow, "stats", "--json", number],
+                                      capture_output=True, text=True).stdout)["events"]
 check("events_of_all_kinds", {"grant", "give_back"} <= {event["event"] for event in seen}, events[-1])
-check("events_say_how_long", any(event["microseconds"] for event in seen if event["event"] == "give_back"), events[-1])
-check("events_are_whole_pages", all(event["bytes"] % 4096 == 0 and event["bytes"] for event in events), events[-1])
+check("events_say_how_long",
+      any(event["microseconds"] for event in seen if event["event"] == "give_back"), events[-1])
+check("events_are_whole_pages",
+      all(event["bytes"] % 4096 == 0 and event["bytes"] for event in events), events[-1])
 
-# More than the ring holds: the newest are there, in order, each whole. The sizes of the grants are 65 pages, 66, ... 1064, 65, ...
+# More than the ring holds: the newest are there, in order, each whole. The sizes of the grants are 65
+# pages, 66, ... 1064, 65, ...
 code = """
 import ctypes, sys, time
 libc = ctypes.CDLL(None)
@@ -163,28 +176,35 @@ sys.stdin.readline()
 print("again", flush=True)
 rounds(3300, 10**9)
 """
-wraps = subprocess.Popen([fallow, "run", "--background_thread=0", "--", sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+wraps = subprocess.Popen([fallow, "run", "--background_thread=0", "--", sys.executable, "-c", code],
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 wraps.stdout.readline()
 
 
 def events_of(process):
-    return json.loads(subprocess.run([fallow, "stats", "--json", str(process.pid)], capture_output=True, text=True).stdout)["events"]
+    return json.loads(subprocess.run([fallow, "stats", "--json", str(process.pid)],
+                                     capture_output=True, text=True).stdout)["events"]
 
 
 def grants_in_order(events):
     """Pairs of grants with nothing missing in between: the second one is a page longer."""
-    grants = [(event["number"], event["bytes"] // 16384) for event in events if event["event"] == "grant" and event["bytes"] >= 65 * 16384]
+    grants = [(event["number"], event["bytes"] // 16384) for event in events
+              if event["event"] == "grant" and event["bytes"] >= 65 * 16384]
     whole = {event["number"] for event in events}
-    pairs = [(a, b) for a, b in zip(grants, grants[1:]) if all(number in whole for number in range(a[0], b[0]))]
+    pairs = [(a, b) for a, b in zip(grants, grants[1:])
+             if all(number in whole for number in range(a[0], b[0]))]
     return pairs, [pair for pair in pairs if pair[1][1] != (pair[0][1] - 64) % 1000 + 65]
 
 
 events = events_of(wraps)
 numbers, times = [event["number"] for event in events], [event["time"] for event in events]
-check("events_wrapped_has_all_that_it_holds", numbers == list(range(numbers[-1] - 2047, numbers[-1] + 1)) and numbers[0] > 2048, (len(numbers), numbers[:1], numbers[-1:]))
+check("events_wrapped_has_all_that_it_holds",
+      numbers == list(range(numbers[-1] - 2047, numbers[-1] + 1)) and numbers[0] > 2048,
+      (len(numbers), numbers[:1], numbers[-1:]))
 check("events_wrapped_in_order_of_time", times == sorted(times), times)
 pairs, wrong = grants_in_order(events)
-last = [event["bytes"] // 16384 for event in events if event["event"] == "grant" and event["bytes"] >= 65 * 16384][-1]
+last = [event["bytes"] // 16384 for event in events
+        if event["event"] == "grant" and event["bytes"] >= 65 * 16384][-1]
 check("events_wrapped_each_is_whole", len(pairs) > 500 and not wrong, (len(pairs), wrong[:3]))
 check("events_wrapped_has_the_newest", last == 65 + 3299 % 1000, last)
 wraps.stdin.write("\n"), wraps.stdin.flush()
@@ -193,7 +213,8 @@ for look in range(10):  # while it goes on
     events = events_of(wraps)
     numbers = [event["number"] for event in events]
     pairs, wrong = grants_in_order(events)
-    check(f"events_at_work_{look}", numbers == sorted(set(numbers)) and numbers[-1] - numbers[0] < 2048 + 50 and len(pairs) > 100 and not wrong,
+    check(f"events_at_work_{look}", numbers == sorted(set(numbers)) and
+          numbers[-1] - numbers[0] < 2048 + 50 and len(pairs) > 100 and not wrong,
           (numbers[:1], numbers[-1:], len(pairs), wrong[:3]))
 wraps.kill()
 
@@ -212,13 +233,16 @@ if child == 0:
     time.sleep(1000)
 time.sleep(1000)
 """
-parent = subprocess.Popen([fallow, "run", "--hard_limit=200m", "--", sys.executable, "-c", code, "more"], stdout=subprocess.PIPE, text=True)
+parent = subprocess.Popen([fallow, "run", "--hard_limit=200m", "--", sys.executable, "-c", code, "more"],
+                          stdout=subprocess.PIPE, text=True)
 child = parent.stdout.readline().strip()
-of_parent, of_child = (json.loads(subprocess.run([fallow, "stats", "--json", which], capture_output=True, text=True).stdout)["events"]
+of_parent, of_child = (json.loads(subprocess.run([fallow, "stats", "--json", which],
+                                                 capture_output=True, text=True).stdout)["events"]
                        for which in (str(parent.pid), child))
 refused = [event for event in of_parent if event["event"] == "refusal"]
 check("events_a_refusal", any(event["bytes"] >= 1 << 40 for event in refused), refused)
-check("events_a_child_has_its_own", of_child and min(event["number"] for event in of_child) > max(event["number"] for event in of_parent), of_child[:1])
+check("events_a_child_has_its_own", of_child and
+      min(event["number"] for event in of_child) > max(event["number"] for event in of_parent), of_child[:1])
 os.kill(int(child), signal.SIGKILL), parent.kill()
 
 # The map in a terminal; one of few colours, and who wants none, get none.
@@ -226,7 +250,8 @@ screen = Screen(["map", number], 80)
 check("map_shows", screen.wait_for("difference: "), screen.text)
 screen.end()
 check_colours("map", screen.raw)
-for name, kind, none in (("few_colours", "xterm", ""), ("no_colour_wanted", "xterm-256color", "1"), ("unknown_terminal", "unheard-of", "")):
+for name, kind, none in (("few_colours", "xterm", ""), ("no_colour_wanted", "xterm-256color", "1"),
+                         ("unknown_terminal", "unheard-of", "")):
     os.environ["NO_COLOR"] = none
     screen = Screen(["map", number], 80, term=kind)
     check(f"map_{name}", screen.wait_for("difference: ") and "\x1b" not in screen.raw, screen.raw)
@@ -237,11 +262,15 @@ os.environ.pop("NO_COLOR")
 screen = Screen(["top", number], 80)
 screen.wait_for("q quit")
 process.kill(), process.wait()
-check("screen_says_that_it_ended", screen.wait_for(rf"process {number} \(observed\): has ended") and screen.end() == 1, screen.text)
+check("screen_says_that_it_ended",
+      screen.wait_for(rf"process {number} \(observed\): has ended") and screen.end() == 1, screen.text)
 screen = Screen(["top", str(os.getpid())], 80)
 check("screen_without_fallow", screen.wait_for("does not run on fallow") and screen.end() == 1, screen.text)
 screen = Screen(["top"], 80, term="unheard-of")
-check("screen_of_no_known_kind", screen.wait_for(r"fallow: top: the terminal type \(TERM\) is unknown") and screen.end() == 2, screen.text)
-told = subprocess.run([fallow, "top", str(os.getpid())], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+check("screen_of_no_known_kind",
+      screen.wait_for(r"fallow: top: the terminal type \(TERM\) is unknown") and screen.end() == 2,
+      screen.text)
+told = subprocess.run([fallow, "top", str(os.getpid())], stdin=subprocess.DEVNULL,
+                      capture_output=True, text=True)
 check("no_terminal", told.returncode == 2 and told.stderr.count("\n") == 1 and "--once" in told.stderr, told)
 sys.exit(failures > 0)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Who is compared: allocators found on this machine, configured ones, the user's libraries, other builds of fallow; and the
-proof that each of them serves malloc at all, before anything is measured.
+"""Who is compared: allocators found on this machine, configured ones, the user's libraries, other builds of
+fallow; and the proof that each of them serves malloc at all, before anything is measured.
 
-This file must never measure, and never let an allocator through of which it is known that another one would serve.
+This file must never measure, and never let an allocator through of which it is known that
+another one would serve.
 """
 import dataclasses
 import glob
@@ -16,8 +17,10 @@ import judgement
 import machine
 
 LIBRARY = "libfallow-malloc.so"
-PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "build-peers")
-PATTERNS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.[0-9]", "tcmalloc": "libtcmalloc.so.4"}
+PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                     "build-peers")
+PATTERNS = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.[0-9]",
+            "tcmalloc": "libtcmalloc.so.4"}
 
 
 @dataclasses.dataclass
@@ -29,21 +32,25 @@ class Allocator:
     about: dict = dataclasses.field(default_factory=dict)  # what the report says of it besides
 
 
-# Configured ones: of which library, with what, and what shows that it was heeded. abort_conf: an option that jemalloc does
-# not know ends the program instead of being passed over.
+# Configured ones: of which library, with what, and what shows that it was heeded. abort_conf: an option that
+# jemalloc does not know ends the program instead of being passed over.
 CONFIGURED = {
-    "jemalloc-background": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true"}, "jemalloc_bg_thd"),
+    "jemalloc-background": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true"},
+                            "jemalloc_bg_thd"),
     "jemalloc-decay0": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,dirty_decay_ms:0,muzzy_decay_ms:0"}, ""),
-    "jemalloc-background-decay0": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true,dirty_decay_ms:0,muzzy_decay_ms:0"},
+    "jemalloc-background-decay0": ("jemalloc", {"MALLOC_CONF": "abort_conf:true,background_thread:true,"
+                                                               "dirty_decay_ms:0,muzzy_decay_ms:0"},
                                    "jemalloc_bg_thd"),
 }
 
-# Google's tcmalloc keeps its caches by CPU where it can register a restartable sequence for a thread, which glibc does first since 2.35.
+# Google's tcmalloc keeps its caches by CPU where it can register a restartable sequence for a thread, which
+# glibc does first since 2.35.
 NO_RSEQ = {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
 NO_CACHES = "without its per-CPU caches, which makes it another allocator"
 
-# Prints which file each function of the family comes from, as the dynamic linker resolves it for any program. In a program with
-# fixed addresses, as Debian's Python is, the address of malloc may be a jump of the program's own: what counts is where it leads.
+# Prints which file each function of the family comes from, as the dynamic linker resolves it for any program.
+# In a program with fixed addresses, as Debian's Python is, the address of malloc may be a jump of the
+# program's own: what counts is where it leads.
 WHO_SERVES = """
 import ctypes
 process = ctypes.CDLL(None)
@@ -53,11 +60,13 @@ def behind(at):
     start += code[start] == 0xf2
     if code[start:start + 2] != bytes.fromhex("ff25"):
         return at
-    return ctypes.c_void_p.from_address(at + start + 6 + int.from_bytes(code[start + 2:start + 6], "little", signed=True)).value
+    return ctypes.c_void_p.from_address(
+        at + start + 6 + int.from_bytes(code[start + 2:start + 6], "little", signed=True)).value
 maps = [line.split(None, 5) for line in open("/proc/self/maps")]
 for name in ("malloc", "free", "calloc", "realloc", "posix_memalign"):
     at = behind(ctypes.cast(getattr(process, name), ctypes.c_void_p).value)
-    print(name, next(line[5].strip() for line in maps for low, high in [line[0].split("-")] if int(low, 16) <= at < int(high, 16)))
+    print(name, next(line[5].strip() for line in maps for low, high in [line[0].split("-")]
+                     if int(low, 16) <= at < int(high, 16)))
 if hasattr(process, "MallocExtension_Internal_GetPerCpuCachesActive"):
     print("per_cpu_caches", process.MallocExtension_Internal_GetPerCpuCachesActive() & 255)
 """
@@ -77,14 +86,17 @@ def find(name):
 
 
 def known(name, found):
-    """By name alone: the system's, a configured one (of that which is already among those found), or one that is found."""
+    """By name alone: the system's, a configured one (of that which is already among those
+    found), or one that is found."""
     if name == "system":
         return Allocator()
     of, variables, thread = CONFIGURED.get(name, (name, {}, ""))
     if variables and of in found:
-        return dataclasses.replace(found[of], variables=variables, thread=thread, origin=found[of].origin + ", configured")
+        return dataclasses.replace(found[of], variables=variables, thread=thread,
+                                   origin=found[of].origin + ", configured")
     library = find(of)
-    return Allocator(library, variables, thread, "%s, configured" % of if variables else Allocator.origin) if library else None
+    return (Allocator(library, variables, thread, "%s, configured" % of if variables else Allocator.origin)
+            if library else None)
 
 
 def build(folder):
@@ -104,7 +116,8 @@ def given(path):
     if " " in os.path.abspath(path) or ":" in os.path.abspath(path):
         stop("LD_PRELOAD cannot name a file with a space or a colon: " + path)
     said = beside(path)
-    return Allocator(os.path.abspath(path), origin=said.get("origin", "a library given"), about=said.get("about", {}))
+    return Allocator(os.path.abspath(path), origin=said.get("origin", "a library given"),
+                     about=said.get("about", {}))
 
 
 def beside(library):
@@ -118,7 +131,8 @@ def beside(library):
 
 def peers(folder):
     """Those that tools/peers built there."""
-    found = {beside(path)["name"]: given(path) for path in sorted(glob.glob(os.path.join(folder, "lib*.so"))) if beside(path)}
+    found = {beside(path)["name"]: given(path)
+             for path in sorted(glob.glob(os.path.join(folder, "lib*.so"))) if beside(path)}
     return found or stop("nothing that tools/peers built is in %s: tools/peers FOLDER" % folder)
 
 
@@ -148,10 +162,13 @@ def ours(options):
 
 
 def usual(options):
-    """Ours and those that it is compared with if nobody says otherwise, as far as they are on this machine."""
+    """Ours and those that it is compared with if nobody says otherwise, as far as they are on this
+    machine."""
     if options.peers:
         return {"system": Allocator(), **peers(options.peers), judgement.OURS: ours(options)}
-    found = {name: known(name, {}) for name in ["system", "jemalloc"] + ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])}
+    found = {name: known(name, {})
+             for name in ["system", "jemalloc"] +
+             ([] if options.quick or options.own else ["mimalloc", "tcmalloc"])}
     for name in [name for name, it in found.items() if it is None]:
         print("not on this machine, left out: " + name)
         del found[name]
@@ -159,7 +176,8 @@ def usual(options):
 
 
 def twice(options):
-    """One allocator and a copy of it (A/A): of the same contents, but another file, so that it can be proved who served."""
+    """One allocator and a copy of it (A/A): of the same contents, but another file, so that it
+    can be proved who served."""
     built = peers(options.peers) if options.peers else {}
     it = ours(options) if options.aa == judgement.OURS else built.get(options.aa) or known(options.aa, built)
     if it is None:
@@ -191,7 +209,8 @@ def chosen(options):
 
 def who_serves(it):
     """({function: file that it comes from}, what was said besides) in a Python with it preloaded."""
-    variables = {**machine.clean_environment(), **it.variables, **({"LD_PRELOAD": it.library} if it.library else {})}
+    variables = {**machine.clean_environment(), **it.variables,
+                 **({"LD_PRELOAD": it.library} if it.library else {})}
     done = subprocess.run([sys.executable, "-c", WHO_SERVES], env=variables, text=True, capture_output=True)
     return dict(line.split(None, 1) for line in done.stdout.splitlines()), done.stderr.strip()
 
@@ -205,20 +224,22 @@ def strangers(it, served):
 def why(said):
     """What the dynamic linker said, and what it means where that is known."""
     line = said.splitlines()[0] if said else ""
-    more = ": it takes more static thread-local storage than the C library has left" if "static TLS" in line else ""
+    more = (": it takes more static thread-local storage than the C library has left"
+            if "static TLS" in line else "")
     return "; " + line + more if line else ""
 
 
 def with_caches(name, it, served):
-    """Gives Google's tcmalloc the caches of each CPU that it is known by, where glibc's registration is what keeps them from it; or has
-    the report say that it is without."""
+    """Gives Google's tcmalloc the caches of each CPU that it is known by, where glibc's registration is what
+    keeps them from it; or has the report say that it is without."""
     if "per_cpu_caches" not in served:
         return
     if served["per_cpu_caches"] == "0":
         helped = dataclasses.replace(it, variables={**it.variables, **NO_RSEQ})
         if who_serves(helped)[0].get("per_cpu_caches") == "1":
             it.variables = helped.variables
-            print("%s: its per-CPU caches need %s=%s, which it gets" % ((name,) + next(iter(NO_RSEQ.items()))))
+            print("%s: its per-CPU caches need %s=%s, which it gets" %
+                  ((name,) + next(iter(NO_RSEQ.items()))))
         else:
             it.about["warning"] = NO_CACHES
             print("%s runs %s" % (name, NO_CACHES))
@@ -227,12 +248,13 @@ def with_caches(name, it, served):
 
 
 def prove(found):
-    """Stops where somebody else would serve: a library that the dynamic linker passes over (static TLS that does not fit, another
-    architecture, a missing library), one that has no malloc, or half a family."""
+    """Stops where somebody else would serve: a library that the dynamic linker passes over (static TLS that
+    does not fit, another architecture, a missing library), one that has no malloc, or half a family."""
     for name, it in found.items():
         served, said = who_serves(it)
         if not served:
-            print("%s: not even a Python runs on it: %s" % (name, said.splitlines()[-1] if said else "no reason said"))
+            print("%s: not even a Python runs on it: %s" %
+                  (name, said.splitlines()[-1] if said else "no reason said"))
         if it.library:
             with_caches(name, it, served)
             strange = strangers(it, served)

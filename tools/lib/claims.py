@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What may be claimed of measured ratios: faster, slower, equal within some percent, or undecided, and nothing else.
+"""What may be claimed of measured ratios: faster, slower, equal within some percent, or
+undecided, and nothing else.
 
-A claim rests on signs and ranks (Wilcoxon's signed-rank test, exact). The order of the allocators is drawn anew in each
-round; so where two of them do not differ, each round's ratio could as well have been its inverse, whatever the noise, its
-outliers and its drift look like. That is all the test needs.
+A claim rests on signs and ranks (Wilcoxon's signed-rank test, exact). The order of the allocators is drawn
+anew in each round; so where two of them do not differ, each round's ratio could as well have been its
+inverse, whatever the noise, its outliers and its drift look like. That is all the test needs.
 
-Claims of one run are made together, by Holm's rule: the chance that any of them is false is below LEVEL. This file must
-never read or write, and never give a claim to fewer rounds than could bear it.
+Claims of one run are made together, by Holm's rule: the chance that any of them is false is below LEVEL. This
+file must never read or write, and never give a claim to fewer rounds than could bear it.
 """
 import functools
 import math
@@ -62,13 +63,15 @@ def p_difference(values):
 def p_equal(values, within):
     """Of: it differs by more than `within`, to either side (two one-sided tests)."""
     step = math.log1p(within)
-    return max(signed_ranks([value - step for value in values])[0], signed_ranks([value + step for value in values])[1])
+    return max(signed_ranks([value - step for value in values])[0],
+               signed_ranks([value + step for value in values])[1])
 
 
 def holm(chances):
-    """{key: p} adjusted so that all claims below LEVEL hold together (Holm, 1979). Not a false-discovery rate: a row is quoted
-    alone, and then a share of false ones among many is no comfort; rows share rounds and bases, and Holm's rule asks
-    nothing about that; and what it costs is few rounds, since each one halves the smallest p."""
+    """{key: p} adjusted so that all claims below LEVEL hold together (Holm, 1979). Not a false-discovery
+    rate: a row is quoted alone, and then a share of false ones among many is no comfort; rows share
+    rounds and bases, and Holm's rule asks nothing about that; and what it costs is few rounds, since each
+    one halves the smallest p."""
     adjusted, highest = {}, 0.0
     for done, key in enumerate(sorted(chances, key=chances.get)):
         highest = max(highest, min(1.0, chances[key] * (len(chances) - done)))
@@ -77,18 +80,20 @@ def holm(chances):
 
 
 def rounds_needed(comparisons):
-    """The fewest rounds with which one of so many comparisons could be claimed, were all its rounds on one side."""
+    """The fewest rounds with which one of so many comparisons could be claimed, were all
+    its rounds on one side."""
     return max(estimates.INTERVAL_ROUNDS_MIN, math.ceil(math.log2(2 * max(1, comparisons) / LEVEL)))
 
 
 def rounds_to_decide(values, comparisons, within=WITHIN):
-    """About how many rounds would show, with this noise and in four of five cases, that two who do not differ are equal, or
-    that two who differ by `within` are not."""
+    """About how many rounds would show, with this noise and in four of five cases, that two who do not differ
+    are equal, or that two who differ by `within` are not."""
     normal = statistics.NormalDist()
     sample = sorted(estimates.resampled(values))
     spread = (sample[int(len(sample) * 0.84)] - sample[int(len(sample) * 0.16)]) / 2 * math.sqrt(len(values))
     reach = normal.inv_cdf(1 - LEVEL / 2 / max(1, comparisons)) + normal.inv_cdf(0.9)
-    return max(rounds_needed(comparisons), math.ceil((reach * spread / (math.log1p(within) - math.log1p(BEYOND))) ** 2))
+    return max(rounds_needed(comparisons),
+               math.ceil((reach * spread / (math.log1p(within) - math.log1p(BEYOND))) ** 2))
 
 
 def verdict(difference, side, equality):
@@ -99,15 +104,16 @@ def verdict(difference, side, equality):
 
 
 def judge(comparisons, within=WITHIN):
-    """{key: logarithms of paired ratios, by round} to {key: verdict}, all claims of them made together. Differences and
-    equalities are two families: the chance of any false one is below LEVEL in each."""
+    """{key: logarithms of paired ratios, by round} to {key: verdict}, all claims of them made together.
+    Differences and equalities are two families: the chance of any false one is below LEVEL in each."""
     needed = rounds_needed(len(comparisons))
     bearing = {key: values for key, values in comparisons.items() if len(values) >= needed}
     sides = {key: p_difference(values) for key, values in bearing.items()}
     rest = {key: 1.0 for key in comparisons if key not in bearing}  # counted all the same
     different = holm({**{key: p for key, (p, _) in sides.items()}, **rest})
     equal = holm({**{key: p_equal(values, within) for key, values in bearing.items()}, **rest})
-    return {key: verdict(different[key], sides[key][1], equal[key]) if key in bearing else UNDECIDED for key in comparisons}
+    return {key: verdict(different[key], sides[key][1], equal[key]) if key in bearing else UNDECIDED
+            for key in comparisons}
 
 
 def odd(values):
@@ -116,12 +122,15 @@ def odd(values):
 
 
 def even(values):
-    """The others: where who was chosen is compared. In the rounds in which somebody was chosen he has been lucky."""
+    """The others: where who was chosen is compared. In the rounds in which somebody was
+    chosen he has been lucky."""
     return values[1::2]
 
 
 def ranking(figures, weights):
-    """{name: figures of each row, by round}: the names, the least mean of the logarithms first, by the odd rounds alone."""
+    """{name: figures of each row, by round}: the names, the least mean of the logarithms first,
+    by the odd rounds alone."""
     def mean(name):
-        return estimates.weighted([[estimates.middle([math.log(it) for it in odd(row)])] for row in figures[name]], weights)[0]
+        return estimates.weighted([[estimates.middle([math.log(it) for it in odd(row)])]
+                                   for row in figures[name]], weights)[0]
     return sorted(figures, key=mean)

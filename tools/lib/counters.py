@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a processor counts while a run goes on, by perf, where machine and kernel allow; and instructions counted by valgrind, which
-needs neither, in a run of its own that nobody times.
+"""What a processor counts while a run goes on, by perf, where machine and kernel allow; and instructions
+counted by valgrind, which needs neither, in a run of its own that nobody times.
 
-Both are looked for and never installed: where they are not, this file says so in one line. It must never decide a verdict.
+Both are looked for and never installed: where they are not, this file says so in one line. It must
+never decide a verdict.
 """
 import glob
 import os
@@ -12,7 +13,8 @@ import tempfile
 
 import runs
 
-EVENTS = {"cycles": "cycles", "instructions": "instructions", "cache-misses": "cache_misses", "dTLB-load-misses": "tlb_misses"}
+EVENTS = {"cycles": "cycles", "instructions": "instructions", "cache-misses": "cache_misses",
+          "dTLB-load-misses": "tlb_misses"}
 TIMES_SLOWER = 100  # callgrind than the processor, at most
 
 
@@ -57,18 +59,22 @@ def perf():
         return None, "no counters: there is no perf command (Debian: linux-perf)"
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "counts")
-        done = subprocess.run(Perf().command(path) + ["true"], capture_output=True, env={**os.environ, "LC_ALL": "C"})
+        done = subprocess.run(Perf().command(path) + ["true"], capture_output=True,
+                              env={**os.environ, "LC_ALL": "C"})
         counted = Perf().read(path)
     if done.returncode:
-        return None, "no counters: the kernel does not let perf count (kernel.perf_event_paranoid: %s)" % paranoid()
+        return None, ("no counters: the kernel does not let perf count (kernel.perf_event_paranoid: %s)" %
+                      paranoid())
     events = tuple(event for event, key in EVENTS.items() if key in counted)
     if not events:
-        return None, "no counters: perf finds none of %s here, as on many virtual machines" % ", ".join(EVENTS)
+        return None, ("no counters: perf finds none of %s here, as on many virtual machines" %
+                      ", ".join(EVENTS))
     return Perf(events), "counters, by perf: " + ", ".join(events)
 
 
 def single_threaded(cells):
-    """Was more than one thread in a process never seen, whoever served? (One that an allocator brings is not the row's.)"""
+    """Was more than one thread in a process never seen, whoever served? (One that an allocator
+    brings is not the row's.)"""
     seen = [cell["watched"]["threads"] for cell in cells.values() if "threads" in cell.get("watched", {})]
     return bool(seen) and min(seen) == 1
 
@@ -76,16 +82,19 @@ def single_threaded(cells):
 def callgrind(launcher, row, allocator, timeout):
     """Instructions of the command and its children; None: not known."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [launcher, os.path.join(folder, "usage"), "" if row.preloads_itself else allocator.library, "valgrind", "-q", "--tool=callgrind",
-                   "--trace-children=yes", "--callgrind-out-file=" + os.path.join(folder, "calls.%p")] + row.command
+        command = [launcher, os.path.join(folder, "usage"), "" if row.preloads_itself else allocator.library,
+                   "valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
+                   "--callgrind-out-file=" + os.path.join(folder, "calls.%p")] + row.command
         try:
-            subprocess.run(command, env={**runs.environment(row, allocator), "PYTHONHASHSEED": "0"}, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout * TIMES_SLOWER, start_new_session=True)
+            subprocess.run(command, env={**runs.environment(row, allocator), "PYTHONHASHSEED": "0"},
+                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           timeout=timeout * TIMES_SLOWER, start_new_session=True)
             with open(os.path.join(folder, "usage")) as file:
                 ended = file.read().split()[0] == "0"
         except (OSError, subprocess.TimeoutExpired, IndexError):
             return None
-        totals = [int(line.split()[1]) for path in glob.glob(os.path.join(folder, "calls.*")) for line in open(path) if line.startswith("totals:")]
+        totals = [int(line.split()[1]) for path in glob.glob(os.path.join(folder, "calls.*"))
+                  for line in open(path) if line.startswith("totals:")]
         return sum(totals) if ended and totals else None
 
 
@@ -98,4 +107,5 @@ def instructions(rows, libraries, results, options):
         for name, it in libraries.items():
             print("instructions: %s on %s" % (row.name, name), flush=True)
             results[row.name][name]["callgrind"] = callgrind(options.launcher, row, it, options.timeout)
-    return "instructions, by callgrind, of rows in which no second thread was seen: %d of %d" % (len(counted), len(rows))
+    return ("instructions, by callgrind, of rows in which no second thread was seen: %d of %d" %
+            (len(counted), len(rows)))

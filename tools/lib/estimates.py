@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What is estimated of measured figures: ratios taken pair by pair within a round, and means of them, with intervals.
+"""What is estimated of measured figures: ratios taken pair by pair within a round, and means
+of them, with intervals.
 
-Everything is done with logarithms of ratios, so that "twice" and "half" are as far from 1 as each other and who is
-divided by whom does not matter. The estimate of a row is the mean of the middle half of its rounds: an outlier in one of
-four rounds moves it by little, and where nothing is wrong it spreads less than a median does. Intervals are a bootstrap
-over rounds; one set of draws serves all rows, so that what a round did to all of them stays together in a mean over rows.
+Everything is done with logarithms of ratios, so that "twice" and "half" are as far from 1 as each other and
+who is divided by whom does not matter. The estimate of a row is the mean of the middle half of its rounds: an
+outlier in one of four rounds moves it by little, and where nothing is wrong it spreads less than a median
+does. Intervals are a bootstrap over rounds; one set of draws serves all rows, so that what a round did to all
+of them stays together in a mean over rows.
 
-What may be claimed is not decided here (claims.py). This file must never read, write, look at a clock or draw from a
-generator without a seed: the same figures give the same estimates, anywhere.
+What may be claimed is not decided here (claims.py). This file must never read, write, look at a clock or draw
+from a generator without a seed: the same figures give the same estimates, anywhere.
 """
 import functools
 import math
@@ -17,7 +19,8 @@ import statistics
 
 RESAMPLES = 2000
 LEVEL = 0.05
-INTERVAL_ROUNDS_MIN = 6  # below, no 95 % interval is to be had: 2 / 2^5, all rounds on one side, is more than 5 %
+# Below, no 95 % interval is to be had: 2 / 2^5, all rounds on one side, is more than 5 %.
+INTERVAL_ROUNDS_MIN = 6
 
 
 def logs(ours, base):
@@ -46,9 +49,10 @@ def resampled(values):
 
 @functools.lru_cache(maxsize=None)
 def tail(rounds):
-    """The share of the resamples to leave out at each end. Percentiles of a bootstrap are too near to each other with few
-    rounds: they know neither that a spread is divided by n - 1, nor that it is itself an estimate. So the tails are those
-    that make a bootstrap of a mean as wide as Student's interval (Hesterberg, 2015, "expanded percentile")."""
+    """The share of the resamples to leave out at each end. Percentiles of a bootstrap are too near to each
+    other with few rounds: they know neither that a spread is divided by n - 1, nor that it is itself an
+    estimate. So the tails are those that make a bootstrap of a mean as wide as Student's interval
+    (Hesterberg, 2015, "expanded percentile")."""
     normal, free = statistics.NormalDist(), rounds - 1
     z = normal.inv_cdf(1 - LEVEL / 2)
     student = z + (z ** 3 + z) / (4 * free) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * free ** 2)
@@ -62,7 +66,8 @@ def bounds(sample, rounds):
 
 
 def estimate(value, sample, rounds):
-    """A ratio and its 95 % interval, of the logarithm and its resamples; without an interval where rounds are too few."""
+    """A ratio and its 95 % interval, of the logarithm and its resamples; without an interval
+    where rounds are too few."""
     if rounds < INTERVAL_ROUNDS_MIN:
         return {"ratio": math.exp(value), "low": None, "high": None, "rounds": rounds}
     low, high = bounds(sample, rounds)
@@ -70,12 +75,13 @@ def estimate(value, sample, rounds):
 
 
 def slope(points, columns):
-    """Of costs at some points, by round: the exponent with which they grow, by least squares of logarithms in each round. 0: they
-    do not; 1: in proportion."""
+    """Of costs at some points, by round: the exponent with which they grow, by least squares of logarithms in
+    each round. 0: they do not; 1: in proportion."""
     across = [math.log(point) for point in points]
     centre = statistics.fmean(across)
     spread = sum((x - centre) ** 2 for x in across)
-    values = [sum((x - centre) * math.log(cost) for x, cost in zip(across, costs)) / spread for costs in columns]
+    values = [sum((x - centre) * math.log(cost) for x, cost in zip(across, costs)) / spread
+              for costs in columns]
     low, high = bounds(resampled(values), len(values)) if len(values) >= INTERVAL_ROUNDS_MIN else (None, None)
     return {"slope": middle(values), "low": low, "high": high}
 
@@ -84,7 +90,8 @@ def ratio(values):
     """Of the logarithms of one row."""
     if not values:
         return None
-    return estimate(middle(values), resampled(values) if len(values) >= INTERVAL_ROUNDS_MIN else [], len(values))
+    return estimate(middle(values),
+                    resampled(values) if len(values) >= INTERVAL_ROUNDS_MIN else [], len(values))
 
 
 def weighted(columns, weights):
@@ -94,8 +101,9 @@ def weighted(columns, weights):
 
 
 def mean_ratio(rows, weights):
-    """Of the logarithms of several rows, round i of each the same round: the geometric mean of their ratios. Its interval is
-    over rounds: it says what these rows would give on another day, not what other rows would."""
+    """Of the logarithms of several rows, round i of each the same round: the geometric mean of
+    their ratios. Its interval is over rounds: it says what these rows would give on another day,
+    not what other rows would."""
     if not rows or not all(rows):
         return None
     rounds = min(len(row) for row in rows)

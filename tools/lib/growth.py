@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How the cost of an operation grows, with the size of the live heap and with the number of threads: bench/growth, in rounds.
+"""How the cost of an operation grows, with the size of the live heap and with the number of threads:
+bench/growth, in rounds.
 
-Few rounds, and nothing is claimed of them. This file must never take time of building the heap for that of operations: the
-figure is the workload's own.
+Few rounds, and nothing is claimed of them. This file must never take time of building the heap for that of
+operations: the figure is the workload's own.
 """
 import argparse
 
@@ -27,5 +28,6 @@ def measured(libraries, options):
     print("growth: %d points, %d rounds" % (len(every), ROUNDS))
     results, _ = rounds.measure(every, libraries, argparse.Namespace(**{**vars(options), "rounds": ROUNDS}))
     return {name: {"command": command, "points": list(points),
-                   "costs": {library: costs([results[row.name][library] for row in points.values()]) for library in libraries}}
+                   "costs": {library: costs([results[row.name][library] for row in points.values()])
+                             for library in libraries}}
             for name, (command, points) in grown.items()}

@@ -36,14 +36,17 @@ def clean_environment():
 
 
 def library_facts(it):
-    about = {**({"options": " ".join("%s=%s" % pair for pair in it.variables.items())} if it.variables else {}), **it.about}
+    about = {**({"options": " ".join("%s=%s" % pair for pair in it.variables.items())}
+                if it.variables else {}), **it.about}
     if not it.library:
         return {"path": "the C library's", "version": " ".join(platform.libc_ver()), **about}
     with open(it.library, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()[:16]
     real = os.path.realpath(it.library)
-    package = output("dpkg-query", "-W", "-f=${Version}", output("sh", "-c", 'dpkg-query -S "$0" | cut -d: -f1', real))
-    return {"path": os.path.basename(real), "sha256": digest, "version": package if package != "unknown" else it.origin, **about}
+    package = output("dpkg-query", "-W", "-f=${Version}",
+                     output("sh", "-c", 'dpkg-query -S "$0" | cut -d: -f1', real))
+    return {"path": os.path.basename(real), "sha256": digest,
+            "version": package if package != "unknown" else it.origin, **about}
 
 
 def facts(found):
@@ -62,6 +65,7 @@ def facts(found):
         "governor": first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "none"),
         "libc": " ".join(platform.libc_ver()),
         "compiler": output("gcc", "--version"),
-        "commit": output("git", "-C", os.path.dirname(__file__), "describe", "--always", "--dirty", "--exclude=*"),
+        "commit": output("git", "-C", os.path.dirname(__file__), "describe", "--always",
+                         "--dirty", "--exclude=*"),
         "allocators": {name: library_facts(it) for name, it in found.items()},
     }

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What else the machine did while a run went on: the time that the hypervisor took (steal), that other processes took, how long
-some task waited for a processor (PSI), the load average.
+"""What else the machine did while a run went on: the time that the hypervisor took (steal), that other
+processes took, how long some task waited for a processor (PSI), the load average.
 
-Disturbed is judged by steal and by other processes alone: waiting and load come of the run's own threads too, and who makes
-his threads wait would be given more tries. This file must never look at how long a run took compared with another.
+Disturbed is judged by steal and by other processes alone: waiting and load come of the run's own threads too,
+and who makes his threads wait would be given more tries. This file must never look at how long a run took
+compared with another.
 """
 import os
 import time
@@ -24,7 +25,8 @@ def snapshot():
     ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in first_line("/proc/stat")[1:9]]
     waiting, load = first_line("/proc/pressure/cpu"), first_line("/proc/loadavg")
     return {"at": time.monotonic(), "busy": sum(ticks[:3] + ticks[5:7]), "steal": ticks[7],
-            "waiting": int(waiting[-1].split("=")[1]) / 1e6 if waiting else None, "load": float(load[0]) if load else None}
+            "waiting": int(waiting[-1].split("=")[1]) / 1e6 if waiting else None,
+            "load": float(load[0]) if load else None}
 
 
 def between(before, after, own_seconds):

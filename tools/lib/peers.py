@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The second half of tools/peers: finds source trees of other allocators in a folder, builds each as a release library to preload,
-and says what became of each.
+"""The second half of tools/peers: finds source trees of other allocators in a folder, builds each as a
+release library to preload, and says what became of each.
 
-A tree is known by a file that only it has. It is copied, and the copy is built as its authors say, so that nothing is ever written into
-the user's. This file must never download anything, and never leave the library of an earlier build where a later one failed.
+A tree is known by a file that only it has. It is copied, and the copy is built as its authors say, so that
+nothing is ever written into the user's. This file must never download anything, and never leave the library
+of an earlier build where a later one failed.
 """
 import argparse
 import dataclasses
@@ -39,18 +40,24 @@ RECIPES = {
     "jemalloc": Recipe("include/jemalloc/internal/arena_externs.h",
                        "[ -f configure ] || autoconf; ./configure && make -j$JOBS build_lib_shared",
                        "lib/libjemalloc.so.2", ("ChangeLog", r"^\* ([0-9.]+) \(")),
-    "mimalloc": Recipe("include/mimalloc.h", CMAKE % (".", "-DMI_BUILD_TESTS=OFF -DMI_BUILD_STATIC=OFF -DMI_BUILD_OBJECT=OFF", "mimalloc"),
+    "mimalloc": Recipe("include/mimalloc.h",
+                       CMAKE % (".", "-DMI_BUILD_TESTS=OFF -DMI_BUILD_STATIC=OFF -DMI_BUILD_OBJECT=OFF",
+                                "mimalloc"),
                        "out/libmimalloc.so", ("include/mimalloc.h", r"define MI_MALLOC_VERSION +([0-9]+)")),
     # Its docs/BUILDING.md: gcc is not recommended.
     "snmalloc": Recipe("src/snmalloc/snmalloc.h",
-                       CMAKE % (".", "-DSNMALLOC_BUILD_TESTING=OFF -DSNMALLOC_STATIC_LIBRARY=OFF", "snmallocshim"),
-                       "out/libsnmallocshim.so", ("vcpkg.json", r'"version[a-z-]*": "([^"]+)"'), compilers=("clang", "clang++")),
+                       CMAKE % (".", "-DSNMALLOC_BUILD_TESTING=OFF -DSNMALLOC_STATIC_LIBRARY=OFF",
+                                "snmallocshim"),
+                       "out/libsnmallocshim.so", ("vcpkg.json", r'"version[a-z-]*": "([^"]+)"'),
+                       compilers=("clang", "clang++")),
     "rpmalloc": Recipe("rpmalloc/rpmalloc.c", "python3 configure.py --toolchain gcc --config release && "
-                       "so=$(grep -o 'bin/linux/release/[^ ]*/librpmalloc.so' build.ninja | head -1) && ninja -j$JOBS $so && cp $so .",
+                       "so=$(grep -o 'bin/linux/release/[^ ]*/librpmalloc.so' build.ninja | head -1) && "
+                       "ninja -j$JOBS $so && cp $so .",
                        "librpmalloc.so", ("rpmalloc/rpmalloc.h", r'define RPMALLOC_VERSION "([^"]+)"')),
-    "tcmalloc": Recipe("tcmalloc/tcmalloc.cc", 'mkdir peer && cp "$LIB/tcmalloc.cmake" peer/CMakeLists.txt && '
-                       + CMAKE % ("peer", '"-DTCMALLOC=$PWD" "-DABSEIL=$NEEDED"', "tcmalloc"), "out/libtcmalloc.so", ("", ""),
-                       needs="abseil-cpp", files=("tcmalloc.cmake",)),
+    "tcmalloc": Recipe("tcmalloc/tcmalloc.cc",
+                       'mkdir peer && cp "$LIB/tcmalloc.cmake" peer/CMakeLists.txt && '
+                       + CMAKE % ("peer", '"-DTCMALLOC=$PWD" "-DABSEIL=$NEEDED"', "tcmalloc"),
+                       "out/libtcmalloc.so", ("", ""), needs="abseil-cpp", files=("tcmalloc.cmake",)),
 }
 WANTED = ("jemalloc", "mimalloc2", "mimalloc3", "snmalloc", "rpmalloc", "tcmalloc")
 VERSIONS = {**{of: recipe.version for of, recipe in RECIPES.items()}, "abseil-cpp": ("", "")}
@@ -104,7 +111,8 @@ def said_version(path, file, pattern):
             said = re.search(pattern, text.read(), re.MULTILINE).group(1)
         return dotted(int(said)) if said.isdigit() else said
     except (OSError, AttributeError):
-        return time.strftime("%Y-%m-%d", time.gmtime(max((os.lstat(it).st_mtime for it in files(path)), default=0)))
+        return time.strftime("%Y-%m-%d",
+                             time.gmtime(max((os.lstat(it).st_mtime for it in files(path)), default=0)))
 
 
 def version_of(path, file, pattern):
@@ -116,7 +124,8 @@ def version_of(path, file, pattern):
 def commit_of(path):
     """Not by describe --dirty, which writes into the repository."""
     commit = git(path, "rev-parse", "HEAD")[:12]
-    return commit + "-dirty" * bool(git(path, "status", "--porcelain", "--untracked-files=no")) if commit else ""
+    return (commit + "-dirty" * bool(git(path, "status", "--porcelain", "--untracked-files=no"))
+            if commit else "")
 
 
 def rank(version):
@@ -132,7 +141,8 @@ def found_trees(folder):
                 it = Tree(of, path, version_of(path, *VERSIONS[of]), commit_of(path))
                 have = found.setdefault(it.name, it)
                 if have is not it:
-                    found[it.name], other = (it, have) if rank(it.version) > rank(have.version) else (have, it)
+                    found[it.name], other = ((it, have)
+                                             if rank(it.version) > rank(have.version) else (have, it))
                     left.append(other)
     return found, left
 
@@ -178,10 +188,11 @@ def run_script(tree, recipe, place, compilers, needed, jobs):
     """Does the recipe's script end well, and leave its library?"""
     shutil.rmtree(place.copy, ignore_errors=True)
     shutil.copytree(tree.path, place.copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
-    variables = {**machine.clean_environment(), "CC": compilers[0], "CXX": compilers[1], "JOBS": str(jobs), "LIB": LIB, "NEEDED": needed}
+    variables = {**machine.clean_environment(), "CC": compilers[0], "CXX": compilers[1], "JOBS": str(jobs),
+                 "LIB": LIB, "NEEDED": needed}
     with open(place.log, "w") as log:
-        done = subprocess.run(["bash", "-c", recipe.script], cwd=place.copy, env=variables, stdin=subprocess.DEVNULL, stdout=log,
-                              stderr=log)
+        done = subprocess.run(["bash", "-c", recipe.script], cwd=place.copy, env=variables,
+                              stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     built = os.path.join(place.copy, recipe.library)
     if done.returncode or not os.path.exists(built):
         return False
@@ -192,7 +203,8 @@ def run_script(tree, recipe, place, compilers, needed, jobs):
 
 def last_lines(path):
     with open(path, errors="replace") as file:
-        return "".join("    " + line for line in file.read().splitlines(keepends=True)[-ERROR_LINES:]).rstrip("\n")
+        return "".join("    " + line
+                       for line in file.read().splitlines(keepends=True)[-ERROR_LINES:]).rstrip("\n")
 
 
 def new_library(tree, recipe, place, compilers, needed, options):
@@ -205,7 +217,8 @@ def new_library(tree, recipe, place, compilers, needed, options):
     served, said = allocators.who_serves(it)
     if not served or allocators.strangers(it, served):
         place.forget()
-        return "it was built, but %s%s" % ("would not serve" if served else "a Python on it ends at once", allocators.why(said))
+        return "it was built, but %s%s" % ("would not serve" if served else "a Python on it ends at once",
+                                           allocators.why(said))
     return ""
 
 
@@ -218,12 +231,14 @@ def build(tree, found, options):
         return False, "needs a tree of %s in the same folder, and there is none" % recipe.needs
     compilers = available(recipe.compilers)
     compiler = machine.output(compilers[1], "--version")
-    key = digest(recipe, [tree.path] + [needed] * bool(needed) + [os.path.join(LIB, it) for it in recipe.files], compiler)
+    key = digest(recipe, [tree.path] + [needed] * bool(needed) +
+                 [os.path.join(LIB, it) for it in recipe.files], compiler)
     kept = key == known_digest(place) and not options.again
     failed = "" if kept else new_library(tree, recipe, place, compilers, needed, options)
     if failed:
         return False, failed
-    with open(place.facts, "w") as file:  # of a kept one too: its commit or tag may be another, although its files are not
+    # Of a kept one too: its commit or tag may be another, although its files are not.
+    with open(place.facts, "w") as file:
         about = {"compiler": compiler, **({recipe.needs: found[recipe.needs].origin} if needed else {})}
         json.dump({"name": tree.name, "origin": tree.origin, "about": about, "digest": key}, file, indent=1)
     return True, "as built before" if kept else "built"
@@ -232,9 +247,11 @@ def build(tree, found, options):
 def arguments():
     parser = argparse.ArgumentParser(prog="tools/peers")
     parser.add_argument("folder", metavar="FOLDER", help="in whose folders source trees are")
-    parser.add_argument("--out", default=allocators.PEERS, metavar="DIRECTORY", help="where libraries and logs go (build-peers)")
+    parser.add_argument("--out", default=allocators.PEERS, metavar="DIRECTORY",
+                        help="where libraries and logs go (build-peers)")
     parser.add_argument("--again", action="store_true", help="build what has not changed, too")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="commands at a time (one for each processor)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N",
+                        help="commands at a time (one for each processor)")
     options = parser.parse_args()
     if not os.path.isdir(options.folder):
         sys.exit("peers: there is no folder " + options.folder)
@@ -248,13 +265,15 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     done = {name: build(tree, found, options) for name, tree in found.items() if tree.of in RECIPES}
     for name in list(done) + [name for name in WANTED if name not in found]:
-        print("%-10s %s" % (name, "%s: %s" % (found[name].origin, done[name][1]) if name in done else "not found in " + options.folder))
+        print("%-10s %s" % (name, "%s: %s" % (found[name].origin, done[name][1])
+                            if name in done else "not found in " + options.folder))
     for tree in left:
         print("%-10s %s in %s: left out, another is newer" % (tree.name, tree.version, tree.path))
     built = [found[name] for name, (well, _) in done.items() if well]
     if not built:
         sys.exit("peers: nothing was built")
-    print("\nall of them:  tools/compare --peers" + ("" if options.out == allocators.PEERS else " " + options.out))
+    print("\nall of them:  tools/compare --peers" +
+          ("" if options.out == allocators.PEERS else " " + options.out))
     words = ["--with %s-%s=%s" % (it.of, it.version, Place(options.out, it.name).library) for it in built]
     print("or some:      tools/compare " + " ".join(words))
     sys.exit(0 if all(well for well, _ in done.values()) else 1)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The plots of a report, as HTML with SVG inside it (svg.py): each allocator has a lane, a colour and a mark of its own.
+"""The plots of a report, as HTML with SVG inside it (svg.py): each allocator has a lane, a colour
+and a mark of its own.
 
-Needs nothing but Python. This file must never decide what is shown as a difference: it draws what judgement.py has.
+Needs nothing but Python. This file must never decide what is shown as a difference: it draws
+what judgement.py has.
 """
 import html
 
@@ -16,19 +18,22 @@ PERCENTILES = ("p50", "p99", "p99.9", "p99.99", "max")
 
 def numbers(names):
     """{name: the number of its colour and mark}; ours always the same."""
-    ordered = [judgement.OURS] * (judgement.OURS in names) + [name for name in names if name != judgement.OURS]
+    ordered = ([judgement.OURS] * (judgement.OURS in names) +
+               [name for name in names if name != judgement.OURS])
     return {name: n for n, name in enumerate(ordered)}
 
 
 def key(names, of):
     """Who has which mark, in the order of the lanes."""
     return "<p class=key>%s</p>" % " ".join(
-        "<span><svg width=14 height=12>%s</svg> %s</span>" % (svg.mark(50, 6, of[name]), html.escape(name)) for name in names)
+        "<span><svg width=14 height=12>%s</svg> %s</span>" % (svg.mark(50, 6, of[name]), html.escape(name))
+        for name in names)
 
 
 def lanes(lines, kind=""):
     """Of (label, picture and what stands behind it)."""
-    return "<div class='lanes %s'>%s</div>" % (kind, "".join("<div><span>%s</span>%s</div>" % (html.escape(label), it) for label, it in lines))
+    return "<div class='lanes %s'>%s</div>" % (
+        kind, "".join("<div><span>%s</span>%s</div>" % (html.escape(label), it) for label, it in lines))
 
 
 def grid(scale, height):
@@ -40,7 +45,8 @@ def axis(scale, words="%g".__mod__):
 
 
 def duration(nanoseconds):
-    each, unit = next(it for it in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")) if nanoseconds >= it[0] or it[0] == 1)
+    each, unit = next(it for it in ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns"))
+                      if nanoseconds >= it[0] or it[0] == 1)
     return "%g %s" % (nanoseconds / each, unit)
 
 
@@ -49,21 +55,24 @@ def said(it):
 
 
 def ratio_lane(scale, it, y, name, number):
-    bar = [svg.line(scale.at(it["low"]), y, scale.at(it["high"]), y, "bar k%d" % (number % svg.COLOURS))] if it["low"] else []
+    bar = ([svg.line(scale.at(it["low"]), y, scale.at(it["high"]), y, "bar k%d" % (number % svg.COLOURS))]
+           if it["low"] else [])
     return bar + [svg.mark(scale.at(it["ratio"]), y, number, "%s %s" % (name, said(it)))]
 
 
 def ratios(judged, what="seconds"):
     """A block of lanes for each row: ratios to the base, with intervals."""
     of, names = numbers(judged.names), [name for name in judged.names if name != judged.base]
-    found = {(row["name"], name): judged.ratio(row["name"], name, key=what) for row in judged.rows for name in names}
+    found = {(row["name"], name): judged.ratio(row["name"], name, key=what)
+             for row in judged.rows for name in names}
     ends = [end for it in found.values() if it for end in (it["ratio"], it["low"], it["high"]) if end]
     if not ends:
         return ""
     scale, height = svg.around(ends), LANE * len(names) + 8
     lines = [("", axis(scale))]
     for row in judged.rows:
-        parts = grid(scale, height) + [svg.line(scale.at(1), 0, scale.at(1), height, "base k%d" % (of[judged.base] % svg.COLOURS))]
+        parts = grid(scale, height) + [svg.line(scale.at(1), 0, scale.at(1), height,
+                                                "base k%d" % (of[judged.base] % svg.COLOURS))]
         for n, name in enumerate(names):
             it = found[row["name"], name]
             parts += ratio_lane(scale, it, LANE * n + 10, name, of[name]) if it else []
@@ -74,7 +83,8 @@ def ratios(judged, what="seconds"):
 def means(judged):
     """{name: (time, peak memory)} in the mean of rows, as estimates."""
     one = {"ratio": 1.0, "low": None, "high": None}
-    both = {name: (one, one) if name == judged.base else (judged.mean(name), judged.mean(name, key="peak_kib")) for name in judged.names}
+    both = {name: (one, one) if name == judged.base
+            else (judged.mean(name), judged.mean(name, key="peak_kib")) for name in judged.names}
     return {name: it for name, it in both.items() if all(it) and judged.complete}
 
 
@@ -84,7 +94,8 @@ def stairs(front, across, down):
     ys = ["%.2f%%" % down(peak) for _, peak in steps]
     parts = [svg.line(across.at(steps[0][0]), 0, across.at(steps[0][0]), ys[0], "front")]
     for (time, _), (later, _), y, below in zip(steps, steps[1:], ys, ys[1:]):
-        parts += [svg.line(across.at(time), y, across.at(later), y, "front"), svg.line(across.at(later), y, across.at(later), below, "front")]
+        parts += [svg.line(across.at(time), y, across.at(later), y, "front"),
+                  svg.line(across.at(later), y, across.at(later), below, "front")]
     return parts + [svg.line(across.at(steps[-1][0]), ys[-1], 100, ys[-1], "front")]
 
 
@@ -104,19 +115,25 @@ def pareto(judged):
     points, of = means(judged), numbers(judged.names)
     if not points:
         return ""
-    across, upwards = [svg.around([end for it in points.values() for end in (it[n]["ratio"], it[n]["low"], it[n]["high"]) if end]) for n in (0, 1)]
+    across, upwards = [svg.around([end for it in points.values()
+                                   for end in (it[n]["ratio"], it[n]["low"], it[n]["high"]) if end])
+                       for n in (0, 1)]
     down = lambda value: 100 - upwards.at(value)
     parts = [svg.line(across.at(tick), 0, across.at(tick), "100%", "grid") for tick in across.ticks()]
-    parts += [svg.line(0, "%.2f%%" % down(tick), 100, "%.2f%%" % down(tick), "grid") for tick in upwards.ticks()]
+    parts += [svg.line(0, "%.2f%%" % down(tick), 100, "%.2f%%" % down(tick), "grid")
+              for tick in upwards.ticks()]
     parts += stairs([points[name] for name in judged.front() if name in points], across, down)
     places = []
     for name, (time, peak) in sorted(points.items(), key=lambda it: -it[1][1]["ratio"]):
         place = across.at(time["ratio"]), down(peak["ratio"])
-        under = any(abs(place[0] - x) < 30 and place[1] - y < 8 for x, y in places)  # another's name would lie on this one's
+        # Another's name would lie on this one's.
+        under = any(abs(place[0] - x) < 30 and place[1] - y < 8 for x, y in places)
         parts += cross(across, down, time, peak, name, of[name], under)
         places.append(place)
-    side = svg.picture(300, ["<text x=100%% y=%.2f%% text-anchor=end dy=4>%g</text>" % (down(tick), tick) for tick in upwards.ticks()])
-    return "<div class=plane>%s%s<span></span>%s</div>" % (side, svg.picture(300, parts, "time and memory"), axis(across))
+    side = svg.picture(300, ["<text x=100%% y=%.2f%% text-anchor=end dy=4>%g</text>" % (down(tick), tick)
+                             for tick in upwards.ticks()])
+    return "<div class=plane>%s%s<span></span>%s</div>" % (
+        side, svg.picture(300, parts, "time and memory"), axis(across))
 
 
 def thinned(curve):
@@ -134,7 +151,8 @@ def panel(row, curves, of):
         points = [(seconds.at(point[0]), 100 - 96 * point[1] / most) for point in thinned(curve)]
         peak = "<span>%.1f MiB</span>" % (max(it[1] for it in curve) / (1 << 20))
         lines.append((name, svg.picture(30, [svg.area(points, of[name])], row + " on " + name) + peak))
-    under = svg.picture(16, [svg.text(0, 12, "0", "start"), svg.text(100, 12, "%.2g s" % seconds.high, "end")])
+    under = svg.picture(16, [svg.text(0, 12, "0", "start"),
+                             svg.text(100, 12, "%.2g s" % seconds.high, "end")])
     return "<div class=panel><h3>%s</h3>%s</div>" % (html.escape(row), lanes(lines + [("", under)]))
 
 
@@ -145,7 +163,8 @@ def curves(judged):
         cells = judged.results["results"][row["name"]]
         mine = {name: cells[name].get("watched", {}).get("curve", []) for name in judged.names}
         if any(len(curve) >= CURVE_MIN for curve in mine.values()):
-            found.append(panel(row["name"], {name: curve for name, curve in mine.items() if len(curve) > 1}, of))
+            found.append(panel(row["name"],
+                               {name: curve for name, curve in mine.items() if len(curve) > 1}, of))
     return "<div class=panels>%s</div>" % "".join(found) if found else ""
 
 
@@ -161,27 +180,36 @@ def latency(judged):
         for name, by in known.items():
             values, parts = by.get(operation, []), grid(scale, 16)
             if values and name in of:
-                parts.append(svg.line(scale.at(values[0]), 8, scale.at(values[-1]), 8, "bar k%d" % (of[name] % svg.COLOURS)))
-                parts += [svg.mark(scale.at(value), 8, of[name], "%s: %s of %s: %g ns" % (name, share, operation, value)) for share, value in zip(PERCENTILES, values)]
+                parts.append(svg.line(scale.at(values[0]), 8, scale.at(values[-1]), 8,
+                                      "bar k%d" % (of[name] % svg.COLOURS)))
+                parts += [svg.mark(scale.at(value), 8, of[name],
+                                   "%s: %s of %s: %g ns" % (name, share, operation, value))
+                          for share, value in zip(PERCENTILES, values)]
             lines.append((name, svg.picture(16, parts, "%s on %s" % (operation, name))))
     return lanes(lines)
 
 
 def growth_chart(name, it, of):
-    """Cost against size or threads, both to the first point and on logarithmic scales: level is what it should be."""
-    lines = {library: report.relative(costs) for library, costs in it["costs"].items() if costs and library in of}
+    """Cost against size or threads, both to the first point and on logarithmic scales:
+    level is what it should be."""
+    lines = {library: report.relative(costs) for library, costs in it["costs"].items()
+             if costs and library in of}
     if not lines:
         return ""
     points = [point / it["points"][0] for point in it["points"]]
-    across, upwards = svg.Scale(1, points[-1], log=True), svg.around([value for values in lines.values() for value in values])
+    across, upwards = (svg.Scale(1, points[-1], log=True),
+                       svg.around([value for values in lines.values() for value in values]))
     down = lambda value: "%.2f%%" % (100 - upwards.at(value))
     parts = [svg.line(across.at(point), 0, across.at(point), "100%", "grid") for point in points]
     parts += [svg.line(0, down(tick), 100, down(tick), "grid") for tick in upwards.ticks()]
     for library, values in lines.items():
         at = [(across.at(point), down(value)) for point, value in zip(points, values)]
-        parts += [svg.line(*here, *there, "bar k%d" % (of[library] % svg.COLOURS)) for here, there in zip(at, at[1:])]
-        parts += [svg.mark(*place, of[library], "%s ×%g: %.2f" % (library, point, value)) for place, point, value in zip(at, points, values)]
-    side = svg.picture(160, ["<text x=100%% y=%s text-anchor=end dy=4>%g</text>" % (down(tick), tick) for tick in upwards.ticks()])
+        parts += [svg.line(*here, *there, "bar k%d" % (of[library] % svg.COLOURS))
+                  for here, there in zip(at, at[1:])]
+        parts += [svg.mark(*place, of[library], "%s ×%g: %.2f" % (library, point, value))
+                  for place, point, value in zip(at, points, values)]
+    side = svg.picture(160, ["<text x=100%% y=%s text-anchor=end dy=4>%g</text>" % (down(tick), tick)
+                             for tick in upwards.ticks()])
     under = svg.picture(16, [svg.text(across.at(point), 12, "×%g" % point) for point in points])
     return "<div class=panel><h3>%s</h3><div class=plane>%s%s<span></span>%s</div></div>" % (
         html.escape(name), side, svg.picture(160, parts, "growth of " + name), under)
@@ -198,9 +226,16 @@ def all_plots(judged):
     to = "ratio to %s, the line at 1; left is better; bars: 95 %% intervals" % judged.base
     yield "Time", "Elapsed time, " + to, ratios(judged)
     yield "Peak resident memory", "Peak resident memory, " + to, ratios(judged, "peak_kib")
-    yield ("Time against memory", "Means of rows, ratio to %s: time to the right, peak resident memory upwards, bars: 95 %% intervals. Left of and below "
-           "the dashed border nobody came; who does not touch it is beaten by somebody in both." % judged.base, pareto(judged))
-    yield ("Memory over time", "Resident memory of all processes of the watched run; the lanes of a row have the same scales, with the peak at the right.",
-           curves(judged))
-    yield "Growth", "CPU time of an operation against the size of the live heap or the number of threads, to the first point: level is good.", growth(judged)
-    yield "Single operations", "Marks from left to right: %s (bench/workloads/latency.c)." % ", ".join(PERCENTILES), latency(judged)
+    yield ("Time against memory",
+           "Means of rows, ratio to %s: time to the right, peak resident memory upwards, bars: 95 %% "
+           "intervals. Left of and below the dashed border nobody came; who does not touch it is beaten by "
+           "somebody in both." % judged.base, pareto(judged))
+    yield ("Memory over time",
+           "Resident memory of all processes of the watched run; the lanes of a row have the same scales, "
+           "with the peak at the right.", curves(judged))
+    yield ("Growth",
+           "CPU time of an operation against the size of the live heap or the number of threads, to the "
+           "first point: level is good.", growth(judged))
+    yield ("Single operations",
+           "Marks from left to right: %s (bench/workloads/latency.c)." % ", ".join(PERCENTILES),
+           latency(judged))

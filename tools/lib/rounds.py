@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The rounds of a comparison: every row on every allocator, in another order each time; what was disturbed is repeated.
+"""The rounds of a comparison: every row on every allocator, in another order each time; what was
+disturbed is repeated.
 
-A set is one row on all allocators in one round. A disturbed one is repeated as a whole, because who had more tries than the
-others alone would be likelier to have had a good one; and because whether it was disturbed does not depend on who was the faster
-in it, what claims.py needs still holds. This file must never drop a run that failed, nor forget one that was repeated.
+A set is one row on all allocators in one round. A disturbed one is repeated as a whole, because who had more
+tries than the others alone would be likelier to have had a good one; and because whether it was disturbed
+does not depend on who was the faster in it, what claims.py needs still holds. This file must never drop a run
+that failed, nor forget one that was repeated.
 """
 import random
 import sys
@@ -23,9 +25,11 @@ class Progress:
         self.done += 1
         left = (time.monotonic() - self.start) / self.done * (self.total - self.done)
         if sys.stdout.isatty():
-            print("\r%4d of %d, %d:%02d left: %-40s" % (self.done, self.total, left // 60, left % 60, what), end="", flush=True)
+            print("\r%4d of %d, %d:%02d left: %-40s" % (self.done, self.total, left // 60, left % 60, what),
+                  end="", flush=True)
         elif self.done % 100 == 0:
-            print("%4d of %d, %d:%02d left: %s" % (self.done, self.total, left // 60, left % 60, what), flush=True)
+            print("%4d of %d, %d:%02d left: %s" % (self.done, self.total, left // 60, left % 60, what),
+                  flush=True)
 
 
 def failed(tried):
@@ -37,11 +41,13 @@ def share(tried):
 
 
 def undisturbed(once, counts, repeat):
-    """The set that once() makes, again while it is disturbed; the least disturbed one, and those that it was preferred to."""
+    """The set that once() makes, again while it is disturbed; the least disturbed one, and those
+    that it was preferred to."""
     best, dropped = once(), []
     counts["sets"] += 1
     first = counts["tries"]
-    while not failed(best) and share(best) > noise.DISTURBED and counts["tries"] - first < repeat and counts["tries"] < counts["tries_max"]:
+    while (not failed(best) and share(best) > noise.DISTURBED and counts["tries"] - first < repeat and
+           counts["tries"] < counts["tries_max"]):
         counts["tries"] += 1
         again = once()
         if failed(again) or share(again) < share(best):
@@ -70,12 +76,14 @@ def leave_whole(results, rounds):
 
 
 def measure(rows, allocators, options, run=runs.run):
-    """(results[row][allocator]: {"runs": [...], "dropped": [...], "watched": {...}} or {"error": ...}, counts of disturbed sets). The
-    first round, which warms up and watches memory, is not counted. Interrupted (Ctrl-C) after a whole round, it ends with those
-    that are whole; options.rounds says how many."""
+    """(results[row][allocator]: {"runs": [...], "dropped": [...], "watched": {...}} or {"error": ...}, counts
+    of disturbed sets). The first round, which warms up and watches memory, is not counted. Interrupted
+    (Ctrl-C) after a whole round, it ends with those that are whole; options.rounds says how many."""
     results = {row.name: {name: {"runs": [], "dropped": []} for name in allocators} for row in rows}
-    counts = {"sets": 0, "repeated": 0, "tries": 0, "kept": 0, "tries_max": int(REPEATED_MAX * len(rows) * options.rounds) + 1}
-    progress, order = Progress(len(rows) * len(allocators) * (options.rounds + 1)), random.Random(options.seed)
+    counts = {"sets": 0, "repeated": 0, "tries": 0, "kept": 0,
+              "tries_max": int(REPEATED_MAX * len(rows) * options.rounds) + 1}
+    progress, order = (Progress(len(rows) * len(allocators) * (options.rounds + 1)),
+                       random.Random(options.seed))
 
     def once(row, watched):
         tried = {}

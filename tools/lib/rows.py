@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The rows that are compared: those of bench/rows, or the user's own program; and what bench/growth measures at several points."""
+"""The rows that are compared: those of bench/rows, or the user's own program; and what bench/growth
+measures at several points."""
 import os
 import shlex
 import shutil

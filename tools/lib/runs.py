@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""One run of one command on one allocator: a fresh process, its time, its memory, its output, and proof of who served."""
+"""One run of one command on one allocator: a fresh process, its time, its memory, its output,
+and proof of who served."""
 import hashlib
 import os
 import subprocess
@@ -14,7 +15,8 @@ SAMPLE_SECONDS = 0.02
 
 def environment(row, allocator):
     """What the command runs in. The launcher adds LD_PRELOAD."""
-    return {**machine.clean_environment(), "LC_ALL": "C", "COMPARE_PRELOAD": allocator.library, **allocator.variables, **row.variables}
+    return {**machine.clean_environment(), "LC_ALL": "C", "COMPARE_PRELOAD": allocator.library,
+            **allocator.variables, **row.variables}
 
 
 def descendants(process):
@@ -51,7 +53,8 @@ def contents(path):
 
 def threads(pid):
     try:
-        return [contents("/proc/%d/task/%s/comm" % (pid, it)).decode().strip() for it in os.listdir("/proc/%d/task" % pid)]
+        return [contents("/proc/%d/task/%s/comm" % (pid, it)).decode().strip()
+                for it in os.listdir("/proc/%d/task" % pid)]
     except OSError:
         return []
 
@@ -64,10 +67,12 @@ def count_threads(pid):
 
 
 def served_by(pids, allocator):
-    """Does one of the processes have the library mapped, its options in its environment, and the thread that comes of them?"""
+    """Does one of the processes have the library mapped, its options in its environment, and the
+    thread that comes of them?"""
     wanted = ["%s=%s" % pair for pair in allocator.variables.items()]
     for pid in pids:
-        if allocator.library and os.path.realpath(allocator.library).encode() not in contents("/proc/%d/maps" % pid):
+        if (allocator.library and
+                os.path.realpath(allocator.library).encode() not in contents("/proc/%d/maps" % pid)):
             continue
         if not set(wanted) <= set(contents("/proc/%d/environ" % pid).decode(errors="replace").split("\0")):
             continue
@@ -77,8 +82,8 @@ def served_by(pids, allocator):
 
 
 def watch(process, allocator, deadline):
-    """Resident memory of all processes over time until the first has ended, whether the allocator served in one of them, and the
-    most threads that one of them had."""
+    """Resident memory of all processes over time until the first has ended, whether the allocator served in
+    one of them, and the most threads that one of them had."""
     start, curve, served, most = time.monotonic(), [], not (allocator.library or allocator.variables), 1
     while process.poll() is None and time.monotonic() < deadline:
         pids = descendants(process.pid)[1:]  # without the launcher
@@ -90,14 +95,16 @@ def watch(process, allocator, deadline):
 
 
 def system_calls(launcher, row, allocator, timeout):
-    """How many system calls the command and its children make, counted by strace in a run of its own; None: not known."""
+    """How many system calls the command and its children make, counted by strace in a run of
+    its own; None: not known."""
     with tempfile.TemporaryDirectory() as folder:
         counts = os.path.join(folder, "counts")
         traced = ["strace", "-f", "-c", "-qq", "-o", counts, launcher, os.path.join(folder, "usage"),
                   "" if row.preloads_itself else allocator.library] + row.command
         try:
-            subprocess.run(traced, env=environment(row, allocator), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=timeout * 5, start_new_session=True)
+            subprocess.run(traced, env=environment(row, allocator), stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout * 5,
+                           start_new_session=True)
             with open(counts) as file:
                 total = [line.split() for line in file if line.rstrip().endswith("total")]
             return int(total[0][3] if len(total[0]) > 4 else total[0][2]) if total else None
@@ -119,22 +126,25 @@ def own_figures(text):
 
 def figures_of(words, text, row):
     """What the launcher wrote, and the program."""
-    return {"seconds": float(words[1]), "cpu_seconds": float(words[2]) + float(words[3]), "system_seconds": float(words[3]),
-            "peak_kib": int(words[4]), "faults": int(words[5]), "output": hashlib.sha256(text).hexdigest()[:16] if row.output_counts else "",
+    return {"seconds": float(words[1]), "cpu_seconds": float(words[2]) + float(words[3]),
+            "system_seconds": float(words[3]), "peak_kib": int(words[4]), "faults": int(words[5]),
+            "output": hashlib.sha256(text).hexdigest()[:16] if row.output_counts else "",
             "own": own_figures(text) if row.kind == "workload" else {}}
 
 
 def started(launcher, row, allocator, folder, counters):
     """The process, with its files in a folder; the launcher is what it is, or what perf runs."""
-    preload, counted = "" if row.preloads_itself else allocator.library, counters.command(os.path.join(folder, "counts")) if counters else []
+    preload, counted = ("" if row.preloads_itself else allocator.library,
+                        counters.command(os.path.join(folder, "counts")) if counters else [])
     with open(os.path.join(folder, "out"), "wb") as out, open(os.path.join(folder, "err"), "wb") as err:
-        return subprocess.Popen(counted + [launcher, os.path.join(folder, "usage"), preload] + row.command, env=environment(row, allocator),
-                                stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        return subprocess.Popen(counted + [launcher, os.path.join(folder, "usage"), preload] + row.command,
+                                env=environment(row, allocator), stdin=subprocess.DEVNULL, stdout=out,
+                                stderr=err, start_new_session=True)
 
 
 def run(launcher, row, allocator, timeout, watched=False, keep_output=False, counters=None):
-    """A dict of figures, or one with "error". Watched runs sample memory and look for the library; their time is not
-    used, and nothing is counted in them."""
+    """A dict of figures, or one with "error". Watched runs sample memory and look for the library; their time
+    is not used, and nothing is counted in them."""
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         before = noise.snapshot()

@@ -52,12 +52,12 @@ def proves_library(process, library):
 
 
 def run_redis(library, folder):
-    """Debian's redis-server is linked with jemalloc; naming the C library first in the search makes its malloc
-    the one that serves. So all three are preloaded into the same binary."""
+    """Debian's redis-server is linked with jemalloc; naming the C library first in the search makes its
+    malloc the one that serves. So all three are preloaded into the same binary."""
     library = library or find("libc.so.6")
     socket = os.path.join(folder, "redis.sock")
-    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder,
-                               "--enable-debug-command", "yes"], env=environment(library),
+    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--save", "",
+                               "--dir", folder, "--enable-debug-command", "yes"], env=environment(library),
                               stdout=subprocess.DEVNULL)
 
     def ask(*words):
@@ -73,12 +73,16 @@ def run_redis(library, folder):
     start = time.perf_counter()
     subprocess.run(["redis-benchmark", "-s", socket, "-P", "16", "-n", "80000", "-q", "-d", "100",
                     "-t", "set,get,lpush,sadd,hset"], check=True, stdout=subprocess.DEVNULL)
-    output = ask("eval", "for i = 1, 200000 do redis.call('set', 'k' .. i, string.rep('v', i % 600)) end return 1", "0")
-    output += ask("eval", "for i = 1, 200000 do if i % 20 > 0 then redis.call('del', 'k' .. i) end end return 2", "0")
+    output = ask("eval",
+                 "for i = 1, 200000 do redis.call('set', 'k' .. i, string.rep('v', i % 600)) end return 1",
+                 "0")
+    output += ask("eval",
+                  "for i = 1, 200000 do if i % 20 > 0 then redis.call('del', 'k' .. i) end end return 2", "0")
     output += ask("debug", "reload")
     seconds = time.perf_counter() - start
     output += ask("dbsize")
-    output += ask("eval", "local n = 0 for i = 1, 200000 do n = n + redis.call('strlen', 'k' .. i) end return n", "0")
+    output += ask("eval",
+                  "local n = 0 for i = 1, 200000 do n = n + redis.call('strlen', 'k' .. i) end return n", "0")
     time.sleep(2)
     figures = {"seconds": seconds, "peak_kib": status_kib(server.pid, "VmHWM"),
                "after_kib": status_kib(server.pid, "VmRSS")}
@@ -107,7 +111,8 @@ def print_rows(label, results):
     for name, runs in results.items():
         ratio = statistics.median(run["seconds"] / base["seconds"] for run, base in zip(runs, first))
         seconds = statistics.median(run["seconds"] for run in runs)
-        peak, after = (statistics.median(run[key] for run in runs) / 1024 for key in ("peak_kib", "after_kib"))
+        peak, after = (statistics.median(run[key] for run in runs) / 1024
+                       for key in ("peak_kib", "after_kib"))
         print("%-14s %-9s %8.2f s %8.2f %10.1f MiB %10.1f MiB" % (label, name, seconds, ratio, peak, after))
         label = ""
 
@@ -123,10 +128,12 @@ def main():
     else:
         print("  redis-server is not on this machine: left out")
     print("step 4 of 4: all outputs are the same on all allocators\n")
-    print("%-14s %-9s %10s %8s %14s %14s" % ("program", "malloc", "time", "ratio", "peak resident", "2 s after"))
+    print("%-14s %-9s %10s %8s %14s %14s" % ("program", "malloc", "time", "ratio", "peak resident",
+                                             "2 s after"))
     for label, results in rows.items():
         print_rows(label, results)
-    print("\nNow your own program:\n\n    %s run --stats -- PROGRAM ARGUMENTS...\n\nor, without the command:\n\n"
+    print("\nNow your own program:\n\n    %s run --stats -- PROGRAM ARGUMENTS...\n\n"
+          "or, without the command:\n\n"
           "    LD_PRELOAD=%s PROGRAM ARGUMENTS..." % (os.path.join(build, "fallow"), fallow))
 
 

@@ -54,7 +54,8 @@ def main():
     seconds = time.perf_counter() - start
     time.sleep(2)
     with open(sys.argv[1], "w") as out:
-        json.dump({"seconds": seconds, "peak_kib": memory_kib("VmHWM"), "after_kib": memory_kib("VmRSS")}, out)
+        json.dump({"seconds": seconds, "peak_kib": memory_kib("VmHWM"), "after_kib": memory_kib("VmRSS")},
+                  out)
     print(digest)
 
 
