@@ -9,8 +9,11 @@
 
 #include "profiled.h"
 
-/* memory: the process's, open to be read and written. These return false if that fails, or if another command
- * does the same; target->wrong says so. */
+/* Returns whether another command does this just now, or was killed while it did. */
+bool fl_copied_are_being_taken(fl_target *target);
+
+/* memory: the process's, open to be read and written, by the one command that looks on: what another left
+ * that was killed is of before, and unwanted. These return false if they fail; target->wrong says why. */
 bool fl_copied_begin(fl_target *target, int memory);
 
 /* Takes out what is there. Wants to be called more often than samples fill the ring. */

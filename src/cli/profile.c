@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,12 +150,26 @@ static bool look_on_for(fl_target *target, const request *asked, bool was_on, fl
     return good;
 }
 
+/* Whoever switches sampling on, or takes copies, looks on alone: at its end it would switch it off for others
+ * too. The lock is on an open file, and so goes with the command, however that ends. */
+static bool take_turn(fl_target *target, int memory, bool alone) {
+    if (memory < 0 || flock(memory, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return true;
+    return fl_target_wrong(target, fl_copied_are_being_taken(target)
+                                       ? "another `fallow profile --unwind` looks at it just now, and only "
+                                         "one can; this one can begin when that has ended"
+                                       : "another `fallow profile` looks at it just now, and only one can; "
+                                         "this one can begin when that has ended");
+}
+
 static bool look_on(fl_target *target, const request *asked, fl_profile *profile) {
     fl_profile before;
     if (!fl_profile_read_target(&before, target))
         return false;
     bool was_on = before.mean_bytes != 0;
-    int memory = asked->unwind ? open_memory(target) : -1;
+    int memory = open_memory(target);
+    if (!take_turn(target, memory, asked->unwind || !was_on))
+        return false;
     signal(SIGINT, interrupt);
     signal(SIGTERM, interrupt);
     if (asked->unwind && !fl_copied_begin(target, memory))

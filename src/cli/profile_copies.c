@@ -2,10 +2,8 @@
 #define _GNU_SOURCE
 #include "copied.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "grow.h"
@@ -14,6 +12,7 @@
 #define STACKS_MAX 65536
 #define SAMPLES_MAX ((size_t)1 << 22)
 #define BUCKETS 4096
+#define HEAD_BYTES 256
 
 /* A site's samples with one full stack. */
 typedef struct full_stack {
@@ -142,7 +141,7 @@ static bool is_taken_over(fl_target *target, uint64_t reads) {
 }
 
 static bool take_all(fl_target *target, bool wanted) {
-    static char head[256];
+    static char head[HEAD_BYTES];
     const fl_root *root = &target->root;
     if (!read_head(target, head, sizeof head))
         return fl_target_give_up(target);
@@ -160,17 +159,14 @@ static bool take_all(fl_target *target, bool wanted) {
     return true;
 }
 
-/* One command at a time, by a lock on the open file that goes with the command, however it ends. Who has it
- * may take over what a command left that was killed: its copies are of before, and unwanted. */
-static bool take_lock(fl_target *target) {
-    return flock(memory, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK ||
-           fl_target_wrong(target,
-                           "another `fallow profile --unwind` looks at it just now, and only one can; "
-                           "this one can begin when that has ended");
+bool fl_copied_are_being_taken(fl_target *target) {
+    static char head[HEAD_BYTES];
+    return target->root.copies && read_head(target, head, sizeof head) &&
+           fl_target_member(target, head, FL_AT_copies_reader) != 0;
 }
 
 bool fl_copied_begin(fl_target *target, int to_write) {
-    static char head[256];
+    static char head[HEAD_BYTES];
     const fl_root *root = &target->root;
     memory = to_write;
     if (!root->copies)
@@ -178,8 +174,6 @@ bool fl_copied_begin(fl_target *target, int to_write) {
     if (root->sizes[FL_OF_copy] > 16384 || root->places[FL_AT_copy_full].offset != 0 ||
         !read_head(target, head, sizeof head))
         return fl_target_give_up(target);
-    if (!take_lock(target))
-        return false;
     const char *wrong = fl_unwind_open(target->process);
     if (wrong)
         return fl_target_wrong(target, wrong);

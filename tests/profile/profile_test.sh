@@ -92,6 +92,18 @@ if "$fallow" profile --seconds 2 --mean 512 -o "$work/seen" "$running" 2>"$work/
   "$fallow" profile --now --total --collapsed "$running" >"$work/two"
   [ -s "$work/one" ] && cmp -s "$work/one" "$work/two" && echo "ok profile_is_off_again" ||
     fail "it is still sampled"
+  # The first of two would switch sampling off for the second, which is told so.
+  "$fallow" profile --seconds 3 --mean 512 -o "$work/seen" "$running" 2>/dev/null & first=$!
+  sleep 1
+  "$fallow" profile --seconds 1 --mean 512 "$running" >/dev/null 2>"$work/why" && fail "a second one looks on"
+  grep -q '^fallow: .*another `fallow profile` looks at it' "$work/why" ||
+    fail "a second one: $(cat "$work/why")"
+  wait $first || fail "the first of two"
+  "$fallow" profile --start --mean 512 "$running"
+  "$fallow" profile --seconds 2 -o "$work/seen" "$running" & first=$!
+  sleep 0.5
+  "$fallow" profile --seconds 1 -o "$work/two" "$running" && wait $first && [ -s "$work/two" ] &&
+    [ -s "$work/seen" ] && echo "ok profile_looks_on_alone_or_changes_nothing" || fail "two that only look"
 else
   grep -q "can be read and not be written\|fallow:" "$work/why" &&
     echo "skipped profile_of_a_running_process: $(cat "$work/why")"
