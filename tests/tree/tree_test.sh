@@ -140,8 +140,9 @@ found=$(find src -name '*.[ch]' -exec awk 'END { if (NR > 500) print FILENAME, N
 passed $before tree_files
 
 before=$failed # Lines fit a window; but tables, and what a program is given or prints, stay as they are.
-found=$(find src include tests examples bench packaging tools -name '*.[ch]' -o -name '*.cpp' \
-  -o -name '*.map' -o -name '*.py' -o -name '*.sh' -o -path 'tools/*' -type f ! -path 'tools/*/*' |
+found=$(find meson.build meson_options.txt src include tests examples bench packaging tools \
+  -name '*.[ch]' -o -name '*.cpp' -o -name '*.map' -o -name '*.py' -o -name '*.sh' \
+  -o -name 'meson.build' -o -name 'meson_options.txt' -o -path 'tools/*' -type f ! -path 'tools/*/*' |
   LC_ALL=C.UTF-8 xargs grep -nHE '^.{111}' | cut -c1-120)
 [ -z "$found" ] || fail "longer than 110 columns: $found"
 found=$(find ./*.md bench docs examples src tests -name '*.md' | LC_ALL=C.UTF-8 xargs grep -nHE '^.{131}' |
