@@ -225,7 +225,16 @@ static void drive(void) {
         tick(PIGGY_BACK_NS);
 }
 
+/* A child made by hand has no guest, and what the parent's was in the middle of, nobody is. */
+static void notice_birth(void) {
+    if (__builtin_expect(fl_locks_notice_birth(), 0)) {
+        fl_scavenger_fork_child();
+        fl_driver_fork_child();
+    }
+}
+
 void fl_driver_note(fl_pagearena *arena) {
+    notice_birth();
     fl_upkeep_note(&arena->upkeep);
     if (!atomic_load_explicit(&noted, memory_order_relaxed))
         atomic_store_explicit(&noted, true, memory_order_seq_cst);
@@ -240,12 +249,14 @@ void fl_driver_note_freed(fl_pagearena *arena, size_t bytes) {
 }
 
 bool fl_driver_tick(uint64_t budget_ns) {
+    notice_birth();
     if (!guest_may_be_here() || atomic_load_explicit(&guest_is_blind, memory_order_relaxed))
         look_around();
     return tick(budget_ns);
 }
 
 void fl_driver_end_main(void) {
+    notice_birth();
     atomic_store_explicit(&main_has_ended, 1, memory_order_seq_cst);
     fl_system_wake(&main_has_ended);
     fl_upkeep_hurry(true);

@@ -95,9 +95,10 @@ static size_t find_chunk(fallow_fixed *fixed, size_t bytes) {
     return chunk && fl_fixed_take_out(fixed, chunk) ? chunk : 0;
 }
 
-/* Returns what a block takes as a chunk; 0 if that is too much. */
+/* Returns what a block takes as a chunk; 0 if that is too much. No memory is that long, and to what is less
+ * callers can add. */
 static size_t chunk_bytes(size_t bytes) {
-    if (bytes > PTRDIFF_MAX)
+    if (bytes > PTRDIFF_MAX / 2)
         return 0;
     size_t chunk = (bytes + 8 + 15) & ~(size_t)15;
     return chunk < CHUNK_MIN ? CHUNK_MIN : chunk;

@@ -13,9 +13,10 @@
 void fl_guest_prepare(void);
 
 /*
- * Returns whether the calling thread may start one now. It may not while glibc frees the storage of ended
- * threads, because glibc then holds a lock that pthread_create takes. The stack tells; in a statically linked
- * program, and with another C library, there is nothing to go by and the answer is true.
+ * Returns whether the calling thread may start one now. It may not in a child of vfork, whose threads end
+ * with it, on memory that goes on being the parent's; nor while glibc frees the storage of ended threads,
+ * because glibc then holds a lock that pthread_create takes. The stack tells; in a statically linked program,
+ * and with another C library, there is nothing to go by and the answer is true. Caller holds no lock.
  */
 bool fl_guest_may_start(void);
 

@@ -69,14 +69,14 @@ static bool was_free(pthread_mutex_t *mutex) {
     return pthread_mutex_trylock(mutex) == 0;
 }
 
-static volatile char no_page = 1;
+static volatile char no_page = FL_BIRTH_BORN;
 volatile char *fl_locks_birth = &no_page;
-static _Atomic uint32_t guest_thread;
+static _Atomic uint32_t guest_thread, parents_guest;
 static uint32_t parents_thread; /* written while there is one thread */
 
 void fl_locks_know_birth(volatile char *birth) {
     if (birth) {
-        *birth = 1;
+        *birth = FL_BIRTH_BORN;
         fl_locks_birth = birth;
     }
 }
@@ -86,9 +86,29 @@ void fl_locks_know_guest(uint32_t guest) {
 }
 
 void fl_locks_are_born(uint32_t thread) {
-    *fl_locks_birth = 1;
+    *fl_locks_birth = FL_BIRTH_BORN;
     parents_thread = thread;
     fl_locks_know_guest(0);
+}
+
+bool fl_locks_notice_birth(void) {
+    char by_hand = FL_BIRTH_BY_HAND;
+    if (*fl_locks_birth != FL_BIRTH_BY_HAND ||
+        !__atomic_compare_exchange_n(fl_locks_birth, &by_hand, FL_BIRTH_NOTICED, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED))
+        return false;
+    uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
+    if (guest)
+        atomic_store_explicit(&parents_guest, guest, memory_order_relaxed);
+    return true;
+}
+
+bool fl_locks_name_me_right(void) {
+    fl_lock *any = fl_lock_of(FL_LOCK_META);
+    fl_lock_take(any);
+    uint32_t name = fl_lock_owner(any);
+    fl_lock_drop(any);
+    return name == 0 || name == fl_system_thread();
 }
 
 uint32_t fl_lock_owner(const fl_lock *lock) {
@@ -104,8 +124,11 @@ uint32_t fl_lock_owner(const fl_lock *lock) {
  * after it the lock names another owner, or none. */
 void fl_lock_take_over(fl_lock *lock) {
     static _Atomic bool busy;
-    uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
-    if (!guest || fl_lock_owner(lock) != guest || fl_system_has_thread(guest))
+    uint32_t guest = fl_lock_owner(lock);
+    if (!guest ||
+        (guest != atomic_load_explicit(&guest_thread, memory_order_relaxed) &&
+         guest != atomic_load_explicit(&parents_guest, memory_order_relaxed)) ||
+        fl_system_has_thread(guest))
         return; /* by now a thread of the child's own may have that number */
     while (atomic_exchange_explicit(&busy, true, memory_order_acquire))
         ;
@@ -120,7 +143,7 @@ void fl_lock_drop_misnamed(fl_lock *lock) {
 }
 
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
-    if (!*fl_locks_birth)
+    if (*fl_locks_birth != FL_BIRTH_BORN)
         fl_lock_take_over(lock);
     bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* people set the other clock */
     uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + duration_ns;

@@ -93,17 +93,31 @@ void fl_lock_renew(fl_lock *lock);
 bool fl_lock_is_free(fl_lock *lock);
 
 /*
- * A child made by hand (clone) runs no fork handlers. Even in a program without other threads, fallow's own
- * thread may hold a lock at that moment; the thread is not in the child, and nobody there would ever drop the
- * lock.
+ * A child made by hand (clone, _Fork) runs no fork handlers. Even in a program without other threads,
+ * fallow's own thread may hold a lock at that moment; the thread is not in the child, and nobody there would
+ * ever drop the lock.
  *
- * birth: a byte that reads as 0 in any child and as 1 from here on in this process; NULL if the system has no
- * such page. guest: fallow's own thread as its locks name it. Where locks name no owner, such a child waits.
+ * birth: a byte that reads as 0 in any child and as BORN from here on in this process; NULL if the system has
+ * no such page. guest: fallow's own thread as its locks name it. Where locks name no owner, such a child
+ * waits.
  */
 void fl_locks_know_birth(volatile char *birth);
 void fl_locks_know_guest(uint32_t guest);
 
+typedef enum fl_birth {
+    FL_BIRTH_BY_HAND, /* nobody has come by in this child */
+    FL_BIRTH_BORN,    /* no such child, or after fork */
+    FL_BIRTH_NOTICED, /* such a child, which knows it; locks may still be the guest's */
+} fl_birth;
+
 extern volatile char *fl_locks_birth;
+
+/* Returns true to one caller in such a child: all that the guest has noted of itself is the parent's. */
+bool fl_locks_notice_birth(void);
+
+/* Returns whether the calling thread is one that this process's C library made. (A child of vfork runs on its
+ * parent's memory, under its name.) Where locks name no owner: true. Caller holds no lock. */
+bool fl_locks_name_me_right(void);
 
 /* In such a child, called before the lock is taken. */
 void fl_lock_take_over(fl_lock *lock);
@@ -139,7 +153,7 @@ static inline void fl_mutex_take(pthread_mutex_t *mutex) {
 
 /* Takes a lock unseen by held.h: for who takes many of a kind at once, which another lock makes right. */
 static inline void fl_lock_take_unseen(fl_lock *lock) {
-    if (__builtin_expect(!*fl_locks_birth, 0))
+    if (__builtin_expect(*fl_locks_birth != FL_BIRTH_BORN, 0))
         fl_lock_take_over(lock);
     fl_mutex_take(&lock->mutex);
     if (fl_locks_may_be_closed())

@@ -149,6 +149,12 @@ static void fixed_errors(void) {
     CHECK(!fallow_fixed_alloc(fixed, BYTES) && errno == ENOMEM);
     CHECK(!fallow_fixed_alloc(fixed, SIZE_MAX));
     CHECK(!fallow_fixed_alloc_aligned(fixed, (size_t)1 << 40, 10));
+    for (int shift = 20; shift < 64; shift++)
+        for (size_t less = 0; less < 64; less++) {
+            CHECK(!fallow_fixed_alloc_aligned(fixed, (size_t)1 << shift, PTRDIFF_MAX - less));
+            CHECK(!fallow_fixed_alloc_aligned(fixed, (size_t)1 << shift, SIZE_MAX - less));
+            CHECK(!fallow_fixed_alloc_aligned(fixed, (size_t)1 << shift, PTRDIFF_MAX / 2 - less));
+        }
     CHECK(!fallow_fixed_alloc_aligned(fixed, 24, 10) && errno == EINVAL);
     void *block = fallow_fixed_alloc(fixed, 100);
     CHECK(!fallow_fixed_realloc(fixed, block, BYTES)); /* it is as it was */
