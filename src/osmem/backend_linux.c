@@ -312,6 +312,18 @@ static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
  * gives up the target first and asks for it as a hint: if somebody else has it by then, the pages come to lie
  * elsewhere, and are copied back.
  */
+/* What the program has made of its pages goes along with them, and stays behind as well: there it would be
+ * nobody's to undo. */
+static void forget_what_moved(void *from, size_t bytes) {
+    call_mprotect(from, bytes, PROT_READ | PROT_WRITE);
+#ifdef MADV_DOFORK
+    call_madvise(from, bytes, MADV_DOFORK);
+#endif
+#ifdef MADV_KEEPONFORK
+    call_madvise(from, bytes, MADV_KEEPONFORK);
+#endif
+}
+
 static osmem_result linux_move(void *context, void *from, void *to, size_t bytes) {
     (void)context;
 #ifdef MREMAP_DONTUNMAP
@@ -331,8 +343,10 @@ static osmem_result linux_move(void *context, void *from, void *to, size_t bytes
         atomic_store_explicit(&unknown, true, memory_order_relaxed);
     if (code)
         return take_again(to, bytes, result_of(code));
-    if ((void *)got == to)
+    if ((void *)got == to) {
+        forget_what_moved(from, bytes);
         return OSMEM_OK;
+    }
     memcpy(from, (void *)got, bytes);
     call_munmap((void *)got, bytes);
     return take_again(to, bytes, OSMEM_UNSUPPORTED);

@@ -15,6 +15,7 @@
 #define BLOCKS 400
 #define ADVISED 130 /* so many end in pages that the program has its own ideas about */
 #define BYTES ((size_t)65536)
+#define LARGE 16
 
 static char *blocks[BLOCKS];
 
@@ -95,7 +96,6 @@ static void advised_locked_pages_keep_no_others(void) {
     pid_t child = fork();
     if (child == 0) {
         size_t page = (size_t)sysconf(_SC_PAGESIZE);
-        enum { LARGE = 16 };
         char *large[LARGE];
         for (int i = 0; i < LARGE; i++) {
             CHECK((large[i] = malloc((size_t)4 << 20)) && memset(large[i], 1, (size_t)4 << 20));
@@ -121,10 +121,51 @@ static void advised_locked_pages_keep_no_others(void) {
     CHECK_EQUAL(status, 0);
 }
 
+/* Of a block that moves while it is not for children, or to be wiped in them: the program undoes that where
+ * its block is then, and what comes to lie where it was is as any other. */
+static void use_where_one_has_moved(int advice, int undo) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (size_t)4 << 20;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        char *block = aligned_alloc(page, bytes), *behind = malloc(bytes), *others[LARGE];
+        CHECK(block && behind);
+        memset(block, 1, bytes);
+        CHECK_EQUAL(madvise(block, bytes, advice), 0);
+        CHECK((block = realloc(block, 4 * bytes)) != NULL);
+        char *start = block + (-(uintptr_t)block & (page - 1));
+        CHECK_EQUAL(madvise(start, bytes / page * page, undo), 0);
+        for (int i = 0; i < LARGE; i++) {
+            CHECK((others[i] = malloc(bytes)) != NULL);
+            memset(others[i], 3, bytes);
+        }
+        pid_t its = fork();
+        if (its == 0) {
+            for (int i = 0; i < LARGE; i++)
+                for (size_t k = 0; k < bytes; k += page)
+                    CHECK_EQUAL(others[i][k], 3);
+            _exit(0);
+        }
+        int status;
+        CHECK_EQUAL(waitpid(its, &status, 0), its);
+        CHECK_EQUAL(status, 0);
+        _exit(0);
+    }
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+}
+
+static void advised_block_that_moves_leaves_nothing_behind(void) {
+    use_where_one_has_moved(MADV_DONTFORK, MADV_DOFORK);
+    use_where_one_has_moved(MADV_WIPEONFORK, MADV_KEEPONFORK);
+}
+
 int main(void) {
     RUN(advised_guards_stay_where_they_are);
     RUN(advised_locks_stay_where_they_are);
     RUN(advised_pages_not_for_children_are_no_others);
     RUN(advised_locked_pages_keep_no_others);
+    RUN(advised_block_that_moves_leaves_nothing_behind);
     return 0;
 }
