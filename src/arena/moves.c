@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "moves.h"
 
+#include <string.h>
+
 #include "../system/fatal.h"
 #include "chunks.h"
 
@@ -131,19 +133,62 @@ static bool has_asked(const char *start, size_t pages) {
     return asked;
 }
 
-osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages) {
+static bool begins_between_regions(const fl_region *region) {
+    return has_moved(region, 0) != has_moved(region - 1, FL_REGION_PAGES - 1);
+}
+
+/* Returns how many of a run's pages, from the first on, lie in one mapping: the kernel moves no more at
+ * once. */
+static size_t pages_in_mapping(fl_pagearena *arena, size_t page, size_t pages) {
+    size_t start = page, end = page + pages, cut = end;
+    fl_lock_take(&arena->lock);
+    for (fl_piece piece; cut == end && fl_next_piece(&page, &pages, &piece);) {
+        size_t base = page - piece.first - piece.pages, last = piece.first + piece.pages;
+        bool is_first = base + piece.first == start;
+        if (!is_first && begins_between_regions(piece.region))
+            cut = base;
+        size_t at = fl_pagebits_next_set(piece.region->cuts, piece.first + is_first, last);
+        if (cut == end && at < last)
+            cut = base + at;
+    }
+    fl_lock_drop(&arena->lock);
+    return cut - start;
+}
+
+static void note_moved(fl_pagearena *arena, const char *from, char *to, size_t pages) {
+    fl_lock_take(&arena->lock);
+    note(to, pages);
+    bool huge = has_asked(from, pages);
+    fl_lock_drop(&arena->lock);
+    /* The advice moved along, and nobody would take it back. */
+    osmem_result ignored = huge ? osmem_no_huge_page(to, pages << FL_PAGE_SHIFT, &arena->stat) : OSMEM_OK;
+    (void)ignored;
+}
+
+/* Of 2, 4, 8, 16 and any number, this is the best where vectors of 32 to 256 MiB grow by a fifth to twice. */
+#define FEW_MAPPINGS 8
+
+bool fl_pages_are_in_few_mappings(fl_pagearena *arena, const char *start, size_t pages) {
+    size_t page = fl_page_of(start), end = page + pages;
+    for (unsigned mappings = 0; mappings < FEW_MAPPINGS && page < end; mappings++)
+        page += pages_in_mapping(arena, page, end - page);
+    return page == end;
+}
+
+osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages, fl_moved *lost) {
     FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_MOVE)));
-    if (!has_room(arena))
-        return OSMEM_UNSUPPORTED;
-    osmem_result moved = osmem_move(from, to, pages << FL_PAGE_SHIFT, &arena->stat);
-    if (moved == OSMEM_OK) {
-        fl_lock_take(&arena->lock);
-        note(to, pages);
-        bool huge = has_asked(from, pages);
-        fl_lock_drop(&arena->lock);
-        /* The advice moved along, and nobody would take it back. */
-        osmem_result ignored = huge ? osmem_no_huge_page(to, pages << FL_PAGE_SHIFT, &arena->stat) : OSMEM_OK;
-        (void)ignored;
+    osmem_result moved = OSMEM_OK;
+    for (size_t done = 0, more, bytes; moved == OSMEM_OK && done < pages; done += more) {
+        bytes = done << FL_PAGE_SHIFT;
+        more = pages_in_mapping(arena, fl_page_of(from) + done, pages - done);
+        moved = has_room(arena) ? osmem_move(from + bytes, to + bytes, more << FL_PAGE_SHIFT, &arena->stat)
+                                : OSMEM_UNSUPPORTED;
+        if (moved == OSMEM_OK)
+            note_moved(arena, from + bytes, to + bytes, more);
+        else { /* as one where there is a mapping of the program's own */
+            memcpy(from, to, bytes);
+            *lost = (fl_moved){done, more};
+        }
     }
     return moved;
 }

@@ -91,14 +91,17 @@ static void forget(const fl_slab *run, const void *block) {
     write_entries(run, 1, tabled(run->pages), 0);
 }
 
-/* Gives up a run that nobody has seen yet: its first pages are None, against our will. The others become free
- * again. */
-static void lose(fl_slab *run, size_t pages) {
+/* Gives up a run that nobody has seen yet: some of its pages are None, against our will. The others become
+ * free again. */
+static void lose(fl_slab *run, const fl_moved *lost) {
     fl_pagearena *arena = &run->arena->pages;
+    size_t end = lost->first + lost->pages;
     forget(run, run->start);
-    fl_pages_lose(arena, run->start, pages);
-    if (run->pages > pages)
-        fl_pages_return(arena, run->start + (pages << FL_PAGE_SHIFT), run->pages - pages);
+    fl_pages_lose(arena, run->start + (lost->first << FL_PAGE_SHIFT), lost->pages);
+    if (lost->first > 0)
+        fl_pages_return(arena, run->start, lost->first);
+    if (run->pages > end)
+        fl_pages_return(arena, run->start + (end << FL_PAGE_SHIFT), run->pages - end);
     fl_descriptor_give(NULL, run);
 }
 
@@ -138,6 +141,27 @@ fl_slab *fl_large_cut(fl_kept *kept, fl_slab *run) {
  * would throw away (a vector that grows to 32 MiB again and again: 11 ms each time instead of 24). */
 #define MOVE_PAGES_MIN (((size_t)1 << 20) >> FL_PAGE_SHIFT)
 
+/* From here on it is looked first whether a block holds much at all: copying would make all of it resident,
+ * and where it goes to. */
+#define SPARSE_PAGES_MIN (((size_t)16 << 20) >> FL_PAGE_SHIFT)
+#define SPARSE_LOOKS 64
+#define LOOK_WORDS 512
+
+/* Returns whether most of a block's pages look as if nothing had been written to them. A page that is read
+ * for this takes no memory. */
+static bool looks_sparse(const fl_slab *run) {
+    unsigned empty = 0;
+    size_t apart = run->pages / SPARSE_LOOKS << FL_PAGE_SHIFT;
+    for (size_t i = 0; i < SPARSE_LOOKS; i++) {
+        const uint64_t *words = (const uint64_t *)(run->start + i * apart);
+        uint64_t any = 0;
+        for (size_t k = 0; k < LOOK_WORDS; k += LOOK_WORDS / 32)
+            any |= words[k];
+        empty += any == 0;
+    }
+    return empty > SPARSE_LOOKS / 2;
+}
+
 /*
  * Moves pages, not bytes. OSMEM_OK: the old run has been returned; OSMEM_LOST: the new run is gone. Holds the
  * lock from the move to the end of the books that follow it, for fork: a child must not find the one without
@@ -146,12 +170,13 @@ fl_slab *fl_large_cut(fl_kept *kept, fl_slab *run) {
 static osmem_result move_pages(const fl_slab *run, char *to) {
     fl_pagearena *arena = &run->arena->pages;
     fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
-    osmem_result moved = fl_pages_move(arena, run->start, to, run->pages);
+    fl_moved lost;
+    osmem_result moved = fl_pages_move(arena, run->start, to, run->pages, &lost);
     if (moved == OSMEM_OK) {
         forget(run, run->start);
         fl_pages_return_empty(arena, run->start, run->pages);
     } else if (moved == OSMEM_LOST)
-        lose(fl_entry_slab(fl_entry_of(to)), run->pages);
+        lose(fl_entry_slab(fl_entry_of(to)), &lost);
     fl_lock_drop(fl_lock_of(FL_LOCK_MOVE));
     return moved;
 }
@@ -162,7 +187,9 @@ void *fl_large_move(fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t byt
     if (!to)
         return NULL;
     osmem_result moved = OSMEM_UNSUPPORTED;
-    if (fresh && run->pages >= MOVE_PAGES_MIN)
+    bool sparse = run->pages >= SPARSE_PAGES_MIN && looks_sparse(run);
+    if (sparse || (fresh && run->pages >= MOVE_PAGES_MIN &&
+                   fl_pages_are_in_few_mappings(&arena->pages, run->start, run->pages)))
         moved = move_pages(run, to);
     if (moved == OSMEM_OK) {
         fl_sites_end(run->sample);

@@ -127,6 +127,37 @@ static void moves_are_bounded_by_what_lives(void) {
     CHECK(mappings() <= first + 8);
 }
 
+#define SPARSE_TO (600 * MIB)
+#define TOUCHED_EVERY (16 * MIB) /* so much comes with a touch at most, where huge pages come by themselves */
+
+/* Of a block that has been touched here and there, no more becomes resident when it grows: many times over,
+ * and so in many mappings; or to where another has been. */
+static void sparse_blocks_stay_sparse_when_they_move(void) {
+    arena = fallow_arena_create("sparse", 0);
+    CHECK(arena);
+    size_t before = resident_bytes(), bytes = 8 * MIB;
+    char *block = alloc(bytes), *other;
+    for (size_t touched = 0; bytes < SPARSE_TO; bytes += bytes / 2) {
+        for (; touched < bytes; touched += TOUCHED_EVERY)
+            block[touched] = (char)(touched / TOUCHED_EVERY + 1);
+        alloc(MIB); /* behind it */
+        CHECK((block = fallow_arena_realloc(arena, block, bytes + bytes / 2)) != NULL);
+        for (size_t i = 0; i < touched; i += TOUCHED_EVERY) {
+            CHECK_EQUAL(block[i], (char)(i / TOUCHED_EVERY + 1));
+            CHECK_EQUAL(block[i + MIB], 0);
+        }
+    }
+    CHECK(!RESIDENT_IS_OURS || resident_bytes() - before < SPARSE_TO / 4);
+    fallow_arena_destroy(arena);
+    CHECK((arena = fallow_arena_create("sparse", 0)) != NULL);
+    CHECK((other = alloc(200 * MIB)) && (block = alloc(150 * MIB)) && alloc(2 * MIB));
+    memset(other, 1, 64 << 10);
+    fallow_arena_free(arena, other);
+    CHECK((block = fallow_arena_realloc(arena, block, 180 * MIB)) != NULL && *block == 42);
+    CHECK(!RESIDENT_IS_OURS || resident_bytes() - before < 40 * MIB);
+    fallow_arena_destroy(arena);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1)
         many = strtoul(argv[1], NULL, 10);
@@ -135,6 +166,7 @@ int main(int argc, char **argv) {
         printf("skipped: sanitizers have mappings of their own\n");
         return 77;
     }
+    RUN(sparse_blocks_stay_sparse_when_they_move);
     RUN(moves_are_bounded_by_what_lives);
     RUN(moves_never_end); /* what has gone does not count */
     return 0;
