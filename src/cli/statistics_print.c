@@ -290,26 +290,42 @@ void fl_print_table(const fl_statistics *all, FILE *to) {
     fputs("\nFigures that are zero are left out. fallow stats --explain explains them all.\n", to);
 }
 
+#define EXPLAINED_COLUMNS 130 /* of docs/statistics.md, which ends with what is printed here */
+
+static void print_paragraph(FILE *to, const char *text) {
+    for (size_t column = 0; *text;) {
+        size_t word = strcspn(text, " ");
+        bool fits = column + 1 + word <= EXPLAINED_COLUMNS;
+        fprintf(to, "%s%.*s", column == 0 ? "" : fits ? " " : "\n", (int)word, text);
+        column = column == 0 || !fits ? word : column + 1 + word;
+        text += word + (text[word] == ' ');
+    }
+    fputs("\n", to);
+}
+
+static void explain_group(FILE *to, const struct group *its) {
+    bool both = *its->number && *its->text, either = *its->number || *its->text;
+    char text[1024];
+    snprintf(text, sizeof text, "%s. In JSON: `%s`; in OpenMetrics: `fallow_%s...`%s%s%s%s%s.", its->about,
+             its->name, its->prefix, either ? ", by `" : "", *its->number ? its->number : its->text,
+             both ? "` and `" : "", both ? its->text : "", either ? "`" : "");
+    print_paragraph(to, text);
+    fputs("\n| figure | | |\n|---|---|---|\n", to);
+    for (size_t i = 0; i < its->count; i++)
+        fprintf(to, "| `%s` | %s | %s |\n", its->statistics[i].name,
+                its->statistics[i].kind == COUNTER ? "counter" : "gauge", its->statistics[i].help);
+}
+
 void fl_print_explanation(FILE *to) {
     for (size_t g = 0; g < FL_GROUP_COUNT; g++) {
-        fprintf(to, "%s## %s\n\n%s. In JSON: `%s`; in OpenMetrics: `fallow_%s...`", g ? "\n" : "",
-                groups[g].name, groups[g].about, groups[g].name, groups[g].prefix);
-        if (*groups[g].number || *groups[g].text)
-            fprintf(to, ", by `%s`%s%s%s", *groups[g].number ? groups[g].number : groups[g].text,
-                    *groups[g].number && *groups[g].text ? " and `" : "",
-                    *groups[g].number && *groups[g].text ? groups[g].text : "",
-                    *groups[g].number && *groups[g].text ? "`" : "");
-        fputs(".\n\n| figure | | |\n|---|---|---|\n", to);
-        for (size_t i = 0; i < groups[g].count; i++)
-            fprintf(to, "| `%s` | %s | %s |\n", groups[g].statistics[i].name,
-                    groups[g].statistics[i].kind == COUNTER ? "counter" : "gauge",
-                    groups[g].statistics[i].help);
+        fprintf(to, "%s## %s\n\n", g ? "\n" : "", groups[g].name);
+        explain_group(to, &groups[g]);
     }
-    fputs("\n## events\n\nThe last few thousand times that memory was granted, returned or refused; a forked "
-          "child "
-          "starts a list of its own. In "
-          "JSON: `events`; in `fallow top`.\n\n| | |\n|---|---|\n",
-          to);
+    fputs("\n## events\n\n", to);
+    print_paragraph(
+        to, "The last few thousand times that memory was granted, returned or refused; a forked child "
+            "starts a list of its own. In JSON: `events`; in `fallow top`.");
+    fputs("\n| | |\n|---|---|\n", to);
 #define EXPLAIN(name, help) fputs("| `" #name "` | " help " |\n", to);
     FL_EVENT_STATISTICS(EXPLAIN)
 }
