@@ -175,6 +175,22 @@ bool fl_pages_are_in_few_mappings(fl_pagearena *arena, const char *start, size_t
     return page == end;
 }
 
+/* Moves pages of a run that moves only in part back, mapping by mapping: what the program has made of them
+ * goes along, and what was never touched takes no memory. */
+static void move_back(fl_pagearena *arena, char *from, char *to, size_t pages) {
+    for (size_t done = 0, more; done < pages; done += more) {
+        size_t bytes = done << FL_PAGE_SHIFT;
+        more = pages_in_mapping(arena, fl_page_of(to) + done, pages - done);
+        osmem_result moved = osmem_move(to + bytes, from + bytes, more << FL_PAGE_SHIFT, &arena->stat);
+        if (moved == OSMEM_LOST)
+            fl_fatal("realloc of", from, "part of the block is lost (the system refuses its place)");
+        if (moved == OSMEM_OK)
+            note_moved(arena, to + bytes, from + bytes, more);
+        else
+            memcpy(from + bytes, to + bytes, more << FL_PAGE_SHIFT);
+    }
+}
+
 osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages, fl_moved *lost) {
     FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_MOVE)));
     osmem_result moved = OSMEM_OK;
@@ -186,7 +202,7 @@ osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pag
         if (moved == OSMEM_OK)
             note_moved(arena, from + bytes, to + bytes, more);
         else { /* as one where there is a mapping of the program's own */
-            memcpy(from, to, bytes);
+            move_back(arena, from, to, done);
             *lost = (fl_moved){done, more};
         }
     }

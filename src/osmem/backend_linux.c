@@ -316,6 +316,9 @@ static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
  * nobody's to undo. */
 static void forget_what_moved(void *from, size_t bytes) {
     call_mprotect(from, bytes, PROT_READ | PROT_WRITE);
+#ifdef MADV_DODUMP
+    call_madvise(from, bytes, MADV_DODUMP);
+#endif
 #ifdef MADV_DOFORK
     call_madvise(from, bytes, MADV_DOFORK);
 #endif

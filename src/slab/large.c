@@ -147,13 +147,14 @@ fl_slab *fl_large_cut(fl_kept *kept, fl_slab *run) {
 #define SPARSE_LOOKS 64
 #define LOOK_WORDS 512
 
-/* Returns whether most of a block's pages look as if nothing had been written to them. A page that is read
- * for this takes no memory. */
+/* Returns whether most of a block's pages look as if nothing had been written to them: of some that lie at no
+ * even distances, at which there may be heads of something. */
 static bool looks_sparse(const fl_slab *run) {
     unsigned empty = 0;
     size_t apart = run->pages / SPARSE_LOOKS << FL_PAGE_SHIFT;
     for (size_t i = 0; i < SPARSE_LOOKS; i++) {
-        const uint64_t *words = (const uint64_t *)(run->start + i * apart);
+        size_t beyond = (i * 0x9e3779b9u >> 16) % (run->pages / SPARSE_LOOKS) << FL_PAGE_SHIFT;
+        const uint64_t *words = (const uint64_t *)(run->start + i * apart + beyond);
         uint64_t any = 0;
         for (size_t k = 0; k < LOOK_WORDS; k += LOOK_WORDS / 32)
             any |= words[k];
@@ -187,9 +188,9 @@ void *fl_large_move(fallow_arena *arena, fl_kept *kept, fl_slab *run, size_t byt
     if (!to)
         return NULL;
     osmem_result moved = OSMEM_UNSUPPORTED;
-    bool sparse = run->pages >= SPARSE_PAGES_MIN && looks_sparse(run);
-    if (sparse || (fresh && run->pages >= MOVE_PAGES_MIN &&
-                   fl_pages_are_in_few_mappings(&arena->pages, run->start, run->pages)))
+    bool cheap = fresh && run->pages >= MOVE_PAGES_MIN &&
+                 fl_pages_are_in_few_mappings(&arena->pages, run->start, run->pages);
+    if (cheap || (run->pages >= SPARSE_PAGES_MIN && looks_sparse(run)))
         moved = move_pages(run, to);
     if (moved == OSMEM_OK) {
         fl_sites_end(run->sample);

@@ -50,8 +50,7 @@ static bool is_readable(uintptr_t address) {
 /* Looks for return addresses among all words on the stack: one that lies there by accident merely delays a
  * start. A coroutine's stack may end before the last of them. */
 __attribute__((noinline, no_sanitize("address", "thread"))) bool fl_guest_may_start(void) {
-    /* (Who was made by clone may go by its parent's name too, but has memory of its own.) */
-    if (*fl_locks_birth == FL_BIRTH_BORN && !fl_locks_name_me_right())
+    if (!fl_locks_name_me_right())
         return false;
     if (!storage_freed_by)
         return true;

@@ -91,6 +91,26 @@ void fl_locks_are_born(uint32_t thread) {
     fl_locks_know_guest(0);
 }
 
+uint32_t fl_lock_owner(const fl_lock *lock) {
+#ifdef __GLIBC__
+    return (uint32_t)__atomic_load_n(&lock->mutex.__data.__owner, __ATOMIC_RELAXED);
+#else
+    (void)lock;
+    return 0;
+#endif
+}
+
+/* Which thread of a child came by first: clone leaves it the name that it had in the parent. */
+static _Atomic uint32_t first_name, first_thread;
+
+static uint32_t my_name(void) {
+    fl_lock *any = fl_lock_of(FL_LOCK_META);
+    fl_lock_take(any);
+    uint32_t name = fl_lock_owner(any);
+    fl_lock_drop(any);
+    return name;
+}
+
 bool fl_locks_notice_birth(void) {
     char by_hand = FL_BIRTH_BY_HAND;
     if (*fl_locks_birth != FL_BIRTH_BY_HAND ||
@@ -100,24 +120,16 @@ bool fl_locks_notice_birth(void) {
     uint32_t guest = atomic_load_explicit(&guest_thread, memory_order_relaxed);
     if (guest)
         atomic_store_explicit(&parents_guest, guest, memory_order_relaxed);
+    atomic_store_explicit(&first_name, my_name(), memory_order_relaxed);
+    atomic_store_explicit(&first_thread, fl_system_thread(), memory_order_relaxed);
     return true;
 }
 
 bool fl_locks_name_me_right(void) {
-    fl_lock *any = fl_lock_of(FL_LOCK_META);
-    fl_lock_take(any);
-    uint32_t name = fl_lock_owner(any);
-    fl_lock_drop(any);
-    return name == 0 || name == fl_system_thread();
-}
-
-uint32_t fl_lock_owner(const fl_lock *lock) {
-#ifdef __GLIBC__
-    return (uint32_t)__atomic_load_n(&lock->mutex.__data.__owner, __ATOMIC_RELAXED);
-#else
-    (void)lock;
-    return 0;
-#endif
+    uint32_t name = my_name(), thread = fl_system_thread();
+    return name == 0 || name == thread ||
+           (name == atomic_load_explicit(&first_name, memory_order_relaxed) &&
+            thread == atomic_load_explicit(&first_thread, memory_order_relaxed));
 }
 
 /* Frees a lock that the guest held when the child was made. The first thread to come frees it; for those

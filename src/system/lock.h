@@ -115,8 +115,8 @@ extern volatile char *fl_locks_birth;
 /* Returns true to one caller in such a child: all that the guest has noted of itself is the parent's. */
 bool fl_locks_notice_birth(void);
 
-/* Returns whether the calling thread is one that this process's C library made. (A child of vfork runs on its
- * parent's memory, under its name.) Where locks name no owner: true. Caller holds no lock. */
+/* Returns whether the calling thread is one of this process's own. (A child of vfork runs on its parent's
+ * memory, under its name.) Where locks name no owner: true. Caller holds no lock. */
 bool fl_locks_name_me_right(void);
 
 /* In such a child, called before the lock is taken. */
@@ -167,6 +167,8 @@ static inline void fl_lock_take(fl_lock *lock) {
 }
 
 static inline bool fl_lock_try(fl_lock *lock) {
+    if (__builtin_expect(*fl_locks_birth != FL_BIRTH_BORN, 0))
+        fl_lock_take_over(lock);
     if (pthread_mutex_trylock(&lock->mutex))
         return false;
     if (fl_locks_may_be_closed() && fl_lock_is_closed(lock)) {

@@ -166,11 +166,34 @@ static void advised_block_that_moves_leaves_nothing_behind(void) {
     use_where_one_has_moved(MADV_WIPEONFORK, MADV_KEEPONFORK);
 }
 
+/* Of a block in two mappings, since it has moved and grown, most is read-only: what moves of it before one
+ * does not goes back, and whatever its new place is, it can be written. */
+static void advised_block_that_moves_in_part_is_whole(void) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), mib = (size_t)1 << 20;
+    char *block = aligned_alloc(page, 4 * mib), *first = malloc(4 * mib), *second;
+    CHECK(block && first);
+    memset(block, 1, 4 * mib);
+    CHECK((block = realloc(block, 6 * mib)) && (second = malloc(4 * mib)));
+    memset(block + 4 * mib, 2, 2 * mib);
+    char *start = block + (-(uintptr_t)block & (page - 1));
+    CHECK_EQUAL(mprotect(start, 5 * mib, PROT_READ), 0);
+    CHECK((block = realloc(block, 12 * mib)) != NULL);
+    for (size_t i = 0; i < 6 * mib; i += 512)
+        CHECK_EQUAL(block[i], i < 4 * mib ? 1 : 2);
+    start = block + (-(uintptr_t)block & (page - 1));
+    CHECK_EQUAL(mprotect(start, 5 * mib, PROT_READ | PROT_WRITE), 0);
+    memset(block, 3, 12 * mib);
+    free(block);
+    free(first);
+    free(second);
+}
+
 int main(void) {
     RUN(advised_guards_stay_where_they_are);
     RUN(advised_locks_stay_where_they_are);
     RUN(advised_pages_not_for_children_are_no_others);
     RUN(advised_locked_pages_keep_no_others);
     RUN(advised_block_that_moves_leaves_nothing_behind);
+    RUN(advised_block_that_moves_in_part_is_whole);
     return 0;
 }

@@ -113,9 +113,26 @@ static void child_of_vfork_frees_and_the_parent_goes_on(void) {
     }
 }
 
+/* The same within a child of _Fork, which has no handlers of fork either. */
+static void child_of_vfork_in_a_child_frees_and_that_goes_on(void) {
+    pid_t child = _Fork ? _Fork() : fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(60);
+        free(malloc(300000));
+        child_of_vfork_frees_and_the_parent_goes_on();
+        fflush(stdout);
+        pthread_exit(NULL);
+    }
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+}
+
 int main(void) {
     alarm(200);
     RUN(child_of_vfork_frees_and_the_parent_goes_on);
+    RUN(child_of_vfork_in_a_child_frees_and_that_goes_on);
     RUN(child_of_clone_gives_back_and_ends);
     RUN(child_of_underscore_fork_gives_back_and_ends);
     return 0;
