@@ -191,7 +191,7 @@ static void move_back(fl_pagearena *arena, char *from, char *to, size_t pages) {
     }
 }
 
-osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages, fl_moved *lost) {
+osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages, osmem_range *lost) {
     FL_ASSERT_AT(2, fl_lock_is_mine(fl_lock_of(FL_LOCK_MOVE)));
     osmem_result moved = OSMEM_OK;
     for (size_t done = 0, more, bytes; moved == OSMEM_OK && done < pages; done += more) {
@@ -203,7 +203,7 @@ osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pag
             note_moved(arena, from + bytes, to + bytes, more);
         else { /* as one where there is a mapping of the program's own */
             move_back(arena, from, to, done);
-            *lost = (fl_moved){done, more};
+            *lost = (osmem_range){to + bytes, more << FL_PAGE_SHIFT};
         }
     }
     return moved;

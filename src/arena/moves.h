@@ -29,14 +29,10 @@ extern _Atomic size_t fl_cuts;
 /* Returns whether a run lies in so few mappings that moving it is cheaper than copying it into one. */
 bool fl_pages_are_in_few_mappings(fl_pagearena *arena, const char *start, size_t pages);
 
-typedef struct fl_moved {
-    size_t first, pages;
-} fl_moved;
-
 /* osmem_move between two granted runs of an arena, mapping by mapping. Unless all have moved, none has; after
- * OSMEM_LOST, *lost is what of `to` is None, in pages. Returns OSMEM_UNSUPPORTED also if there are as many
+ * OSMEM_LOST, *lost is what of `to` is None. Returns OSMEM_UNSUPPORTED also if there are as many
  * cuts as may be. Holds the move lock; takes both of the arena's. */
-osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages, fl_moved *lost);
+osmem_result fl_pages_move(fl_pagearena *arena, char *from, char *to, size_t pages, osmem_range *lost);
 
 /* Forgets the cuts in pages [first, end) of a region, which are no longer mapped, or mapped afresh. Caller
  * holds what guards the region's chunks. */

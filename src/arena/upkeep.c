@@ -318,10 +318,11 @@ void fl_upkeep_fork_child(void) {
     atomic_store_explicit(&hurries, 0, memory_order_relaxed);
     for (size_t place = 0; place < places_used; place++) {
         fl_upkeep *upkeep = joined[place];
-        if (upkeep)
-            fl_upkeep_fork_child_of(upkeep);
+        if (!upkeep)
+            continue;
+        fl_upkeep_fork_child_of(upkeep); /* for a child made by hand */
         /* The thread that noted it was about to put it into the queue. */
-        if (upkeep && atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
+        if (atomic_load_explicit(&upkeep->noted, memory_order_relaxed) && !is_due(upkeep))
             enqueue(upkeep);
     }
 }

@@ -307,11 +307,6 @@ static osmem_result take_again(void *to, size_t bytes, osmem_result result) {
     return map_exactly(to, bytes, PROT_READ | PROT_WRITE) == OSMEM_OK ? result : OSMEM_LOST;
 }
 
-/*
- * MREMAP_FIXED would take whatever lies at the target, ours or not, and may do so before it refuses. So this
- * gives up the target first and asks for it as a hint: if somebody else has it by then, the pages come to lie
- * elsewhere, and are copied back.
- */
 /* What the program has made of its pages goes along with them, and stays behind as well: there it would be
  * nobody's to undo. */
 static void forget_what_moved(void *from, size_t bytes) {
@@ -327,6 +322,11 @@ static void forget_what_moved(void *from, size_t bytes) {
 #endif
 }
 
+/*
+ * MREMAP_FIXED would take whatever lies at the target, ours or not, and may do so before it refuses. So this
+ * gives up the target first and asks for it as a hint: if somebody else has it by then, the pages come to lie
+ * elsewhere, and are copied back.
+ */
 static osmem_result linux_move(void *context, void *from, void *to, size_t bytes) {
     (void)context;
 #ifdef MREMAP_DONTUNMAP

@@ -93,15 +93,16 @@ static void forget(const fl_slab *run, const void *block) {
 
 /* Gives up a run that nobody has seen yet: some of its pages are None, against our will. The others become
  * free again. */
-static void lose(fl_slab *run, const fl_moved *lost) {
+static void lose(fl_slab *run, const osmem_range *lost) {
     fl_pagearena *arena = &run->arena->pages;
-    size_t end = lost->first + lost->pages;
+    char *behind = (char *)lost->start + lost->bytes;
+    size_t pages = lost->bytes >> FL_PAGE_SHIFT, before = fl_page_of(lost->start) - fl_page_of(run->start);
     forget(run, run->start);
-    fl_pages_lose(arena, run->start + (lost->first << FL_PAGE_SHIFT), lost->pages);
-    if (lost->first > 0)
-        fl_pages_return(arena, run->start, lost->first);
-    if (run->pages > end)
-        fl_pages_return(arena, run->start + (end << FL_PAGE_SHIFT), run->pages - end);
+    fl_pages_lose(arena, lost->start, pages);
+    if (before > 0)
+        fl_pages_return(arena, run->start, before);
+    if (run->pages > before + pages)
+        fl_pages_return(arena, behind, run->pages - before - pages);
     fl_descriptor_give(NULL, run);
 }
 
@@ -166,12 +167,12 @@ static bool looks_sparse(const fl_slab *run) {
 /*
  * Moves pages, not bytes. OSMEM_OK: the old run has been returned; OSMEM_LOST: the new run is gone. Holds the
  * lock from the move to the end of the books that follow it, for fork: a child must not find the one without
- * the other.
+ * the other. Not inline: its frame would lie below the deepest path of malloc.
  */
-static osmem_result move_pages(const fl_slab *run, char *to) {
+static __attribute__((noinline)) osmem_result move_pages(const fl_slab *run, char *to) {
     fl_pagearena *arena = &run->arena->pages;
     fl_lock_take(fl_lock_of(FL_LOCK_MOVE));
-    fl_moved lost;
+    osmem_range lost;
     osmem_result moved = fl_pages_move(arena, run->start, to, run->pages, &lost);
     if (moved == OSMEM_OK) {
         forget(run, run->start);

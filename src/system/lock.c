@@ -155,7 +155,7 @@ void fl_lock_drop_misnamed(fl_lock *lock) {
 }
 
 fl_lock_answer fl_lock_take_in_time(fl_lock *lock, uint64_t duration_ns) {
-    if (*fl_locks_birth != FL_BIRTH_BORN)
+    if (fl_locks_may_be_the_guests())
         fl_lock_take_over(lock);
     bool monotonic = pthread_mutex_clocklock && !__tsan_init; /* people set the other clock */
     uint64_t until_ns = (monotonic ? fl_system_now_ns() : fl_system_date_ns()) + duration_ns;

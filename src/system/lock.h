@@ -122,6 +122,10 @@ bool fl_locks_name_me_right(void);
 /* In such a child, called before the lock is taken. */
 void fl_lock_take_over(fl_lock *lock);
 
+static inline bool fl_locks_may_be_the_guests(void) {
+    return __builtin_expect(*fl_locks_birth != FL_BIRTH_BORN, 0);
+}
+
 /*
  * In the child of a fork, once all locks are free. thread: the name by which locks knew the forking thread in
  * the parent. A signal handler that forks may have interrupted that thread between reading its name and
@@ -153,7 +157,7 @@ static inline void fl_mutex_take(pthread_mutex_t *mutex) {
 
 /* Takes a lock unseen by held.h: for who takes many of a kind at once, which another lock makes right. */
 static inline void fl_lock_take_unseen(fl_lock *lock) {
-    if (__builtin_expect(*fl_locks_birth != FL_BIRTH_BORN, 0))
+    if (fl_locks_may_be_the_guests())
         fl_lock_take_over(lock);
     fl_mutex_take(&lock->mutex);
     if (fl_locks_may_be_closed())
@@ -167,7 +171,7 @@ static inline void fl_lock_take(fl_lock *lock) {
 }
 
 static inline bool fl_lock_try(fl_lock *lock) {
-    if (__builtin_expect(*fl_locks_birth != FL_BIRTH_BORN, 0))
+    if (fl_locks_may_be_the_guests())
         fl_lock_take_over(lock);
     if (pthread_mutex_trylock(&lock->mutex))
         return false;

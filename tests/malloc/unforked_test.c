@@ -50,6 +50,12 @@ static pid_t clone_by_hand(void) {
     return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
+static void expect_good_end(pid_t child) {
+    int status;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+}
+
 static void gives_back(void) {
     size_t before = resident_bytes(), most;
     allocate_all();
@@ -78,9 +84,7 @@ static void child_made_by(pid_t (*make)(void)) {
         fflush(stdout);
         pthread_exit(NULL); /* waits for fallow's thread, if there is one */
     }
-    int status;
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    CHECK_EQUAL(status, 0);
+    expect_good_end(child);
 }
 
 static void child_of_clone_gives_back_and_ends(void) {
@@ -105,9 +109,7 @@ static void child_of_vfork_frees_and_the_parent_goes_on(void) {
             usleep(60000u * (unsigned)i); /* where a thread would be in the middle of something */
             _exit(0);
         }
-        int status;
-        CHECK_EQUAL(waitpid(child, &status, 0), child);
-        CHECK_EQUAL(status, 0);
+        expect_good_end(child);
         malloc_trim(0);
         gives_back();
     }
@@ -124,9 +126,7 @@ static void child_of_vfork_in_a_child_frees_and_that_goes_on(void) {
         fflush(stdout);
         pthread_exit(NULL);
     }
-    int status;
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    CHECK_EQUAL(status, 0);
+    expect_good_end(child);
 }
 
 int main(void) {
